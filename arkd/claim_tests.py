@@ -1,0 +1,170 @@
+"""The kinds of test a registered claim may state, and the names they may use.
+
+A test compares arms, each named by its label in the records (`forward_kl`,
+`fixed_mix@alpha=0.25`). What its numbers decide is fixed by the rule in `benchmarks/claims.yaml`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from arkd.errors import nearest
+
+RECORD_METRICS: tuple[str, ...] = (
+    *("rouge_l", "length_tokens", "eos_share", "distinct_1", "distinct_2", "acc"),
+    *("word_perplexity", "bits_per_byte", "fkl", "rkl", "jsd", "tvd"),
+    *("fkl_head", "fkl_tail", "rkl_head", "rkl_tail", "abs_gap"),
+    *("tail_mass_ratio", "tail_recall", "tail_precision", "agreement_top1", "agreement_top5"),
+    *("entropy_gap", "ece", "full_ece", "acceptance", "nll", "truth_error", "truth_entropy_gap"),
+)
+TRAJECTORY_METRICS: tuple[str, ...] = (
+    *("loss", "fkl", "rkl", "alpha", "grad_norm", "reward", "baseline", "policy_loss"),
+    *("entropy_teacher", "entropy_student", "variance_teacher", "variance_student"),
+)
+COST_METRICS: tuple[str, ...] = ("wall_s", "train_s", "tokens", "tokens_per_s", "peak_mib")
+PUBLISHED_METRICS: tuple[str, ...] = ("rouge_l", "bert_score")
+TASKS: tuple[str, ...] = ("fidelity_gold", "fidelity_teacher", "fidelity_student", "truth", "cost")
+
+Direction = Literal["greater", "less", "equal"]
+Share = Annotated[float, Field(ge=0, le=1)]
+Arm = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*(@[a-z_]+=[\w.]+(,[a-z_]+=[\w.]+)*)?$")]
+
+
+class Part(BaseModel):
+    """A part of the claims file: immutable, unknown keys refused with the nearest name."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_unknown_keys(cls, value: Any) -> Any:
+        for key in value if isinstance(value, dict) else ():
+            if key not in cls.model_fields:
+                raise ValueError(f"unknown key '{key}'{nearest(str(key), cls.model_fields)}")
+        return value
+
+
+class Test(Part):
+    """What every test states. Its comparisons are all combinations of the names it lists."""
+
+    __test__ = False  # not a class for pytest to collect
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    role: Literal["primary", "secondary"] = Field(
+        "primary", description="only primary tests decide; secondary ones are reported"
+    )
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        """The arms that must have been run for this test."""
+        return ()
+
+
+class Bounded(Test):
+    """A test of a number against a margin."""
+
+    direction: Direction
+    margin: float = Field(description="in `unit`; negative: may be worse by that much at most")
+    unit: str = Field(min_length=3)
+
+    @model_validator(mode="after")
+    def _equal_needs_width(self) -> Bounded:
+        if self.direction == "equal" and self.margin <= 0:
+            raise ValueError("direction 'equal' needs a margin above 0")
+        return self
+
+
+class Paired(Bounded):
+    """Arm `a` against each arm of `b` on final records or costs, paired by training seed."""
+
+    kind: Literal["paired_difference", "ratio"]
+    a: Arm
+    b: tuple[Arm, ...] = Field(min_length=1)
+    tasks: tuple[str, ...] = Field(min_length=1, description="roles or task names")
+    groups: tuple[str, ...] = ("",)
+    metric: str
+    transform: Literal["none", "abs", "gap_closed", "drop"] = "none"
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        return (self.a, *self.b)
+
+
+class Trajectory(Bounded):
+    """A statistic of a logged column of `a` (less that of `b`, if given) against a target."""
+
+    kind: Literal["trajectory"]
+    a: Arm
+    b: tuple[Arm, ...] = ()
+    metric: str
+    statistic: Literal["mean", "min", "max", "slope", "change"]
+    window: tuple[Share, Share] = Field(description="shares of the run's steps")
+    earlier: tuple[Share, Share] | None = Field(None, description="what `change` starts from")
+    target: float = 0.0
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        return (self.a, *self.b)
+
+    @model_validator(mode="after")
+    def _windows(self) -> Trajectory:
+        if (self.statistic == "change") != (self.earlier is not None):
+            raise ValueError("statistic 'change', and no other, needs the key 'earlier'")
+        for window in filter(None, (self.window, self.earlier)):
+            if window[0] >= window[1]:
+                raise ValueError(f"window {list(window)} does not run forward")
+        return self
+
+
+class Identity(Test):
+    """The students of `a` and of each of `b` have the same bytes, seed by seed."""
+
+    kind: Literal["identity"]
+    a: Arm
+    b: tuple[Arm, ...] = Field(min_length=1)
+    artefact: Literal["student_weights"]
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        return (self.a, *self.b)
+
+
+class Order(Bounded):
+    """Each arm stands in `direction` to the next one, in every seed; '*' is every other arm."""
+
+    kind: Literal["order"]
+    order: tuple[Annotated[str, Field(pattern=r"^(\*|[a-z].*)$")], ...] = Field(min_length=2)
+    tasks: tuple[str, ...] = Field(min_length=1)
+    groups: tuple[str, ...] = ("",)
+    metrics: tuple[str, ...] = Field(min_length=1)
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        return tuple(arm for arm in self.order if arm != "*")
+
+
+class Published(Bounded):
+    """`a` against `b` in the numbers that the paper prints."""
+
+    kind: Literal["published"]
+    a: Arm
+    b: Arm
+    pair: str
+    b_pair: str | None = Field(None, description="the pair of `b`, where it is another one")
+    datasets: tuple[str, ...] = Field(min_length=1)
+    metric: str
+
+
+class Arithmetic(Bounded):
+    """A number derived from the paper's settings against the one it states."""
+
+    kind: Literal["arithmetic"]
+    derived: float
+    stated: float
+    derivation: str
+
+
+AnyTest = Annotated[
+    Paired | Trajectory | Identity | Order | Published | Arithmetic, Field(discriminator="kind")
+]

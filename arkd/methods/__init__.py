@@ -1,0 +1,1 @@
+"""The arms of ARKD and the controls of its weight α."""

@@ -1,0 +1,25 @@
+"""Where the benchmark's own definitions lie, in a checkout as in an installed package."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+
+
+def benchmarks_dir() -> Path:
+    """Return the folder of suites, tasks, published numbers and claims."""
+    return _package_dir("arkd_benchmarks")
+
+
+def baselines_dir() -> Path:
+    """Return the folder in which one file is one baseline."""
+    return _package_dir("arkd_baselines")
+
+
+def _package_dir(name: str) -> Path:
+    spec = find_spec(name)
+    if spec is None or not spec.submodule_search_locations:
+        raise ImportError(
+            f"package {name} is not installed: run `pip install -e .` in the checkout"
+        )
+    return Path(next(iter(spec.submodule_search_locations)))

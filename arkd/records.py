@@ -1,0 +1,72 @@
+"""Tidy records: one measured number a line, with all that names it."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from arkd.errors import ArkdError
+from arkd.files import write_text
+
+COLUMNS = (
+    "suite",
+    "suite_version",
+    "pair",
+    "method",
+    "seed",
+    "decode_seed",
+    "task",
+    "metric",
+    "group",
+    "value",
+    "n",
+    "higher_is_better",
+)
+COST_COLUMNS = (
+    "suite",
+    "suite_version",
+    "pair",
+    "method",
+    "seed",
+    "stage",
+    "wall_s",
+    "train_s",
+    "tokens",
+    "tokens_per_s",
+    "peak_mib",
+    "threads",
+    "host",
+)
+
+
+def write_csv(path: Path, columns: Sequence[str], rows: Iterable[dict[str, Any]]) -> None:
+    """Write rows under fixed columns; floats with ten significant digits, none as empty."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    for row in rows:
+        writer.writerow([_text(row.get(column)) for column in columns])
+    write_text(path, text.getvalue())
+
+
+def read_csv(path: Path) -> list[dict[str, str]]:
+    """Return the rows of a CSV file as text.
+
+    Raises:
+        ArkdError: there is no such file.
+    """
+    if not path.is_file():
+        raise ArkdError(f"{path}: no such file; run the stage that writes it first")
+    with path.open(encoding="utf-8", newline="") as lines:
+        return list(csv.DictReader(lines))
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(int(value))
+    return f"{value:.10g}" if isinstance(value, float) else str(value)

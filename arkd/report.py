@@ -1,0 +1,198 @@
+"""One self-contained HTML page of a suite's results: no file beside it, no outside request."""
+
+from __future__ import annotations
+
+import os
+import re
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from arkd import figures, tables, tabular
+from arkd.cells import INIT, TEACHER, UNTRAINED, Row, Table, read_csv
+from arkd.claims import claims_path, load_claims
+from arkd.files import read_json, write_text
+from arkd.layout import captions
+from arkd.suite import Suite
+
+
+def write(suite: Suite, results_dir: Path, out_file: Path, partial: bool = False) -> Path:
+    """Write the report of a suite and return its path.
+
+    Args:
+        suite: The suite whose results lie in `results_dir / suite.name`.
+        results_dir: The folder of all suites' results.
+        out_file: The page; links to manifests and tables are relative to it.
+        partial: Show missing cells as '–' instead of refusing them.
+
+    Raises:
+        ArkdError: If results are missing and `partial` is not set, or a file is malformed.
+    """
+    folder = results_dir / suite.name
+    template = files("arkd.templates").joinpath("report.html.j2").read_text(encoding="utf-8")
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    page = environment.from_string(template).render(
+        suite=suite,
+        partial=partial,
+        facts=facts(suite, folder),
+        tables=[
+            table_view(table, folder, out_file, suite)
+            for table in tables.build(suite, results_dir, partial)
+        ],
+        figures=figure_views(suite, results_dir, partial),
+        claims=claim_views(),
+        runs=run_views(suite, folder, out_file),
+    )
+    write_text(out_file, page)
+    return out_file
+
+
+def facts(suite: Suite, folder: Path) -> list[tuple[str, str]]:
+    """Return what was run, on what and with what, as names and values."""
+    manifest: dict[str, Any] = read_json(folder / "manifest.json")
+    notes = manifest.get("notes", {})
+    host, git = manifest.get("host", {}), manifest.get("git", {})
+    wall_s = float(read_csv(folder / "cost.csv", suite, ["wall_s"])["wall_s"].sum())
+    commit = str(git.get("commit") or "")[:12] + (" with changes" if git.get("dirty") else "")
+    machine = [str(host[k]) for k in ("processor", "system", "machine") if host.get(k)]
+    if host.get("cores"):
+        machine.append(f"{host['cores']} cores")
+    known = {
+        "Suite": f"{suite.name}, version {suite.version}",
+        "Command": notes.get("command")
+        or f"snakemake --cores all --config suites='[{suite.name}]'",
+        "Training seeds": ", ".join(map(str, suite.seeds)),
+        "Decoding seeds": ", ".join(map(str, suite.decoding.seeds)),
+        "Host": ", ".join(machine),
+        "Run time, all stages added": duration(wall_s),
+        "Versions": ", ".join(f"{k} {v}" for k, v in manifest.get("versions", {}).items()),
+        "Hash of the core": str(manifest.get("core", "")),
+        "Commit": commit,
+    }
+    return [(name, value) for name, value in known.items() if value]
+
+
+def duration(seconds: float) -> str:
+    """Return a time in the largest sensible units."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+def table_view(table: Table, folder: Path, out_file: Path, suite: Suite) -> dict[str, Any]:
+    """Return a table as the template draws it: rows in groups, cells with sortable values."""
+    groups: list[tuple[tuple[str, ...], list[dict[str, Any]]]] = []
+    labels = len(table.label_columns)
+    for row in table.rows:
+        if not groups or groups[-1][0] != row.labels[:-1]:
+            groups.append((row.labels[:-1], []))
+        texts = tabular.row_texts(table, row)
+        offset = len(texts) - len(row.cells)
+        cells = [{"text": t, "value": t, "bold": False} for t in texts[labels:offset]]
+        for text, cell in zip(texts[offset:], row.cells, strict=True):
+            value = "" if cell.mean is None else repr(cell.mean)
+            cells.append({"text": text, "value": value, "bold": cell.bold})
+        link = row_link(row, folder, out_file, suite)
+        groups[-1][1].append(
+            {"labels": row.labels, "method": row.method, "link": link, "cells": cells}
+        )
+    saved = [(s, folder / "tables" / f"{table.name}.{s}") for s in ("csv", "md", "tex")]
+    return {
+        "table": table,
+        "headings": tabular.headings(table),
+        "labels": labels,
+        "groups": [rows for _, rows in groups],
+        "files": [(s, relative(path, out_file)) for s, path in saved if path.is_file()],
+    }
+
+
+def row_link(row: Row, folder: Path, out_file: Path, suite: Suite) -> str | None:
+    """Return the relative address of the first manifest behind a row, if it is there."""
+    pair = row.pair or suite.pairs[0].name
+    for seed in suite.seeds:
+        path = manifest_path(folder, pair, row.method or "", seed)
+        if path.is_file():
+            return relative(path, out_file)
+    return None
+
+
+def manifest_path(folder: Path, pair: str, method: str, seed: int) -> Path:
+    """Return where the manifest of a method's or control's run lies."""
+    if method == TEACHER:
+        return folder / pair / TEACHER / "manifest.json"
+    if method in (INIT, UNTRAINED):
+        return folder / pair / f"seed{seed}" / method / "manifest.json"
+    return folder / pair / method / f"seed{seed}" / "manifest.json"
+
+
+def relative(path: Path, out_file: Path) -> str:
+    """Return a path as a link from the page."""
+    return quote(Path(os.path.relpath(path, out_file.parent)).as_posix())
+
+
+def run_views(suite: Suite, folder: Path, out_file: Path) -> list[dict[str, Any]]:
+    """Return the manifests of every run that are there, a line for each pair and method."""
+    lines = []
+    for pair in suite.pairs:
+        for method in (TEACHER, UNTRAINED, INIT, *(entry.label for entry in suite.entries)):
+            links = [
+                (f"seed {seed}", relative(path, out_file))
+                for seed in suite.seeds
+                if (path := manifest_path(folder, pair.name, method, seed)).is_file()
+            ]
+            links = [("model", links[0][1])] if method == TEACHER and links else links
+            if links:
+                lines.append({"pair": pair.name, "method": method, "links": links})
+    return lines
+
+
+def claim_views() -> list[dict[str, str]]:
+    """Return the registered claims; their verdicts are not computed in this version."""
+    if not claims_path().is_file():
+        return []
+    return [
+        {"id": claim.id, "statement": claim.statement, "source": claim.source}
+        for claim in load_claims().claims
+    ]
+
+
+def figure_views(suite: Suite, results_dir: Path, partial: bool) -> list[dict[str, Any]]:
+    """Return the figures with title, caption and drawing."""
+    text = captions(suite)["figures"]
+    drawn = figures.render(suite, results_dir, partial)
+    return [
+        {"name": name, **text[name], "svg": inline(name, files["svg"], text[name]["alt"])}
+        for name, files in drawn.items()
+    ]
+
+
+def inline(name: str, svg: bytes, alt: str) -> Markup:
+    """Return an SVG file as an element of the page.
+
+    Ids get the figure's name, so that they stay unique in the page; backgrounds become
+    transparent, so that the page's own shows in light and dark.
+    """
+    text = svg.decode("utf-8")
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
+    text = re.sub(r'\bid="', f'id="{name}-', text)
+    text = re.sub(r'xlink:href="#', f'href="#{name}-', text)
+    text = re.sub(r"url\(#", f"url(#{name}-", text)
+    text = re.sub(
+        r'(id="[\w-]*patch_\d+">\s*<path[^>]*style=")fill: #ffffff', r"\1fill: none", text
+    )
+    opening = text.index(">")
+    size = re.search(r'viewBox="[^"]*"', text[:opening])
+    width = re.search(r'width="([\d.]+)pt"', text[:opening])
+    points = float(width[1]) if width else 400.0
+    head = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" {size[0] if size else ""} role="img" '
+        f'aria-label="{Markup.escape(alt)}" style="width:{points * 4 / 3:.0f}px"'
+    )
+    return Markup(head + text[opening:])

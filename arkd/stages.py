@@ -1,0 +1,435 @@
+"""The stages of the pipeline, one function each: read earlier folders, write one folder.
+
+The heavy libraries are imported inside the functions, so that a stage loads only what it needs.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, cast
+
+from arkd import manifest, registry
+from arkd.data import longtail, smollm2
+from arkd.errors import ArkdError
+from arkd.files import read_json, read_jsonl, write_json, write_jsonl
+from arkd.paths import benchmarks_dir
+from arkd.records import COLUMNS, COST_COLUMNS, read_csv, write_csv
+from arkd.seeding import derive_seed
+from arkd.suite import Cut, Folder, Pretrained, Scratch
+from arkd.workflow import (
+    INIT,
+    TEACHER,
+    TEACHER_SEED,
+    UNTRAINED,
+    Tree,
+    cached_sources,
+    config_slice,
+    methods,
+    prefix_sources,
+    seeds,
+)
+
+
+def _stage(tree: Tree, name: str, out: Path, inputs: dict[str, Path], **axes: Any) -> Any:
+    """Open a stage's folder with the suite's facts filled in."""
+    suite = tree.suite
+    config = config_slice(suite, name, axes.get("pair", ""), axes.get("method", ""))
+    axes = {"suite": suite.name, "suite_version": suite.version, **axes}
+    return manifest.stage(name, out, inputs=inputs, config=config, **axes)
+
+
+def data(tree: Tree) -> None:
+    """Write the suite's text: training sets, tests and probes."""
+    spec = tree.suite.data
+    with _stage(tree, "data", tree.data, {}) as stage:
+        builder = longtail if isinstance(spec, longtail.LongtailSpec) else smollm2
+        stage.notes["summary"] = builder.build(cast(Any, spec), stage.folder)
+
+
+def tokens(tree: Tree, pair: str) -> None:
+    """Train or fetch the pair's tokenizer, and encode every gold response."""
+    from arkd.data.tokens import encode, load_tokenizer, train_tokenizer
+
+    suite, teacher = tree.suite, tree.suite.pair(pair).teacher
+    with _stage(tree, "tokens", tree.tokens(pair), {"data": tree.data}, pair=pair) as stage:
+        folder = stage.folder / "tokenizer"
+        if isinstance(teacher, Scratch):
+            texts = (
+                row["prompt"] + row["response"]
+                for row in read_jsonl(tree.data / "teacher_train.jsonl")
+            )
+            train_tokenizer(texts, teacher.vocabulary, folder)
+        elif isinstance(teacher, Pretrained):
+            from arkd.pretrained import convert_tokenizer
+
+            convert_tokenizer(folder)
+        else:
+            from arkd.models import copy_tokenizer
+
+            copy_tokenizer(_folder(teacher), folder)
+        tokenizer = load_tokenizer(folder)
+        names = ["train", "dev"]
+        if (tree.data / "teacher_train.jsonl").is_file():
+            names.append("teacher_train")
+        dropped = {}
+        for name in names:
+            texts_ = read_jsonl(tree.data / f"{name}.jsonl")
+            encoded, dropped[name] = encode(tokenizer, texts_, suite.max_tokens)
+            encoded.save(stage.folder / f"{name}.safetensors")
+        tests = [
+            {**row, "set": name}
+            for name in suite.test_sets
+            for row in read_jsonl(tree.data / f"test_{name}.jsonl")[: suite.tail.items_per_set]
+        ]
+        encoded, _ = encode(tokenizer, tests, max_tokens=10**9)
+        encoded.save(stage.folder / "test.safetensors")
+        items = [{"set": row["set"], "band": row["band"]} for row in tests]
+        write_jsonl(stage.folder / "test_items.jsonl", items)
+        stage.notes |= {"vocabulary": len(tokenizer), "rows_too_long": dropped}
+
+
+def teacher(tree: Tree, pair: str) -> None:
+    """Train, convert or copy the pair's teacher."""
+    from arkd import models, training
+    from arkd.data.tokens import TokenSet, load_tokenizer
+    from arkd.device import prepare
+
+    spec, suite = tree.suite.pair(pair), tree.suite
+    device = prepare(suite.device)
+    tokens_dir = tree.tokens(pair)
+    out = tree.training(pair, TEACHER, TEACHER_SEED)
+    with _stage(
+        tree, "teacher", out, {"tokens": tokens_dir}, pair=pair, seed=TEACHER_SEED
+    ) as stage:
+        folder = stage.folder / "model"
+        trained = spec.teacher_training
+        if isinstance(spec.teacher, Pretrained):
+            from arkd.pretrained import convert_smollm2
+
+            convert_smollm2(folder)
+            model = models.load(folder, device)
+        elif isinstance(spec.teacher, Folder):
+            model = models.load(_folder(spec.teacher), device)
+        else:
+            tokenizer = load_tokenizer(tokens_dir / "tokenizer")
+            model = models.build(spec.teacher, tokenizer, "teacher").to(device)
+        stage.notes |= {"parameters": models.parameters(model), "trained_on_the_suite": False}
+        if trained:
+            train_set = TokenSet.load(tokens_dir / "teacher_train.safetensors")
+            run = training.fit_language_model(model, train_set, trained, "teacher", "teacher")
+            _finish_training(stage, run)
+            stage.notes["trained_on_the_suite"] = True
+        if not isinstance(spec.teacher, Pretrained) or trained:
+            card = models.card(f"Teacher of {suite.name}/{pair}", stage.notes)
+            models.save(model, tokens_dir / "tokenizer", folder, card)
+
+
+def init(tree: Tree, pair: str, seed: int) -> None:
+    """Build the untrained student of a seed, and its SFT start, shared by all methods."""
+    from arkd import models, training
+    from arkd.data.tokens import TokenSet, load_tokenizer
+    from arkd.device import prepare
+
+    spec, suite = tree.suite.pair(pair), tree.suite
+    device = prepare(suite.device)
+    tokens_dir = tree.tokens(pair)
+    inputs = {"tokens": tokens_dir}
+    if isinstance(spec.student, Cut):
+        inputs[TEACHER] = tree.training(pair, TEACHER, TEACHER_SEED)
+    untrained = tree.training(pair, UNTRAINED, seed)
+    with _stage(tree, "init", untrained, inputs, pair=pair, seed=seed) as stage:
+        folder = stage.folder / "model"
+        if isinstance(spec.student, Cut):
+            from arkd.pretrained import cut_student
+
+            cut_student(tree.model(pair, TEACHER, TEACHER_SEED), folder, spec.student.layers)
+        else:
+            tokenizer = load_tokenizer(tokens_dir / "tokenizer")
+            model = models.build(spec.student, tokenizer, "student", seed)
+            card = models.card(f"Untrained student of {suite.name}/{pair}", {"seed": seed})
+            models.save(model, tokens_dir / "tokenizer", folder, card)
+    with _stage(
+        tree, "init", tree.training(pair, INIT, seed), inputs, pair=pair, seed=seed
+    ) as stage:
+        model = models.load(untrained / "model", device)
+        train_set = TokenSet.load(tokens_dir / "train.safetensors")
+        run = training.fit_language_model(
+            model, train_set, suite.student_start, f"start, seed {seed}", "start", seed
+        )
+        _finish_training(stage, run)
+        facts = {"parameters": models.parameters(model), "seed": seed}
+        card = models.card(f"SFT start of {suite.name}/{pair}", facts)
+        models.save(model, tokens_dir / "tokenizer", stage.folder / "model", card)
+
+
+def cache(tree: Tree, pair: str, source: str, seed: int | None = None) -> None:
+    """Run the teacher once over a response set: gold, its own samples, or a start's samples."""
+    from arkd import cache as teacher_cache
+    from arkd import models
+    from arkd.data.tokens import TokenSet
+    from arkd.device import prepare
+    from arkd.generate import sample
+
+    suite = tree.suite
+    device = prepare(suite.device)
+    tokens_dir = tree.tokens(pair)
+    inputs = {
+        "tokens": tokens_dir,
+        TEACHER: tree.training(pair, TEACHER, TEACHER_SEED),
+    }
+    if source == "student":
+        assert seed is not None
+        inputs[INIT] = tree.training(pair, INIT, seed)
+    sets = {"gold": ("train", "dev", "test"), "teacher": ("train", "test"), "student": ("train",)}
+    out = tree.cache(pair, source, seed)
+    with _stage(tree, "cache", out, inputs, pair=pair, source=source, seed=seed) as stage:
+        model = models.load(tree.model(pair, TEACHER, TEACHER_SEED), device)
+        sampler = model
+        if source == "student":
+            assert seed is not None
+            sampler = models.load(tree.model(pair, INIT, seed), device)
+        for name in sets[source]:
+            responses = TokenSet.load(tokens_dir / f"{name}.safetensors")
+            if source != "gold":
+                prompts = [responses.prompt(row) for row in range(len(responses))]
+                answers = sample(
+                    sampler,
+                    prompts,
+                    seed=derive_seed("responses", source, name, seed or 0),
+                    max_new_tokens=suite.decoding.max_new_tokens,
+                    label=f"{source} samples, {name}",
+                )
+                responses = TokenSet.of(zip(prompts, answers, strict=True))
+            hidden = teacher_cache.teacher_states(model, responses, f"cache, {name}")
+            teacher_cache.save(stage.folder, name, responses, hidden)
+            stage.notes[f"{name}_response_tokens"] = len(hidden)
+        if source == "gold":
+            teacher_cache.save_head(stage.folder, model)
+
+
+def distill(tree: Tree, pair: str, label: str, seed: int) -> None:
+    """Train one student by one method."""
+    from arkd import cache as teacher_cache
+    from arkd import models
+    from arkd.cache import Evidence
+    from arkd.data.tokens import TokenSet
+    from arkd.device import prepare
+    from arkd.distill import Sources
+    from arkd.distill import distill as train
+
+    suite = tree.suite
+    entry = suite.entry(label)
+    method = registry.build(entry)
+    lr = suite.learning_rate(entry)
+    device = prepare(suite.device)
+    inputs = {"tokens": tree.tokens(pair), INIT: tree.training(pair, INIT, seed)}
+    for source in cached_sources(suite, label):
+        inputs[source] = tree.cache(pair, source, seed if source == "student" else None)
+    file = registry.plugin(entry.name).file
+    if file:
+        inputs["method"] = file
+    with _stage(
+        tree,
+        "distill",
+        tree.training(pair, label, seed),
+        inputs,
+        pair=pair,
+        method=label,
+        seed=seed,
+    ) as stage:
+        sets = {
+            source: teacher_cache.load(inputs[source], "train")
+            for source in cached_sources(suite, label)
+        }
+        if "gold" not in sets:
+            sets["gold"] = Evidence(TokenSet.load(tree.tokens(pair) / "train.safetensors"))
+        teacher_head = teacher_cache.load_head(inputs["gold"]) if "gold" in inputs else None
+        model = models.load(tree.model(pair, INIT, seed), device)
+        run = train(
+            model,
+            method,
+            Sources(cast(Any, sets), teacher_head),
+            suite.distillation,
+            lr,
+            seed,
+            f"{label}, seed {seed}",
+        )
+        _finish_training(stage, run)
+        facts = {"method": label, "lr": lr, "seed": seed, "equation": method.equation}
+        card = models.card(f"{label} student of {suite.name}/{pair}", facts)
+        models.save(model, tree.tokens(pair) / "tokenizer", stage.folder / "model", card)
+
+
+def _finish_training(stage: manifest.Stage, run: Any) -> None:
+    """Write the trajectory and note what the run cost."""
+    columns = list(dict.fromkeys(key for row in run.rows for key in row))
+    write_csv(stage.folder / "trajectory.csv", columns or ["step"], run.rows)
+    trained = sum(row["tokens"] for row in run.rows)
+    stage.notes |= {
+        "failed": run.failed,
+        "train_s": round(run.train_s, 3),
+        "tokens": int(trained),
+        "tokens_per_s": round(trained / run.train_s, 1) if run.train_s else 0.0,
+    }
+
+
+def evaluate(tree: Tree, pair: str, label: str) -> None:
+    """Evaluate every seed of a method or control, in one process."""
+    from arkd.device import prepare
+
+    suite = tree.suite
+    device = prepare(suite.device)
+    inputs = {"data": tree.data, TEACHER: tree.training(pair, TEACHER, TEACHER_SEED)}
+    for source in prefix_sources(suite):
+        inputs[source] = tree.cache(pair, source)
+    for seed in seeds(suite, label):
+        inputs[f"seed{seed}"] = tree.training(pair, label, seed)
+    out = tree.evaluation(pair, label)
+    records: list[dict[str, Any]] = []
+    samples: list[dict[str, Any]] = []
+    with _stage(tree, "evaluate", out, inputs, pair=pair, label=label) as stage:
+        for seed in seeds(suite, label):
+            of_run = {"suite": suite.name, "suite_version": suite.version}
+            of_run |= {"pair": pair, "method": label, "seed": seed}
+            if read_json(inputs[f"seed{seed}"] / manifest.NAME)["notes"].get("failed"):
+                values: list[tuple[Any, int | None]] = [(_failed_run(), None)]
+            else:
+                values, texts = _measure(tree, pair, label, seed, str(device))
+                samples += [{"seed": seed, **text} for text in texts]
+            records += [{**of_run, "decode_seed": d, **vars(value)} for value, d in values]
+        write_csv(stage.folder / "records.csv", COLUMNS, records)
+        write_jsonl(stage.folder / "samples.jsonl", samples)
+
+
+def _failed_run() -> Any:
+    from arkd.fidelity import Value
+
+    return Value("run", "failed", "", 1.0, 1, False)
+
+
+def _measure(
+    tree: Tree, pair: str, label: str, seed: int, device: str
+) -> tuple[list[tuple[Any, int | None]], list[dict[str, Any]]]:
+    """Return (value, decoding seed) of everything that is measured of a model, and its texts."""
+    from arkd import cache as teacher_cache
+    from arkd import models
+    from arkd.cache import Evidence
+    from arkd.data.tokens import TokenSet
+    from arkd.evaluate import Harness
+    from arkd.fidelity import Items, fidelity
+    from arkd.generate import sample
+    from arkd.truth import truth
+
+    suite = tree.suite
+    harness = Harness(suite, tree.model(pair, label, seed), tree.data, device)
+    values: list[tuple[Any, int | None]] = []
+    samples: list[dict[str, Any]] = []
+    for decode_seed in suite.decoding.seeds:
+        for value, texts in harness.generation(decode_seed):
+            values.append((value, decode_seed))
+            samples += texts
+    values += [(value, None) for value in harness.likelihood()]
+
+    gold = tree.cache(pair, "gold")
+    teacher_head = teacher_cache.load_head(gold)
+    dev = teacher_cache.load(gold, "dev")
+    none = ["none"] * len(dev.tokens)
+    evidence = {"fidelity_dev": (dev, Items(none, none))}
+    rows_ = read_jsonl(tree.tokens(pair) / "test_items.jsonl")
+    items = Items([row["set"] for row in rows_], [row["band"] for row in rows_])
+    for prefix in suite.tail.prefixes:
+        if prefix == "student":
+            asked = TokenSet.load(tree.tokens(pair) / "test.safetensors")
+            prompts = [asked.prompt(row) for row in range(len(asked))]
+            answers = sample(
+                harness.model,
+                prompts,
+                seed=derive_seed("prefixes", seed),
+                max_new_tokens=suite.decoding.max_new_tokens,
+            )
+            own = TokenSet.of(zip(prompts, answers, strict=True))
+            teacher_model = models.load(
+                tree.model(pair, TEACHER, TEACHER_SEED), harness.model.device
+            )
+            hidden = teacher_cache.teacher_states(teacher_model, own, "teacher on own samples")
+            evidence["fidelity_student"] = (Evidence(own, hidden), items)
+        else:
+            stored = teacher_cache.load(tree.cache(pair, prefix), "test")
+            evidence[f"fidelity_{prefix}"] = (stored, items)
+    for task, (of, whose) in evidence.items():
+        found = fidelity(harness.model, of, teacher_head, whose, suite.tail, task)
+        values += [(value, None) for value in found]
+    if (tree.data / "truth.jsonl").is_file():
+        probes = read_jsonl(tree.data / "truth.jsonl")
+        values += [(value, None) for value in truth(harness.model, harness.tokenizer, probes)]
+    return values, samples
+
+
+def collect(tree: Tree, partial: bool = False) -> None:
+    """Join all records and costs of a suite; refuse what different code or versions made.
+
+    Raises:
+        ArkdError: a run is missing, or the runs are of two versions of the suite or of the core.
+    """
+    suite = tree.suite
+    records: list[dict[str, str]] = []
+    costs: list[dict[str, Any]] = []
+    inputs: dict[str, Path] = {}
+    made_by: dict[str, str] = {}  # what made a run → one of the runs
+    for pair, method in methods(suite):
+        folder = tree.evaluation(pair, method)
+        if partial and not (folder / manifest.NAME).is_file():
+            continue
+        trained = {seed: tree.training(pair, method, seed) for seed in seeds(suite, method)}
+        for place in (*trained.values(), folder):
+            found = read_json(place / manifest.NAME)
+            made_by[f"core {found['core']}, version {found['suite_version']}"] = place.as_posix()
+            if place != folder:
+                costs.append(_cost(found, pair, method))
+        records += read_csv(folder / "records.csv")
+        inputs[f"{pair}/{method}"] = folder
+    if len(made_by) > 1:
+        kinds = "; ".join(f"{kind}: {place}" for kind, place in sorted(made_by.items()))
+        raise ArkdError(
+            f"{tree.root}: results of different code are never mixed ({kinds}); "
+            f"make them anew: snakemake --cores all --forceall --config suites='[{suite.name}]'"
+        )
+    records.sort(key=lambda r: tuple(r[c] for c in COLUMNS[:9]))
+    write_csv(tree.root / "records.csv", COLUMNS, records)
+    write_csv(tree.root / "cost.csv", COST_COLUMNS, costs)
+    claims = benchmarks_dir() / "claims.yaml"
+    write_json(
+        tree.root / manifest.NAME,
+        {
+            "stage": "collect",
+            "suite": suite.name,
+            "suite_version": suite.version,
+            "config": suite.model_dump(mode="json"),
+            "core": next(iter(made_by), None),
+            "claims": manifest.digest(claims) if claims.is_file() else None,
+            "inputs": {name: manifest.digest(path) for name, path in sorted(inputs.items())},
+            "outputs": {
+                name: manifest.digest(tree.root / name) for name in ("records.csv", "cost.csv")
+            },
+            "versions": manifest.versions(),
+            "git": manifest.git_state(),
+            "host": manifest.host(),
+        },
+    )
+
+
+def _cost(found: dict[str, Any], pair: str, method: str) -> dict[str, Any]:
+    return {
+        **{key: found[key] for key in ("suite", "suite_version", "seed", "stage")},
+        **{key: found[key] for key in ("wall_s", "peak_mib")},
+        "pair": pair,
+        "method": method,
+        **{key: found["notes"].get(key) for key in ("train_s", "tokens", "tokens_per_s")},
+        "threads": found["host"]["threads"],
+        "host": found["host"]["processor"],
+    }
+
+
+def _folder(spec: Folder) -> Path:
+    path = Path(spec.path)
+    return path if path.is_absolute() else benchmarks_dir() / path

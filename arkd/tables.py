@@ -1,0 +1,243 @@
+"""The tables of a suite: which rows and columns each has, and the check that none is empty."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from arkd import tabular
+from arkd.cells import INIT, TEACHER, UNTRAINED, Cell, Column, Row, SeedValues, Table, read_csv
+from arkd.errors import ArkdError
+from arkd.files import write_text
+from arkd.layout import Builder, Source, short_name
+from arkd.paths import benchmarks_dir
+from arkd.suite import Suite
+
+GOLD = "fidelity_gold"
+ALPHA_STRATEGIES = (
+    "forward_kl",
+    "fixed_mix",
+    "reverse_kl",
+    "linear_dec",
+    "linear_inc",
+    "greedy_min",
+    "akl",
+    "arkd",
+)
+BINS = {
+    "rank_1": "rank 1",
+    "rank_2_10": "2–10",
+    "rank_11_100": "11–100",
+    "rank_101_1000": "101–1,000",
+    "rank_1001_up": "over 1,000",
+}
+KINDS = {
+    "certain": "certain",
+    "certain_head": "certain, head",
+    "certain_torso": "certain, torso",
+    "certain_tail": "certain, tail",
+    "ambiguous": "ambiguous",
+    "ratio90": "90:10",
+    "ratio70": "70:30",
+    "ratio50": "50:50",
+    "unseen": "unseen",
+}
+
+
+def build(suite: Suite, results_dir: Path, partial: bool = False) -> list[Table]:
+    """Return all tables of a suite's results.
+
+    Raises:
+        ArkdError: If the results are malformed, or cells are missing and `partial` is not set.
+    """
+    make = Builder(suite, results_dir)
+    order = (TEACHER, UNTRAINED, INIT, *make.methods)
+    tables = [table1(make, order), *table2(make, order), *table5(make)]
+    tables += [tail(make, order), *bins(make, order), *truth(make, order), *recall(make, order)]
+    tables += [cost(make), *tuning(make)]
+    if make.missing and not partial:
+        raise ArkdError(make.gap_message())
+    return tables
+
+
+def write(suite: Suite, results_dir: Path, out_dir: Path, partial: bool = False) -> list[Path]:
+    """Write every table as CSV, Markdown and LaTeX and return the files.
+
+    Args:
+        suite: The suite whose `records.csv` and `cost.csv` lie in `results_dir / suite.name`.
+        results_dir: The folder of all suites' results.
+        out_dir: Where the tables go.
+        partial: Show missing cells as '–' instead of refusing them.
+
+    Raises:
+        ArkdError: If cells are missing and `partial` is not set; nothing is written then.
+    """
+    paths = []
+    for table in build(suite, results_dir, partial):
+        for suffix, text in tabular.formats(table).items():
+            path = out_dir / f"{table.name}.{suffix}"
+            write_text(path, text)
+            paths.append(path)
+    return paths
+
+
+def rouge_sources(make: Builder, sets: Iterable[str]) -> list[Source]:
+    """Return one ROUGE-L column for each test set, named without the suite's prefix."""
+    return [Source(name, "rouge_l", short_name(make.suite, name)) for name in sets]
+
+
+def table1(make: Builder, order: Sequence[str]) -> Table:
+    """In distribution: a ROUGE-L column for each pair."""
+    task, many = make.suite.test_sets[0], len(make.pairs) > 1
+    return make.table(
+        "table1",
+        {"": [Source(task, "rouge_l", f"{p} ROUGE-L" if many else "ROUGE-L", pair=p)
+              for p in make.pairs]},
+        order,
+    )  # fmt: skip
+
+
+def table2(make: Builder, order: Sequence[str]) -> list[Table]:
+    """Out of distribution: a ROUGE-L column for each further test set."""
+    sources = rouge_sources(make, make.suite.test_sets[1:])
+    return [make.table("table2", {"": sources}, order)] if sources else []
+
+
+def table5(make: Builder) -> list[Table]:
+    """Ways to choose α: ROUGE-L on all sets and the JSD to the teacher."""
+    rank = {name: place for place, name in enumerate(ALPHA_STRATEGIES)}
+    present = [m for m in make.methods if base_name(m) in rank]
+    present.sort(key=lambda m: rank[base_name(m)])
+    sources = [*rouge_sources(make, make.suite.test_sets), Source(GOLD, "jsd", "JSD (nats)", 3)]
+    return [make.table("table5", {"": sources}, present)] if present else []
+
+
+def tail(make: Builder, order: Sequence[str]) -> Table:
+    """Token-level fidelity on gold prefixes, head and tail apart."""
+    metrics = {
+        "fkl": "FKL (nats)",
+        "rkl": "RKL (nats)",
+        "jsd": "JSD (nats)",
+        "tvd": "TVD",
+        "fkl_head": "FKL head",
+        "fkl_tail": "FKL tail",
+        "rkl_head": "RKL head",
+        "rkl_tail": "RKL tail",
+        "tail_mass_ratio": "tail-mass ratio",
+        "tail_recall": "tail recall",
+        "tail_precision": "tail precision",
+        "agreement_top1": "top-1 agreement",
+        f"agreement_top{make.suite.tail.top_k}": f"top-{make.suite.tail.top_k} agreement",
+        "entropy_gap": "entropy gap (nats)",
+        "ece": "ECE",
+    }
+    return make.table("tail", {"": [Source(GOLD, m, t, 3) for m, t in metrics.items()]}, order)
+
+
+def bins(make: Builder, order: Sequence[str]) -> list[Table]:
+    """Errors by the teacher's rank, for the bins that the vocabulary reaches."""
+    recorded = make.records.groups(GOLD, "abs_gap")
+    groups = [group for group in BINS if group in recorded]
+    metrics = {"abs_gap": "|p − q|", "fkl": "FKL (nats)", "rkl": "RKL (nats)"}
+    sections = {
+        title: [Source(GOLD, metric, BINS[g], 4, g) for g in groups]
+        for metric, title in metrics.items()
+    }
+    return [make.table("bins", sections, order)] if groups else []
+
+
+def truth(make: Builder, order: Sequence[str]) -> list[Table]:
+    """Errors against the known answer distributions, where the suite has them."""
+    recorded = make.records.groups("truth", "truth_error")
+    groups = [g for g in KINDS if g in recorded] + sorted(set(recorded) - {"", *KINDS})
+    groups += [""] if "" in recorded else []
+    sections = {
+        title: [Source("truth", metric, KINDS.get(g, g or "all"), 3, g) for g in groups]
+        for metric, title in {
+            "truth_error": "total variation",
+            "truth_entropy_gap": "entropy gap (nats)",
+        }.items()
+    }
+    return [make.table("truth", sections, order)] if groups else []
+
+
+def recall(make: Builder, order: Sequence[str]) -> list[Table]:
+    """Multiple choice by popularity and perplexity."""
+    sources = [
+        Source(task, "acc", f"{task.rsplit('_', 1)[-1]} accuracy", 3)
+        for task in make.suite.choice_tasks
+    ]
+    if make.suite.perplexity_task:
+        sources.append(Source(make.suite.perplexity_task, "word_perplexity", "word perplexity", 2))
+    return [make.table("recall", {"": sources}, order)] if sources else []
+
+
+def cost(make: Builder) -> Table:
+    """Time, throughput and memory of training, and the overhead against the fixed mix."""
+    frame = read_csv(
+        make.dir / "cost.csv",
+        make.suite,
+        ["wall_s", "train_s", "tokens", "tokens_per_s", "peak_mib"],
+    )
+    frame = frame[frame["stage"] != "evaluate"]
+    by_run = frame.groupby(["pair", "method", "seed"], sort=False)
+    runs = by_run[["wall_s", "train_s", "tokens"]].sum(min_count=1).join(by_run["peak_mib"].max())
+    runs["tokens_per_s"] = runs["tokens"] / runs["train_s"].where(runs["train_s"] > 0)
+    costs: dict[tuple[str, str, str], SeedValues] = {}
+    for run in runs.reset_index().to_dict("records"):
+        for name in runs.columns:
+            if pd.notna(run[name]):
+                key = (run["pair"], run["method"], str(name))
+                costs.setdefault(key, {})[int(run["seed"])] = float(run[name])
+    columns = [
+        Column("wall_s", "wall time (s)"),
+        Column("train_s", "training (s)"),
+        Column("tokens_per_s", "tokens/s", 0),
+        Column("peak_mib", "peak memory (MiB)", 0),
+    ]
+    reference = next((m for m in ("fixed_mix", "fixed_mix@alpha=0.5") if m in make.methods), None)
+    if reference:
+        columns.append(Column("overhead_percent", f"overhead on {reference} (%)"))
+    rows = []
+    for pair in make.pairs:
+        base = costs.get((pair, reference or "", "train_s"), {})
+        for method in make.methods:
+            own = costs.get((pair, method, "train_s"), {})
+            extra = {seed: (own[seed] / base[seed] - 1) * 100 for seed in own if base.get(seed)}
+            costs[pair, method, "overhead_percent"] = extra
+            cells = [
+                make.cell(costs.get((pair, method, c.key), {}), pair, method, f"cost {c.key}")
+                for c in columns
+            ]
+            lead = (pair,) if len(make.pairs) > 1 else ()
+            rows.append(Row((*lead, method), tuple(cells), pair, method))
+    labels = ("Pair",) * (len(make.pairs) > 1) + ("Method",)
+    return make.finish("cost", labels, columns, rows, compared=False)
+
+
+def tuning(make: Builder) -> list[Table]:
+    """The committed tuning run: every rate that was tried and what came of it."""
+    name = make.suite.distillation.tuning or make.suite.name
+    path = benchmarks_dir() / "tuning" / f"{name}.csv"
+    if not path.is_file():
+        return []
+    frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+    columns = (
+        Column("dev_jsd", "development JSD (nats) ↓", 4, measured=False),
+        Column("chosen", "chosen", measured=False),
+        Column("shared", "shared", measured=False),
+    )
+    words = {"1": "yes", "0": "no"}
+    rows = [
+        Row((r["method"], r["lr"]), (Cell(float(r["dev_jsd"])), *marks), None, r["method"])
+        for r in frame.to_dict("records")
+        for marks in [[Cell(word=words.get(r[c], r[c])) for c in ("chosen", "shared")]]
+    ]
+    return [make.finish("tuning", ("Method", "Learning rate"), columns, rows, compared=False)]
+
+
+def base_name(label: str) -> str:
+    """Return the method of a label without its parameters."""
+    return label.split("@")[0]

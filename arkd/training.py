@@ -1,0 +1,103 @@
+"""The one optimisation loop: teacher, SFT start and every student run through it."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.progress import track
+from torch import Tensor
+
+from arkd.data.tokens import Batch, TokenSet, batch_order
+from arkd.divergence import cross_entropy
+from arkd.models import head, hidden_states
+from arkd.suite import Optimisation
+
+# What one step computes: the loss to descend, and what to log of it.
+StepLoss = Callable[[int], tuple[Tensor, dict[str, float]]]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """How a run went: one row a step, and its cost."""
+
+    rows: list[dict[str, float]]
+    train_s: float
+    failed: bool  # the loss left the finite numbers; the last finite weights are kept
+
+
+def learning_rate(step: int, optimisation: Optimisation) -> float:
+    """Return the rate of a step: linear warm-up, then constant or a cosine to zero."""
+    steps, peak = optimisation.steps, optimisation.lr
+    warmup = int(optimisation.warmup_share * steps)
+    if step < warmup:
+        return peak * (step + 1) / warmup
+    if optimisation.schedule == "constant":
+        return peak
+    return peak * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
+
+
+def optimise(
+    model: Any, optimisation: Optimisation, lr: float, step_loss: StepLoss, label: str
+) -> Trained:
+    """Descend `step_loss` with AdamW; a loss that is not finite ends the run as failed."""
+    settings = optimisation.model_copy(update={"lr": lr})
+    # Norms and biases are not decayed, by the usual convention.
+    decayed = [p for p in model.parameters() if p.ndim > 1]
+    rest = [p for p in model.parameters() if p.ndim <= 1]
+    optimiser = torch.optim.AdamW(
+        [{"params": decayed}, {"params": rest, "weight_decay": 0.0}],
+        lr=lr,
+        betas=settings.betas,
+        weight_decay=settings.weight_decay,
+        fused=True,
+    )
+    model.train()
+    rows: list[dict[str, float]] = []
+    started = time.monotonic()
+    for step in progress(range(settings.steps), label):
+        loss, log = step_loss(step)
+        if not bool(torch.isfinite(loss)):
+            return Trained(rows, time.monotonic() - started, failed=True)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), settings.clip_norm)
+        for group in optimiser.param_groups:
+            group["lr"] = learning_rate(step, settings)
+        optimiser.step()
+        rows.append({"step": step, "loss": float(loss.detach()), **log, "grad_norm": float(norm)})
+    model.eval()
+    return Trained(rows, time.monotonic() - started, failed=False)
+
+
+def fit_language_model(
+    model: Any, tokens: TokenSet, optimisation: Optimisation, label: str, *axes: str | int
+) -> Trained:
+    """Train by cross-entropy on the responses of a token set, in the order of the named axes."""
+    device = next(model.parameters()).device
+    batches = batch_order(len(tokens), optimisation.steps, optimisation.batch_size, *axes)
+
+    def step_loss(step: int) -> tuple[Tensor, dict[str, float]]:
+        batch = tokens.batch(next(batches), model.config.pad_token_id)
+        hidden_NH = response_states(model, batch, device)
+        loss = cross_entropy(hidden_NH, head(model), batch.labels_N.to(device))
+        return loss, {"tokens": float(batch.tokens)}
+
+    return optimise(model, optimisation, optimisation.lr, step_loss, label)
+
+
+def response_states(model: Any, batch: Batch, device: torch.device) -> Tensor:
+    """Return the states that predict the response tokens [N, H]."""
+    return hidden_states(model, batch.ids_BT.to(device))[batch.positions_N.to(device)]
+
+
+def progress(steps: Any, label: str) -> Any:
+    """Wrap an iterable in a progress bar on a terminal; elsewhere it stays silent."""
+    console = Console(stderr=True)
+    return track(steps, label, console=console, disable=not sys.stderr.isatty())

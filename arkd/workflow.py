@@ -1,0 +1,170 @@
+"""Pure helpers of the Snakefile: where things lie and what depends on what."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from arkd import registry
+from arkd.suite import Cut, Suite, load_suite
+
+TEACHER, INIT, UNTRAINED = "teacher", "init", "untrained"
+CONTROLS = (TEACHER, INIT, UNTRAINED)
+TEACHER_SEED = 0  # a pair has one teacher
+
+
+@dataclass(frozen=True)
+class Tree:
+    """The folders of one suite below a results folder; every stage owns the one it writes."""
+
+    results: Path
+    suite: Suite
+
+    @property
+    def root(self) -> Path:
+        """Where records, tables, figures and the report of the suite lie."""
+        return self.results / self.suite.name
+
+    @property
+    def data(self) -> Path:
+        """Text of training, tests and probes."""
+        return self.root / "data"
+
+    def tokens(self, pair: str) -> Path:
+        """The pair's tokenizer, and the gold responses as tokens."""
+        return self.root / pair / "tokens"
+
+    def training(self, pair: str, method: str, seed: int) -> Path:
+        """A model and how it was trained; also of the controls."""
+        return self.root / pair / method / f"seed{seed}" / "training"
+
+    def model(self, pair: str, method: str, seed: int) -> Path:
+        """The Hugging Face folder of a trained model or control."""
+        return self.training(pair, method, seed) / "model"
+
+    def evaluation(self, pair: str, method: str) -> Path:
+        """Records and samples of a method's or control's models, all seeds."""
+        return self.root / pair / method / "evaluation"
+
+    def cache(self, pair: str, source: str, seed: int | None = None) -> Path:
+        """A response set with the teacher's states; the student's sets belong to a seed."""
+        own = source if seed is None else f"{source}-seed{seed}"
+        return self.root / pair / "cache" / own
+
+
+def tree(suite: str, results: str | Path = "results") -> Tree:
+    """Return the folders of a suite, read from its file."""
+    return Tree(Path(results), load_suite(suite))
+
+
+def seeds(suite: Suite, method: str) -> tuple[int, ...]:
+    """Return the seeds that a method or control has."""
+    return (TEACHER_SEED,) if method == TEACHER else suite.seeds
+
+
+def methods(suite: Suite) -> list[tuple[str, str]]:
+    """Return every (pair, method) of the tables, controls first."""
+    labels = [*CONTROLS, *(entry.label for entry in suite.entries)]
+    return [(pair.name, label) for pair in suite.pairs for label in labels]
+
+
+def prefix_sources(suite: Suite) -> list[str]:
+    """Return the caches of test prefixes that evaluation reads."""
+    return ["gold", *(["teacher"] if "teacher" in suite.tail.prefixes else [])]
+
+
+def cached_sources(suite: Suite, label: str) -> list[str]:
+    """Return the response sets that a method needs from the cache.
+
+    Gold responses come with it wherever the teacher's values are needed; a method that reads no
+    teacher takes the gold tokens from the tokens stage and waits for nobody.
+    """
+    method = registry.method_class(suite.entry(label).name)
+    wanted = [source for source in method.responses if source != "gold" or method.needs_teacher]
+    return ["gold", *wanted] if method.needs_teacher and "gold" not in wanted else wanted
+
+
+def start_inputs(tree: Tree, pair: str) -> list[str]:
+    """Return what a student's start waits for besides its tokens: the teacher it is cut from."""
+    cut = isinstance(tree.suite.pair(pair).student, Cut)
+    return [_made(tree.training(pair, TEACHER, TEACHER_SEED))] if cut else []
+
+
+def distill_inputs(tree: Tree, pair: str, method: str, seed: int) -> list[str]:
+    """Return what a distillation waits for besides tokens and start: its caches and its file."""
+    caches = [
+        _made(tree.cache(pair, source, seed if source == "student" else None))
+        for source in cached_sources(tree.suite, method)
+    ]
+    return caches + method_file(tree.suite, method)
+
+
+def evaluate_inputs(tree: Tree, pair: str, method: str) -> list[str]:
+    """Return what the evaluation of a method waits for."""
+    return [
+        _made(tree.data),
+        *(_made(tree.cache(pair, source)) for source in prefix_sources(tree.suite)),
+        *(_made(tree.training(pair, method, seed)) for seed in seeds(tree.suite, method)),
+    ]
+
+
+def collect_inputs(tree: Tree) -> list[str]:
+    """Return the evaluations of every row of the tables."""
+    return [_made(tree.evaluation(pair, method)) for pair, method in methods(tree.suite)]
+
+
+def _made(folder: Path) -> str:
+    return str(folder / "manifest.json")
+
+
+def config_slice(suite: Suite, stage: str, pair: str = "", method: str = "") -> dict[str, Any]:
+    """Return the part of a suite on which a stage's files depend: its change reruns the stage."""
+    of_pair = suite.pair(pair) if pair else None
+    parts: dict[str, Any] = {}
+    if stage == "data":
+        parts = {"data": suite.data}
+    elif stage == "tokens" and of_pair:
+        parts = {"teacher": of_pair.teacher, "max_tokens": suite.max_tokens, "tail": suite.tail}
+        parts["test_sets"] = suite.test_sets
+    elif stage == "teacher" and of_pair:
+        parts = {"teacher": of_pair.teacher, "training": of_pair.teacher_training}
+    elif stage == "init" and of_pair:
+        parts = {"student": of_pair.student, "training": suite.student_start}
+    elif stage == "cache":
+        parts = {"max_new_tokens": suite.decoding.max_new_tokens}
+    elif stage == "distill":
+        entry = suite.entry(method)
+        settings = suite.distillation.model_copy(update={"lr": suite.learning_rate(entry)})
+        parts = {"distillation": settings, "parameters": registry.build(entry).params}
+    elif stage == "evaluate":
+        parts = {
+            "decoding": suite.decoding,
+            "tail": suite.tail,
+            "test_sets": suite.test_sets,
+            "choice_tasks": suite.choice_tasks,
+            "perplexity_task": suite.perplexity_task,
+        }
+    elif stage == "collect":
+        parts = {"methods": methods(suite), "seeds": suite.seeds}
+    parts |= {"version": suite.version, "device": suite.device}
+    return {key: _plain(value) for key, value in parts.items()}
+
+
+def fingerprint(suite: Suite, stage: str, pair: str = "", method: str = "") -> str:
+    """Return a stage's slice as one line of JSON, for Snakemake to compare."""
+    return json.dumps(config_slice(suite, stage, pair, method), sort_keys=True)
+
+
+def method_file(suite: Suite, label: str) -> list[str]:
+    """Return the file whose edit reruns a method, and that method alone."""
+    file = registry.plugin(suite.entry(label).name).file
+    return [str(file)] if file else []
+
+
+def _plain(value: Any) -> Any:
+    """Return a model of the suite as plain JSON values."""
+    if hasattr(value, "model_dump"):
+        return value.model_dump(mode="json")
+    return json.loads(json.dumps(value))

@@ -1,0 +1,1 @@
+"""The baselines: one file is one method, found by its file name."""

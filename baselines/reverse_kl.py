@@ -1,0 +1,37 @@
+"""Reverse KL: the student keeps to what the teacher finds likely."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from arkd.method import Reference, Signals, WeightedDivergences, Weights
+
+
+@dataclass(frozen=True)
+class ReverseKL(WeightedDivergences):
+    """Word-level distillation by KL(q‖p) on the gold responses."""
+
+    reads_signals: ClassVar[bool] = False
+    summary: ClassVar[str] = "reverse KL(q‖p) alone, on the gold responses"
+    equation: ClassVar[str] = "L = KL(q‖p)"
+    reference: ClassVar[Reference] = Reference(
+        title="MiniLLM: Knowledge Distillation of Large Language Models",
+        authors="Gu, Dong, Wei, Huang",
+        year=2024,
+        url="https://arxiv.org/abs/2306.08543",
+        bibtex="""@inproceedings{gu2024minillm,
+  title     = {MiniLLM: Knowledge Distillation of Large Language Models},
+  author    = {Gu, Yuxian and Dong, Li and Wei, Furu and Huang, Minlie},
+  booktitle = {ICLR},
+  year      = {2024}
+}""",
+    )
+    deviations: ClassVar[tuple[str, ...]] = (
+        "Teacher-forced on the gold responses, as in the ARKD paper's RKL row; MiniLLM minimises "
+        "reverse KL over the student's own samples.",
+    )
+
+    def weights(self, step: int, steps: int, signals: Signals | None, state: Any) -> Weights:
+        """All weight on reverse KL."""
+        return Weights(0.0, 1.0)

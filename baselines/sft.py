@@ -1,0 +1,40 @@
+"""Supervised fine-tuning on the gold responses: no distillation at all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from arkd.method import Reference, Source, TokenDivergence
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Sft(TokenDivergence):
+    """Cross-entropy of the gold response."""
+
+    needs_teacher: ClassVar[bool] = False
+    softened: ClassVar[bool] = False
+    summary: ClassVar[str] = "cross-entropy on the gold responses, without a teacher"
+    equation: ClassVar[str] = "L = −log q(y)"
+    reference: ClassVar[Reference] = Reference(
+        title="MiniLLM (its SFT w/o KD baseline)",
+        authors="Gu, Dong, Wei, Huang",
+        year=2024,
+        url="https://arxiv.org/abs/2306.08543",
+        code="github.com/microsoft/LMOps@4f2a9de",
+        bibtex="""@inproceedings{gu2024minillm,
+  title     = {MiniLLM: Knowledge Distillation of Large Language Models},
+  author    = {Gu, Yuxian and Dong, Li and Wei, Furu and Huang, Minlie},
+  booktitle = {ICLR},
+  year      = {2024}
+}""",
+    )
+
+    def token_loss(
+        self, log_q_NV: Tensor, log_p_NV: Tensor | None, labels_N: Tensor, source: Source
+    ) -> Tensor:
+        """Return −log q of each label."""
+        return -log_q_NV.gather(-1, labels_N.unsqueeze(-1)).squeeze(-1)

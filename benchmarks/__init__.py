@@ -1,0 +1,1 @@
+"""What defines the benchmark: suites, tasks, claims, schemas and published numbers."""

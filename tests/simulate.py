@@ -1,0 +1,163 @@
+"""Results of a suite as the pipeline would write them, drawn from a seeded generator.
+
+The numbers are drawn, the files are whole: every test set, metric, group, seed and decoding seed
+that the tables ask for, with the columns of the real files.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from arkd.suite import Suite, load_suite
+
+COLUMNS = [
+    *("suite", "suite_version", "pair", "method", "seed", "decode_seed", "task", "metric", "group"),
+    *("value", "n", "higher_is_better"),
+]
+COST_COLUMNS = [
+    *("suite", "suite_version", "pair", "method", "seed", "stage", "wall_s", "train_s", "tokens"),
+    *("tokens_per_s", "peak_mib", "threads", "host"),
+]
+LOWER = ("fkl", "rkl", "jsd", "tvd", "fkl_head", "fkl_tail", "rkl_head", "rkl_tail", "ece")
+HIGHER = ("tail_recall", "tail_precision", "agreement_top1", "agreement_top5")
+NEITHER = ("tail_mass_ratio", "entropy_gap")
+BINS = ("rank_1", "rank_2_10", "rank_11_100", "rank_101_1000", "rank_1001_up")
+KINDS = ("", "certain", "certain_head", "certain_tail", "ambiguous", "ratio90", "unseen")
+STEPS = 60
+
+Row = dict[str, Any]
+Level = Callable[[str, str, str], float]  # of (method, task, metric)
+
+
+def suite_of(
+    methods: Iterable[str] = ("forward_kl", "reverse_kl", "arkd"), **changes: Any
+) -> Suite:
+    """Return the suite `longtail` with other methods (and seeds, pairs …)."""
+    base = load_suite("longtail")
+    entries = [type(base.methods[0]).model_validate(_entry(label)) for label in methods]
+    return base.model_copy(update={"methods": tuple(entries), "lr_grid": (), **changes})
+
+
+def _entry(label: str) -> Row:
+    name, _, params = label.partition("@")
+    pairs = (part.split("=") for part in params.split(",") if part)
+    return {"name": name, "params": {key: float(value) for key, value in pairs}}
+
+
+def flat(method: str, task: str, metric: str) -> float:
+    """Give every method the same expectation."""
+    return 30.0 if metric == "rouge_l" else 0.5
+
+
+def rows_of(suite: Suite, level: Level = flat, sd: float = 0.01, seed: int = 0) -> list[Row]:
+    """Return the rows of `records.csv`: level + noise that methods of a seed do not share."""
+    draw = np.random.default_rng(seed)
+    rows = []
+    for pair in suite.pairs:
+        for method in ("teacher", "untrained", "init", *(e.label for e in suite.entries)):
+            for run in (0,) if method == "teacher" else suite.seeds:
+                for task, metric, group, decode, higher in _quantities(suite):
+                    value = level(method, task, metric) + sd * draw.standard_normal()
+                    head = (suite.name, suite.version, pair.name, method, run, decode)
+                    line = (*head, task, metric, group, repr(float(value)), 100, higher)
+                    rows.append(dict(zip(COLUMNS, line, strict=True)))
+    return rows
+
+
+def _quantities(suite: Suite) -> list[tuple[str, str, str, str, str]]:
+    found = [
+        (task, "rouge_l", "", str(decode), "true")
+        for task in suite.test_sets
+        for decode in suite.decoding.seeds
+    ]
+    found += [(task, "acc", "", "", "true") for task in suite.choice_tasks]
+    if suite.perplexity_task:
+        found.append((suite.perplexity_task, "word_perplexity", "", "", "false"))
+    for metrics, higher in ((LOWER, "false"), (HIGHER, "true"), (NEITHER, "")):
+        found += [("fidelity_gold", metric, "", "", higher) for metric in metrics]
+    found += [
+        ("fidelity_gold", metric, group, "", "false")
+        for metric in ("abs_gap", "fkl", "rkl")
+        for group in BINS
+    ]
+    for kind in KINDS:
+        found.append(("truth", "truth_error", kind, "", "false"))
+        found.append(("truth", "truth_entropy_gap", kind, "", ""))
+    return found
+
+
+def failed_row(suite: Suite, method: str, seed: int) -> Row:
+    """Return the row that stands for a failed run."""
+    values = (suite.name, suite.version, suite.pairs[0].name, method, seed, "")
+    return dict(zip(COLUMNS, (*values, "run", "failed", "", 1, 1, "false"), strict=True))
+
+
+def cost_rows(suite: Suite) -> list[Row]:
+    """Return the rows of `cost.csv`; training takes 10 s, 1 s more for each further method."""
+    rows = []
+    for pair in suite.pairs:
+        for place, entry in enumerate(suite.entries):
+            for seed in suite.seeds:
+                head = (suite.name, suite.version, pair.name, entry.label, seed)
+                train_s = 10.0 + place + 0.1 * seed
+                line = (train_s + 5, train_s, 5000, 5000 / train_s, 900 + seed, 1, "host")
+                rows.append(dict(zip(COST_COLUMNS, (*head, "distill", *line), strict=True)))
+                line = (30.0, "", "", "", 1200, 1, "host")
+                rows.append(dict(zip(COST_COLUMNS, (*head, "evaluate", *line), strict=True)))
+    return rows
+
+
+def save(suite: Suite, root: Path, rows: list[Row], costs: list[Row] | None = None) -> Path:
+    """Write records, cost, trajectories and manifests below `root` and return `root`."""
+    folder = root / suite.name
+    folder.mkdir(parents=True, exist_ok=True)
+    _write(folder / "records.csv", COLUMNS, rows)
+    _write(folder / "cost.csv", COST_COLUMNS, cost_rows(suite) if costs is None else costs)
+    manifest = {
+        "stage": "collect",
+        "core": "0123456789abcdef",
+        "versions": {"python": "3.11.0", "torch": "2.13.0"},
+        "git": {"commit": "f" * 40, "dirty": False},
+        "host": {"processor": "a <processor> & more", "system": "Linux", "cores": 2},
+        "wall_s": 1.0,
+        "notes": {},
+    }
+    (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    draw = np.random.default_rng(1)
+    for pair in suite.pairs:
+        for entry in suite.entries:
+            for seed in suite.seeds:
+                run = folder / pair.name / entry.label / f"seed{seed}"
+                run.mkdir(parents=True, exist_ok=True)
+                (run / "manifest.json").write_text("{}", encoding="utf-8")
+                _write(run / "trajectory.csv", *_trajectory(entry.label, draw))
+    return root
+
+
+def _trajectory(method: str, draw: np.random.Generator) -> tuple[list[str], list[Row]]:
+    columns = ["step", "loss", "fkl", "rkl", "alpha", "grad_norm", "reward", "baseline"]
+    rows = []
+    for step in range(STEPS):
+        fkl, rkl = np.exp(-step / 30) + 0.1 * draw.random(2)
+        alpha: float | str = 0.5 + 0.1 * step / STEPS + 0.01 * draw.standard_normal()
+        if method == "greedy_min":
+            alpha = float(fkl < rkl)
+        loss = 0.5 * (fkl + rkl)
+        policy = (-loss, -loss) if method == "arkd" else ("", "")
+        known = alpha if method in ("arkd", "akl", "greedy_min") else ""
+        values = (step, loss, fkl, rkl, known, 1.0, *policy)
+        rows.append(dict(zip(columns, values, strict=True)))
+    return columns, rows
+
+
+def _write(path: Path, columns: list[str], rows: list[Row]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.DictWriter(stream, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)

@@ -1,0 +1,303 @@
+"""Tables show what the records hold: means, intervals, gaps, failures, and bold only if earned."""
+
+from __future__ import annotations
+
+import csv
+import re
+import statistics
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from simulate import cost_rows, failed_row, flat, rows_of, save, suite_of
+
+from arkd import tables, tabular
+from arkd.cells import Cell, Column, Row, Table, best_method
+from arkd.errors import ArkdError
+from arkd.suite import Suite
+
+METHODS = ("forward_kl", "reverse_kl", "fixed_mix", "arkd")
+ALL = {"table1", "table2", "table5", "tail", "bins", "truth", "recall", "cost"}
+
+
+def planted(method: str, task: str, metric: str) -> float:
+    """Put `arkd` far ahead of the others, on lower-is-better metrics too."""
+    lead = 10.0 if method == "arkd" else 0.0
+    return 30.0 + (lead if metric == "rouge_l" else -lead)
+
+
+def built(suite: Suite, root: Path, rows: list[dict[str, Any]], **options: Any) -> dict[str, Table]:
+    save(suite, root, rows)
+    return {table.name: table for table in tables.build(suite, root, **options)}
+
+
+def cells_of(table: Table, method: str) -> tuple[Cell, ...]:
+    return next(row.cells for row in table.rows if row.method == method)
+
+
+def read_csv(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_every_table_is_written_in_three_formats(tmp_path: Path) -> None:
+    suite = suite_of(METHODS)
+    save(suite, tmp_path, rows_of(suite))
+    paths = tables.write(suite, tmp_path, tmp_path / "out")
+    assert {(path.stem, path.suffix) for path in paths} >= {
+        (name, suffix) for name in ALL for suffix in (".csv", ".md", ".tex")
+    }
+    for path in paths:
+        text = path.read_text(encoding="utf-8")
+        assert not re.search(r"\bnan\b|\binf\b|\bNone\b", text, re.IGNORECASE), path
+        assert "–" not in text.replace("2–10", "").replace("11–100", "").replace("101–1", "")
+
+
+def test_means_and_half_widths_are_those_of_the_records(tmp_path: Path) -> None:
+    suite = suite_of(METHODS)
+    rows = rows_of(suite, sd=1.0)
+    save(suite, tmp_path, rows)
+    tables.write(suite, tmp_path, tmp_path / "out")
+    task = suite.test_sets[1]
+    key = f"{task} rouge_l"
+    for line in read_csv(tmp_path / "out" / "table2.csv"):
+        by_seed: dict[int, list[float]] = {}
+        for row in rows:
+            if (row["method"], row["task"], row["metric"]) == (line["method"], task, "rouge_l"):
+                by_seed.setdefault(row["seed"], []).append(float(row["value"]))
+        means = [sum(values) / len(values) for values in by_seed.values()]
+        assert float(line[key]) == pytest.approx(sum(means) / len(means), rel=1e-12)
+        assert line[f"{key} n"] == str(len(means))
+        if line["method"] == "teacher":
+            assert line[f"{key} half_width"] == "n/a"
+        else:
+            half = 4.302652729911275 * statistics.stdev(means) / 3**0.5
+            assert float(line[f"{key} half_width"]) == pytest.approx(half, rel=1e-9)
+
+
+def test_rows_are_controls_then_methods_in_the_suites_order(tmp_path: Path) -> None:
+    suite = suite_of(METHODS)
+    table = built(suite, tmp_path, rows_of(suite))["table1"]
+    assert [row.labels for row in table.rows] == [
+        (name,) for name in ("teacher", "untrained", "init", *METHODS)
+    ]
+
+
+def test_a_planted_effect_is_bold_in_both_directions(tmp_path: Path) -> None:
+    suite = suite_of(METHODS)
+    found = built(suite, tmp_path, rows_of(suite, planted))
+    for name in ("table1", "table2", "table5"):
+        for row in found[name].rows:
+            assert all(cell.bold == (row.method == "arkd") for cell in row.cells), (name, row)
+    heads = [column.key for column in found["tail"].columns]
+    bold = dict(zip(heads, (c.bold for c in cells_of(found["tail"], "arkd")), strict=True))
+    assert bold["fidelity_gold fkl"]
+    assert not bold["fidelity_gold tail_mass_ratio"]  # neither direction is better
+    assert not bold["fidelity_gold tail_recall"]  # higher is better, and arkd's is lower
+    assert "**40." in tabular.to_markdown(found["table1"])
+    assert r"\textbf{40." in tabular.to_latex(found["table1"])
+
+
+def test_a_planted_null_is_not_bold() -> None:
+    # 400 columns of 9 methods x 3 seeds without any difference: at most 5 % may be bold.
+    draw = np.random.default_rng(11)
+    bold = 0
+    for _ in range(400):
+        values = {f"m{i}": dict(enumerate(draw.normal(30, 1, 3))) for i in range(9)}
+        bold += best_method(values, higher=True) is not None
+    assert bold <= 0.05 * 400
+
+
+def test_a_control_is_never_bold(tmp_path: Path) -> None:
+    suite = suite_of(METHODS)
+    rows = rows_of(suite, lambda method, task, metric: 90.0 if method == "init" else 30.0)
+    table = built(suite, tmp_path, rows)["table1"]
+    assert not cells_of(table, "init")[0].bold
+
+
+def test_a_tie_is_not_bold(tmp_path: Path) -> None:
+    suite = suite_of(METHODS)
+    rows = rows_of(suite, planted)
+    twin = {(r["seed"], r["decode_seed"], r["task"], r["metric"], r["group"]): r["value"]
+            for r in rows if r["method"] == "arkd"}  # fmt: skip
+    for row in rows:
+        if row["method"] == "fixed_mix":
+            key = (row["seed"], row["decode_seed"], row["task"], row["metric"], row["group"])
+            row["value"] = twin[key]
+    table = built(suite, tmp_path, rows)["table1"]
+    assert not any(cell.bold for row in table.rows for cell in row.cells)
+    assert any(note.startswith("Nothing is bold") for note in table.notes)
+
+
+def test_fewer_than_three_seeds_are_marked(tmp_path: Path) -> None:
+    suite = suite_of(METHODS, seeds=(1, 2))
+    table = built(suite, tmp_path, rows_of(suite))["table1"]
+    texts = [tabular.row_texts(table, row) for row in table.rows]
+    assert all(text[1] == ("1" if text[0] == "teacher" else "2") for text in texts)
+    assert all(text[-1].endswith("†") for text in texts)
+    assert "†" in table.notes[0]
+    assert r"$^\dagger$" in tabular.to_latex(table)
+
+
+def test_a_failed_run_shows_as_failed(tmp_path: Path) -> None:
+    suite = suite_of(METHODS)
+    rows = [r for r in rows_of(suite, planted) if r["method"] != "reverse_kl"]
+    rows += [failed_row(suite, "reverse_kl", seed) for seed in suite.seeds]
+    costs = [row for row in cost_rows(suite) if row["method"] != "reverse_kl"]
+    save(suite, tmp_path, rows, costs)
+    tables.write(suite, tmp_path, tmp_path / "out")
+    line = next(r for r in read_csv(tmp_path / "out" / "table1.csv") if r["method"] == "reverse_kl")
+    assert list(line.values()) == ["reverse_kl", "failed", "n/a", "0"]
+    markdown = (tmp_path / "out" / "table1.md").read_text(encoding="utf-8")
+    assert "| reverse_kl | 0 | failed |" in markdown
+    assert "**" not in markdown  # nothing is proven against a run that failed
+
+
+def test_one_failed_seed_stays_visible(tmp_path: Path) -> None:
+    suite = suite_of(METHODS)
+    rows = [r for r in rows_of(suite) if (r["method"], r["seed"]) != ("arkd", 2)]
+    table = built(suite, tmp_path, [*rows, failed_row(suite, "arkd", 2)])["table1"]
+    (cell,) = cells_of(table, "arkd")
+    assert (cell.n, cell.failed) == (2, 1)
+    assert tabular.cell_text(cell, table.columns[0]).endswith("† (1 failed)")
+
+
+def test_missing_cells_are_named_and_nothing_is_written(tmp_path: Path) -> None:
+    suite = suite_of(METHODS)
+    rows = [r for r in rows_of(suite) if (r["method"], r["seed"]) != ("reverse_kl", 3)]
+    save(suite, tmp_path, rows)
+    with pytest.raises(ArkdError, match=r"reverse_kl/seed3 .*--partial") as caught:
+        tables.write(suite, tmp_path, tmp_path / "out")
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_partial_tables_show_the_gaps(tmp_path: Path) -> None:
+    suite = suite_of(METHODS)
+    rows = [r for r in rows_of(suite) if r["method"] != "reverse_kl"]
+    table = built(suite, tmp_path, rows, partial=True)["table1"]
+    assert tabular.cell_text(cells_of(table, "reverse_kl")[0], table.columns[0]) == "–"
+    assert any("partial" in note for note in table.notes)
+
+
+def test_a_seed_with_a_decoding_missing_is_missing(tmp_path: Path) -> None:
+    suite = suite_of(METHODS)
+    rows = rows_of(suite)
+    lost = next(r for r in rows if r["method"] == "arkd" and r["decode_seed"] == "2")
+    with pytest.raises(ArkdError, match=r"1 values are missing: .*arkd/seed1 \(longtail_id"):
+        built(suite, tmp_path, [row for row in rows if row is not lost])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"value": "nan"}, "not a finite number"),
+        ({"value": "lots"}, "not a finite number"),
+        ({"value": ""}, "empty or doubled"),
+        ({"suite_version": "0.9"}, "never mix versions"),
+    ],
+)
+def test_bad_records_are_refused(tmp_path: Path, change: dict[str, str], message: str) -> None:
+    suite = suite_of(METHODS)
+    rows = rows_of(suite)
+    rows[7] |= change
+    with pytest.raises(ArkdError, match=message):
+        built(suite, tmp_path, rows)
+
+
+def test_a_doubled_record_is_refused(tmp_path: Path) -> None:
+    suite = suite_of(METHODS)
+    rows = rows_of(suite)
+    with pytest.raises(ArkdError, match="empty or doubled"):
+        built(suite, tmp_path, [*rows, rows[0]])
+
+
+def test_strategies_stand_in_the_papers_order(tmp_path: Path) -> None:
+    suite = suite_of(("arkd", "sft", "fixed_mix@alpha=0.25", "reverse_kl", "forward_kl"))
+    table = built(suite, tmp_path, rows_of(suite))["table5"]
+    order = ["forward_kl", "fixed_mix@alpha=0.25", "reverse_kl", "arkd"]
+    assert [row.method for row in table.rows] == order
+    assert [c.key for c in table.columns][-1] == "fidelity_gold jsd"
+
+
+def test_the_papers_numbers_stand_beside_a_published_pair(tmp_path: Path) -> None:
+    base = suite_of(METHODS)
+    assert all(c.title != "paper" for c in built(base, tmp_path, rows_of(base))["table1"].columns)
+    pair = base.pairs[0].model_copy(update={"published": "gpt2-1.5B-120M"})
+    suite = suite_of((*METHODS, "akl"), pairs=(pair,), test_sets=("x_dolly", "x_sni"))
+    found = built(suite, tmp_path, rows_of(suite))
+    paper = {row.method: row.cells[1] for row in found["table1"].rows}
+    assert paper["arkd"].mean == 24.5
+    assert paper["teacher"].mean == 27.1
+    assert paper["akl"].word == "n/a"
+    head = tabular.to_csv(found["table1"]).splitlines()[0]
+    assert head.endswith(f"{pair.name} x_dolly rouge_l n,{pair.name} x_dolly rouge_l paper")
+    assert [c.title for c in found["table2"].columns] == ["sni ↑", "paper"]
+    assert cells_of(found["table5"], "fixed_mix")[3].mean == 17.8
+
+
+def test_pairs_are_columns_of_table1_and_rows_of_the_others(tmp_path: Path) -> None:
+    first = suite_of(METHODS).pairs[0]
+    suite = suite_of(METHODS, pairs=(first, first.model_copy(update={"name": "second"})))
+    found = built(suite, tmp_path, rows_of(suite))
+    assert [column.key.split()[0] for column in found["table1"].columns] == [first.name, "second"]
+    assert len(found["table1"].rows) == 3 + len(METHODS)
+    assert found["table2"].label_columns == ("Pair", "Method")
+    assert len(found["table2"].rows) == 2 * (3 + len(METHODS))
+
+
+def test_cost_counts_training_and_leaves_evaluation_out(tmp_path: Path) -> None:
+    suite = suite_of(("fixed_mix", "arkd"))
+    table = built(suite, tmp_path, rows_of(suite))["cost"]
+    values = dict(
+        zip([c.key for c in table.columns], cells_of(table, "arkd"), strict=True)
+    )  # arkd trains 11 + 0.1 * seed seconds, fixed_mix 10 + 0.1 * seed
+    assert values["wall_s"].mean == pytest.approx(16.2)
+    assert values["tokens_per_s"].mean == pytest.approx(
+        sum(5000 / (11 + 0.1 * seed) for seed in (1, 2, 3)) / 3
+    )
+    assert values["peak_mib"].mean == pytest.approx(902)
+    overhead = sum(100 / (10 + 0.1 * seed) for seed in (1, 2, 3)) / 3
+    assert values["overhead_percent"].mean == pytest.approx(overhead)
+
+
+def test_tuning_shows_each_rate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    suite = suite_of(METHODS)
+    save(suite, tmp_path, rows_of(suite))
+    make = tables.Builder(suite, tmp_path)
+    (tmp_path / "tuning").mkdir()
+    name = suite.distillation.tuning or suite.name
+    (tmp_path / "tuning" / f"{name}.csv").write_text(
+        "method,lr,dev_jsd,chosen,shared\nakl,0.001,0.125,1,0\nakl,0.002,0.25,0,1\n",
+        encoding="utf-8",
+    )
+    monkeypatch.setattr(tables, "benchmarks_dir", lambda: tmp_path)
+    (table,) = tables.tuning(make)
+    assert [tabular.row_texts(table, row) for row in table.rows] == [
+        ["akl", "0.001", "0.1250", "yes", "no"],
+        ["akl", "0.002", "0.2500", "no", "yes"],
+    ]
+
+
+def test_latex_escapes_what_latex_would_read() -> None:
+    column = Column("k", "a|b & 5 % ↑")
+    row = Row(("fixed_mix@x={1}",), (Cell(-0.04, 0.01, 3),), "p", "m")
+    table = Table("t", "Title #1", "α ± ~^\\ $", ("Method",), (column,), (row,))
+    text = tabular.to_latex(table)
+    assert r"fixed\_mix@x=\{1\} & 3 & 0.0 $\pm$ 0.0 \\" in text
+    assert r"a\textbar{}b \& 5 \% $\uparrow$" in text
+    assert (
+        r"Title \#1. $\alpha$ $\pm$ \textasciitilde{}\textasciicircum{}\textbackslash{} \$" in text
+    )
+    assert text.count(r"\begin{") == text.count(r"\end{")
+
+
+def test_the_same_results_give_the_same_bytes(tmp_path: Path) -> None:
+    suite = suite_of(METHODS)
+    rows = rows_of(suite, flat, sd=1.0)
+    save(suite, tmp_path, rows)
+    first = [p.read_bytes() for p in tables.write(suite, tmp_path, tmp_path / "a")]
+    save(suite, tmp_path, rows[::-1])
+    second = [p.read_bytes() for p in tables.write(suite, tmp_path, tmp_path / "b")]
+    assert first == second
