@@ -21,7 +21,6 @@ PAIR = f"{ROOT}/{{pair}}"
 TRAINED = f"{PAIR}/{{method}}/seed{{seed}}/training/manifest.json"
 EVALUATED = f"{PAIR}/{{method}}/seed{{seed}}/evaluation/manifest.json"
 TEACHER = f"{PAIR}/teacher/seed0/training/manifest.json"
-COMMON = f"--results {RESULTS} --suite"
 
 
 wildcard_constraints:
@@ -35,9 +34,9 @@ def suite_of(wildcards):
     return TREES[wildcards.suite].suite
 
 
-def named(wildcards):
-    """The suite as the command line names it: its name, or the path of a user's file."""
-    return SUITE_FILE[wildcards.suite]
+def of_suite(wildcards):
+    """The options that name the suite and the results: a user's own suite is named by its path."""
+    return ["--suite", SUITE_FILE[wildcards.suite], "--results", RESULTS]
 
 
 def slice_of(stage):
@@ -59,15 +58,17 @@ rule all:
 rule data:
     output:
         f"{ROOT}/data/manifest.json",
-    params:
-        of=named,
-        config=slice_of("data"),
     log:
         f"{ROOT}/logs/data.log",
     benchmark:
         f"{ROOT}/logs/data.benchmark.jsonl"
+    conda:
+        "environment.yaml"
+    params:
+        of=of_suite,
+        config=slice_of("data"),
     shell:
-        "arkd data {COMMON} {params.of:q} 2> {log:q}"
+        "arkd data {params.of:q} 2> {log:q}"
 
 
 rule tokens:
@@ -75,15 +76,17 @@ rule tokens:
         rules.data.output,
     output:
         f"{PAIR}/tokens/manifest.json",
-    params:
-        of=named,
-        config=slice_of("tokens"),
     log:
         f"{ROOT}/logs/{{pair}}.tokens.log",
     benchmark:
         f"{ROOT}/logs/{{pair}}.tokens.benchmark.jsonl"
+    conda:
+        "environment.yaml"
+    params:
+        of=of_suite,
+        config=slice_of("tokens"),
     shell:
-        "arkd tokens {COMMON} {params.of:q} --pair {wildcards.pair:q} 2> {log:q}"
+        "arkd tokens {params.of:q} --pair {wildcards.pair:q} 2> {log:q}"
 
 
 rule teacher:
@@ -91,19 +94,21 @@ rule teacher:
         rules.tokens.output,
     output:
         TEACHER,
-    params:
-        of=named,
-        config=slice_of("teacher"),
     log:
         f"{ROOT}/logs/{{pair}}.teacher.log",
     benchmark:
         f"{ROOT}/logs/{{pair}}.teacher.benchmark.jsonl"
-    threads: 1
     priority: 100  # everything but the starts waits for it
+    conda:
+        "environment.yaml"
+    threads: 1
     resources:
         gpu=gpus,
+    params:
+        of=of_suite,
+        config=slice_of("teacher"),
     shell:
-        "arkd teacher {COMMON} {params.of:q} --pair {wildcards.pair:q} 2> {log:q}"
+        "arkd teacher {params.of:q} --pair {wildcards.pair:q} 2> {log:q}"
 
 
 rule student_init:
@@ -113,19 +118,21 @@ rule student_init:
     output:
         f"{PAIR}/untrained/seed{{seed}}/training/manifest.json",
         f"{PAIR}/init/seed{{seed}}/training/manifest.json",
-    params:
-        of=named,
-        config=slice_of("init"),
     log:
         f"{ROOT}/logs/{{pair}}.init.{{seed}}.log",
     benchmark:
         f"{ROOT}/logs/{{pair}}.init.{{seed}}.benchmark.jsonl"
-    threads: 1
     priority: 50
+    conda:
+        "environment.yaml"
+    threads: 1
     resources:
         gpu=gpus,
+    params:
+        of=of_suite,
+        config=slice_of("init"),
     shell:
-        "arkd init {COMMON} {params.of:q} --pair {wildcards.pair:q} --seed {wildcards.seed}"
+        "arkd init {params.of:q} --pair {wildcards.pair:q} --seed {wildcards.seed}"
         " 2> {log:q}"
 
 
@@ -135,21 +142,23 @@ rule teacher_cache:
         TEACHER,
     output:
         f"{PAIR}/cache/{{source}}/manifest.json",
-    params:
-        of=named,
-        config=slice_of("cache"),
     log:
         f"{ROOT}/logs/{{pair}}.cache.{{source}}.log",
     benchmark:
         f"{ROOT}/logs/{{pair}}.cache.{{source}}.benchmark.jsonl"
     wildcard_constraints:
         source="gold|teacher",
-    threads: 1
     priority: 90
+    conda:
+        "environment.yaml"
+    threads: 1
     resources:
         gpu=gpus,
+    params:
+        of=of_suite,
+        config=slice_of("cache"),
     shell:
-        "arkd cache {COMMON} {params.of:q} --pair {wildcards.pair:q}"
+        "arkd cache {params.of:q} --pair {wildcards.pair:q}"
         " --source {wildcards.source} 2> {log:q}"
 
 
@@ -160,19 +169,21 @@ rule student_responses:
         f"{PAIR}/init/seed{{seed}}/training/manifest.json",
     output:
         f"{PAIR}/cache/student-seed{{seed}}/manifest.json",
-    params:
-        of=named,
-        config=slice_of("cache"),
     log:
         f"{ROOT}/logs/{{pair}}.cache.student.{{seed}}.log",
     benchmark:
         f"{ROOT}/logs/{{pair}}.cache.student.{{seed}}.benchmark.jsonl"
-    threads: 1
     priority: 40
+    conda:
+        "environment.yaml"
+    threads: 1
     resources:
         gpu=gpus,
+    params:
+        of=of_suite,
+        config=slice_of("cache"),
     shell:
-        "arkd cache {COMMON} {params.of:q} --pair {wildcards.pair:q}"
+        "arkd cache {params.of:q} --pair {wildcards.pair:q}"
         " --source student --seed {wildcards.seed} 2> {log:q}"
 
 
@@ -183,20 +194,22 @@ rule distill:
         lambda w: flow.distill_inputs(TREES[w.suite], w.pair, w.method, int(w.seed)),
     output:
         TRAINED,
-    params:
-        of=named,
-        config=slice_of("distill"),
     log:
         f"{ROOT}/logs/{{pair}}.{{method}}.{{seed}}.log",
     benchmark:
         f"{ROOT}/logs/{{pair}}.{{method}}.{{seed}}.benchmark.jsonl"
     wildcard_constraints:
         method=r"(?!(teacher|init|untrained)/)[^/]+",
+    conda:
+        "environment.yaml"
     threads: 1
     resources:
         gpu=gpus,
+    params:
+        of=of_suite,
+        config=slice_of("distill"),
     shell:
-        "arkd distill {COMMON} {params.of:q} --pair {wildcards.pair:q}"
+        "arkd distill {params.of:q} --pair {wildcards.pair:q}"
         " --method {wildcards.method:q} --seed {wildcards.seed} 2> {log:q}"
 
 
@@ -205,19 +218,21 @@ rule evaluate:
         lambda w: flow.evaluate_inputs(TREES[w.suite], w.pair, w.method),
     output:
         f"{PAIR}/{{method}}/evaluation/manifest.json",
-    params:
-        of=named,
-        config=slice_of("evaluate"),
     log:
         f"{ROOT}/logs/{{pair}}.{{method}}.evaluate.log",
     benchmark:
         f"{ROOT}/logs/{{pair}}.{{method}}.evaluate.benchmark.jsonl"
-    threads: 1
     priority: 10
+    conda:
+        "environment.yaml"
+    threads: 1
     resources:
         gpu=gpus,
+    params:
+        of=of_suite,
+        config=slice_of("evaluate"),
     shell:
-        "arkd evaluate {COMMON} {params.of:q} --pair {wildcards.pair:q}"
+        "arkd evaluate {params.of:q} --pair {wildcards.pair:q}"
         " --method {wildcards.method:q} 2> {log:q}"
 
 
@@ -228,13 +243,15 @@ rule collect:
         f"{ROOT}/records.csv",
         f"{ROOT}/cost.csv",
         f"{ROOT}/manifest.json",
-    params:
-        of=named,
-        config=slice_of("collect"),
     log:
         f"{ROOT}/logs/collect.log",
+    conda:
+        "environment.yaml"
+    params:
+        of=of_suite,
+        config=slice_of("collect"),
     shell:
-        "arkd collect {COMMON} {params.of:q} 2> {log:q}"
+        "arkd collect {params.of:q} 2> {log:q}"
 
 
 rule tables:
@@ -242,12 +259,14 @@ rule tables:
         rules.collect.output,
     output:
         f"{ROOT}/tables/manifest.json",
-    params:
-        of=named,
     log:
         f"{ROOT}/logs/tables.log",
+    conda:
+        "environment.yaml"
+    params:
+        of=of_suite,
     shell:
-        "arkd tables {COMMON} {params.of:q} 2> {log:q}"
+        "arkd tables {params.of:q} 2> {log:q}"
 
 
 rule figures:
@@ -255,12 +274,14 @@ rule figures:
         rules.collect.output,
     output:
         f"{ROOT}/figures/manifest.json",
-    params:
-        of=named,
     log:
         f"{ROOT}/logs/figures.log",
+    conda:
+        "environment.yaml"
+    params:
+        of=of_suite,
     shell:
-        "arkd figures {COMMON} {params.of:q} 2> {log:q}"
+        "arkd figures {params.of:q} 2> {log:q}"
 
 
 rule report:
@@ -269,9 +290,11 @@ rule report:
         rules.figures.output,
     output:
         f"{ROOT}/report.html",
-    params:
-        of=named,
     log:
         f"{ROOT}/logs/report.log",
+    conda:
+        "environment.yaml"
+    params:
+        of=of_suite,
     shell:
-        "arkd report {COMMON} {params.of:q} 2> {log:q}"
+        "arkd report {params.of:q} 2> {log:q}"

@@ -16,9 +16,8 @@ import pandas as pd
 from arkd.errors import ArkdError
 from arkd.stats import holm, mean_interval, paired_difference
 from arkd.suite import Suite
+from arkd.workflow import CONTROLS
 
-TEACHER, UNTRAINED, INIT = "teacher", "untrained", "init"
-CONTROLS = (TEACHER, UNTRAINED, INIT)
 SIGNIFICANCE = 0.05
 FEW_SEEDS = 3  # below this a cell is marked
 MISSING, FAILED, NOT_REPORTED = "–", "failed", "n/a"

@@ -41,9 +41,9 @@ class Teacher:
         return self.hidden_NG[rows].float() @ self.head_VG[:vocabulary].float().T
 
 
-def chunks(n_tokens: int, vocabulary: int, max_bytes: int = CHUNK_BYTES) -> Iterator[slice]:
-    """Yield slices of rows whose float32 logits take at most `max_bytes` (at least one row)."""
-    rows = max(1, max_bytes // (4 * vocabulary))
+def chunks(n_tokens: int, vocabulary: int) -> Iterator[slice]:
+    """Yield slices of rows whose float32 logits take at most CHUNK_BYTES (at least one row)."""
+    rows = max(1, CHUNK_BYTES // (4 * vocabulary))
     for start in range(0, n_tokens, rows):
         yield slice(start, min(start + rows, n_tokens))
 
@@ -74,7 +74,7 @@ class _ChunkedLoss(torch.autograd.Function):
 
 def chunked_loss(hidden_NH: Tensor, head_VH: Tensor, kernel: Kernel) -> tuple[Tensor, Tensor]:
     """Return the sum of a kernel's losses (differentiable) and the losses themselves [N]."""
-    total, losses_N = _ChunkedLoss.apply(hidden_NH, head_VH, kernel)  # type: ignore[no-untyped-call]
+    total, losses_N = _ChunkedLoss.apply(hidden_NH, head_VH, kernel)
     return total, losses_N
 
 

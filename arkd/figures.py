@@ -13,13 +13,14 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from arkd.cells import FAILED, INIT, MISSING
+from arkd.cells import FAILED, MISSING
 from arkd.errors import ArkdError
 from arkd.files import staged_file
 from arkd.layout import Builder, Source, short_name
 from arkd.paths import benchmarks_dir
 from arkd.stats import mean_interval
 from arkd.suite import Suite
+from arkd.workflow import INIT
 
 RC: dict[Any, Any] = {
     "svg.hashsalt": "arkd",  # element ids would otherwise differ from run to run
@@ -228,7 +229,7 @@ def trajectories(make: Builder, pair: str, method: str, column: str) -> dict[int
     """Return a logged column by seed, indexed by step; notes the runs that lack it."""
     found: dict[int, pd.Series] = {}
     for seed in make.suite.seeds:
-        path = make.dir / pair / method / f"seed{seed}" / "trajectory.csv"
+        path = make.tree.training(pair, method, seed) / "trajectory.csv"
         if path.is_file():
             frame = pd.read_csv(path)
             logged = column in frame.columns and bool(frame[column].notna().all())

@@ -15,7 +15,6 @@ from arkd.cells import (
     FEW_SEEDS,
     MISSING,
     NOT_REPORTED,
-    TEACHER,
     Cell,
     Column,
     Records,
@@ -28,6 +27,7 @@ from arkd.cells import (
 )
 from arkd.paths import benchmarks_dir
 from arkd.suite import Suite
+from arkd.workflow import Tree, seeds
 
 # What the published numbers call the tables that ours are laid out after.
 PAPER_TABLES = {"table1": "1", "table2": "2 and 4", "table5": "5 and 6"}
@@ -51,7 +51,8 @@ class Builder:
 
     def __init__(self, suite: Suite, results_dir: Path) -> None:
         self.suite = suite
-        self.dir = results_dir / suite.name
+        self.tree = Tree(results_dir, suite)
+        self.dir = self.tree.root
         self.records: Records = read_records(self.dir / "records.csv", suite)
         self.published = read_published()
         self.captions = captions(suite)["tables"]
@@ -61,7 +62,7 @@ class Builder:
 
     def expected(self, method: str) -> tuple[int, ...]:
         """Return the seeds a row should have; the teacher is one model, filed under seed 0."""
-        return (0,) if method == TEACHER else tuple(self.suite.seeds)
+        return seeds(self.suite, method)
 
     def values(self, source: Source, pair: str, method: str) -> SeedValues:
         """Return the values of a source by seed, expected seeds only."""

@@ -105,6 +105,7 @@ def card(title: str, facts: dict[str, Any]) -> str:
     lines = "\n".join(f"- {key}: {value}" for key, value in facts.items())
     return (
         f"---\nlibrary_name: transformers\npipeline_tag: text-generation\ntags: [arkd]\n---\n"
-        f"# {title}\n\nMade by the arkd benchmark; a subject of measurement, not a model to use.\n\n"
+        f"# {title}\n\n"
+        "Made by the arkd benchmark; a subject of measurement, not a model to use.\n\n"
         f"{lines}\n"
     )

@@ -85,7 +85,7 @@ class PolicyAgent:
         self.baseline = self.gamma * self.baseline + (1 - self.gamma) * reward
         loss = policy_loss(logit, reward - self.baseline, self.entropy_weight)
         self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         self.optimiser.step()
         return float(loss.detach())
 

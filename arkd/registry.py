@@ -1,4 +1,4 @@
-"""The methods that exist: a file in `arkd/methods` or `baselines`, or a third party's entry point."""
+"""The methods that exist: files of `arkd/methods` and `baselines`, and third parties' plugins."""
 
 from __future__ import annotations
 

@@ -13,18 +13,19 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from arkd import figures, tables, tabular
-from arkd.cells import INIT, TEACHER, UNTRAINED, Row, Table, read_csv
+from arkd.cells import Row, Table, read_csv
 from arkd.claims import claims_path, load_claims
 from arkd.files import read_json, write_text
 from arkd.layout import captions
 from arkd.suite import Suite
+from arkd.workflow import TEACHER, Tree, methods, seeds
 
 
 def write(suite: Suite, results_dir: Path, out_file: Path, partial: bool = False) -> Path:
     """Write the report of a suite and return its path.
 
     Args:
-        suite: The suite whose results lie in `results_dir / suite.name`.
+        suite: The suite whose results are shown.
         results_dir: The folder of all suites' results.
         out_file: The page; links to manifests and tables are relative to it.
         partial: Show missing cells as '–' instead of refusing them.
@@ -32,7 +33,7 @@ def write(suite: Suite, results_dir: Path, out_file: Path, partial: bool = False
     Raises:
         ArkdError: If results are missing and `partial` is not set, or a file is malformed.
     """
-    folder = results_dir / suite.name
+    tree = Tree(results_dir, suite)
     template = files("arkd.templates").joinpath("report.html.j2").read_text(encoding="utf-8")
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -40,25 +41,25 @@ def write(suite: Suite, results_dir: Path, out_file: Path, partial: bool = False
     page = environment.from_string(template).render(
         suite=suite,
         partial=partial,
-        facts=facts(suite, folder),
+        facts=facts(tree),
         tables=[
-            table_view(table, folder, out_file, suite)
-            for table in tables.build(suite, results_dir, partial)
+            table_view(table, tree, out_file) for table in tables.build(suite, results_dir, partial)
         ],
         figures=figure_views(suite, results_dir, partial),
         claims=claim_views(),
-        runs=run_views(suite, folder, out_file),
+        runs=run_views(tree, out_file),
     )
     write_text(out_file, page)
     return out_file
 
 
-def facts(suite: Suite, folder: Path) -> list[tuple[str, str]]:
+def facts(tree: Tree) -> list[tuple[str, str]]:
     """Return what was run, on what and with what, as names and values."""
-    manifest: dict[str, Any] = read_json(folder / "manifest.json")
+    suite = tree.suite
+    manifest: dict[str, Any] = read_json(tree.root / "manifest.json")
     notes = manifest.get("notes", {})
     host, git = manifest.get("host", {}), manifest.get("git", {})
-    wall_s = float(read_csv(folder / "cost.csv", suite, ["wall_s"])["wall_s"].sum())
+    wall_s = float(read_csv(tree.root / "cost.csv", suite, ["wall_s"])["wall_s"].sum())
     commit = str(git.get("commit") or "")[:12] + (" with changes" if git.get("dirty") else "")
     machine = [str(host[k]) for k in ("processor", "system", "machine") if host.get(k)]
     if host.get("cores"):
@@ -85,7 +86,7 @@ def duration(seconds: float) -> str:
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
 
 
-def table_view(table: Table, folder: Path, out_file: Path, suite: Suite) -> dict[str, Any]:
+def table_view(table: Table, tree: Tree, out_file: Path) -> dict[str, Any]:
     """Return a table as the template draws it: rows in groups, cells with sortable values."""
     groups: list[tuple[tuple[str, ...], list[dict[str, Any]]]] = []
     labels = len(table.label_columns)
@@ -98,11 +99,11 @@ def table_view(table: Table, folder: Path, out_file: Path, suite: Suite) -> dict
         for text, cell in zip(texts[offset:], row.cells, strict=True):
             value = "" if cell.mean is None else repr(cell.mean)
             cells.append({"text": text, "value": value, "bold": cell.bold})
-        link = row_link(row, folder, out_file, suite)
+        link = row_link(row, tree, out_file)
         groups[-1][1].append(
             {"labels": row.labels, "method": row.method, "link": link, "cells": cells}
         )
-    saved = [(s, folder / "tables" / f"{table.name}.{s}") for s in ("csv", "md", "tex")]
+    saved = [(s, tree.root / "tables" / f"{table.name}.{s}") for s in ("csv", "md", "tex")]
     return {
         "table": table,
         "headings": tabular.headings(table),
@@ -112,23 +113,20 @@ def table_view(table: Table, folder: Path, out_file: Path, suite: Suite) -> dict
     }
 
 
-def row_link(row: Row, folder: Path, out_file: Path, suite: Suite) -> str | None:
+def row_link(row: Row, tree: Tree, out_file: Path) -> str | None:
     """Return the relative address of the first manifest behind a row, if it is there."""
-    pair = row.pair or suite.pairs[0].name
-    for seed in suite.seeds:
-        path = manifest_path(folder, pair, row.method or "", seed)
-        if path.is_file():
-            return relative(path, out_file)
-    return None
+    pair = row.pair or tree.suite.pairs[0].name
+    manifests = run_manifests(tree, pair, row.method or "")
+    return relative(next(iter(manifests.values())), out_file) if manifests else None
 
 
-def manifest_path(folder: Path, pair: str, method: str, seed: int) -> Path:
-    """Return where the manifest of a method's or control's run lies."""
-    if method == TEACHER:
-        return folder / pair / TEACHER / "manifest.json"
-    if method in (INIT, UNTRAINED):
-        return folder / pair / f"seed{seed}" / method / "manifest.json"
-    return folder / pair / method / f"seed{seed}" / "manifest.json"
+def run_manifests(tree: Tree, pair: str, method: str) -> dict[int, Path]:
+    """Return the manifests of a method's or control's runs that are there, by seed."""
+    paths = {
+        seed: tree.training(pair, method, seed) / "manifest.json"
+        for seed in seeds(tree.suite, method)
+    }
+    return {seed: path for seed, path in paths.items() if path.is_file()}
 
 
 def relative(path: Path, out_file: Path) -> str:
@@ -136,19 +134,16 @@ def relative(path: Path, out_file: Path) -> str:
     return quote(Path(os.path.relpath(path, out_file.parent)).as_posix())
 
 
-def run_views(suite: Suite, folder: Path, out_file: Path) -> list[dict[str, Any]]:
+def run_views(tree: Tree, out_file: Path) -> list[dict[str, Any]]:
     """Return the manifests of every run that are there, a line for each pair and method."""
     lines = []
-    for pair in suite.pairs:
-        for method in (TEACHER, UNTRAINED, INIT, *(entry.label for entry in suite.entries)):
-            links = [
-                (f"seed {seed}", relative(path, out_file))
-                for seed in suite.seeds
-                if (path := manifest_path(folder, pair.name, method, seed)).is_file()
-            ]
-            links = [("model", links[0][1])] if method == TEACHER and links else links
-            if links:
-                lines.append({"pair": pair.name, "method": method, "links": links})
+    for pair, method in methods(tree.suite):
+        links = [
+            ("model" if method == TEACHER else f"seed {seed}", relative(path, out_file))
+            for seed, path in run_manifests(tree, pair, method).items()
+        ]
+        if links:
+            lines.append({"pair": pair, "method": method, "links": links})
     return lines
 
 

@@ -289,7 +289,7 @@ def evaluate(tree: Tree, pair: str, label: str) -> None:
     samples: list[dict[str, Any]] = []
     with _stage(tree, "evaluate", out, inputs, pair=pair, label=label) as stage:
         for seed in seeds(suite, label):
-            of_run = {"suite": suite.name, "suite_version": suite.version}
+            of_run: dict[str, Any] = {"suite": suite.name, "suite_version": suite.version}
             of_run |= {"pair": pair, "method": label, "seed": seed}
             if read_json(inputs[f"seed{seed}"] / manifest.NAME)["notes"].get("failed"):
                 values: list[tuple[Any, int | None]] = [(_failed_run(), None)]

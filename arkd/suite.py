@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -221,7 +222,7 @@ class Suite(Frozen):
             ("pairs", [pair.name for pair in self.pairs]),
             ("seeds", list(self.seeds)),
         ):
-            twice = {str(name) for name in names if names.count(name) > 1}
+            twice = {str(name) for name, count in Counter(names).items() if count > 1}
             if twice:
                 raise ValueError(f"{what}: {', '.join(sorted(twice))} stands twice")
         return self
@@ -292,12 +293,10 @@ def _merge(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
     """Lay `change` over `base`; a mapping that names another `source` replaces the old one."""
     merged = dict(base)
     for key, value in change.items():
-        old = merged.get(key)
-        same_kind = isinstance(old, dict) and isinstance(value, dict)
-        if same_kind and value.get("source", old.get("source")) == old.get("source"):
-            merged[key] = _merge(old, value)
-        else:
-            merged[key] = value
+        old: Any = merged.get(key)
+        both = isinstance(old, dict) and isinstance(value, dict)
+        same_kind = both and value.get("source", old.get("source")) == old.get("source")
+        merged[key] = _merge(old, value) if same_kind else value
     return merged
 
 

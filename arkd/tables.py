@@ -8,12 +8,13 @@ from pathlib import Path
 import pandas as pd
 
 from arkd import tabular
-from arkd.cells import INIT, TEACHER, UNTRAINED, Cell, Column, Row, SeedValues, Table, read_csv
+from arkd.cells import Cell, Column, Row, SeedValues, Table, read_csv
 from arkd.errors import ArkdError
 from arkd.files import write_text
 from arkd.layout import Builder, Source, short_name
 from arkd.paths import benchmarks_dir
 from arkd.suite import Suite
+from arkd.workflow import INIT, TEACHER, UNTRAINED
 
 GOLD = "fidelity_gold"
 ALPHA_STRATEGIES = (

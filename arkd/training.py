@@ -51,8 +51,12 @@ def optimise(
     # Norms and biases are not decayed, by the usual convention.
     decayed = [p for p in model.parameters() if p.ndim > 1]
     rest = [p for p in model.parameters() if p.ndim <= 1]
+    groups: list[dict[str, Any]] = [
+        {"params": decayed},
+        {"params": rest, "weight_decay": 0.0},
+    ]
     optimiser = torch.optim.AdamW(
-        [{"params": decayed}, {"params": rest, "weight_decay": 0.0}],
+        groups,
         lr=lr,
         betas=settings.betas,
         weight_decay=settings.weight_decay,
@@ -66,7 +70,7 @@ def optimise(
         if not bool(torch.isfinite(loss)):
             return Trained(rows, time.monotonic() - started, failed=True)
         optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(model.parameters(), settings.clip_norm)
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(step, settings)

@@ -82,7 +82,9 @@ def cached_sources(suite: Suite, label: str) -> list[str]:
     teacher takes the gold tokens from the tokens stage and waits for nobody.
     """
     method = registry.method_class(suite.entry(label).name)
-    wanted = [source for source in method.responses if source != "gold" or method.needs_teacher]
+    wanted: list[str] = [
+        source for source in method.responses if source != "gold" or method.needs_teacher
+    ]
     return ["gold", *wanted] if method.needs_teacher and "gold" not in wanted else wanted
 
 

@@ -22,9 +22,11 @@ class FixedMix(WeightedDivergences):
         authors="Liu, Zhang, Xing, Qiao, Wang, Jiao",
         year=2026,
         url="https://arxiv.org/abs/2606.29869",
-        bibtex="""@article{arkd2026,
-  title   = {ARKD},
-  author  = {Liu and Zhang and Xing and Qiao and Wang and Jiao},
+        bibtex="""@article{liu2026arkd,
+  title   = {ARKD: Adaptive Reinforcement Learning-Guided Bidirectional KL Divergence
+             Distillation for Text Generation},
+  author  = {Liu, Zilong and Zhang, Xuewen and Xing, Jinrui and Qiao, Juyi and Wang, Huiyong
+             and Jiao, Junming},
   journal = {arXiv preprint arXiv:2606.29869},
   year    = {2026}
 }""",

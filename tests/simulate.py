@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from arkd.suite import Suite, load_suite
+from arkd.workflow import Tree
 
 COLUMNS = [
     *("suite", "suite_version", "pair", "method", "seed", "decode_seed", "task", "metric", "group"),
@@ -133,7 +134,7 @@ def save(suite: Suite, root: Path, rows: list[Row], costs: list[Row] | None = No
     for pair in suite.pairs:
         for entry in suite.entries:
             for seed in suite.seeds:
-                run = folder / pair.name / entry.label / f"seed{seed}"
+                run = Tree(root, suite).training(pair.name, entry.label, seed)
                 run.mkdir(parents=True, exist_ok=True)
                 (run / "manifest.json").write_text("{}", encoding="utf-8")
                 _write(run / "trajectory.csv", *_trajectory(entry.label, draw))

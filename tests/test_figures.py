@@ -12,6 +12,7 @@ from simulate import failed_row, rows_of, save, suite_of
 from arkd import figures
 from arkd.errors import ArkdError
 from arkd.layout import Builder
+from arkd.workflow import Tree
 
 METHODS = ("forward_kl", "reverse_kl", "greedy_min", "akl", "arkd")
 NAMES = ["alpha", "dynamics", "strategies", "head_tail"]
@@ -97,7 +98,8 @@ def test_head_and_tail_errors_are_sums_over_rank_bins(tmp_path: Path) -> None:
 def test_a_missing_trajectory_is_named(tmp_path: Path) -> None:
     suite = suite_of(METHODS)
     save(suite, tmp_path, rows_of(suite))
-    (tmp_path / suite.name / suite.pairs[0].name / "arkd" / "seed2" / "trajectory.csv").unlink()
+    run = Tree(tmp_path, suite).training(suite.pairs[0].name, "arkd", 2)
+    (run / "trajectory.csv").unlink()
     with pytest.raises(ArkdError, match=r"arkd/seed2 \(trajectory.csv alpha"):
         figures.write(suite, tmp_path, tmp_path / "out")
     assert not (tmp_path / "out").exists()
@@ -110,7 +112,7 @@ def test_a_failed_run_is_left_out_of_curves_and_named_in_the_map(tmp_path: Path)
     rows = [row for row in rows_of(suite) if row["method"] != "akl"]
     save(suite, tmp_path, rows + [failed_row(suite, "akl", seed) for seed in suite.seeds])
     for seed in suite.seeds:
-        run = tmp_path / suite.name / suite.pairs[0].name / "akl" / f"seed{seed}"
+        run = Tree(tmp_path, suite).training(suite.pairs[0].name, "akl", seed)
         (run / "trajectory.csv").unlink()
     drawn = figures.render(suite, tmp_path)
     assert not any("akl" in text for text in texts(drawn["alpha"]["svg"]))

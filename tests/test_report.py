@@ -117,7 +117,7 @@ def test_links_lead_to_files(root: Path, text: str) -> None:
     pair = suite_of(METHODS).pairs[0].name
     for method in METHODS:
         for seed in (1, 2, 3):
-            run = root / "longtail" / pair / method / f"seed{seed}"
+            run = root / "longtail" / pair / method / f"seed{seed}" / "training"
             assert (run / "manifest.json").resolve() in found
     assert (root / "longtail" / "tables" / "table1.tex").resolve() in found
 

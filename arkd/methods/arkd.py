@@ -26,14 +26,17 @@ class Arkd(WeightedDivergences):
         "L_π = −log(α)·(r − b) − β_H·H(α)"
     )
     reference: ClassVar[Reference] = Reference(
-        title="ARKD: Adaptive Reinforcement Learning-Guided Bidirectional KL Divergence Distillation",
+        title="ARKD: Adaptive Reinforcement Learning-Guided Bidirectional KL Divergence "
+        "Distillation for Text Generation",
         authors="Liu, Zhang, Xing, Qiao, Wang, Jiao",
         year=2026,
         url="https://arxiv.org/abs/2606.29869",
         code="github.com/agi-content-generation/ARKD@28d5c388",
-        bibtex="""@article{arkd2026,
-  title   = {ARKD},
-  author  = {Liu and Zhang and Xing and Qiao and Wang and Jiao},
+        bibtex="""@article{liu2026arkd,
+  title   = {ARKD: Adaptive Reinforcement Learning-Guided Bidirectional KL Divergence
+             Distillation for Text Generation},
+  author  = {Liu, Zilong and Zhang, Xuewen and Xing, Jinrui and Qiao, Juyi and Wang, Huiyong
+             and Jiao, Junming},
   journal = {arXiv preprint arXiv:2606.29869},
   year    = {2026}
 }""",
@@ -43,9 +46,9 @@ class Arkd(WeightedDivergences):
         "The two variances of the state are not defined: the suite's `variance` says what they run "
         "over (the probabilities over the vocabulary by default).",
         "The state is measured at the suite's training temperature; the paper does not say.",
-        "λ·L_pt is the suite's and goes to every divergence method alike, so that it is no bonus.",
+        "λ·L_pt is the suite's and goes to every divergence method alike: it is no bonus.",
         "The reward is −L_distil (eq 8), not the validation ROUGE-L of the paper's appendix A.",
-        "The authors' code is another method (Bernoulli actions, ten features) and is not followed.",
+        "The authors' code is another method (Bernoulli actions, ten features), not followed here.",
     )
 
     def start(self, run: Run) -> PolicyAgent:

@@ -1,4 +1,4 @@
-"""Pinned wheels: real pip on a folder of wheels that the test builds, with the index switched off."""
+"""Pinned wheels: real pip on a folder of wheels that the test builds, no index in reach."""
 
 from __future__ import annotations
 
@@ -27,8 +27,12 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         archive.writestr(TEXT, "one\n")
         archive.writestr("sample/texts/two.txt", "two\n")
         archive.writestr("sample/code.py", "raise SystemExit('never run')\n")
-        archive.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: arkd-sample\nVersion: 1.0\n")
-        archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr(
+            f"{info}/METADATA", "Metadata-Version: 2.1\nName: arkd-sample\nVersion: 1.0\n"
+        )
+        archive.writestr(
+            f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
         archive.writestr(f"{info}/RECORD", "")
     pinned = Wheel(
         "arkd-sample", "1.0", FILE, sha256_file(folder / FILE), 0.1, "CC0-1.0", "two lines of text"

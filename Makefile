@@ -1,0 +1,59 @@
+# `make benchmark` and `make test` need Python 3.11 or newer, and nothing else.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+CORES ?= all
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: help env benchmark smoke smollm2-quick test test-all lint format fixture tune clean
+
+help: ## show this list
+	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+env: $(VENV)/.ready ## create the environment from the lock file
+
+$(VENV)/.ready: requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	touch $@
+
+benchmark: env ## run the default suite, from nothing to the tables
+	PATH="$(abspath $(BIN)):$$PATH" snakemake --cores $(CORES)
+
+smoke: env ## run the whole pipeline on the one-minute suite
+	PATH="$(abspath $(BIN)):$$PATH" snakemake --cores $(CORES) --config suites='[smoke]'
+
+smollm2-quick: env ## run the real-model suite (30 minutes, downloads 140 MB once)
+	PATH="$(abspath $(BIN)):$$PATH" snakemake --cores $(CORES) --config suites='[smollm2-quick]'
+
+test: env ## run the tests (8 minutes at most)
+	PATH="$(abspath $(BIN)):$$PATH" python -m pytest -m "not heavy" -n 2
+
+test-all: env ## run all tests, the heavy ones too
+	PATH="$(abspath $(BIN)):$$PATH" python -m pytest -n 2
+
+lint: env ## run every linter and the type check
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile
+	$(BIN)/mypy
+	PATH="$(abspath $(BIN)):$$PATH" snakemake --lint
+
+format: env ## format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/snakefmt Snakefile
+
+fixture: env ## make the smoke suite's teacher again
+	$(BIN)/arkd data --suite benchmarks/fixtures/smoke-teacher.yaml
+	$(BIN)/arkd tokens --suite benchmarks/fixtures/smoke-teacher.yaml --pair fixture
+	$(BIN)/arkd teacher --suite benchmarks/fixtures/smoke-teacher.yaml --pair fixture
+	cp results/smoke-teacher/fixture/teacher/seed0/training/model/* benchmarks/fixtures/smoke-teacher/
+
+tune: env ## choose each method's learning rate again, on the development world
+	PATH="$(abspath $(BIN)):$$PATH" snakemake --cores $(CORES) --config suites='[longtail-tuning]'
+	$(BIN)/arkd tuning --suite longtail-tuning
+
+clean: ## remove all results but the reference ones
+	rm -rf results/longtail results/longtail-tuning results/smoke results/smoke-teacher results/smollm2-quick
