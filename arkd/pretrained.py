@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -121,10 +120,9 @@ def keep_layers(model: Any, kept: list[int]) -> None:
             if hasattr(module, "layer_idx"):  # the layer's place in the key–value cache
                 module.layer_idx = index
     setattr(model.get_submodule(parent), name, nn.ModuleList(layers))
-    config = copy.deepcopy(model.config)
-    for key, value in config.to_dict().items():
+    # Every part of the model shares this configuration, so it is changed in place.
+    for key, value in model.config.to_dict().items():
         # Some families list a kind of attention for each layer.
         if isinstance(value, list) and len(value) == total:
-            setattr(config, key, [value[index] for index in kept])
-    config.num_hidden_layers = len(kept)
-    model.config = config
+            setattr(model.config, key, [value[index] for index in kept])
+    model.config.num_hidden_layers = len(kept)

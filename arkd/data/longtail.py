@@ -16,7 +16,6 @@ from arkd.data.phrases import RELATIONS
 from arkd.data.probes import TEST_SETS, dev_rows, mc_rows, ppl_rows, test_sets, truth_rows
 from arkd.data.questions import LongtailSpec, Question, Row, held_out, make_row, topic_shares
 from arkd.data.world import BANDS, Narrator, World, ask, make_world, zipf_weights
-from arkd.errors import ArkdError
 from arkd.files import write_jsonl
 from arkd.seeding import derive_seed
 
@@ -30,12 +29,9 @@ def build(spec: LongtailSpec, out_dir: Path) -> Row:
     the summary are the rows written.
 
     Raises:
-        ArkdError: the shares of the bands leave one of them empty, or the disk is full.
+        ArkdError: the disk is full.
     """
-    try:
-        world = make_world(spec)
-    except ValueError as error:
-        raise ArkdError(f"data: {error}; change the shares or add entities") from error
+    world = make_world(spec)
     training = {
         "train": _training_rows(spec, world, "train", spec.student_exponent, spec.train_examples)
     }

@@ -12,7 +12,7 @@ import random
 from collections.abc import Hashable
 from typing import Any, Literal, NamedTuple, TypeVar
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from arkd.data.phrases import RELATIONS
 from arkd.data.world import (
@@ -34,9 +34,11 @@ class LongtailSpec(WorldSpec):
     """The world and the sizes of its files."""
 
     source: Literal["longtail"] = Field("longtail", description="which generator builds the data")
-    teacher_exponent: float = Field(0.5, ge=0, description="Zipf exponent of the teacher's data")
-    student_exponent: float = Field(1.0, ge=0, description="Zipf exponent of all other data")
-    teacher_examples: int = Field(64_000, ge=0, description="rows of the teacher's one epoch")
+    teacher_exponent: float = Field(
+        0.5, ge=0, le=5, description="Zipf exponent of the teacher's data"
+    )
+    student_exponent: float = Field(1.0, ge=0, le=5, description="Zipf exponent of all other data")
+    teacher_examples: int = Field(96_000, ge=0, description="rows of the teacher's one epoch")
     train_examples: int = Field(12_000, ge=1, description="rows that the students train on")
     dev_examples: int = Field(200, ge=0, description="rows for choices made before the tests")
     test_items: int = Field(100, ge=1, description="items of each test set")
@@ -51,6 +53,12 @@ class LongtailSpec(WorldSpec):
     combined_share: float = Field(0.12, gt=0, lt=1, description="share of combined prompts")
     cue_share: float = Field(0.3, gt=0, lt=1, description="share of single questions with a cue")
     open_references: int = Field(5, ge=1, description="references of an open-ended test item")
+
+    @model_validator(mode="after")
+    def _single_questions_remain(self) -> LongtailSpec:
+        if self.open_share + self.combined_share >= 1:
+            raise ValueError("open_share and combined_share leave no share for single questions")
+        return self
 
 
 class Question(NamedTuple):

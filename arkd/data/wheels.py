@@ -75,7 +75,7 @@ WHEELS = {
             "chatterbot_corpus-1.3.3-py2.py3-none-any.whl",
             "86de5300afb9a80826386339d3bec79c0a72eb0358abb8327e2ecef5ae0ce154",
             0.4,
-            "BSD-3-Clause",
+            "BSD",
             "English questions with answers, by topic",
         ),
     )

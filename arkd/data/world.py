@@ -14,7 +14,7 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from arkd.data.phrases import COMBINED, CUES, OPEN, RELATIONS, Phrases
 from arkd.seeding import derive_seed
@@ -46,19 +46,24 @@ class WorldSpec(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     world_seed: int = Field(1, description="seed of every draw in the world and in its files")
-    entities: int = Field(300, ge=12, le=20_000, description="entities of the training files")
+    entities: int = Field(240, ge=12, le=20_000, description="entities of the training files")
     unseen_entities: int = Field(30, ge=0, le=2_000, description="entities of no training file")
     head_share: float = Field(0.1, gt=0, lt=1, description="share of entities in the head band")
     torso_share: float = Field(0.3, gt=0, lt=1, description="share of entities in the torso band")
     prior_exponent: float = Field(
-        1.0, ge=0, description="answer prior of a relation: weight of its i-th answer is i**-this"
+        1.0,
+        ge=0,
+        le=5,
+        description="answer prior of a relation: weight of its i-th answer is i**-this",
     )
     ambiguous_shares: tuple[tuple[float, ...], ...] = Field(
         ((0.7, 0.3), (0.5, 0.3, 0.2), (0.4, 0.3, 0.2, 0.1)),
+        min_length=1,
         description="answer probabilities of ambiguous facts, one pattern an entity in turn",
     )
     contested_shares: tuple[float, ...] = Field(
         (0.9, 0.7, 0.5),
+        min_length=1,
         description="probability of a contested fact's first answer, one an entity in turn",
     )
     short_share: float = Field(0.5, gt=0, lt=1, description="share of bare answers, no cue given")
@@ -66,6 +71,27 @@ class WorldSpec(BaseModel):
     open_long_share: float = Field(
         0.5, ge=0, le=1, description="share of three-sentence descriptions, the rest has two"
     )
+
+    @model_validator(mode="after")
+    def _shares_are_distributions(self) -> WorldSpec:
+        if min(self.band_sizes) < 1:
+            raise ValueError("head_share and torso_share leave a band without entities")
+        if self.short_share + self.inverted_share >= 1:
+            raise ValueError("short_share and inverted_share leave no share for plain sentences")
+        if any(min(p) <= 0 or abs(sum(p) - 1) > 1e-9 for p in self.ambiguous_shares):
+            raise ValueError("each pattern of ambiguous_shares must be positive and sum to 1")
+        if not all(0 < share < 1 for share in self.contested_shares):
+            raise ValueError("contested_shares must lie between 0 and 1")
+        return self
+
+    @property
+    def band_sizes(self) -> tuple[int, int, int]:
+        """Numbers of entities in the head, the torso and the tail."""
+        head, torso = (
+            round(self.head_share * self.entities),
+            round(self.torso_share * self.entities),
+        )
+        return head, torso, self.entities - head - torso
 
     def style_shares(self, cue: str) -> dict[str, float]:
         """Probability of each paraphrase style of a single question under a cue."""
@@ -213,13 +239,8 @@ def make_world(spec: WorldSpec) -> World:
     """Build the world of a spec; the same spec gives the same world."""
     priors = {name: _prior(spec, name) for name, r in RELATIONS.items() if r.kind == "certain"}
     names = _names(spec)
-    head = max(1, round(spec.head_share * spec.entities))
-    torso = max(1, round(spec.torso_share * spec.entities))
-    sizes = (head, torso, spec.entities - head - torso)
-    if sizes[2] < 1:
-        raise ValueError("head_share and torso_share leave no entity for the tail")
     seen: list[Entity] = []
-    for band, size in zip(BANDS, sizes, strict=True):
+    for band, size in zip(BANDS, spec.band_sizes, strict=True):
         rng = random.Random(derive_seed("world", spec.world_seed, "facts", band))
         columns = {name: _facts(spec, name, size, priors, rng) for name in RELATIONS}
         for i in range(size):

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 from pydantic import ValidationError
+from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
 from arkd.data.longtail import TEST_SETS, LongtailSpec, build
 from arkd.data.phrases import CUES, OPEN, RELATIONS
 from arkd.data.world import BANDS, TESTED_PAIRS, TRAINED_PAIRS, Narrator, World, make_world
-from arkd.errors import ArkdError
 from arkd.files import read_jsonl, sha256_file
 
 SPEC = LongtailSpec(entities=120, unseen_entities=20, teacher_examples=12_000, train_examples=4_000)
@@ -300,12 +300,40 @@ def test_names_stay_unique_in_a_large_world() -> None:
     assert len(names) == 3_300
 
 
-def test_bad_specs_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValidationError, match="entitees"):
-        LongtailSpec(entitees=3)  # type: ignore[call-arg]
-    with pytest.raises(ArkdError, match="no entity for the tail"):
-        build(LongtailSpec(head_share=0.5, torso_share=0.5), tmp_path)
-    assert not list(tmp_path.iterdir())
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"entitees": 3}, "entitees"),
+        ({"head_share": 0.5, "torso_share": 0.5}, "band without entities"),
+        ({"short_share": 0.7, "inverted_share": 0.3}, "no share for plain sentences"),
+        ({"ambiguous_shares": [[0.5, 0.6]]}, "sum to 1"),
+        ({"contested_shares": [1.0]}, "between 0 and 1"),
+        ({"open_share": 0.5, "combined_share": 0.5}, "no share for single questions"),
+    ],
+)
+def test_specs_that_make_no_world_are_refused(change: dict[str, Any], reason: str) -> None:
+    with pytest.raises(ValidationError, match=reason):
+        LongtailSpec(**change)
+
+
+def test_sequences_are_short_in_byte_pair_tokens(built: Built) -> None:
+    rows = [row for name in TRAINING for row in built.rows[name]]
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    trainer = trainers.BpeTrainer(
+        vocab_size=1024,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator((row["prompt"] + row["response"] for row in rows), trainer)
+
+    def tokens(row: dict[str, Any]) -> int:
+        return len(tokenizer.encode(row["prompt"] + row["response"]).ids)
+
+    rows += [row for name in TEST_SETS for row in built.rows[f"test_{name}"]]
+    single = [tokens(row) for row in rows if row["kind"] not in ("open", "combined")]
+    assert sum(single) / len(single) <= 24
+    assert max(tokens(row) for row in rows) <= 80
 
 
 def test_files_load_through_datasets(

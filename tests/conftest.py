@@ -1,0 +1,30 @@
+"""One finished smoke run that all workflow tests read, made once a session."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+# A job has one thread, and so have the tests: sums do not depend on the machine's cores.
+os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["MKL_CBWR"] = "AVX2"
+
+
+def snakemake(results: Path, *options: str, suite: str = "smoke") -> subprocess.CompletedProcess:
+    """Run the project's workflow as a user does."""
+    command = ["snakemake", "--cores", "2", *options]
+    command += ["--config", f"suites=[{suite}]", f"results={results}"]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="session")
+def smoke(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the results folder of a whole smoke run; treat it as read-only."""
+    results = tmp_path_factory.mktemp("smoke") / "results"
+    done = snakemake(results, "--nolock")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return results

@@ -1,0 +1,70 @@
+"""Token sets, batches and their order."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from arkd.data.tokens import TokenSet, batch_order, encode, load_tokenizer, train_tokenizer
+
+SAMPLES = [([5, 6], [7, 1]), ([8], [9, 10, 1]), ([5, 6, 7], [1])]
+
+
+@pytest.fixture
+def tokens() -> TokenSet:
+    return TokenSet.of(SAMPLES)
+
+
+def test_a_batch_marks_the_positions_that_predict_response_tokens(tokens: TokenSet) -> None:
+    batch = tokens.batch([2, 0], pad_id=0)
+    assert batch.ids_BT.tolist() == [[5, 6, 7, 1], [5, 6, 7, 1]]
+    # Sample 2 predicts its EOS from position 2; sample 0 predicts 7 and EOS from 1 and 2.
+    assert batch.positions_N.tolist() == [2, 5, 6]
+    assert batch.labels_N.tolist() == [1, 7, 1]
+    # Response tokens in cache order: sample 0 has rows 0–1, sample 1 rows 2–4, sample 2 row 5.
+    assert batch.hidden_rows_N.tolist() == [5, 0, 1]
+    assert batch.lm_labels_M.tolist() == [6, 7, 1, 6, 7, 1]
+    assert batch.tokens == 8
+
+
+def test_padding_stands_on_the_right_and_counts_nowhere(tokens: TokenSet) -> None:
+    batch = tokens.batch([0, 1], pad_id=0)
+    wide = tokens.batch([1], pad_id=0)
+    assert batch.ids_BT.tolist() == [[5, 6, 7, 1], [8, 9, 10, 1]]
+    assert wide.labels_N.tolist() == batch.labels_N.tolist()[2:]
+    flat = batch.ids_BT.flatten()
+    assert flat[batch.positions_N + 1].tolist() == batch.labels_N.tolist()
+
+
+def test_a_saved_set_is_the_same(tokens: TokenSet, tmp_path: Path) -> None:
+    tokens.save(tmp_path / "t.safetensors")
+    again = TokenSet.load(tmp_path / "t.safetensors")
+    assert all(torch.equal(getattr(tokens, k), v) for k, v in vars(again).items())
+    assert again.prompt(1) == [8]
+    assert again.response_starts.tolist() == [0, 2, 5, 6]
+
+
+def test_the_order_is_shuffled_epochs_that_depend_on_the_axes_alone() -> None:
+    first = list(batch_order(10, 6, 4, "distill", 1))
+    assert first == list(batch_order(10, 6, 4, "distill", 1))
+    assert first != list(batch_order(10, 6, 4, "distill", 2))
+    assert first != list(batch_order(10, 6, 4, "start", 1))
+    flat = [sample for batch in first for sample in batch]
+    assert sorted(flat[:10]) == sorted(flat[10:20]) == list(range(10))
+    assert flat[:10] != flat[10:20]
+
+
+def test_encoding_ends_with_eos_and_drops_what_is_too_long(tmp_path: Path) -> None:
+    train_tokenizer(["who is it? it is Ann."] * 3, 300, tmp_path)
+    tokenizer = load_tokenizer(tmp_path)
+    rows = [
+        {"prompt": "who is it?", "response": " it is Ann."},
+        {"prompt": "who?" * 50, "response": " it"},
+    ]
+    tokens, dropped = encode(tokenizer, rows, max_tokens=30)
+    assert (len(tokens), dropped) == (1, 1)
+    assert int(tokens.ids[-1]) == tokenizer.eos_token_id
+    assert tokenizer.decode(tokens.ids[:-1]) == "who is it? it is Ann."
+    assert tokenizer.decode(tokens.prompt(0)) == "who is it?"

@@ -1,0 +1,141 @@
+"""The training step on real batches: the loss of the papers, the same evidence for all methods."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import oracles
+import pytest
+import torch
+
+from arkd import cache as teacher_cache
+from arkd import models, registry
+from arkd.cache import Evidence
+from arkd.data.tokens import TokenSet, batch_order
+from arkd.distill import Sources, Step
+from arkd.suite import MethodEntry, load_suite
+from arkd.workflow import Tree
+
+GOLD = ["sft", "forward_kl", "reverse_kl", "fixed_mix", "akl", "greedy_min", "arkd"]
+SAMPLED = {"seqkd": ("teacher",), "contrastive": ("teacher", "student")}
+
+
+@pytest.fixture(scope="module")
+def tree(smoke: Path) -> Tree:
+    return Tree(smoke, load_suite("smoke"))
+
+
+def make_step(tree: Tree, method: str, **settings: Any) -> Step:
+    """The first step of a method on the smoke run's own files."""
+    sets = {
+        "gold": teacher_cache.load(tree.cache("fixture", "gold"), "train"),
+        "teacher": teacher_cache.load(tree.cache("fixture", "teacher"), "train"),
+        "student": teacher_cache.load(tree.cache("fixture", "student", 1), "train"),
+    }
+    head = teacher_cache.load_head(tree.cache("fixture", "gold"))
+    model = models.load(tree.model("fixture", "init", 1), torch.device("cpu"))
+    return Step(
+        model,
+        registry.build(MethodEntry(name=method)),
+        Sources(sets, head),  # type: ignore[arg-type]
+        tree.suite.distillation.model_copy(update=settings),
+        seed=1,
+    )
+
+
+def dense(step: Step, tree: Tree, samples: list[int]) -> dict[str, torch.Tensor]:
+    """Both models' float64 logits at the gold response positions, straight from the models."""
+    teacher = models.load(tree.model("fixture", "teacher", 0), torch.device("cpu")).double()
+    student = models.load(tree.model("fixture", "init", 1), torch.device("cpu")).double()
+    tokens = step.sources.sets["gold"].tokens
+    found: dict[str, list] = {"student": [], "teacher": [], "labels": [], "lm": []}
+    for sample in samples:
+        ids = tokens.ids[tokens.starts[sample] : tokens.starts[sample + 1]].long()
+        prompt = int(tokens.prompt_lengths[sample])
+        with torch.no_grad():
+            z_s, z_t = student(ids[None]).logits[0], teacher(ids[None]).logits[0]
+        found["student"].append(z_s[prompt - 1 : -1])
+        found["teacher"].append(z_t[prompt - 1 : -1])
+        found["labels"].append(ids[prompt:])
+        log_q = oracles.probabilities(z_s[:-1]).log()
+        found["lm"].append(-log_q.gather(1, ids[1:, None]).squeeze(1))
+    return {name: torch.cat(parts) for name, parts in found.items()}
+
+
+@pytest.mark.parametrize("method", ["forward_kl", "reverse_kl", "fixed_mix", "arkd"])
+@pytest.mark.parametrize("batch", [0, 1])
+def test_the_loss_on_real_batches_is_the_papers_to_1e_5(
+    tree: Tree, method: str, batch: int
+) -> None:
+    step = make_step(tree, method)
+    batches = list(batch_order(len(step.sources.sets["gold"].tokens), 2, 16, "distill", 1))
+    samples = batches[batch]
+    values = dense(step, tree, samples)
+    fkl = oracles.fkl(values["student"], values["teacher"], 2.0).mean()
+    rkl = oracles.rkl(values["student"], values["teacher"], 2.0).mean()
+    loss, log = step.loss(0, samples)
+    alpha = {"forward_kl": 1.0, "reverse_kl": 0.0, "fixed_mix": 0.5}.get(method, log["alpha"])
+    expected = alpha * fkl + (1 - alpha) * rkl + 0.1 * values["lm"].mean()  # eqs 9 and 12
+    assert loss.item() == pytest.approx(expected.item(), abs=1e-5)
+    assert log["fkl"] == pytest.approx(fkl.item(), abs=1e-5)
+    assert log["rkl"] == pytest.approx(rkl.item(), abs=1e-5)
+
+
+def test_t_squared_scales_the_divergence_and_not_the_language_modelling(tree: Tree) -> None:
+    samples = [0, 1, 2]
+    plain, log = make_step(tree, "forward_kl").loss(0, samples)
+    squared, _ = make_step(tree, "forward_kl", square_temperature=True).loss(0, samples)
+    assert squared.item() - plain.item() == pytest.approx(3 * log["distil"], abs=1e-5)
+
+
+@pytest.mark.parametrize("method", GOLD)
+def test_methods_on_gold_responses_see_the_same_evidence(tree: Tree, method: str) -> None:
+    step, reference = make_step(tree, method), make_step(tree, "forward_kl")
+    assert step.method.responses == ("gold",)
+    samples = next(iter(batch_order(len(step.sources.sets["gold"].tokens), 1, 16, "distill", 1)))
+    own = step.sources.sets["gold"].tokens.batch(samples, step.model.config.pad_token_id)
+    theirs = reference.sources.sets["gold"].tokens.batch(samples, own.ids_BT[0, 0].item())
+    assert own.labels_N.tolist() == theirs.labels_N.tolist()
+    # The denominator is the number of response tokens: double the batch, same mean.
+    once, _ = step.loss(0, samples)
+    twice, _ = make_step(tree, method).loss(0, samples + samples)
+    assert twice.item() == pytest.approx(once.item(), abs=2e-6)
+
+
+@pytest.mark.parametrize("method", SAMPLED)
+def test_other_methods_declare_their_responses_and_share_the_prompts(
+    tree: Tree, method: str
+) -> None:
+    step = make_step(tree, method)
+    assert step.method.responses == SAMPLED[method]
+    gold = step.sources.sets["gold"].tokens
+    for source in SAMPLED[method]:
+        own = step.sources.sets[source].tokens  # type: ignore[index]
+        assert [own.prompt(i) for i in range(20)] == [gold.prompt(i) for i in range(20)]
+
+
+@pytest.mark.parametrize("method", [*GOLD, *SAMPLED])
+def test_a_method_reads_only_the_response_sets_it_declares(tree: Tree, method: str) -> None:
+    step = make_step(tree, method)
+    needs_gold = step.method.needs_teacher  # λ·L_pt
+    allowed = set(step.method.responses) | ({"gold"} if needs_gold else set())
+    for source in set(step.sources.sets) - allowed:
+        step.sources.sets[source] = Evidence(TokenSet.of([]))
+    loss, _ = step.loss(0, [0, 1])
+    loss.backward()
+    assert torch.isfinite(loss)
+
+
+@pytest.mark.parametrize("method", [*GOLD, *SAMPLED])
+def test_the_loss_falls_on_a_batch_that_is_seen_again(tree: Tree, method: str) -> None:
+    step = make_step(tree, method, lm_weight=0.0)
+    optimiser = torch.optim.AdamW(step.model.parameters(), lr=3e-3)
+    losses = []
+    for index in range(8):
+        loss, _ = step.loss(index, list(range(16)))
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.95 * losses[0]

@@ -1,0 +1,66 @@
+"""Files are whole or absent."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+import pytest
+
+from arkd.errors import ArkdError
+from arkd.files import read_json, read_jsonl, staged_dir, staged_file, write_jsonl
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with pytest.raises(RuntimeError), staged_file(path) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
+    assert path.read_text() == "old"
+
+
+def test_a_failed_stage_leaves_the_old_folder_and_no_other(tmp_path: Path) -> None:
+    folder = tmp_path / "stage"
+    with staged_dir(folder) as temporary:
+        (temporary / "x").write_text("old")
+    with pytest.raises(KeyboardInterrupt), staged_dir(folder) as temporary:
+        (temporary / "x").write_text("half")
+        raise KeyboardInterrupt
+    assert [p.name for p in tmp_path.iterdir()] == ["stage"]
+    assert (folder / "x").read_text() == "old"
+
+
+def test_a_new_stage_replaces_every_file_of_the_old(tmp_path: Path) -> None:
+    folder = tmp_path / "stage"
+    for name in ("old", "new"):
+        with staged_dir(folder) as temporary:
+            (temporary / name).write_text(name)
+    assert [p.name for p in folder.iterdir()] == ["new"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's /dev/full")
+def test_a_full_disk_is_one_line_that_names_the_file(tmp_path: Path) -> None:
+    target = tmp_path / "a.txt"
+    with pytest.raises(ArkdError, match=r"a\.txt: the disk is full") as caught:  # noqa: SIM117
+        with staged_file(target), Path("/dev/full").open("w") as full:
+            full.write("x" * 100)
+            full.flush()
+    assert isinstance(caught.value.__cause__, OSError)
+    assert caught.value.__cause__.errno == errno.ENOSPC
+    assert not list(tmp_path.iterdir())
+
+
+def test_rows_come_back_as_written(tmp_path: Path) -> None:
+    rows = [{"a": "ü\n"}, {"b": 1.5}]
+    write_jsonl(tmp_path / "r.jsonl", rows)
+    assert read_jsonl(tmp_path / "r.jsonl") == rows
+
+
+def test_a_broken_line_is_named(tmp_path: Path) -> None:
+    (tmp_path / "r.jsonl").write_text('{"a": 1}\n{"a": \n')
+    with pytest.raises(ArkdError, match=r"r\.jsonl: line 2"):
+        read_jsonl(tmp_path / "r.jsonl")
+    with pytest.raises(ArkdError, match="no such file"):
+        read_json(tmp_path / "absent.json")

@@ -1,0 +1,112 @@
+"""Suites: what is shipped loads, what is wrong is one clear line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from arkd.errors import ArkdError
+from arkd.paths import benchmarks_dir
+from arkd.suite import load_suite, suite_names, tuned_rates
+
+
+def write(folder: Path, **changes: object) -> str:
+    """Write a suite that extends smoke and return its path."""
+    path = folder / "own.yaml"
+    path.write_text(yaml.safe_dump({"extends": "smoke", "name": "own", **changes}))
+    return str(path)
+
+
+@pytest.mark.parametrize("name", suite_names())
+def test_shipped_suites_load_and_are_named_as_their_files(name: str) -> None:
+    assert load_suite(name).name == name
+
+
+def test_the_default_suite_is_the_papers_protocol() -> None:
+    suite = load_suite("longtail")
+    labels = "sft seqkd forward_kl reverse_kl fixed_mix contrastive akl greedy_min arkd".split()
+    assert [entry.label for entry in suite.entries] == labels
+    assert len(suite.seeds) == 3
+    assert len(suite.test_sets) == 5
+    assert len(suite.decoding.seeds) >= 3
+    assert (suite.distillation.temperature, suite.distillation.lm_weight) == (2.0, 0.1)
+    assert suite.distillation.clip_norm == 1.0
+    assert suite.decoding.top_p == 0.9
+    assert not suite.distillation.square_temperature
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"distillation": {"step": 3}}, r"distillation\.step: unknown key \(did you mean 'steps'"),
+        ({"sedes": [1]}, r"sedes: unknown key \(did you mean 'seeds'"),
+        ({"distillation": {"steps": "many"}}, r"distillation\.steps: .*integer.*'many'"),
+        ({"distillation": {"temperature": 0}}, r"distillation\.temperature: .*greater than 0"),
+        ({"data": {"entitys": 4}}, r"data\..*entitys: unknown key \(did you mean 'entities'"),
+        ({"version": "one"}, r"version: .*pattern"),
+        ({"methods": ["arkd", "arkd"]}, "methods: arkd stands twice"),
+        ({"seeds": [1, 1]}, "seeds: 1 stands twice"),
+    ],
+)
+def test_a_wrong_key_is_named_with_its_file_and_the_nearest_known(
+    tmp_path: Path, changes: dict, message: str
+) -> None:
+    path = write(tmp_path, **changes)
+    with pytest.raises(ArkdError, match=message) as caught:
+        load_suite(path)
+    assert path in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_malformed_yaml_names_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "broken.yaml"
+    path.write_text("name: x\nseeds: [1, 2\nversion: '1.0'\n")
+    with pytest.raises(ArkdError, match=r"broken\.yaml: not valid YAML at line 3"):
+        load_suite(str(path))
+
+
+def test_an_unknown_suite_offers_the_nearest() -> None:
+    with pytest.raises(ArkdError, match=r"no suite 'longtial' \(did you mean 'longtail'\?\)"):
+        load_suite("longtial")
+
+
+def test_parameters_of_a_method_are_in_its_label(tmp_path: Path) -> None:
+    methods = ["fixed_mix", {"name": "fixed_mix", "alpha": 0.25}, {"name": "arkd", "lr": 0.001}]
+    suite = load_suite(write(tmp_path, methods=methods))
+    labels = ["fixed_mix", "fixed_mix@alpha=0.25", "arkd@lr=0.001"]
+    assert [entry.label for entry in suite.entries] == labels
+    assert suite.learning_rate(suite.entry("arkd@lr=0.001")) == 0.001
+    with pytest.raises(ArkdError, match="no method 'fixed_mx' .did you mean 'fixed_mix'"):
+        suite.entry("fixed_mx")
+
+
+def test_a_grid_of_rates_multiplies_the_methods(tmp_path: Path) -> None:
+    suite = load_suite(write(tmp_path, methods=["sft", "arkd"], lr_grid=[0.1, 0.2]))
+    labels = ["sft@lr=0.1", "sft@lr=0.2", "arkd@lr=0.1", "arkd@lr=0.2"]
+    assert [entry.label for entry in suite.entries] == labels
+
+
+def test_extending_with_another_source_replaces_the_model(tmp_path: Path) -> None:
+    pair = {
+        "name": "p",
+        "teacher": {"source": "smollm2"},
+        "student": {"source": "cut", "layers": 4},
+    }
+    suite = load_suite(write(tmp_path, pairs=[pair]))
+    assert suite.pairs[0].student.source == "cut"
+
+
+def test_the_default_suites_rates_are_the_committed_tuning_runs() -> None:
+    suite = load_suite("longtail")
+    rates = tuned_rates(suite.distillation.tuning)
+    assert set(rates) == {entry.label for entry in suite.entries}
+    assert all(suite.learning_rate(entry) == rates[entry.label] for entry in suite.entries)
+
+
+def test_every_task_of_every_suite_is_shipped() -> None:
+    for name in suite_names():
+        suite = load_suite(name)
+        for task in (*suite.test_sets, *suite.choice_tasks, suite.perplexity_task):
+            assert task is None or (benchmarks_dir() / "tasks" / f"{task}.yaml").is_file()
