@@ -1,4 +1,4 @@
-"""The device of a job, and the settings that make a CPU run the same to the byte."""
+"""The device of a job, and the one thread that makes a CPU run the same to the byte."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from arkd.errors import ArkdError
 
 
 def prepare(device: str) -> torch.device:
-    """Choose the device and, on a CPU, make results independent of threads and of the chip.
+    """Choose the device and, on a CPU, keep to the threads that the job was given.
 
     One thread a job: the order of a sum then never depends on how many cores are free.
 
@@ -23,5 +23,4 @@ def prepare(device: str) -> torch.device:
         raise ArkdError("device: 'cuda' is asked for and no GPU is visible; set 'cpu' or 'auto'")
     if device == "cpu":
         torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
-        torch.use_deterministic_algorithms(True)
     return torch.device(device)

@@ -51,20 +51,20 @@ class Harness:
         """Its tokenizer."""
         return self.lm.tokenizer
 
-    def _run(self, tasks: list[str], seed: int, **options: Any) -> dict[str, Any]:
-        from lm_eval import simple_evaluate
+    def _run(
+        self, tasks: list[str], seed: int, decoding: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """Run tasks by lm-eval's own evaluator; its wrapper would ask the machine's state anew."""
+        import torch
+        from lm_eval import evaluate
 
-        results: dict[str, Any] = simple_evaluate(
-            model=self.lm,
-            tasks=tasks,
-            task_manager=self.tasks,
-            bootstrap_iters=0,
-            log_samples=True,
-            random_seed=seed,
-            numpy_random_seed=seed,
-            torch_random_seed=seed,
-            fewshot_random_seed=seed,
-            **options,
+        loaded = self.tasks.load(tasks)
+        if decoding:
+            for task in loaded["tasks"].values():
+                task.set_config(key="generation_kwargs", value=decoding, update=True)
+        torch.manual_seed(seed)
+        results: dict[str, Any] = evaluate(
+            lm=self.lm, task_dict=loaded, bootstrap_iters=0, log_samples=True, verbosity="ERROR"
         )
         return results
 
@@ -80,7 +80,7 @@ class Harness:
         }
         if decoding.no_repeat_ngram:
             options["no_repeat_ngram_size"] = decoding.no_repeat_ngram
-        results = self._run(list(self.suite.test_sets), decode_seed, gen_kwargs=options)
+        results = self._run(list(self.suite.test_sets), decode_seed, options)
         for task in self.suite.test_sets:
             samples = results["samples"][task]
             texts = [sample["resps"][0][0] for sample in samples]

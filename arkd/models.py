@@ -31,6 +31,7 @@ def build(spec: Scratch, tokenizer: Any, *seed_axes: str | int) -> Any:
         num_attention_heads=spec.heads,
         num_key_value_heads=spec.heads,
         max_position_embeddings=spec.context,
+        initializer_range=spec.init_std or spec.hidden**-0.5,
         tie_word_embeddings=True,
         bos_token_id=None,
         eos_token_id=tokenizer.eos_token_id,

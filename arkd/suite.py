@@ -32,6 +32,9 @@ class Scratch(Frozen):
     intermediate: int = Field(gt=0, description="width of the gated feed-forward layer")
     context: int = Field(128, description="longest sequence, in tokens")
     vocabulary: int = Field(1024, description="size of the BPE vocabulary trained in the run")
+    init_std: float | None = Field(
+        None, gt=0, description="of the random weights; none: hidden ** -0.5, for narrow models"
+    )
 
 
 class Pretrained(Frozen):

@@ -130,12 +130,12 @@ def test_a_method_reads_only_the_response_sets_it_declares(tree: Tree, method: s
 @pytest.mark.parametrize("method", [*GOLD, *SAMPLED])
 def test_the_loss_falls_on_a_batch_that_is_seen_again(tree: Tree, method: str) -> None:
     step = make_step(tree, method, lm_weight=0.0)
-    optimiser = torch.optim.AdamW(step.model.parameters(), lr=3e-3)
+    optimiser = torch.optim.AdamW(step.model.parameters(), lr=5e-3)
     losses = []
-    for index in range(8):
+    for index in range(20):
         loss, _ = step.loss(index, list(range(16)))
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
         losses.append(loss.item())
-    assert losses[-1] < 0.95 * losses[0]
+    assert losses[-1] < 0.9 * losses[0]

@@ -19,7 +19,13 @@ from transformers import (
 from arkd import models
 from arkd.data.tokens import load_tokenizer, train_tokenizer
 from arkd.errors import ArkdError
-from arkd.pretrained import convert_smollm2, cut_student, keep_layers, kept_layers
+from arkd.pretrained import (
+    convert_smollm2,
+    convert_tokenizer,
+    cut_student,
+    keep_layers,
+    kept_layers,
+)
 
 LAYERS = 7
 
@@ -138,7 +144,8 @@ def test_an_impossible_number_of_layers_is_refused(
 
 @pytest.mark.heavy
 def test_smollm2_is_converted_and_speaks(tmp_path: Path) -> None:
-    convert_smollm2(tmp_path / "teacher")
+    convert_tokenizer(tmp_path / "tokenizer")
+    convert_smollm2(tmp_path / "tokenizer", tmp_path / "teacher")
     model = models.load(tmp_path / "teacher", torch.device("cpu")).eval()
     tokenizer = load_tokenizer(tmp_path / "teacher")
     assert models.parameters(model) == 134_515_008

@@ -26,7 +26,17 @@ def test_shipped_suites_load_and_are_named_as_their_files(name: str) -> None:
 
 def test_the_default_suite_is_the_papers_protocol() -> None:
     suite = load_suite("longtail")
-    labels = "sft seqkd forward_kl reverse_kl fixed_mix contrastive akl greedy_min arkd".split()
+    labels = [
+        "sft",
+        "seqkd",
+        "forward_kl",
+        "reverse_kl",
+        "fixed_mix",
+        "contrastive",
+        "akl",
+        "greedy_min",
+        "arkd",
+    ]
     assert [entry.label for entry in suite.entries] == labels
     assert len(suite.seeds) == 3
     assert len(suite.test_sets) == 5
