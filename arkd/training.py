@@ -85,7 +85,13 @@ def fit_language_model(
 ) -> Trained:
     """Train by cross-entropy on the responses of a token set, in the order of the named axes."""
     device = next(model.parameters()).device
-    batches = batch_order(len(tokens), optimisation.steps, optimisation.batch_size, *axes)
+    batches = batch_order(
+        len(tokens),
+        optimisation.steps,
+        optimisation.batch_size,
+        *axes,
+        lengths=tokens.starts.diff(),
+    )
 
     def step_loss(step: int) -> tuple[Tensor, dict[str, float]]:
         batch = tokens.batch(next(batches), model.config.pad_token_id)

@@ -5,8 +5,10 @@ Shapes: S samples, B of them in a batch, T positions, N response tokens of a bat
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from transformers import PreTrainedTokenizerFast
 from arkd.seeding import derive_seed
 
 PAD, EOS = "<pad>", "<eos>"
+POOLED_BATCHES = 32
 
 
 def train_tokenizer(texts: Iterable[str], vocabulary: int, out_dir: Path) -> None:
@@ -98,7 +101,7 @@ class TokenSet:
     def __len__(self) -> int:
         return len(self.prompt_lengths)
 
-    @property
+    @cached_property
     def response_starts(self) -> Tensor:
         """Where each sample's response tokens start among all response tokens [S + 1]."""
         lengths = self.starts.diff() - self.prompt_lengths
@@ -115,32 +118,28 @@ class TokenSet:
 
         Right padding needs no attention mask: in a causal model no valid position sees it.
         """
-        rows = list(samples)
-        bounds = [(int(self.starts[s]), int(self.starts[s + 1])) for s in rows]
-        width = max(end - start for start, end in bounds)
-        ids_BT = torch.full((len(rows), width), pad_id, dtype=torch.int64)
-        response_starts = self.response_starts
-        positions, labels, cache_rows, lm_positions, lm_labels = [], [], [], [], []
-        for b, (sample, (start, end)) in enumerate(zip(rows, bounds, strict=True)):
-            ids = self.ids[start:end].long()
-            ids_BT[b, : end - start] = ids
-            prompt = int(self.prompt_lengths[sample])
-            at = b * width
-            positions.append(torch.arange(at + prompt - 1, at + end - start - 1))
-            labels.append(ids[prompt:])
-            cache_rows.append(
-                torch.arange(int(response_starts[sample]), int(response_starts[sample + 1]))
-            )
-            lm_positions.append(torch.arange(at, at + end - start - 1))
-            lm_labels.append(ids[1:])
+        rows_B = torch.as_tensor(list(samples))
+        starts_B1 = self.starts[rows_B][:, None]
+        lengths_B1 = self.starts[rows_B + 1][:, None] - starts_B1
+        prompts_B1 = self.prompt_lengths[rows_B][:, None]
+        at_T = torch.arange(int(lengths_B1.max()))
+        ids_BT = torch.full((len(rows_B), len(at_T)), pad_id, dtype=torch.int64)
+        real_BT = at_T < lengths_B1
+        ids_BT[real_BT] = self.ids[(starts_B1 + at_T)[real_BT]].long()
+        predicts_BT = at_T < lengths_B1 - 1  # a position predicts the token after it
+        answers_BT = predicts_BT & (at_T >= prompts_B1 - 1)
+        cache_rows_BT = self.response_starts[rows_B][:, None] + at_T - (prompts_B1 - 1)
+        positions_N, lm_positions_M = (
+            mask_BT.flatten().nonzero().squeeze(1) for mask_BT in (answers_BT, predicts_BT)
+        )
         return Batch(
             ids_BT,
-            torch.cat(positions),
-            torch.cat(labels),
-            torch.cat(cache_rows),
-            torch.cat(lm_positions),
-            torch.cat(lm_labels),
-            sum(end - start for start, end in bounds),
+            positions_N,
+            ids_BT.flatten()[positions_N + 1],
+            cache_rows_BT[answers_BT],
+            lm_positions_M,
+            ids_BT.flatten()[lm_positions_M + 1],
+            int(lengths_B1.sum()),
         )
 
 
@@ -158,17 +157,39 @@ def encode(tokenizer: Any, rows: list[dict[str, Any]], max_tokens: int) -> tuple
     return TokenSet.of(fitting), len(samples) - len(fitting)
 
 
-def batch_order(samples: int, steps: int, batch_size: int, *axes: str | int) -> Iterator[list[int]]:
+def batch_order(
+    samples: int,
+    steps: int,
+    batch_size: int,
+    *axes: str | int,
+    lengths: Tensor | None = None,
+) -> Iterator[list[int]]:
     """Yield the samples of each step: shuffled epochs, one after another.
 
     The order depends on the named axes alone, never on the method.
+
+    Args:
+        samples: How many there are.
+        steps: How many batches to yield.
+        batch_size: Samples a batch.
+        *axes: What the order is for: see `derive_seed`.
+        lengths: If given, samples of like length share a batch, so that little is padded: each run
+            of `POOLED_BATCHES` batches is sorted by length and its batches shuffled. Batches are
+            then no random draw of the data, which a method that looks at batches would notice.
     """
     pool: list[int] = []
+    batches: list[list[int]] = []
     epoch = 0
-    for _ in range(steps):
-        while len(pool) < batch_size:
-            generator = torch.Generator().manual_seed(derive_seed("order", *axes, epoch))
-            pool += torch.randperm(samples, generator=generator).tolist()
-            epoch += 1
-        yield pool[:batch_size]
-        pool = pool[batch_size:]
+    for step in range(steps):
+        if not batches:
+            wanted = batch_size * (1 if lengths is None else min(POOLED_BATCHES, steps - step))
+            while len(pool) < wanted:
+                generator = torch.Generator().manual_seed(derive_seed("order", *axes, epoch))
+                pool += torch.randperm(samples, generator=generator).tolist()
+                epoch += 1
+            drawn, pool = pool[:wanted], pool[wanted:]
+            if lengths is not None:
+                drawn.sort(key=lengths.tolist().__getitem__)
+            batches = [drawn[i : i + batch_size] for i in range(0, wanted, batch_size)]
+            random.Random(derive_seed("batches", *axes, step)).shuffle(batches)
+        yield batches.pop()

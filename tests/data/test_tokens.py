@@ -68,3 +68,12 @@ def test_encoding_ends_with_eos_and_drops_what_is_too_long(tmp_path: Path) -> No
     assert int(tokens.ids[-1]) == tokenizer.eos_token_id
     assert tokenizer.decode(tokens.ids[:-1]) == "who is it? it is Ann."
     assert tokenizer.decode(tokens.prompt(0)) == "who is it?"
+
+
+def test_batches_of_like_length_hold_every_sample_once_and_pad_less() -> None:
+    lengths = torch.tensor([5, 50] * 64)
+    batches = list(batch_order(128, 16, 8, "teacher", lengths=lengths))
+    assert sorted(sample for batch in batches for sample in batch) == list(range(128))
+    assert all(len({int(lengths[s]) for s in batch}) == 1 for batch in batches)
+    widths = [int(lengths[batch[0]]) for batch in batches]
+    assert widths != sorted(widths)  # long and short batches are mixed in time
