@@ -52,7 +52,8 @@ fixture: env ## make the smoke suite's teacher again
 	cp results/smoke-teacher/fixture/teacher/seed0/training/model/* benchmarks/fixtures/smoke-teacher/
 
 tune: env ## choose each method's learning rate again, on the development world
-	PATH="$(abspath $(BIN)):$$PATH" snakemake --cores $(CORES) --config suites='[longtail-tuning]'
+	PATH="$(abspath $(BIN)):$$PATH" snakemake --cores $(CORES) \
+		--config suites='[longtail-tuning]' -- results/longtail-tuning/records.csv
 	$(BIN)/arkd tuning --suite longtail-tuning
 
 clean: ## remove all results but the reference ones

@@ -31,7 +31,9 @@ BINS = {
     "rank_1": "rank 1",
     "rank_2_10": "2–10",
     "rank_11_100": "11–100",
+    "rank_11_up": "over 10",
     "rank_101_1000": "101–1,000",
+    "rank_101_up": "over 100",
     "rank_1001_up": "over 1,000",
 }
 KINDS = {

@@ -16,13 +16,15 @@ micro-averaged, and recall never stands alone: a flat student has all of it.
 
 from __future__ import annotations
 
+import itertools
+
 import torch
 from torch import Tensor
 
 from arkd.divergence import chunks
 from arkd.suite import TailSettings
 
-RANK_BINS = ((1, 1), (2, 10), (11, 100), (101, 1000), (1001, None))
+BIN_STARTS = (1, 2, 11, 101, 1001)
 Measures = dict[
     tuple[str, str], tuple[Tensor, Tensor]
 ]  # (metric, group) → (sums, weights), each [C]
@@ -51,9 +53,18 @@ HIGHER_IS_BETTER: dict[str, bool | None] = {
 }
 
 
-def rank_group(low: int, high: int | None) -> str:
-    """Name a bin of teacher ranks."""
-    return f"rank_{low}" if low == high else f"rank_{low}_{high or 'up'}"
+def rank_bins(vocabulary: int) -> dict[str, slice]:
+    """Return the bins of teacher ranks by name: 1, 2–10, 11–100, 101–1,000 and beyond.
+
+    A last bin that would hold fewer ranks than lie before it joins its neighbour.
+    """
+    starts = [s for s in BIN_STARTS if s <= 2 or 2 * s <= vocabulary]
+    bins = {"rank_1": slice(0, 1)}
+    for low, after in itertools.pairwise(starts[1:]):
+        bins[f"rank_{low}_{after - 1}"] = slice(low - 1, after - 1)
+    if len(starts) > 1:
+        bins[f"rank_{starts[-1]}_up"] = slice(starts[-1] - 1, None)
+    return bins
 
 
 def measure(
@@ -97,12 +108,9 @@ def measure(
         "nll": (-student_CV.log_softmax(-1).gather(-1, labels_C[:, None]).squeeze(-1), one),
     }
     measures: Measures = {(name, ""): value for name, value in values.items()}
-    for low, high in RANK_BINS:
-        if low > p.shape[-1]:
-            continue
-        ranks = slice(low - 1, high)
+    for group, ranks in rank_bins(p.shape[-1]).items():
         for name, part in (("abs_gap", gap), ("fkl", forward), ("rkl", reverse)):
-            measures[name, rank_group(low, high)] = (part[:, ranks].sum(-1), one)
+            measures[name, group] = (part[:, ranks].sum(-1), one)
     return measures
 
 

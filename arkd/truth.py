@@ -43,7 +43,8 @@ def truth(model: Any, tokenizer: Any, probes: list[dict[str, Any]]) -> Iterator[
     `truth_error` is the total variation between belief and truth, what is left over counted as an
     answer that is never true; `truth_entropy_gap` is the entropy of the belief (left-over mass as
     one answer) minus the truth's, in nats; `truth_accuracy` says how often the most believed answer
-    is a most probable one.
+    is a most probable one and more believed than all that is left over: for a certain fact, that
+    the right answer has more than half of the belief.
     """
     pairs = [
         (probe["prompt"], text)
@@ -63,7 +64,7 @@ def truth(model: Any, tokenizer: Any, probes: list[dict[str, Any]]) -> Iterator[
         error = 0.5 * (sum(abs(q - t) for q, t in zip(belief, true, strict=True)) + left_over)
         gap = _entropy([*belief, left_over]) - _entropy(true)
         best = belief.index(max(belief))
-        hit = float(math.isclose(true[best], max(true)))
+        hit = float(belief[best] > left_over and math.isclose(true[best], max(true)))
         kind = probe["kind"]
         groups = ["", kind] + ([f"certain_{probe['band']}"] if kind == "certain" else [])
         for group in groups:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from arkd.suite import TailSettings
-from arkd.tail import Calibration, measure, measure_tokens
+from arkd.tail import Calibration, measure, measure_tokens, rank_bins
 
 N, V = 12, 40
 SETTINGS = TailSettings()
@@ -132,3 +132,15 @@ def test_chunks_do_not_change_the_result(logits: tuple[Tensor, Tensor, Tensor]) 
     for key, (sums, weights) in joined.items():
         assert torch.allclose(sums, whole[key][0].double(), atol=1e-5)
         assert torch.allclose(weights, whole[key][1].double(), atol=1e-5)
+
+
+def test_rank_bins_cover_every_rank_once_and_merge_in_small_vocabularies() -> None:
+    assert list(rank_bins(50_257)) == [
+        *("rank_1", "rank_2_10", "rank_11_100", "rank_101_1000", "rank_1001_up"),
+    ]
+    assert list(rank_bins(1024)) == ["rank_1", "rank_2_10", "rank_11_100", "rank_101_up"]
+    for vocabulary in (2, 5, 30, 512, 1024, 49_152):
+        ranks = [
+            rank for part in rank_bins(vocabulary).values() for rank in range(vocabulary)[part]
+        ]
+        assert ranks == list(range(vocabulary))
