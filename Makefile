@@ -28,10 +28,10 @@ smollm2-quick: env ## run the real-model suite (30 minutes, downloads 140 MB onc
 	PATH="$(abspath $(BIN)):$$PATH" snakemake --cores $(CORES) --config suites='[smollm2-quick]'
 
 test: env ## run the tests (8 minutes at most)
-	PATH="$(abspath $(BIN)):$$PATH" python -m pytest -m "not heavy" -n 2
+	PATH="$(abspath $(BIN)):$$PATH" python -m pytest -m "not heavy" -n 2 --dist loadfile
 
 test-all: env ## run all tests, the heavy ones too
-	PATH="$(abspath $(BIN)):$$PATH" python -m pytest -n 2
+	PATH="$(abspath $(BIN)):$$PATH" python -m pytest -n 2 --dist loadfile
 
 lint: env ## run every linter and the type check
 	$(BIN)/ruff check .

@@ -147,7 +147,7 @@ rule teacher_cache:
     benchmark:
         f"{ROOT}/logs/{{pair}}.cache.{{source}}.benchmark.jsonl"
     wildcard_constraints:
-        source="gold|teacher",
+        source="gold|teacher|prefixes",
     priority: 90
     conda:
         "environment.yaml"

@@ -95,7 +95,7 @@ def parser() -> argparse.ArgumentParser:
         stage.add_argument("--results", default="results", help="folder of all results")
         for axis in axes.split():
             kind = int if axis.startswith("seed") else str
-            choices = ["gold", "teacher", "student"] if axis == "source" else None
+            choices = ["gold", "teacher", "student", "prefixes"] if axis == "source" else None
             flag = f"--{axis.removesuffix('?')}"
             stage.add_argument(flag, type=kind, required=not axis.endswith("?"), choices=choices)
         if name in ("collect", "tables", "figures", "report"):

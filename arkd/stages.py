@@ -25,7 +25,6 @@ from arkd.workflow import (
     cached_sources,
     config_slice,
     methods,
-    prefix_sources,
     seeds,
 )
 
@@ -91,6 +90,7 @@ def tokens(tree: Tree, pair: str) -> None:
 def teacher(tree: Tree, pair: str) -> None:
     """Train, convert or copy the pair's teacher."""
     from arkd import models, training
+    from arkd.cache import save_head
     from arkd.data.tokens import TokenSet, load_tokenizer
     from arkd.device import prepare
 
@@ -122,6 +122,7 @@ def teacher(tree: Tree, pair: str) -> None:
         if not isinstance(spec.teacher, Pretrained) or trained:
             card = models.card(f"Teacher of {suite.name}/{pair}", stage.notes)
             models.save(model, tokens_dir / "tokenizer", folder, card)
+        save_head(stage.folder, model)
 
 
 def init(tree: Tree, pair: str, seed: int) -> None:
@@ -163,7 +164,11 @@ def init(tree: Tree, pair: str, seed: int) -> None:
 
 
 def cache(tree: Tree, pair: str, source: str, seed: int | None = None) -> None:
-    """Run the teacher once over a response set: gold, its own samples, or a start's samples."""
+    """Run the teacher once over a response set.
+
+    `gold`, `teacher` and `student` are the sets that methods train on; `prefixes` are the ones on
+    which fidelity is measured, gold and, where the suite says so, sampled by the teacher.
+    """
     from arkd import cache as teacher_cache
     from arkd import models
     from arkd.data.tokens import TokenSet
@@ -173,38 +178,37 @@ def cache(tree: Tree, pair: str, source: str, seed: int | None = None) -> None:
     suite = tree.suite
     device = prepare(suite.device)
     tokens_dir = tree.tokens(pair)
-    inputs = {
-        "tokens": tokens_dir,
-        TEACHER: tree.training(pair, TEACHER, TEACHER_SEED),
-    }
-    if source == "student":
-        assert seed is not None
+    inputs = {"tokens": tokens_dir, TEACHER: tree.training(pair, TEACHER, TEACHER_SEED)}
+    if seed is not None:
         inputs[INIT] = tree.training(pair, INIT, seed)
-    sets = {"gold": ("train", "dev", "test"), "teacher": ("train", "test"), "student": ("train",)}
     out = tree.cache(pair, source, seed)
     with _stage(tree, "cache", out, inputs, pair=pair, source=source, seed=seed) as stage:
         model = models.load(tree.model(pair, TEACHER, TEACHER_SEED), device)
-        sampler = model
-        if source == "student":
-            assert seed is not None
-            sampler = models.load(tree.model(pair, INIT, seed), device)
-        for name in sets[source]:
-            responses = TokenSet.load(tokens_dir / f"{name}.safetensors")
-            if source != "gold":
+        sampler = model if seed is None else models.load(tree.model(pair, INIT, seed), device)
+
+        def add(name: str, tokens_name: str, sampled: bool) -> None:
+            responses = TokenSet.load(tokens_dir / f"{tokens_name}.safetensors")
+            if sampled:
                 prompts = [responses.prompt(row) for row in range(len(responses))]
                 answers = sample(
                     sampler,
                     prompts,
                     seed=derive_seed("responses", source, name, seed or 0),
                     max_new_tokens=suite.decoding.max_new_tokens,
-                    label=f"{source} samples, {name}",
+                    label=f"samples, {source} {name}",
                 )
                 responses = TokenSet.of(zip(prompts, answers, strict=True))
-            hidden = teacher_cache.teacher_states(model, responses, f"cache, {name}")
+            hidden = teacher_cache.teacher_states(model, responses, f"cache, {source} {name}")
             teacher_cache.save(stage.folder, name, responses, hidden)
             stage.notes[f"{name}_response_tokens"] = len(hidden)
-        if source == "gold":
-            teacher_cache.save_head(stage.folder, model)
+
+        if source != "prefixes":
+            add("train", "train", sampled=source != "gold")
+        else:
+            add("dev", "dev", sampled=False)
+            for prefix in suite.tail.prefixes:
+                if prefix != "student":
+                    add(prefix, "test", sampled=prefix == "teacher")
 
 
 def distill(tree: Tree, pair: str, label: str, seed: int) -> None:
@@ -223,6 +227,8 @@ def distill(tree: Tree, pair: str, label: str, seed: int) -> None:
     lr = suite.learning_rate(entry)
     device = prepare(suite.device)
     inputs = {"tokens": tree.tokens(pair), INIT: tree.training(pair, INIT, seed)}
+    if method.needs_teacher:
+        inputs[TEACHER] = tree.training(pair, TEACHER, TEACHER_SEED)
     for source in cached_sources(suite, label):
         inputs[source] = tree.cache(pair, source, seed if source == "student" else None)
     file = registry.plugin(entry.name).file
@@ -243,7 +249,7 @@ def distill(tree: Tree, pair: str, label: str, seed: int) -> None:
         }
         if "gold" not in sets:
             sets["gold"] = Evidence(TokenSet.load(tree.tokens(pair) / "train.safetensors"))
-        teacher_head = teacher_cache.load_head(inputs["gold"]) if "gold" in inputs else None
+        teacher_head = teacher_cache.load_head(inputs[TEACHER]) if method.needs_teacher else None
         model = models.load(tree.model(pair, INIT, seed), device)
         run = train(
             model,
@@ -279,9 +285,11 @@ def evaluate(tree: Tree, pair: str, label: str) -> None:
 
     suite = tree.suite
     device = prepare(suite.device)
-    inputs = {"data": tree.data, TEACHER: tree.training(pair, TEACHER, TEACHER_SEED)}
-    for source in prefix_sources(suite):
-        inputs[source] = tree.cache(pair, source)
+    inputs = {
+        "data": tree.data,
+        "prefixes": tree.cache(pair, "prefixes"),
+        TEACHER: tree.training(pair, TEACHER, TEACHER_SEED),
+    }
     for seed in seeds(suite, label):
         inputs[f"seed{seed}"] = tree.training(pair, label, seed)
     out = tree.evaluation(pair, label)
@@ -330,9 +338,9 @@ def _measure(
             samples += texts
     values += [(value, None) for value in harness.likelihood()]
 
-    gold = tree.cache(pair, "gold")
-    teacher_head = teacher_cache.load_head(gold)
-    dev = teacher_cache.load(gold, "dev")
+    prefixes = tree.cache(pair, "prefixes")
+    teacher_head = teacher_cache.load_head(tree.training(pair, TEACHER, TEACHER_SEED))
+    dev = teacher_cache.load(prefixes, "dev")
     none = ["none"] * len(dev.tokens)
     evidence = {"fidelity_dev": (dev, Items(none, none))}
     rows_ = read_jsonl(tree.tokens(pair) / "test_items.jsonl")
@@ -354,8 +362,7 @@ def _measure(
             hidden = teacher_cache.teacher_states(teacher_model, own, "teacher on own samples")
             evidence["fidelity_student"] = (Evidence(own, hidden), items)
         else:
-            stored = teacher_cache.load(tree.cache(pair, prefix), "test")
-            evidence[f"fidelity_{prefix}"] = (stored, items)
+            evidence[f"fidelity_{prefix}"] = (teacher_cache.load(prefixes, prefix), items)
     for task, (of, whose) in evidence.items():
         found = fidelity(harness.model, of, teacher_head, whose, suite.tail, task)
         values += [(value, None) for value in found]

@@ -70,22 +70,13 @@ def methods(suite: Suite) -> list[tuple[str, str]]:
     return [(pair.name, label) for pair in suite.pairs for label in labels]
 
 
-def prefix_sources(suite: Suite) -> list[str]:
-    """Return the caches of test prefixes that evaluation reads."""
-    return ["gold", *(["teacher"] if "teacher" in suite.tail.prefixes else [])]
-
-
 def cached_sources(suite: Suite, label: str) -> list[str]:
     """Return the response sets that a method needs from the cache.
 
-    Gold responses come with it wherever the teacher's values are needed; a method that reads no
-    teacher takes the gold tokens from the tokens stage and waits for nobody.
+    A method that reads no teacher takes the gold responses from the tokens and waits for nobody.
     """
     method = registry.method_class(suite.entry(label).name)
-    wanted: list[str] = [
-        source for source in method.responses if source != "gold" or method.needs_teacher
-    ]
-    return ["gold", *wanted] if method.needs_teacher and "gold" not in wanted else wanted
+    return [source for source in method.responses if source != "gold" or method.needs_teacher]
 
 
 def start_inputs(tree: Tree, pair: str) -> list[str]:
@@ -107,7 +98,7 @@ def evaluate_inputs(tree: Tree, pair: str, method: str) -> list[str]:
     """Return what the evaluation of a method waits for."""
     return [
         _made(tree.data),
-        *(_made(tree.cache(pair, source)) for source in prefix_sources(tree.suite)),
+        _made(tree.cache(pair, "prefixes")),
         *(_made(tree.training(pair, method, seed)) for seed in seeds(tree.suite, method)),
     ]
 
@@ -135,7 +126,10 @@ def config_slice(suite: Suite, stage: str, pair: str = "", method: str = "") -> 
     elif stage == "init" and of_pair:
         parts = {"student": of_pair.student, "training": suite.student_start}
     elif stage == "cache":
-        parts = {"max_new_tokens": suite.decoding.max_new_tokens}
+        parts = {
+            "max_new_tokens": suite.decoding.max_new_tokens,
+            "prefixes": suite.tail.prefixes,
+        }
     elif stage == "distill":
         entry = suite.entry(method)
         settings = suite.distillation.model_copy(update={"lr": suite.learning_rate(entry)})

@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 ROOT = Path(__file__).parent.parent
 # A job has one thread, and so have the tests: sums do not depend on the machine's cores.
@@ -23,8 +24,16 @@ def snakemake(results: Path, *options: str, suite: str = "smoke") -> subprocess.
 
 @pytest.fixture(scope="session")
 def smoke(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the results folder of a whole smoke run; treat it as read-only."""
-    results = tmp_path_factory.mktemp("smoke") / "results"
-    done = snakemake(results, "--nolock")
-    assert done.returncode == 0, done.stdout + done.stderr
+    """Return the results folder of a whole smoke run; treat it as read-only.
+
+    Parallel test processes share one run: the first makes it, the others wait.
+    """
+    shared = tmp_path_factory.getbasetemp()
+    if os.environ.get("PYTEST_XDIST_WORKER"):
+        shared = shared.parent
+    results = shared / "smoke-results"
+    with FileLock(shared / "smoke.lock"):
+        if not (results / "smoke" / "report.html").is_file():
+            done = snakemake(results, "--nolock")
+            assert done.returncode == 0, done.stdout + done.stderr
     return results

@@ -24,7 +24,10 @@ def tree(smoke: Path) -> Tree:
 
 def test_cached_logits_equal_the_live_teachers(tree: Tree) -> None:
     folder = tree.cache("fixture", "gold")
-    evidence, head = cache.load(folder, "train"), cache.load_head(folder)
+    evidence, head = (
+        cache.load(folder, "train"),
+        cache.load_head(tree.training("fixture", "teacher", 0)),
+    )
     teacher = models.load(tree.model("fixture", "teacher", 0), torch.device("cpu"))
     tokens = evidence.tokens
     assert evidence.hidden is not None
@@ -41,7 +44,7 @@ def test_cached_logits_equal_the_live_teachers(tree: Tree) -> None:
 
 def test_values_do_not_depend_on_the_order_of_the_samples(tree: Tree) -> None:
     teacher = models.load(tree.model("fixture", "teacher", 0), torch.device("cpu"))
-    tokens = cache.load(tree.cache("fixture", "gold"), "dev").tokens
+    tokens = cache.load(tree.cache("fixture", "prefixes"), "dev").tokens
     samples = [
         (tokens.prompt(i), tokens.ids[tokens.starts[i] : tokens.starts[i + 1]].tolist())
         for i in range(10)

@@ -33,7 +33,7 @@ def make_step(tree: Tree, method: str, **settings: Any) -> Step:
         "teacher": teacher_cache.load(tree.cache("fixture", "teacher"), "train"),
         "student": teacher_cache.load(tree.cache("fixture", "student", 1), "train"),
     }
-    head = teacher_cache.load_head(tree.cache("fixture", "gold"))
+    head = teacher_cache.load_head(tree.training("fixture", "teacher", 0))
     model = models.load(tree.model("fixture", "init", 1), torch.device("cpu"))
     return Step(
         model,

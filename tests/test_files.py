@@ -11,23 +11,42 @@ from arkd.errors import ArkdError
 from arkd.files import read_json, read_jsonl, staged_dir, staged_file, write_jsonl
 
 
-def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
+def interrupt_file(path: Path) -> None:
+    """Be interrupted half-way through a file."""
+    with staged_file(path) as temporary:
+        temporary.write_text("half")
+        raise KeyboardInterrupt
+
+
+def interrupt_dir(path: Path) -> None:
+    """Be interrupted half-way through a folder."""
+    with staged_dir(path) as temporary:
+        (temporary / "x").write_text("half")
+        raise KeyboardInterrupt
+
+
+def fill_the_disk(path: Path) -> None:
+    """Meet the system's own error of a full disk while a file is written."""
+    with staged_file(path), Path("/dev/full").open("w") as full:
+        full.write("x" * 100)
+        full.flush()
+
+
+def test_an_interrupted_write_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_text("old")
-    with pytest.raises(RuntimeError), staged_file(path) as temporary:
-        temporary.write_text("half")
-        raise RuntimeError
+    with pytest.raises(KeyboardInterrupt):
+        interrupt_file(path)
     assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
     assert path.read_text() == "old"
 
 
-def test_a_failed_stage_leaves_the_old_folder_and_no_other(tmp_path: Path) -> None:
+def test_an_interrupted_stage_leaves_the_old_folder_and_no_other(tmp_path: Path) -> None:
     folder = tmp_path / "stage"
     with staged_dir(folder) as temporary:
         (temporary / "x").write_text("old")
-    with pytest.raises(KeyboardInterrupt), staged_dir(folder) as temporary:
-        (temporary / "x").write_text("half")
-        raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt):
+        interrupt_dir(folder)
     assert [p.name for p in tmp_path.iterdir()] == ["stage"]
     assert (folder / "x").read_text() == "old"
 
@@ -42,11 +61,8 @@ def test_a_new_stage_replaces_every_file_of_the_old(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's /dev/full")
 def test_a_full_disk_is_one_line_that_names_the_file(tmp_path: Path) -> None:
-    target = tmp_path / "a.txt"
-    with pytest.raises(ArkdError, match=r"a\.txt: the disk is full") as caught:  # noqa: SIM117
-        with staged_file(target), Path("/dev/full").open("w") as full:
-            full.write("x" * 100)
-            full.flush()
+    with pytest.raises(ArkdError, match=r"a\.txt: the disk is full") as caught:
+        fill_the_disk(tmp_path / "a.txt")
     assert isinstance(caught.value.__cause__, OSError)
     assert caught.value.__cause__.errno == errno.ENOSPC
     assert not list(tmp_path.iterdir())

@@ -88,7 +88,7 @@ def test_parameters_of_a_method_are_in_its_label(tmp_path: Path) -> None:
     labels = ["fixed_mix", "fixed_mix@alpha=0.25", "arkd@lr=0.001"]
     assert [entry.label for entry in suite.entries] == labels
     assert suite.learning_rate(suite.entry("arkd@lr=0.001")) == 0.001
-    with pytest.raises(ArkdError, match="no method 'fixed_mx' .did you mean 'fixed_mix'"):
+    with pytest.raises(ArkdError, match=r"no method 'fixed_mx' \(did you mean 'fixed_mix'"):
         suite.entry("fixed_mx")
 
 

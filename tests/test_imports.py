@@ -1,0 +1,78 @@
+"""Imports follow the data: no room looks at a room further down."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "arkd"
+# From the ground up; a module may import from earlier lines and from its own.
+LAYERS = [
+    ["errors", "seeding", "paths", "__init__"],
+    ["files", "method", "objectives"],
+    ["data.wheels", "data.phrases", "data.world", "data.questions", "data.probes"],
+    ["data.wordnet", "data.gutenberg", "data.chatterbot", "data.lexicon", "data.passages"],
+    ["data.longtail", "data.smollm2"],
+    ["suite"],
+    ["registry", "records", "manifest", "device"],
+    ["workflow"],
+    ["data.tokens", "divergence", "policy"],
+    ["methods.arkd"],
+    ["models"],
+    ["pretrained", "training"],
+    ["cache", "generate"],
+    ["distill", "tail", "tasks"],
+    ["fidelity"],
+    ["truth", "evaluate"],
+    ["stages", "tuning"],
+    ["stats"],
+    ["claim_tests", "claims"],
+    ["cells"],
+    ["layout", "tabular"],
+    ["tables", "figures"],
+    ["report"],
+    ["cli"],
+]
+PLACE = {name: level for level, names in enumerate(LAYERS) for name in names}
+
+
+def modules() -> dict[str, Path]:
+    """All modules of the package by dotted name, packages' own files left out."""
+    found = {}
+    for path in PACKAGE.rglob("*.py"):
+        name = ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+        if not name.endswith("__init__"):
+            found[name] = path
+    return found
+
+
+def imported(path: Path) -> set[str]:
+    """The package's own modules that a file imports, anywhere in it but for type checking."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    skipped = {
+        id(child)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        for child in ast.walk(node)
+    }
+    names = set()
+    for node in ast.walk(tree):
+        if id(node) in skipped or not isinstance(node, ast.ImportFrom) or not node.module:
+            continue
+        if node.module.partition(".")[0] == "arkd":
+            package = node.module.removeprefix("arkd").removeprefix(".")
+            inside = {f"{package}.{alias.name}".lstrip(".") for alias in node.names}
+            names |= inside & set(PLACE) or {package or "__init__"}
+    return names
+
+
+def test_every_module_has_its_place() -> None:
+    assert set(modules()) == set(PLACE) - {"__init__"}
+
+
+@pytest.mark.parametrize("name", sorted(modules()))
+def test_a_module_imports_from_below_only(name: str) -> None:
+    above = {other for other in imported(modules()[name]) if PLACE[other] > PLACE[name]}
+    assert not above, f"{name} looks at {sorted(above)}"

@@ -1,0 +1,72 @@
+"""Methods are found by their place, and what is wrong with one is one clear line."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from arkd import registry
+from arkd.errors import ArkdError
+from arkd.method import TokenDivergence, WeightedDivergences
+from arkd.suite import MethodEntry
+
+
+def test_a_method_is_named_after_its_file() -> None:
+    for name, plugin in registry.plugins().items():
+        assert plugin.file is None or plugin.file.stem == name
+
+
+@pytest.mark.parametrize("name", registry.plugins())
+def test_every_method_says_what_it_is(name: str) -> None:
+    cls = registry.method_class(name)
+    assert issubclass(cls, (WeightedDivergences, TokenDivergence))
+    assert cls.summary
+    assert cls.equation
+    assert cls.reference.url.startswith("https://")
+    assert cls.reference.bibtex.startswith("@")
+    assert set(cls.responses) <= {"gold", "teacher", "student"}
+
+
+def test_an_unknown_method_offers_the_nearest() -> None:
+    with pytest.raises(ArkdError, match=r"no method 'forward_lk' \(did you mean 'forward_kl'\?\)"):
+        registry.method_class("forward_lk")
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"alhpa": 0.2}, r"unknown parameter 'alhpa' \(did you mean 'alpha'\?\); it has alpha"),
+        ({"alpha": 1.5}, r"alpha must lie in \[0, 1\], found 1.5"),
+    ],
+)
+def test_a_wrong_parameter_is_named(params: dict, message: str) -> None:
+    with pytest.raises(ArkdError, match=message):
+        registry.build(MethodEntry(name="fixed_mix", params=params))
+
+
+def test_a_broken_file_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "broken_method.py").write_text("import not_there\n")
+    (tmp_path / "empty_method.py").write_text("x = 1\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    for name, message in (("broken_method", "importing.*not_there"), ("empty_method", "found 0")):
+        place = registry.Plugin(name, name, "test", tmp_path / f"{name}.py")
+        monkeypatch.setitem(registry.plugins(), name, place)
+        with pytest.raises(ArkdError, match=message):
+            registry.method_class(name)
+
+
+def test_listing_methods_and_suites_imports_no_heavy_library() -> None:
+    code = (
+        "import sys; from arkd import cli; cli.main(['list']); cli.main(['list', 'suites']);"
+        "from arkd import workflow; t = workflow.tree('longtail'); workflow.collect_inputs(t);"
+        "[workflow.fingerprint(t.suite, 'distill', t.suite.pairs[0].name, e.label)"
+        " for e in t.suite.entries];"
+        "bad = {'torch', 'transformers', 'pandas', 'datasets', 'scipy'} & set(sys.modules);"
+        "sys.exit(f'imported {bad}' if bad else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "2606.29869" in done.stdout

@@ -1,0 +1,202 @@
+"""The workflow as a user runs it: whole, repeatable, and rerun where something changed."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, snakemake
+
+from arkd import stages, workflow
+from arkd.errors import ArkdError
+from arkd.manifest import core_hash, hash_tree
+from arkd.paths import baselines_dir
+from arkd.suite import load_suite
+from arkd.workflow import Tree
+
+DIVERGENCES = ("fkl", "rkl", "jsd", "tvd")
+CONTROLS = ("teacher", "init", "untrained")
+
+
+@pytest.fixture(scope="module")
+def tree(smoke: Path) -> Tree:
+    return Tree(smoke, load_suite("smoke"))
+
+
+@pytest.fixture
+def copy(smoke: Path, tmp_path: Path) -> Path:
+    """A copy of the finished run that a test may change; hard links, so that it costs nothing."""
+    target = tmp_path / "results"
+    subprocess.run(["cp", "-a", str(smoke), str(target)], check=True)
+    return target
+
+
+def records(root: Path) -> list[dict[str, str]]:
+    with (root / "smoke" / "records.csv").open(newline="") as lines:
+        return list(csv.DictReader(lines))
+
+
+def planned(results: Path, *options: str) -> dict[str, int]:
+    """Jobs that a dry run would do, by rule."""
+    done = snakemake(results, "--nolock", "--dry-run", *options)
+    assert done.returncode == 0, done.stdout + done.stderr
+    table = done.stdout.partition("job")[2].partition("total")[0]
+    return {name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", table, re.M)}
+
+
+def test_the_run_leaves_records_tables_figures_and_a_report(smoke: Path) -> None:
+    root = smoke / "smoke"
+    for name in ("records.csv", "cost.csv", "manifest.json", "report.html"):
+        assert (root / name).stat().st_size > 0
+    for name in ("table1", "table2", "table5", "tail", "bins", "truth", "recall", "cost"):
+        for suffix in ("csv", "md", "tex"):
+            text = (root / "tables" / f"{name}.{suffix}").read_text()
+            assert "nan" not in text.lower()
+            assert "–" not in text.replace("2–10", "").replace("11–100", "")
+    for name in ("alpha", "dynamics", "strategies", "head_tail"):
+        assert (root / "figures" / f"{name}.svg").is_file()
+        assert (root / "figures" / f"{name}.png").is_file()
+
+
+def test_every_method_and_control_has_every_number(smoke: Path, tree: Tree) -> None:
+    rows = records(smoke)
+    methods = {row["method"] for row in rows}
+    assert methods == {*CONTROLS, *(entry.label for entry in tree.suite.entries)}
+    measured = {m: {(r["task"], r["metric"]) for r in rows if r["method"] == m} for m in methods}
+    assert all(found == measured["teacher"] for found in measured.values())
+    assert all(row["value"] not in ("", "nan", "inf") for row in rows)
+
+
+def test_numbers_lie_where_they_must(smoke: Path) -> None:
+    for row in records(smoke):
+        value, metric = float(row["value"]), row["metric"]
+        if metric.startswith(("fkl", "rkl")):
+            assert value >= 0, row
+        if metric.startswith(("tail_recall", "tail_precision", "agreement", "acc", "truth_error")):
+            assert 0 <= value <= 1, row
+        if metric == "rouge_l":
+            assert 0 <= value <= 100, row
+
+
+def test_the_teacher_is_best_and_the_untrained_student_worst(smoke: Path) -> None:
+    found: dict[tuple[str, str], dict[str, float]] = {}
+    for row in records(smoke):
+        if row["metric"] in DIVERGENCES and row["group"] == "":
+            key = (row["task"], row["metric"])
+            found.setdefault(key, {})[row["method"]] = float(row["value"])
+    assert len(found) == 4 * 4
+    for values in found.values():
+        assert values["teacher"] == min(values.values()) < 1e-5
+        assert values["untrained"] == max(values.values())
+
+
+def test_arkd_logs_its_policy_at_each_step(tree: Tree) -> None:
+    path = tree.training("fixture", "arkd", 1) / "trajectory.csv"
+    with path.open(newline="") as lines:
+        rows = list(csv.DictReader(lines))
+    assert [int(row["step"]) for row in rows] == list(range(20))
+    for row in rows:
+        alpha, fkl, rkl = (float(row[name]) for name in ("alpha", "fkl", "rkl"))
+        assert 0 < alpha < 1
+        assert float(row["reward"]) == pytest.approx(-(alpha * fkl + (1 - alpha) * rkl), rel=1e-5)
+    logged = {"entropy_teacher", "entropy_student", "variance_teacher", "variance_student"}
+    assert logged | {"reward", "baseline", "alpha", "fkl", "rkl"} <= set(rows[0])
+
+
+def test_manifests_lead_from_a_record_to_its_sources(tree: Tree) -> None:
+    folder = tree.training("fixture", "arkd", 1)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert manifest["outputs"] == hash_tree(folder)
+    assert manifest["core"] == core_hash()
+    assert set(manifest["inputs"]) == {"tokens", "init", "teacher", "gold", "method"}
+    for key in ("versions", "git", "host", "config", "wall_s", "peak_mib"):
+        assert manifest[key]
+    collected = json.loads((tree.root / "manifest.json").read_text())
+    assert set(collected["inputs"]) == {f"fixture/{m}" for _, m in workflow.methods(tree.suite)}
+
+
+def test_a_finished_run_has_nothing_to_do(copy: Path) -> None:
+    assert planned(copy) == {}
+
+
+def test_editing_a_method_reruns_that_method_alone(copy: Path) -> None:
+    """The edit is real; Snakemake compares contents, so the file is put back as it was."""
+    file = baselines_dir() / "forward_kl.py"
+    text = file.read_text()
+    try:
+        file.write_text(text + "# edited\n")
+        jobs = planned(copy)
+    finally:
+        file.write_text(text)
+    assert jobs["distill"] == jobs["evaluate"] == 1
+    assert set(jobs) == {"all", "distill", "evaluate", "collect", "tables", "figures", "report"}
+
+
+def test_changing_a_methods_parameter_adds_that_method_alone(copy: Path, tmp_path: Path) -> None:
+    own = tmp_path / "own.yaml"
+    own.write_text("extends: smoke\nmethods: [forward_kl, contrastive, arkd, {name: fixed_mix}]\n")
+    done = snakemake(copy, "--nolock", "--dry-run", suite=str(own))
+    assert re.search(r"^distill +1$", done.stdout, re.M), done.stdout + done.stderr
+
+
+def test_results_of_two_cores_are_refused(copy: Path) -> None:
+    tree = Tree(copy, load_suite("smoke"))
+    path = tree.training("fixture", "arkd", 1) / "manifest.json"
+    manifest = json.loads(path.read_text())
+    path.write_text(json.dumps({**manifest, "core": "0123456789abcdef"}))
+    before = (tree.root / "records.csv").read_bytes()
+    with pytest.raises(ArkdError, match=r"different code are never mixed.*0123456789abcdef"):
+        stages.collect(tree)
+    assert (tree.root / "records.csv").read_bytes() == before
+
+
+def test_the_core_hash_changes_with_the_core_and_not_with_the_report(tmp_path: Path) -> None:
+    package = tmp_path / "arkd"
+    shutil.copytree(ROOT / "arkd", package)
+    code = "from arkd.manifest import core_hash; print(core_hash())"
+
+    def hash_now() -> str:
+        done = subprocess.run(
+            [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+        )
+        return done.stdout
+
+    first = hash_now()
+    with (package / "report.py").open("a") as file:
+        file.write("# edited\n")
+    assert hash_now() == first
+    with (package / "divergence.py").open("a") as file:
+        file.write("# edited\n")
+    assert hash_now() != first
+
+
+def test_a_run_that_left_the_finite_numbers_is_shown_as_failed(copy: Path) -> None:
+    tree = Tree(copy, load_suite("smoke"))
+    path = tree.training("fixture", "arkd", 1) / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["notes"]["failed"] = True
+    path.write_text(json.dumps(manifest))
+    stages.evaluate(tree, "fixture", "arkd")
+    stages.collect(tree)
+    rows = [row for row in records(copy) if row["method"] == "arkd"]
+    assert [(row["metric"], row["value"]) for row in rows] == [("failed", "1")]
+    from arkd import tables
+
+    tables.write(tree.suite, copy, tree.root / "tables")
+    assert "failed" in (tree.root / "tables" / "table1.md").read_text()
+
+
+@pytest.mark.heavy
+def test_a_second_run_elsewhere_gives_the_same_bytes(smoke: Path, tmp_path: Path) -> None:
+    done = snakemake(tmp_path / "again", "--nolock")
+    assert done.returncode == 0, done.stdout + done.stderr
+    first, second = (
+        (root / "smoke" / "records.csv").read_bytes() for root in (smoke, tmp_path / "again")
+    )
+    assert first == second
