@@ -5,7 +5,10 @@ BIN := $(VENV)/bin
 CORES ?= all
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help env benchmark smoke smollm2-quick test test-all lint format fixture tune clean
+SUITE ?= longtail
+VERSION ?= 1.0
+
+.PHONY: help env benchmark smoke smollm2-quick test test-all lint format fixture tune reference clean
 
 help: ## show this list
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -55,6 +58,13 @@ tune: env ## choose each method's learning rate again, on the development world
 	PATH="$(abspath $(BIN)):$$PATH" snakemake --cores $(CORES) \
 		--config suites='[longtail-tuning]' -- results/longtail-tuning/records.csv
 	$(BIN)/arkd tuning --suite longtail-tuning
+
+reference: ## keep a finished run's numbers: make reference SUITE=longtail VERSION=1.0
+	mkdir -p results/reference/$(VERSION)
+	cd results && find $(SUITE) -path $(SUITE)/data -prune -o \( -name '*.csv' -o -name manifest.json \
+		-o -name report.html -o -path '*/tables/*' -o -path '*/figures/*' \) -type f -print0 \
+		| tar --create --null --files-from - | tar --extract --directory reference/$(VERSION)
+	cp results/$(SUITE)/data/manifest.json results/reference/$(VERSION)/$(SUITE)/data.manifest.json
 
 clean: ## remove all results but the reference ones
 	rm -rf results/longtail results/longtail-tuning results/smoke results/smoke-teacher results/smollm2-quick

@@ -57,7 +57,7 @@ def build(suite: Suite, results_dir: Path, partial: bool = False) -> list[Table]
     """
     make = Builder(suite, results_dir)
     order = (TEACHER, UNTRAINED, INIT, *make.methods)
-    tables = [table1(make, order), *table2(make, order), *table5(make)]
+    tables = [summary(make, order), table1(make, order), *table2(make, order), *table5(make)]
     tables += [tail(make, order), *bins(make, order), *truth(make, order), *recall(make, order)]
     tables += [cost(make), *tuning(make)]
     if make.missing and not partial:
@@ -89,6 +89,24 @@ def write(suite: Suite, results_dir: Path, out_dir: Path, partial: bool = False)
 def rouge_sources(make: Builder, sets: Iterable[str]) -> list[Source]:
     """Return one ROUGE-L column for each test set, named without the suite's prefix."""
     return [Source(name, "rouge_l", short_name(make.suite, name)) for name in sets]
+
+
+def summary(make: Builder, order: Sequence[str]) -> Table:
+    """One column of each kind of measure: what a reader looks at first."""
+    sources = [
+        Source(make.suite.test_sets[0], "rouge_l", "ROUGE-L"),
+        Source(GOLD, "jsd", "JSD (nats)", 3),
+        Source(GOLD, "fkl", "FKL (nats)", 3),
+        Source(GOLD, "rkl", "RKL (nats)", 3),
+        Source(GOLD, "tail_recall", "tail recall", 3),
+        Source(GOLD, "tail_precision", "tail precision", 3),
+    ]
+    if "certain_tail" in make.records.groups("truth", "truth_error"):
+        sources += [
+            Source("truth", "truth_error", f"error, {band} facts", 3, f"certain_{band}")
+            for band in ("head", "tail")
+        ]
+    return make.table("summary", {"": sources}, order)
 
 
 def table1(make: Builder, order: Sequence[str]) -> Table:

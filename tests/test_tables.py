@@ -18,7 +18,7 @@ from arkd.errors import ArkdError
 from arkd.suite import Suite
 
 METHODS = ("forward_kl", "reverse_kl", "fixed_mix", "arkd")
-ALL = {"table1", "table2", "table5", "tail", "bins", "truth", "recall", "cost"}
+ALL = {"summary", "table1", "table2", "table5", "tail", "bins", "truth", "recall", "cost"}
 
 
 def planted(method: str, task: str, metric: str) -> float:
