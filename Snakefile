@@ -5,17 +5,21 @@ snakemake --cores all --config suites='[smoke]'              another suite, or s
 snakemake --cores all --config suites='[longtail]' results=/elsewhere
 """
 
+import sys
+
 from snakemake.utils import min_version
 
 from arkd import workflow as flow
+from arkd.errors import ArkdError
 
 min_version("9.10")
 
 
 RESULTS = config.get("results", "results")
-SUITES = {name: flow.tree(name, RESULTS) for name in config.get("suites", ["longtail"])}
-TREES = {tree.suite.name: tree for tree in SUITES.values()}
-SUITE_FILE = {tree.suite.name: name for name, tree in SUITES.items()}
+try:
+    TREES = flow.trees(config.get("suites", "longtail"), RESULTS)
+except ArkdError as error:  # one line, not a trace
+    sys.exit(f"arkd: error: {error}")
 ROOT = f"{RESULTS}/{{suite}}"
 PAIR = f"{ROOT}/{{pair}}"
 TRAINED = f"{PAIR}/{{method}}/seed{{seed}}/training/manifest.json"
@@ -36,7 +40,7 @@ def suite_of(wildcards):
 
 def of_suite(wildcards):
     """The options that name the suite and the results: a user's own suite is named by its path."""
-    return ["--suite", SUITE_FILE[wildcards.suite], "--results", RESULTS]
+    return ["--suite", TREES[wildcards.suite].named, "--results", RESULTS]
 
 
 def slice_of(stage):

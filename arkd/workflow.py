@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from arkd import registry
+from arkd.errors import ArkdError
 from arkd.suite import Cut, Suite, load_suite
 
 TEACHER, INIT, UNTRAINED = "teacher", "init", "untrained"
@@ -21,6 +22,7 @@ class Tree:
 
     results: Path
     suite: Suite
+    named: str = ""  # what the command line calls the suite: its name, or the path of its file
 
     @property
     def root(self) -> Path:
@@ -56,7 +58,24 @@ class Tree:
 
 def tree(suite: str, results: str | Path = "results") -> Tree:
     """Return the folders of a suite, read from its file."""
-    return Tree(Path(results), load_suite(suite))
+    return Tree(Path(results), load_suite(suite), suite)
+
+
+def trees(suites: str | list[str], results: str) -> dict[str, Tree]:
+    """Return the folders of one or several suites, each checked down to its methods' parameters.
+
+    Raises:
+        ArkdError: a suite or a method is unknown or malformed, or two suites share a name.
+    """
+    found: dict[str, Tree] = {}
+    for named in [suites] if isinstance(suites, str) else suites:
+        made = tree(named, results)
+        if made.suite.name in found:
+            raise ArkdError(f"two suites are called '{made.suite.name}': rename one of them")
+        for entry in made.suite.entries:
+            registry.build(entry)
+        found[made.suite.name] = made
+    return found
 
 
 def seeds(suite: Suite, method: str) -> tuple[int, ...]:

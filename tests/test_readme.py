@@ -1,0 +1,94 @@
+"""What the README says is so: commands, files, the table and the example."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+from arkd import cli
+from arkd.method import WeightedDivergences
+from arkd.suite import suite_names
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.S)
+
+
+def commands() -> list[str]:
+    lines = [line for block in blocks("sh") for line in block.splitlines()]
+    lines += re.findall(r"`((?:make|arkd) [^`]+)`", README)
+    return sorted({line.partition("#")[0].strip() for line in lines} - {""})
+
+
+def test_every_make_target_exists() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    for command in commands():
+        if command.startswith("make "):
+            assert re.search(rf"^{command.split()[1]}:", makefile, re.M), command
+
+
+@pytest.mark.parametrize("command", [c for c in commands() if c.startswith("snakemake ")])
+def test_every_workflow_command_plans(command: str, tmp_path: Path) -> None:
+    if "mine.yaml" in command:
+        block = next(b for b in blocks("yaml") if "linear_turn" in b)
+        own = tmp_path / "mine.yaml"
+        own.write_text(block.replace(", {name: linear_turn, last: 0.25}", ""))
+        command = command.replace("mine.yaml", str(own))
+    program, *words = shlex.split(command)
+    settings = [] if "results=" in command else [f"results={tmp_path}"]
+    if settings and "--config" not in words:
+        settings = ["--config", *settings]
+    options = [program, "--dry-run", "--nolock", *words, *settings]
+    done = subprocess.run(options, cwd=ROOT, capture_output=True, text=True, check=False)
+    plan = done.stdout + done.stderr
+    assert done.returncode == 0, plan
+    assert "This was a dry-run" in plan
+
+
+@pytest.mark.parametrize("command", [c for c in commands() if c.startswith("arkd ")])
+def test_every_arkd_command_runs(command: str) -> None:
+    if command == "arkd collect":
+        pytest.skip("a stage that is mentioned, not a line to type")
+    words = shlex.split(command.replace("METHOD", "arkd"))
+    assert cli.main(words[1:]) == 0
+
+
+def test_the_example_method_is_a_method(tmp_path: Path) -> None:
+    (code,) = blocks("python")
+    path = tmp_path / "linear_turn.py"
+    path.write_text(code)
+    spec = importlib.util.spec_from_file_location("linear_turn", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["linear_turn"] = module
+    spec.loader.exec_module(module)
+    method = module.LinearTurn(last=0.25)
+    assert isinstance(method, WeightedDivergences)
+    alphas = [method.weights(step, 5, None, None).fkl for step in range(5)]
+    assert alphas == pytest.approx([1.0, 0.8125, 0.625, 0.4375, 0.25])
+
+
+def test_the_suites_are_those_shipped() -> None:
+    named = set(re.findall(r"^\| `([a-z0-9-]+)`(?: \(default\))? \|", README, re.M))
+    assert set(suite_names()) <= named
+
+
+def test_the_result_tables_are_the_reference_files() -> None:
+    for path in re.findall(r"<!-- table: (\S+) -->", README):
+        table = [line for line in (ROOT / path).read_text().splitlines() if line.startswith("|")]
+        assert "\n".join(table) in README, path
+
+
+def test_links_lead_to_files() -> None:
+    for link in re.findall(r"\]\(([^)#]+)\)", README):
+        assert link.startswith("https://") or (ROOT / link).exists(), link
