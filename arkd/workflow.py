@@ -173,9 +173,15 @@ def fingerprint(suite: Suite, stage: str, pair: str = "", method: str = "") -> s
 
 
 def method_file(suite: Suite, label: str) -> list[str]:
-    """Return the file whose edit reruns a method, and that method alone."""
+    """Return the file whose edit reruns a method, and that method alone.
+
+    Inside the working folder its path is relative, so that a checkout can be moved.
+    """
     file = registry.plugin(suite.entry(label).name).file
-    return [str(file)] if file else []
+    if file is None:
+        return []
+    here = Path.cwd()
+    return [str(file.relative_to(here) if file.is_relative_to(here) else file)]
 
 
 def _plain(value: Any) -> Any:
