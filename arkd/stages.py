@@ -229,8 +229,11 @@ def distill(tree: Tree, pair: str, label: str, seed: int) -> None:
     inputs = {"tokens": tree.tokens(pair), INIT: tree.training(pair, INIT, seed)}
     if method.needs_teacher:
         inputs[TEACHER] = tree.training(pair, TEACHER, TEACHER_SEED)
-    for source in cached_sources(suite, label):
-        inputs[source] = tree.cache(pair, source, seed if source == "student" else None)
+    caches = {
+        source: tree.cache(pair, source, seed if source == "student" else None)
+        for source in cached_sources(suite, label)
+    }
+    inputs |= {f"{source}_responses": folder for source, folder in caches.items()}
     file = registry.plugin(entry.name).file
     if file:
         inputs["method"] = file
@@ -243,10 +246,7 @@ def distill(tree: Tree, pair: str, label: str, seed: int) -> None:
         method=label,
         seed=seed,
     ) as stage:
-        sets = {
-            source: teacher_cache.load(inputs[source], "train")
-            for source in cached_sources(suite, label)
-        }
+        sets = {source: teacher_cache.load(folder, "train") for source, folder in caches.items()}
         if "gold" not in sets:
             sets["gold"] = Evidence(TokenSet.load(tree.tokens(pair) / "train.safetensors"))
         teacher_head = teacher_cache.load_head(inputs[TEACHER]) if method.needs_teacher else None

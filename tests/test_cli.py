@@ -96,7 +96,7 @@ def test_no_network_when_a_download_is_needed_is_one_line(tmp_path: Path) -> Non
 def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path) -> None:
     """A real, tiny file system; needs the right to mount one."""
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=200k", "none", str(tmp_path)], capture_output=True
+        ["mount", "-t", "tmpfs", "-o", "size=40k", "none", str(tmp_path)], capture_output=True
     )
     if mounted.returncode:
         pytest.skip("no right to mount a small file system here; run as root")

@@ -114,7 +114,7 @@ def test_manifests_lead_from_a_record_to_its_sources(tree: Tree) -> None:
     manifest = json.loads((folder / "manifest.json").read_text())
     assert manifest["outputs"] == hash_tree(folder)
     assert manifest["core"] == core_hash()
-    assert set(manifest["inputs"]) == {"tokens", "init", "teacher", "gold", "method"}
+    assert set(manifest["inputs"]) == {"tokens", "init", "teacher", "gold_responses", "method"}
     for key in ("versions", "git", "host", "config", "wall_s", "peak_mib"):
         assert manifest[key]
     collected = json.loads((tree.root / "manifest.json").read_text())
