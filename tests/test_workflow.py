@@ -127,7 +127,7 @@ def test_a_finished_run_has_nothing_to_do(copy: Path) -> None:
 
 def test_editing_a_method_reruns_that_method_alone(copy: Path) -> None:
     """The edit is real; Snakemake compares contents, so the file is put back as it was."""
-    file = baselines_dir() / "forward_kl.py"
+    file = baselines_dir() / "contrastive.py"
     text = file.read_text()
     try:
         file.write_text(text + "# edited\n")
@@ -140,7 +140,7 @@ def test_editing_a_method_reruns_that_method_alone(copy: Path) -> None:
 
 def test_changing_a_methods_parameter_adds_that_method_alone(copy: Path, tmp_path: Path) -> None:
     own = tmp_path / "own.yaml"
-    own.write_text("extends: smoke\nmethods: [forward_kl, contrastive, arkd, {name: fixed_mix}]\n")
+    own.write_text("extends: smoke\nmethods: [contrastive, arkd, {name: fixed_mix, alpha: 0.25}]\n")
     done = snakemake(copy, "--nolock", "--dry-run", suite=str(own))
     assert re.search(r"^distill +1$", done.stdout, re.M), done.stdout + done.stderr
 
