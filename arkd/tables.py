@@ -185,10 +185,15 @@ def truth(make: Builder, order: Sequence[str]) -> list[Table]:
 
 
 def recall(make: Builder, order: Sequence[str]) -> list[Table]:
-    """Multiple choice by popularity and perplexity."""
+    """Facts by popularity, chosen among a few and recalled freely, and perplexity."""
     sources = [
-        Source(task, "acc", f"{task.rsplit('_', 1)[-1]} accuracy", 3)
+        Source(task, "acc", f"{task.rsplit('_', 1)[-1]}, chosen", 3)
         for task in make.suite.choice_tasks
+    ]
+    sources += [
+        Source("truth", "truth_accuracy", f"{group.removeprefix('certain_')}, recalled", 3, group)
+        for group in ("certain_head", "certain_torso", "certain_tail")
+        if group in make.records.groups("truth", "truth_accuracy")
     ]
     if make.suite.perplexity_task:
         sources.append(Source(make.suite.perplexity_task, "word_perplexity", "word perplexity", 2))

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -200,3 +203,28 @@ def test_a_second_run_elsewhere_gives_the_same_bytes(smoke: Path, tmp_path: Path
         (root / "smoke" / "records.csv").read_bytes() for root in (smoke, tmp_path / "again")
     )
     assert first == second
+
+
+@pytest.mark.heavy
+def test_an_interrupted_workflow_goes_on_from_what_is_done(tmp_path: Path) -> None:
+    """Ctrl-C once the first student is trained; the next call finishes without repeating it."""
+    results = tmp_path / "results"
+    command = ["snakemake", "--cores", "2", "--nolock", "--config", "suites=[smoke]"]
+    process = subprocess.Popen(
+        [*command, f"results={results}"], cwd=ROOT, start_new_session=True, stderr=subprocess.PIPE
+    )
+    tokens = results / "smoke" / "fixture" / "tokens" / "manifest.json"
+    deadline = time.monotonic() + 120
+    while not tokens.is_file() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    time.sleep(3)  # into the next jobs
+    os.killpg(process.pid, signal.SIGINT)
+    process.communicate(timeout=120)
+    assert process.returncode != 0
+    made = {path: path.stat().st_mtime_ns for path in results.rglob("manifest.json")}
+    assert tokens in made
+    assert not list(results.rglob("*.part"))
+    done = snakemake(results, "--nolock")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert all(path.stat().st_mtime_ns == made[path] for path in made)
+    assert (results / "smoke" / "report.html").is_file()
