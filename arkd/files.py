@@ -41,7 +41,9 @@ def staged_dir(path: Path) -> Iterator[Path]:
         ArkdError: the disk is full.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    for killed in path.parent.glob(f".{path.name}.*.part"):  # what a killed process left behind
+        shutil.rmtree(killed, ignore_errors=True)
+    temporary = Path(tempfile.mkdtemp(".part", f".{path.name}.", path.parent))
     temporary.chmod(0o755)
     try:
         with _full_disk_named(path):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -49,6 +51,19 @@ def test_an_interrupted_stage_leaves_the_old_folder_and_no_other(tmp_path: Path)
         interrupt_dir(folder)
     assert [p.name for p in tmp_path.iterdir()] == ["stage"]
     assert (folder / "x").read_text() == "old"
+
+
+def test_what_a_killed_stage_left_behind_is_cleared(tmp_path: Path) -> None:
+    code = (
+        "import os, pathlib; from arkd.files import staged_dir\n"
+        f"with staged_dir(pathlib.Path({str(tmp_path / 'stage')!r})) as t:\n"
+        "    (t / 'x').write_text('half'); os.kill(os.getpid(), 9)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -9
+    assert [p.name.endswith(".part") for p in tmp_path.iterdir()] == [True]
+    with staged_dir(tmp_path / "stage") as temporary:
+        (temporary / "x").write_text("whole")
+    assert [p.name for p in tmp_path.iterdir()] == ["stage"]
 
 
 def test_a_new_stage_replaces_every_file_of_the_old(tmp_path: Path) -> None:
