@@ -23,7 +23,6 @@ except ArkdError as error:  # one line, not a trace
 ROOT = f"{RESULTS}/{{suite}}"
 PAIR = f"{ROOT}/{{pair}}"
 TRAINED = f"{PAIR}/{{method}}/seed{{seed}}/training/manifest.json"
-EVALUATED = f"{PAIR}/{{method}}/seed{{seed}}/evaluation/manifest.json"
 TEACHER = f"{PAIR}/teacher/seed0/training/manifest.json"
 
 
@@ -51,7 +50,7 @@ def slice_of(stage):
 
 
 def gpus(wildcards):
-    return int(suite_of(wildcards).device == "cuda")
+    return int(suite_of(wildcards).device != "cpu")
 
 
 rule all:

@@ -23,7 +23,7 @@ from arkd.models import head, hidden_states
 from arkd.training import progress
 
 HEAD = "head.safetensors"
-BATCH_TOKENS = 4096  # padded, a forward pass of the teacher
+BATCH_TOKENS = 4096  # of one forward pass
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,8 @@ class Evidence:
     hidden: Tensor | None = None
 
 
-def teacher_states(model: Any, tokens: TokenSet, label: str) -> Tensor:
-    """Run the teacher once over a response set; return its states, one row a response token.
+def hidden_responses(model: Any, tokens: TokenSet, label: str) -> Tensor:
+    """Run a model once over a response set; return its last hidden states [response tokens, H].
 
     Samples of one length share a batch, so that nothing is padded; the values do not depend on the
     order of the samples, and on the batch only within rounding.

@@ -202,7 +202,7 @@ def best_method(values: Mapping[str, SeedValues], higher: bool) -> str | None:
             [best[seed] for seed in seeds], [values[other][seed] for seed in seeds]
         )
         p_values.append(1.0 if difference.p_value is None else difference.p_value)
-    return order[0] if holm(p_values)[0] < SIGNIFICANCE else None
+    return order[0] if max(holm(p_values)) < SIGNIFICANCE else None
 
 
 def bold_method(

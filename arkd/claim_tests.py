@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from arkd.errors import nearest
 
 RECORD_METRICS: tuple[str, ...] = (
-    *("rouge_l", "length_tokens", "eos_share", "distinct_1", "distinct_2", "acc"),
+    *("rouge_l", "length_words", "distinct_1", "distinct_2", "acc"),
     *("word_perplexity", "bits_per_byte", "fkl", "rkl", "jsd", "tvd"),
     *("fkl_head", "fkl_tail", "rkl_head", "rkl_tail", "abs_gap"),
     *("tail_mass_ratio", "tail_recall", "tail_precision", "agreement_top1", "agreement_top5"),

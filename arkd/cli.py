@@ -27,8 +27,12 @@ EPILOG = """examples:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; an error that the user can act on is one line and exit code 2."""
-    # MKL must be told before torch loads it: the same sums on every processor with AVX2.
+    # Read when torch is loaded: one instruction set, so that processors round alike where they can.
     os.environ.setdefault("MKL_CBWR", "AVX2")
+    os.environ.setdefault("ATEN_CPU_CAPABILITY", "avx2")
+    os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX2")
+    for library in ("HF_HUB", "HF_DATASETS", "TRANSFORMERS", "HF_EVALUATE"):
+        os.environ.setdefault(f"{library}_OFFLINE", "1")  # nothing here is fetched from a hub
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     options = parser().parse_args(argv)
     try:
@@ -120,7 +124,9 @@ def _stage(options: argparse.Namespace) -> None:
             raise ArkdError("--seed: goes with --source student, and only with it")
         stages.cache(tree, options.pair, options.source, options.seed)
     elif name == "collect":
-        stages.collect(tree, options.partial)
+        from arkd.collect import collect
+
+        collect(tree, options.partial)
     else:
         axes = [getattr(options, axis) for axis in ("pair", "method", "seed") if axis in options]
         getattr(stages, name)(tree, *axes)
@@ -158,6 +164,8 @@ def _run(options: argparse.Namespace) -> int:
     if not snakefile.is_file():
         raise ArkdError(f"{snakefile}: no such file; `arkd run` needs a checkout of the project")
     command = [
+        sys.executable,
+        "-m",
         "snakemake",
         "--snakefile",
         str(snakefile),

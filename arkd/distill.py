@@ -139,7 +139,7 @@ class Step:
             )
             for source in method.responses
         ]
-        return torch.stack(losses).sum(), {}
+        return torch.stack(losses).mean(), {}
 
 
 def distill(

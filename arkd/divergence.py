@@ -191,8 +191,10 @@ def weighted_divergences(
     vocabulary = min(len(head_VH), len(teacher.head_VG))
     fkl_N = hidden_NH.new_empty(len(hidden_NH), dtype=torch.float32)
     rkl_N = torch.empty_like(fkl_N)
-    a_N = torch.as_tensor(fkl_weight, dtype=torch.float32).detach().expand_as(fkl_N)
-    b_N = torch.as_tensor(rkl_weight, dtype=torch.float32).detach().expand_as(fkl_N)
+    a_N, b_N = (
+        torch.as_tensor(weight, dtype=torch.float32, device=fkl_N.device).detach().expand_as(fkl_N)
+        for weight in (fkl_weight, rkl_weight)
+    )
 
     def kernel(student_CV: Tensor, rows: slice) -> tuple[Tensor, Tensor]:
         soft = Softened.of(student_CV, teacher.logits(rows, vocabulary), temperature)

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from arkd.fidelity import Value
+from arkd.files import read_jsonl
 from arkd.paths import benchmarks_dir
+from arkd.records import Value
+from arkd.seeding import derive_seed
 from arkd.suite import Suite
-
-OFFLINE = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_EVALUATE_OFFLINE")
+from arkd.workflow import TEACHER, TEACHER_SEED, Tree
 
 
 class Harness:
     """lm-eval over one model: the tasks of a suite, offline and seeded."""
 
     def __init__(self, suite: Suite, model_dir: Path, data_dir: Path, device: str) -> None:
-        for name in OFFLINE:
-            os.environ.setdefault(name, "1")
         from lm_eval.models.huggingface import HFLM
         from lm_eval.tasks import TaskManager
 
@@ -68,8 +66,14 @@ class Harness:
         )
         return results
 
-    def generation(self, decode_seed: int) -> Iterator[tuple[Value, list[dict[str, Any]]]]:
-        """Yield the values of sampled generation on each test set, with its samples."""
+    def generation(
+        self, seed: int, decode_seed: int
+    ) -> Iterator[tuple[Value, list[dict[str, Any]]]]:
+        """Yield the values of sampled generation on each test set, with its samples.
+
+        The draws belong to the training seed and the decoding seed: noise of decoding is not shared
+        between the students over whose seeds a table takes its intervals.
+        """
         decoding = self.suite.decoding
         options = {
             "do_sample": True,
@@ -80,7 +84,8 @@ class Harness:
         }
         if decoding.no_repeat_ngram:
             options["no_repeat_ngram_size"] = decoding.no_repeat_ngram
-        results = self._run(list(self.suite.test_sets), decode_seed, options)
+        draws = derive_seed("decoding", seed, decode_seed)
+        results = self._run(list(self.suite.test_sets), draws, options)
         for task in self.suite.test_sets:
             samples = results["samples"][task]
             texts = [sample["resps"][0][0] for sample in samples]
@@ -90,19 +95,8 @@ class Harness:
             ]
             scores = [sample["rouge_l"] for sample in samples]
             yield Value(task, "rouge_l", "", _mean(scores), len(scores), True), kept
-            for metric, value in self._text_statistics(texts).items():
-                yield Value(task, metric, "", value, len(texts), None), []
-
-    def _text_statistics(self, texts: list[str]) -> dict[str, float]:
-        """Length in tokens, share of texts ended by EOS, distinct n-grams of words."""
-        lengths = [len(ids) for ids in self.tokenizer(texts, add_special_tokens=False)["input_ids"]]
-        ended = [length < self.suite.decoding.max_new_tokens for length in lengths]
-        return {
-            "length_tokens": _mean(lengths),
-            "eos_share": _mean(ended),
-            "distinct_1": distinct(texts, 1),
-            "distinct_2": distinct(texts, 2),
-        }
+            for metric, number in text_statistics(texts).items():
+                yield Value(task, metric, "", number, len(texts), None), []
 
     def likelihood(self) -> Iterator[Value]:
         """Yield multiple-choice accuracy and rolling perplexity, which draw nothing."""
@@ -118,6 +112,79 @@ class Harness:
                 if filtered == "none" and not metric.endswith("_stderr"):
                     better = results["higher_is_better"][task].get(metric)
                     yield Value(task, metric, "", float(value), n, better)
+
+
+def measure_model(
+    tree: Tree, pair: str, label: str, seed: int, device: str
+) -> tuple[list[tuple[Value, int | None]], list[dict[str, Any]]]:
+    """Measure one model: tasks, fidelity to the teacher, and truth where it is known.
+
+    Returns:
+        Every value with its decoding seed (none where nothing is decoded), and the sampled texts.
+    """
+    from arkd import cache, models
+    from arkd.cache import Evidence
+    from arkd.data.tokens import TokenSet
+    from arkd.fidelity import Items, fidelity
+    from arkd.generate import sample
+    from arkd.truth import truth
+
+    suite = tree.suite
+    harness = Harness(suite, tree.model(pair, label, seed), tree.data, device)
+    values: list[tuple[Value, int | None]] = []
+    samples: list[dict[str, Any]] = []
+    for decode_seed in suite.decoding.seeds:
+        for value, texts in harness.generation(seed, decode_seed):
+            values.append((value, decode_seed))
+            samples += texts
+    values += [(value, None) for value in harness.likelihood()]
+
+    prefixes = tree.cache(pair, "prefixes")
+    teacher_dir = tree.training(pair, TEACHER, TEACHER_SEED)
+    rows = read_jsonl(prefixes / "items.jsonl")
+    items = Items([row["set"] for row in rows], [row["band"] for row in rows])
+    dev = cache.load(prefixes, "dev")
+    nowhere = ["none"] * len(dev.tokens)
+    evidence = {"dev": (dev, Items(nowhere, nowhere))}
+    for prefix in suite.tail.prefixes:
+        if prefix == "student":
+            asked = cache.load(prefixes, "gold").tokens
+            prompts = [asked.prompt(row) for row in range(len(asked))]
+            answers = sample(
+                harness.model,
+                prompts,
+                seed=derive_seed("prefixes", seed),
+                max_new_tokens=suite.decoding.max_new_tokens,
+                batch_size=suite.decoding.batch_size,
+            )
+            own = TokenSet.of(zip(prompts, answers, strict=True))
+            teacher = models.load(teacher_dir / "model", harness.model.device)
+            hidden = cache.hidden_responses(teacher, own, "teacher on own samples")
+            evidence["student"] = (Evidence(own, hidden), items)
+        else:
+            evidence[prefix] = (cache.load(prefixes, prefix), items)
+    head = cache.load_head(teacher_dir)
+    for name, (of, whose) in evidence.items():
+        found = fidelity(harness.model, of, head, whose, suite.tail, f"fidelity_{name}")
+        values += [(value, None) for value in found]
+    if (tree.data / "truth.jsonl").is_file():
+        probes = read_jsonl(tree.data / "truth.jsonl")
+        values += [(value, None) for value in truth(harness.model, harness.tokenizer, probes)]
+    return values, samples
+
+
+def failed_run() -> tuple[list[tuple[Value, int | None]], list[dict[str, Any]]]:
+    """Return the one record of a run that left the finite numbers."""
+    return [(Value("run", "failed", "", 1.0, 1, False), None)], []
+
+
+def text_statistics(texts: list[str]) -> dict[str, float]:
+    """Return the mean length in words and the shares of distinct n-grams."""
+    return {
+        "length_words": _mean([len(text.split()) for text in texts]),
+        "distinct_1": distinct(texts, 1),
+        "distinct_2": distinct(texts, 2),
+    }
 
 
 def distinct(texts: list[str], n: int) -> float:

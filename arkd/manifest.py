@@ -26,8 +26,8 @@ PACKAGES = ("arkd", "torch", "transformers", "tokenizers", "lm-eval", "rouge-sco
 CORE = (
     *("cache.py", "data/*.py", "device.py", "distill.py", "divergence.py", "evaluate.py"),
     *("fidelity.py", "generate.py", "method.py", "models.py", "objectives.py", "policy.py"),
-    *("pretrained.py", "seeding.py", "stages.py", "tail.py", "tasks.py", "training.py"),
-    "truth.py",
+    *("pretrained.py", "records.py", "registry.py", "seeding.py", "stages.py", "suite.py"),
+    *("tail.py", "tasks.py", "training.py", "truth.py"),
 )
 
 
@@ -53,24 +53,27 @@ def stage(
         **axes: What the stage was run for: suite, pair, method, seed.
     """
     started = time.monotonic()
+    # What the stage is made of is taken before it runs: an edit meanwhile is no part of it.
+    made_of = {
+        "stage": name,
+        **axes,
+        "config": config,
+        "inputs": {role: digest(path) for role, path in sorted(inputs.items())},
+        "core": core_hash(),
+        "versions": versions(),
+        "git": git_state(),
+    }
     with staged_dir(out_dir) as folder:
         current = Stage(folder)
         yield current
-        manifest = {
-            "stage": name,
-            **axes,
-            "config": config,
-            "inputs": {role: digest(path) for role, path in sorted(inputs.items())},
+        made = {
             "outputs": hash_tree(folder),
             "notes": current.notes,
-            "core": core_hash(),
-            "versions": versions(),
-            "git": git_state(),
             "host": host(),
             "wall_s": round(time.monotonic() - started, 3),
             "peak_mib": peak_mib(),
         }
-        write_json(folder / NAME, manifest)
+        write_json(folder / NAME, made_of | made)
 
 
 def hash_tree(folder: Path) -> dict[str, str]:
@@ -80,9 +83,10 @@ def hash_tree(folder: Path) -> dict[str, str]:
 
 
 def digest(path: Path) -> str:
-    """Return one hash of an earlier stage's outputs (times and hosts left out), or of a file."""
+    """Return one hash of a stage's outputs (times and hosts left out), or of a folder or file."""
     if path.is_dir():
-        outputs = read_json(path / NAME)["outputs"]
+        made = path / NAME
+        outputs = read_json(made)["outputs"] if made.is_file() else hash_tree(path)
         return hashlib.sha256(json.dumps(outputs, sort_keys=True).encode()).hexdigest()
     return sha256_file(path)
 

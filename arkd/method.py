@@ -138,5 +138,5 @@ class TokenDivergence(Method):
             log_p_NV: The teacher's, without gradient; none if `needs_teacher` is false.
             labels_N: The response's own tokens.
             source: The response set these tokens belong to. The losses of a method's sets are each
-                averaged over their tokens and then added.
+                averaged over their tokens, then over the sets: every method weighs 1 in all.
         """

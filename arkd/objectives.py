@@ -12,6 +12,11 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+def label_cross_entropy(log_q_NV: Tensor, labels_N: Tensor) -> Tensor:
+    """−log q of each label."""
+    return -log_q_NV.gather(-1, labels_N.unsqueeze(-1)).squeeze(-1)
+
+
 def skew_kl(log_q_NV: Tensor, log_p_NV: Tensor, skew: float) -> Tensor:
     """KL(p ‖ α·p + (1 − α)·q): DistiLLM's skew KL, arXiv 2402.03898, eq 3."""
     return _kl(log_p_NV, _log_mix(log_p_NV, log_q_NV, skew))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,18 @@ COST_COLUMNS = (
     "threads",
     "host",
 )
+
+
+@dataclass(frozen=True)
+class Value:
+    """One measured number of a task, before it has its place in the records."""
+
+    task: str
+    metric: str
+    group: str
+    value: float
+    n: int
+    higher_is_better: bool | None
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[dict[str, Any]]) -> None:

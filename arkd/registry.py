@@ -7,8 +7,11 @@ import inspect
 from dataclasses import dataclass, fields
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
 
 from arkd.errors import ArkdError, nearest
 from arkd.method import Method
@@ -16,6 +19,7 @@ from arkd.paths import baselines_dir
 from arkd.suite import MethodEntry
 
 ENTRY_POINTS = "arkd.methods"
+RESERVED = ("teacher", "init", "untrained", "shared", "cache", "tokens")  # folders beside methods
 METHODS_DIR = Path(__file__).parent / "methods"
 
 
@@ -46,11 +50,22 @@ def plugins() -> dict[str, Plugin]:
             _add(found, Plugin(file.stem, f"{package}.{file.stem}", origin, file))
     for point in sorted(entry_points(group=ENTRY_POINTS), key=lambda point: point.name):
         origin = point.dist.name if point.dist else point.value
-        _add(found, Plugin(point.name, point.module, origin, entry_point=point))
+        _add(found, Plugin(point.name, point.module, origin, _source(point.module), point))
     return found
 
 
+def _source(module: str) -> Path | None:
+    """Return the file of an installed module, so that its edit is noticed; none if it has none."""
+    try:
+        spec = find_spec(module)
+    except ImportError:
+        return None  # said when the method is asked for
+    return Path(spec.origin) if spec and spec.origin and spec.has_location else None
+
+
 def _add(found: dict[str, Plugin], plugin: Plugin) -> None:
+    if plugin.name in RESERVED:
+        raise ArkdError(f"method '{plugin.name}' ({plugin.module}): the name is taken; rename it")
     if plugin.name in found:
         other = found[plugin.name]
         raise ArkdError(
@@ -118,9 +133,15 @@ def build(entry: MethodEntry) -> Method:
                 f"method '{entry.name}': unknown parameter '{key}'{nearest(key, known)}; {has}"
             )
     try:
-        return cls(**entry.params)
-    except (TypeError, ValueError) as error:
-        raise ArkdError(f"method '{entry.name}': {error}") from None
+        return TypeAdapter(cls).validate_python(entry.params, strict=False)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        where = ".".join(str(part) for part in problem["loc"])
+        message = problem["msg"].removeprefix("Value error, ")
+        raise ArkdError(
+            f"method '{entry.name}': {where + ': ' if where else ''}{message} "
+            f"(found {problem['input']!r})"
+        ) from None
 
 
 def responses(name: str) -> tuple[str, ...]:

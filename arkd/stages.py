@@ -11,9 +11,9 @@ from typing import Any, cast
 from arkd import manifest, registry
 from arkd.data import longtail, smollm2
 from arkd.errors import ArkdError
-from arkd.files import read_json, read_jsonl, write_json, write_jsonl
+from arkd.files import read_json, read_jsonl, write_jsonl
 from arkd.paths import benchmarks_dir
-from arkd.records import COLUMNS, COST_COLUMNS, read_csv, write_csv
+from arkd.records import COLUMNS, write_csv
 from arkd.seeding import derive_seed
 from arkd.suite import Cut, Folder, Pretrained, Scratch
 from arkd.workflow import (
@@ -24,7 +24,6 @@ from arkd.workflow import (
     Tree,
     cached_sources,
     config_slice,
-    methods,
     seeds,
 )
 
@@ -75,15 +74,6 @@ def tokens(tree: Tree, pair: str) -> None:
             texts_ = read_jsonl(tree.data / f"{name}.jsonl")
             encoded, dropped[name] = encode(tokenizer, texts_, suite.max_tokens)
             encoded.save(stage.folder / f"{name}.safetensors")
-        tests = [
-            {**row, "set": name}
-            for name in suite.test_sets
-            for row in read_jsonl(tree.data / f"test_{name}.jsonl")[: suite.tail.items_per_set]
-        ]
-        encoded, _ = encode(tokenizer, tests, max_tokens=10**9)
-        encoded.save(stage.folder / "test.safetensors")
-        items = [{"set": row["set"], "band": row["band"]} for row in tests]
-        write_jsonl(stage.folder / "test_items.jsonl", items)
         stage.notes |= {"vocabulary": len(tokenizer), "rows_too_long": dropped}
 
 
@@ -113,14 +103,14 @@ def teacher(tree: Tree, pair: str) -> None:
         else:
             tokenizer = load_tokenizer(tokens_dir / "tokenizer")
             model = models.build(spec.teacher, tokenizer, "teacher").to(device)
-        stage.notes |= {"parameters": models.parameters(model), "trained_on_the_suite": False}
+        facts = {"parameters": models.parameters(model), "trained_on_the_suite": bool(trained)}
+        stage.notes |= facts
         if trained:
             train_set = TokenSet.load(tokens_dir / "teacher_train.safetensors")
             run = training.fit_language_model(model, train_set, trained, "teacher", "teacher")
             _finish_training(stage, run)
-            stage.notes["trained_on_the_suite"] = True
         if not isinstance(spec.teacher, Pretrained) or trained:
-            card = models.card(f"Teacher of {suite.name}/{pair}", stage.notes)
+            card = models.card(f"Teacher of {suite.name}/{pair}", facts)
             models.save(model, tokens_dir / "tokenizer", folder, card)
         save_head(stage.folder, model)
 
@@ -136,9 +126,10 @@ def init(tree: Tree, pair: str, seed: int) -> None:
     tokens_dir = tree.tokens(pair)
     inputs = {"tokens": tokens_dir}
     if isinstance(spec.student, Cut):
-        inputs[TEACHER] = tree.training(pair, TEACHER, TEACHER_SEED)
+        inputs[TEACHER] = _trained(tree, pair, TEACHER, TEACHER_SEED)
     untrained = tree.training(pair, UNTRAINED, seed)
     with _stage(tree, "init", untrained, inputs, pair=pair, seed=seed) as stage:
+        stage.notes["control"] = UNTRAINED
         folder = stage.folder / "model"
         if isinstance(spec.student, Cut):
             from arkd.pretrained import cut_student
@@ -152,6 +143,7 @@ def init(tree: Tree, pair: str, seed: int) -> None:
     with _stage(
         tree, "init", tree.training(pair, INIT, seed), inputs, pair=pair, seed=seed
     ) as stage:
+        stage.notes["control"] = INIT
         model = models.load(untrained / "model", device)
         train_set = TokenSet.load(tokens_dir / "train.safetensors")
         run = training.fit_language_model(
@@ -167,48 +159,90 @@ def cache(tree: Tree, pair: str, source: str, seed: int | None = None) -> None:
     """Run the teacher once over a response set.
 
     `gold`, `teacher` and `student` are the sets that methods train on; `prefixes` are the ones on
-    which fidelity is measured, gold and, where the suite says so, sampled by the teacher.
+    which fidelity is measured: development, and the tests with gold and with sampled responses.
     """
     from arkd import cache as teacher_cache
     from arkd import models
-    from arkd.data.tokens import TokenSet
+    from arkd.data.tokens import TokenSet, encode, load_tokenizer
     from arkd.device import prepare
     from arkd.generate import sample
 
     suite = tree.suite
     device = prepare(suite.device)
     tokens_dir = tree.tokens(pair)
-    inputs = {"tokens": tokens_dir, TEACHER: tree.training(pair, TEACHER, TEACHER_SEED)}
+    inputs = {"tokens": tokens_dir, TEACHER: _trained(tree, pair, TEACHER, TEACHER_SEED)}
+    if source == "prefixes":
+        inputs["data"] = tree.data
     if seed is not None:
-        inputs[INIT] = tree.training(pair, INIT, seed)
+        inputs[INIT] = _trained(tree, pair, INIT, seed)
     out = tree.cache(pair, source, seed)
     with _stage(tree, "cache", out, inputs, pair=pair, source=source, seed=seed) as stage:
         model = models.load(tree.model(pair, TEACHER, TEACHER_SEED), device)
         sampler = model if seed is None else models.load(tree.model(pair, INIT, seed), device)
 
-        def add(name: str, tokens_name: str, sampled: bool) -> None:
-            responses = TokenSet.load(tokens_dir / f"{tokens_name}.safetensors")
-            if sampled:
-                prompts = [responses.prompt(row) for row in range(len(responses))]
-                answers = sample(
-                    sampler,
-                    prompts,
-                    seed=derive_seed("responses", source, name, seed or 0),
-                    max_new_tokens=suite.decoding.max_new_tokens,
-                    label=f"samples, {source} {name}",
-                )
-                responses = TokenSet.of(zip(prompts, answers, strict=True))
-            hidden = teacher_cache.teacher_states(model, responses, f"cache, {source} {name}")
+        def sampled(asked: TokenSet, name: str) -> TokenSet:
+            prompts = [asked.prompt(row) for row in range(len(asked))]
+            answers = sample(
+                sampler,
+                prompts,
+                seed=derive_seed("responses", source, name, seed or 0),
+                max_new_tokens=suite.decoding.max_new_tokens,
+                batch_size=suite.decoding.batch_size,
+                label=f"samples, {source} {name}",
+            )
+            return TokenSet.of(zip(prompts, answers, strict=True))
+
+        def add(name: str, responses: TokenSet) -> None:
+            hidden = teacher_cache.hidden_responses(model, responses, f"cache, {source} {name}")
             teacher_cache.save(stage.folder, name, responses, hidden)
             stage.notes[f"{name}_response_tokens"] = len(hidden)
 
         if source != "prefixes":
-            add("train", "train", sampled=source != "gold")
-        else:
-            add("dev", "dev", sampled=False)
-            for prefix in suite.tail.prefixes:
-                if prefix != "student":
-                    add(prefix, "test", sampled=prefix == "teacher")
+            train = TokenSet.load(tokens_dir / "train.safetensors")
+            add("train", train if source == "gold" else sampled(train, "train"))
+            return
+        add("dev", TokenSet.load(tokens_dir / "dev.safetensors"))
+        tests = [
+            {**row, "set": name}
+            for name in suite.test_sets
+            for row in read_jsonl(tree.data / f"test_{name}.jsonl")[: suite.tail.items_per_set]
+        ]
+        items = [{"set": row["set"], "band": row["band"]} for row in tests]
+        write_jsonl(stage.folder / "items.jsonl", items)
+        tokenizer = load_tokenizer(tokens_dir / "tokenizer")
+        gold, _ = encode(tokenizer, tests, max_tokens=10**9)
+        for prefix in suite.tail.prefixes:
+            if prefix != "student":
+                add(prefix, gold if prefix == "gold" else sampled(gold, "test"))
+
+
+def _trained(tree: Tree, pair: str, method: str, seed: int) -> Path:
+    """Return the folder of a finished training on which others build.
+
+    Raises:
+        ArkdError: that training left the finite numbers.
+    """
+    folder = tree.training(pair, method, seed)
+    if read_json(folder / manifest.NAME)["notes"].get("failed"):
+        raise ArkdError(
+            f"{folder}: this training left the finite numbers, and nothing can be built on it; "
+            "lower its rate in the suite"
+        )
+    return folder
+
+
+def _caches(tree: Tree, pair: str, sources: dict[str, int | None]) -> dict[str, Path]:
+    """Return caches by source, each made by the teacher that stands now.
+
+    Raises:
+        ArkdError: a cache was made by another teacher.
+    """
+    current = manifest.digest(tree.training(pair, TEACHER, TEACHER_SEED))
+    folders = {source: tree.cache(pair, source, seed) for source, seed in sources.items()}
+    for folder in folders.values():
+        if read_json(folder / manifest.NAME)["inputs"][TEACHER] != current:
+            raise ArkdError(f"{folder}: made by another teacher; delete the folder and run again")
+    return folders
 
 
 def distill(tree: Tree, pair: str, label: str, seed: int) -> None:
@@ -226,13 +260,15 @@ def distill(tree: Tree, pair: str, label: str, seed: int) -> None:
     method = registry.build(entry)
     lr = suite.learning_rate(entry)
     device = prepare(suite.device)
-    inputs = {"tokens": tree.tokens(pair), INIT: tree.training(pair, INIT, seed)}
+    inputs = {"tokens": tree.tokens(pair), INIT: _trained(tree, pair, INIT, seed)}
     if method.needs_teacher:
         inputs[TEACHER] = tree.training(pair, TEACHER, TEACHER_SEED)
-    caches = {
-        source: tree.cache(pair, source, seed if source == "student" else None)
-        for source in cached_sources(suite, label)
-    }
+    sources = cached_sources(suite, label)
+    caches = (
+        _caches(tree, pair, {s: seed if s == "student" else None for s in sources})
+        if sources
+        else {}
+    )
     inputs |= {f"{source}_responses": folder for source, folder in caches.items()}
     file = registry.plugin(entry.name).file
     if file:
@@ -282,159 +318,33 @@ def _finish_training(stage: manifest.Stage, run: Any) -> None:
 def evaluate(tree: Tree, pair: str, label: str) -> None:
     """Evaluate every seed of a method or control, in one process."""
     from arkd.device import prepare
+    from arkd.evaluate import failed_run, measure_model
 
     suite = tree.suite
     device = prepare(suite.device)
     inputs = {
         "data": tree.data,
-        "prefixes": tree.cache(pair, "prefixes"),
+        "tasks": benchmarks_dir() / "tasks",
         TEACHER: tree.training(pair, TEACHER, TEACHER_SEED),
+        **_caches(tree, pair, {"prefixes": None}),
     }
     for seed in seeds(suite, label):
         inputs[f"seed{seed}"] = tree.training(pair, label, seed)
-    out = tree.evaluation(pair, label)
     records: list[dict[str, Any]] = []
     samples: list[dict[str, Any]] = []
+    out = tree.evaluation(pair, label)
     with _stage(tree, "evaluate", out, inputs, pair=pair, label=label) as stage:
         for seed in seeds(suite, label):
             of_run: dict[str, Any] = {"suite": suite.name, "suite_version": suite.version}
             of_run |= {"pair": pair, "method": label, "seed": seed}
             if read_json(inputs[f"seed{seed}"] / manifest.NAME)["notes"].get("failed"):
-                values: list[tuple[Any, int | None]] = [(_failed_run(), None)]
+                values, texts = failed_run()
             else:
-                values, texts = _measure(tree, pair, label, seed, str(device))
-                samples += [{"seed": seed, **text} for text in texts]
+                values, texts = measure_model(tree, pair, label, seed, str(device))
+            samples += [{"seed": seed, **text} for text in texts]
             records += [{**of_run, "decode_seed": d, **vars(value)} for value, d in values]
         write_csv(stage.folder / "records.csv", COLUMNS, records)
         write_jsonl(stage.folder / "samples.jsonl", samples)
-
-
-def _failed_run() -> Any:
-    from arkd.fidelity import Value
-
-    return Value("run", "failed", "", 1.0, 1, False)
-
-
-def _measure(
-    tree: Tree, pair: str, label: str, seed: int, device: str
-) -> tuple[list[tuple[Any, int | None]], list[dict[str, Any]]]:
-    """Return (value, decoding seed) of everything that is measured of a model, and its texts."""
-    from arkd import cache as teacher_cache
-    from arkd import models
-    from arkd.cache import Evidence
-    from arkd.data.tokens import TokenSet
-    from arkd.evaluate import Harness
-    from arkd.fidelity import Items, fidelity
-    from arkd.generate import sample
-    from arkd.truth import truth
-
-    suite = tree.suite
-    harness = Harness(suite, tree.model(pair, label, seed), tree.data, device)
-    values: list[tuple[Any, int | None]] = []
-    samples: list[dict[str, Any]] = []
-    for decode_seed in suite.decoding.seeds:
-        for value, texts in harness.generation(decode_seed):
-            values.append((value, decode_seed))
-            samples += texts
-    values += [(value, None) for value in harness.likelihood()]
-
-    prefixes = tree.cache(pair, "prefixes")
-    teacher_head = teacher_cache.load_head(tree.training(pair, TEACHER, TEACHER_SEED))
-    dev = teacher_cache.load(prefixes, "dev")
-    none = ["none"] * len(dev.tokens)
-    evidence = {"fidelity_dev": (dev, Items(none, none))}
-    rows_ = read_jsonl(tree.tokens(pair) / "test_items.jsonl")
-    items = Items([row["set"] for row in rows_], [row["band"] for row in rows_])
-    for prefix in suite.tail.prefixes:
-        if prefix == "student":
-            asked = TokenSet.load(tree.tokens(pair) / "test.safetensors")
-            prompts = [asked.prompt(row) for row in range(len(asked))]
-            answers = sample(
-                harness.model,
-                prompts,
-                seed=derive_seed("prefixes", seed),
-                max_new_tokens=suite.decoding.max_new_tokens,
-            )
-            own = TokenSet.of(zip(prompts, answers, strict=True))
-            teacher_model = models.load(
-                tree.model(pair, TEACHER, TEACHER_SEED), harness.model.device
-            )
-            hidden = teacher_cache.teacher_states(teacher_model, own, "teacher on own samples")
-            evidence["fidelity_student"] = (Evidence(own, hidden), items)
-        else:
-            evidence[f"fidelity_{prefix}"] = (teacher_cache.load(prefixes, prefix), items)
-    for task, (of, whose) in evidence.items():
-        found = fidelity(harness.model, of, teacher_head, whose, suite.tail, task)
-        values += [(value, None) for value in found]
-    if (tree.data / "truth.jsonl").is_file():
-        probes = read_jsonl(tree.data / "truth.jsonl")
-        values += [(value, None) for value in truth(harness.model, harness.tokenizer, probes)]
-    return values, samples
-
-
-def collect(tree: Tree, partial: bool = False) -> None:
-    """Join all records and costs of a suite; refuse what different code or versions made.
-
-    Raises:
-        ArkdError: a run is missing, or the runs are of two versions of the suite or of the core.
-    """
-    suite = tree.suite
-    records: list[dict[str, str]] = []
-    costs: list[dict[str, Any]] = []
-    inputs: dict[str, Path] = {}
-    made_by: dict[str, str] = {}  # what made a run → one of the runs
-    for pair, method in methods(suite):
-        folder = tree.evaluation(pair, method)
-        if partial and not (folder / manifest.NAME).is_file():
-            continue
-        trained = {seed: tree.training(pair, method, seed) for seed in seeds(suite, method)}
-        for place in (*trained.values(), folder):
-            found = read_json(place / manifest.NAME)
-            made_by[f"core {found['core']}, version {found['suite_version']}"] = place.as_posix()
-            if place != folder:
-                costs.append(_cost(found, pair, method))
-        records += read_csv(folder / "records.csv")
-        inputs[f"{pair}/{method}"] = folder
-    if len(made_by) > 1:
-        kinds = "; ".join(f"{kind}: {place}" for kind, place in sorted(made_by.items()))
-        raise ArkdError(
-            f"{tree.root}: results of different code are never mixed ({kinds}); "
-            f"make them anew: snakemake --cores all --forceall --config suites='[{suite.name}]'"
-        )
-    records.sort(key=lambda r: tuple(r[c] for c in COLUMNS[:9]))
-    write_csv(tree.root / "records.csv", COLUMNS, records)
-    write_csv(tree.root / "cost.csv", COST_COLUMNS, costs)
-    claims = benchmarks_dir() / "claims.yaml"
-    write_json(
-        tree.root / manifest.NAME,
-        {
-            "stage": "collect",
-            "suite": suite.name,
-            "suite_version": suite.version,
-            "config": suite.model_dump(mode="json"),
-            "core": next(iter(made_by), None),
-            "claims": manifest.digest(claims) if claims.is_file() else None,
-            "inputs": {name: manifest.digest(path) for name, path in sorted(inputs.items())},
-            "outputs": {
-                name: manifest.digest(tree.root / name) for name in ("records.csv", "cost.csv")
-            },
-            "versions": manifest.versions(),
-            "git": manifest.git_state(),
-            "host": manifest.host(),
-        },
-    )
-
-
-def _cost(found: dict[str, Any], pair: str, method: str) -> dict[str, Any]:
-    return {
-        **{key: found[key] for key in ("suite", "suite_version", "seed", "stage")},
-        **{key: found[key] for key in ("wall_s", "peak_mib")},
-        "pair": pair,
-        "method": method,
-        **{key: found["notes"].get(key) for key in ("train_s", "tokens", "tokens_per_s")},
-        "threads": found["host"]["threads"],
-        "host": found["host"]["processor"],
-    }
 
 
 def _folder(spec: Folder) -> Path:

@@ -36,6 +36,12 @@ class Scratch(Frozen):
         None, gt=0, description="of the random weights; none: hidden ** -0.5, for narrow models"
     )
 
+    @model_validator(mode="after")
+    def _heads_divide(self) -> Scratch:
+        if self.hidden % (2 * self.heads):
+            raise ValueError(f"hidden must be an even multiple of heads ({self.heads})")
+        return self
+
 
 class Pretrained(Frozen):
     """A model that a pinned package ships."""
@@ -129,6 +135,14 @@ class Pair(Frozen):
     )
     published: str | None = Field(None, description="pair of benchmarks/published to stand beside")
 
+    @model_validator(mode="after")
+    def _teacher_can_be_made(self) -> Pair:
+        if isinstance(self.teacher, Scratch) != (self.teacher_training is not None):
+            raise ValueError("teacher_training goes with a teacher from scratch, and only with one")
+        if self.name in ("data", "tables", "figures", "logs"):
+            raise ValueError(f"the name '{self.name}' is taken by a folder of the results")
+        return self
+
 
 class MethodEntry(Frozen):
     """A method with its parameters, as a row of every table names it."""
@@ -158,17 +172,19 @@ class MethodEntry(Frozen):
 class Suite(Frozen):
     """One benchmark."""
 
-    name: str
+    name: str = Field(pattern=r"^[A-Za-z0-9._-]+$", description="of the results folder")
     version: str = Field(pattern=r"^\d+\.\d+$", description="Major.Minor; tables never mix two")
     description: str
     data: Annotated[LongtailSpec | Smollm2Spec, Field(discriminator="source")]
-    test_sets: tuple[str, ...] = Field(description="the first is in distribution, the rest are not")
+    test_sets: tuple[str, ...] = Field(
+        min_length=1, description="the first is in distribution, the rest are not"
+    )
     choice_tasks: tuple[str, ...] = ()
     perplexity_task: str | None = None
-    pairs: tuple[Pair, ...]
+    pairs: tuple[Pair, ...] = Field(min_length=1)
     methods: tuple[MethodEntry, ...]
     lr_grid: tuple[float, ...] = Field((), description="run every method at each of these rates")
-    seeds: tuple[int, ...]
+    seeds: tuple[int, ...] = Field(min_length=1)
     student_start: Optimisation = Field(description="the SFT start shared by a seed's methods")
     distillation: Distillation
     decoding: Decoding = Decoding()
@@ -213,14 +229,18 @@ class Suite(Frozen):
         )
 
     def learning_rate(self, entry: MethodEntry) -> float:
-        """Return a method's rate: its own, else the tuned one, else the suite's shared one."""
-        if entry.lr is not None:
-            return entry.lr
+        """Return a method's rate: its own, else the tuned one, else the suite's shared one.
+
+        A method that was not tuned, such as a user's own, takes the shared rate.
+        """
+        if entry.lr is not None or self.lr_grid:
+            return entry.lr or self.distillation.lr
         return tuned_rates(self.distillation.tuning).get(entry.label, self.distillation.lr)
 
     @model_validator(mode="after")
     def _distinct(self) -> Suite:
         for what, names in (
+            ("test_sets", list(self.test_sets)),
             ("methods", [entry.label for entry in self.entries]),
             ("pairs", [pair.name for pair in self.pairs]),
             ("seeds", list(self.seeds)),
@@ -232,12 +252,18 @@ class Suite(Frozen):
 
 
 def tuned_rates(tuning: str | None) -> dict[str, float]:
-    """Return the rate that a committed tuning run chose for each method."""
+    """Return the rate that a committed tuning run chose for each method.
+
+    Raises:
+        ArkdError: there is no such tuning run.
+    """
     if tuning is None:
         return {}
     path = benchmarks_dir() / "tuning" / f"{tuning}.csv"
     if not path.is_file():
-        return {}
+        raise ArkdError(
+            f"{path}: no such tuning run; correct distillation.tuning or set it to null"
+        )
     with path.open(encoding="utf-8", newline="") as lines:
         return {r["method"]: float(r["lr"]) for r in csv.DictReader(lines) if r["chosen"] == "1"}
 
@@ -277,9 +303,14 @@ def load_suite(name: str) -> Suite:
         raise ArkdError(f"{path}: {_first_problem(error)}") from None
 
 
-def _read_yaml(path: Path) -> dict[str, Any]:
+def _read_yaml(path: Path, readers: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """Return a suite's mapping, laid over the one it extends."""
+    if path in readers:
+        raise ArkdError(f"{path}: extends: the suite extends itself")
     try:
         value = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except UnicodeDecodeError:
+        raise ArkdError(f"{path}: not UTF-8 text") from None
     except yaml.YAMLError as error:
         where = getattr(error, "problem_mark", None)
         line = f" at line {where.line + 1}" if where else ""
@@ -289,7 +320,11 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ArkdError(f"{path}: a suite is a mapping of keys to values")
     base = value.pop("extends", None)
-    return _merge(_read_yaml(suite_path(base)), value) if base else value
+    if base is None:
+        return value
+    if "name" not in value:
+        raise ArkdError(f"{path}: name: a suite that extends another needs a name of its own")
+    return _merge(_read_yaml(suite_path(str(base)), (*readers, path)), value)
 
 
 def _merge(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:

@@ -29,7 +29,6 @@ Measures = dict[
     tuple[str, str], tuple[Tensor, Tensor]
 ]  # (metric, group) → (sums, weights), each [C]
 
-# Whether more is better; none where the measure has no good direction by itself.
 HIGHER_IS_BETTER: dict[str, bool | None] = {
     "fkl": False,
     "rkl": False,
@@ -43,14 +42,18 @@ HIGHER_IS_BETTER: dict[str, bool | None] = {
     "tail_mass_ratio": None,
     "tail_recall": True,
     "tail_precision": True,
-    "agreement_top1": True,
-    "agreement_top5": True,
+    "agreement": True,
     "entropy_gap": None,
     "acceptance": True,
     "nll": False,
     "ece": False,
     "full_ece": False,
 }
+
+
+def higher_is_better(metric: str) -> bool | None:
+    """Say whether more of a metric is better; none if it has no good direction by itself."""
+    return HIGHER_IS_BETTER["agreement" if metric.startswith("agreement") else metric]
 
 
 def rank_bins(vocabulary: int) -> dict[str, slice]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -44,5 +44,11 @@ def rouge_l(text: str, references: Sequence[str]) -> float:
 @cache
 def _scorer() -> Any:
     from rouge_score.rouge_scorer import RougeScorer
+    from rouge_score.tokenizers import DefaultTokenizer
 
-    return RougeScorer(["rougeL"], use_stemmer=True)
+    class CachedTokenizer(DefaultTokenizer):
+        """The scorer's own; the same references are asked for again at every decoding seed."""
+
+        tokenize = lru_cache(100_000)(DefaultTokenizer.tokenize)
+
+    return RougeScorer(["rougeL"], tokenizer=CachedTokenizer(use_stemmer=True))

@@ -29,7 +29,7 @@ class Trained:
 
     rows: list[dict[str, float]]
     train_s: float
-    failed: bool  # the loss left the finite numbers; the last finite weights are kept
+    failed: bool  # loss or gradient left the finite numbers; the weights before are kept
 
 
 def learning_rate(step: int, optimisation: Optimisation) -> float:
@@ -67,11 +67,11 @@ def optimise(
     started = time.monotonic()
     for step in progress(range(settings.steps), label):
         loss, log = step_loss(step)
-        if not bool(torch.isfinite(loss)):
-            return Trained(rows, time.monotonic() - started, failed=True)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(model.parameters(), settings.clip_norm)
+        if not bool(torch.isfinite(loss) & torch.isfinite(norm)):
+            return Trained(rows, time.monotonic() - started, failed=True)
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(step, settings)
         optimiser.step()

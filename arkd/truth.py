@@ -14,10 +14,10 @@ from typing import Any
 
 import torch
 
-from arkd.cache import Evidence
+from arkd.cache import hidden_responses
 from arkd.data.tokens import encode
-from arkd.fidelity import Value, states
 from arkd.models import head
+from arkd.records import Value
 
 
 @torch.inference_mode()
@@ -26,7 +26,8 @@ def text_log_probabilities(model: Any, tokenizer: Any, pairs: list[tuple[str, st
     rows = [{"prompt": prompt, "response": response} for prompt, response in pairs]
     tokens, too_long = encode(tokenizer, rows, max_tokens=10**9)
     assert too_long == 0
-    states_NH, labels_N, owners_N = states(model, Evidence(tokens))
+    states_NH = hidden_responses(model, tokens, "truth")
+    labels_N, owners_N = tokens.response_labels, tokens.response_owners
     device = next(model.parameters()).device
     totals = torch.zeros(len(pairs), dtype=torch.float64)
     for start in range(0, len(states_NH), 4096):

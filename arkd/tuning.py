@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 from arkd.errors import ArkdError
@@ -20,14 +21,18 @@ def write(tree: Tree) -> Path:
     """
     suite = tree.suite
     target = suite.distillation.tuning
-    if not suite.lr_grid or target is None:
+    if not suite.lr_grid or target is None or len(suite.pairs) != 1:
         raise ArkdError(
-            f"suite {suite.name}: 'lr_grid' and 'distillation.tuning' must be set to tune rates"
+            f"suite {suite.name}: tuning needs 'lr_grid', 'distillation.tuning' and one pair"
         )
+    found: dict[str, list[float]] = {}
+    for row in read_csv(tree.root / "records.csv"):
+        if (row["task"], row["metric"], row["group"]) == ("fidelity_dev", "jsd", ""):
+            found.setdefault(row["method"], []).append(float(row["value"]))
+    # A rate at which a run failed on any seed is none to choose.
     values = {
-        row["method"]: float(row["value"])
-        for row in read_csv(tree.root / "records.csv")
-        if (row["task"], row["metric"], row["group"]) == ("fidelity_dev", "jsd", "")
+        label: sum(jsds) / len(jsds) if len(jsds) == len(suite.seeds) else math.inf
+        for label, jsds in found.items()
     }
     rows = []
     for method in suite.methods:

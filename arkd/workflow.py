@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from arkd import registry
-from arkd.errors import ArkdError
+from arkd.errors import ArkdError, nearest
+from arkd.paths import benchmarks_dir
 from arkd.suite import Cut, Suite, load_suite
 
 TEACHER, INIT, UNTRAINED = "teacher", "init", "untrained"
@@ -72,10 +73,20 @@ def trees(suites: str | list[str], results: str) -> dict[str, Tree]:
         made = tree(named, results)
         if made.suite.name in found:
             raise ArkdError(f"two suites are called '{made.suite.name}': rename one of them")
+        _check_tasks(made.suite)
         for entry in made.suite.entries:
             registry.build(entry)
         found[made.suite.name] = made
     return found
+
+
+def _check_tasks(suite: Suite) -> None:
+    """Refuse a task that is not shipped before anything is trained for it."""
+    known = [path.stem for path in (benchmarks_dir() / "tasks").glob("[!_]*.yaml")]
+    tasks = [*suite.test_sets, *suite.choice_tasks, suite.perplexity_task or known[0]]
+    for task in tasks:
+        if task not in known:
+            raise ArkdError(f"suite {suite.name}: no task '{task}'{nearest(task, known)}")
 
 
 def seeds(suite: Suite, method: str) -> tuple[int, ...]:
@@ -116,6 +127,7 @@ def distill_inputs(tree: Tree, pair: str, method: str, seed: int) -> list[str]:
 def evaluate_inputs(tree: Tree, pair: str, method: str) -> list[str]:
     """Return what the evaluation of a method waits for."""
     return [
+        *sorted(str(path) for path in (benchmarks_dir() / "tasks").glob("*.yaml")),
         _made(tree.data),
         _made(tree.cache(pair, "prefixes")),
         *(_made(tree.training(pair, method, seed)) for seed in seeds(tree.suite, method)),
@@ -138,8 +150,7 @@ def config_slice(suite: Suite, stage: str, pair: str = "", method: str = "") -> 
     if stage == "data":
         parts = {"data": suite.data}
     elif stage == "tokens" and of_pair:
-        parts = {"teacher": of_pair.teacher, "max_tokens": suite.max_tokens, "tail": suite.tail}
-        parts["test_sets"] = suite.test_sets
+        parts = {"teacher": of_pair.teacher, "max_tokens": suite.max_tokens}
     elif stage == "teacher" and of_pair:
         parts = {"teacher": of_pair.teacher, "training": of_pair.teacher_training}
     elif stage == "init" and of_pair:
@@ -147,7 +158,10 @@ def config_slice(suite: Suite, stage: str, pair: str = "", method: str = "") -> 
     elif stage == "cache":
         parts = {
             "max_new_tokens": suite.decoding.max_new_tokens,
+            "batch_size": suite.decoding.batch_size,
             "prefixes": suite.tail.prefixes,
+            "items_per_set": suite.tail.items_per_set,
+            "test_sets": suite.test_sets,
         }
     elif stage == "distill":
         entry = suite.entry(method)

@@ -22,7 +22,7 @@ class Contrastive(TokenDivergence):
     responses: ClassVar[tuple[Source, ...]] = ("teacher", "student")
     summary: ClassVar[str] = "skew KL on the teacher's responses, skew reverse KL on the student's"
     equation: ClassVar[str] = (
-        "L = (2 − β)·KL(p‖αp + (1 − α)q) on y ~ p  +  β·KL(q‖(1 − α)p + αq) on y ~ q"
+        "L = ½·[(2 − β)·KL(p‖αp + (1 − α)q) on y ~ p  +  β·KL(q‖(1 − α)p + αq) on y ~ q]"
     )
     reference: ClassVar[Reference] = Reference(
         title="DistiLLM-2: A Contrastive Approach Boosts the Distillation of LLMs",
@@ -38,6 +38,8 @@ class Contrastive(TokenDivergence):
 }""",
     )
     deviations: ClassVar[tuple[str, ...]] = (
+        "The two parts are averaged, so that the loss has the weight of every other method's.",
+        "The teacher's responses are one sample a prompt, shared by all training seeds.",
         "The skew is constant; the authors adapt it per sample between 0.01 and 0.1.",
         "The student's responses are sampled once, from the shared SFT start; the authors sample "
         "anew before each epoch, and this suite's runs are about one epoch long.",

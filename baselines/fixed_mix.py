@@ -32,6 +32,8 @@ class FixedMix(WeightedDivergences):
 }""",
     )
 
+    deviations: ClassVar[tuple[str, ...]] = ()
+
     def __post_init__(self) -> None:
         """Refuse an α that is no mix."""
         if not 0 <= self.alpha <= 1:

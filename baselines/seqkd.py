@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from arkd.method import Reference, Source, TokenDivergence
+from arkd.objectives import label_cross_entropy
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,6 +36,7 @@ class SeqKD(TokenDivergence):
     deviations: ClassVar[tuple[str, ...]] = (
         "One sample a prompt at temperature 1 and top-p 1 in place of the paper's beam search, as "
         "the distillation literature on language models has it.",
+        "The samples are shared by all training seeds.",
         "Plain cross-entropy; MiniLLM's script of this name adds word-level distillation.",
     )
 
@@ -42,4 +44,4 @@ class SeqKD(TokenDivergence):
         self, log_q_NV: Tensor, log_p_NV: Tensor | None, labels_N: Tensor, source: Source
     ) -> Tensor:
         """Return −log q of each label."""
-        return -log_q_NV.gather(-1, labels_N.unsqueeze(-1)).squeeze(-1)
+        return label_cross_entropy(log_q_NV, labels_N)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from arkd.method import Reference, Source, TokenDivergence
+from arkd.objectives import label_cross_entropy
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -33,8 +34,12 @@ class Sft(TokenDivergence):
 }""",
     )
 
+    deviations: ClassVar[tuple[str, ...]] = (
+        "Goes on from the shared start, like every method, for the same number of steps.",
+    )
+
     def token_loss(
         self, log_q_NV: Tensor, log_p_NV: Tensor | None, labels_N: Tensor, source: Source
     ) -> Tensor:
         """Return −log q of each label."""
-        return -log_q_NV.gather(-1, labels_N.unsqueeze(-1)).squeeze(-1)
+        return label_cross_entropy(log_q_NV, labels_N)

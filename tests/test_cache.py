@@ -50,8 +50,8 @@ def test_values_do_not_depend_on_the_order_of_the_samples(tree: Tree) -> None:
         for i in range(10)
     ]
     pairs = [(prompt, ids[len(prompt) :]) for prompt, ids in samples]
-    forward = cache.teacher_states(teacher, TokenSet.of(pairs), "")
-    backward = cache.teacher_states(teacher, TokenSet.of(pairs[::-1]), "")
+    forward = cache.hidden_responses(teacher, TokenSet.of(pairs), "")
+    backward = cache.hidden_responses(teacher, TokenSet.of(pairs[::-1]), "")
     starts = TokenSet.of(pairs[::-1]).response_starts.tolist()
     turned = [backward[a:b] for a, b in itertools.pairwise(starts)]
     assert torch.equal(forward, torch.cat(turned[::-1]))

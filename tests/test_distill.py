@@ -10,13 +10,14 @@ import pytest
 import torch
 
 from arkd import cache as teacher_cache
-from arkd import models, registry
+from arkd import distill, models, registry
 from arkd.cache import Evidence
 from arkd.data.tokens import TokenSet, batch_order
 from arkd.distill import Sources, Step
 from arkd.suite import MethodEntry, load_suite
 from arkd.workflow import Tree
 
+TENSORS = ("ids", "starts", "prompt_lengths")
 GOLD = ["sft", "forward_kl", "reverse_kl", "fixed_mix", "akl", "greedy_min", "arkd"]
 SAMPLED = {"seqkd": ("teacher",), "contrastive": ("teacher", "student")}
 
@@ -89,16 +90,58 @@ def test_t_squared_scales_the_divergence_and_not_the_language_modelling(tree: Tr
     assert squared.item() - plain.item() == pytest.approx(3 * log["distil"], abs=1e-5)
 
 
+def seen_by(step: Step, samples: list[int], monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What reaches a method's loss: its states, labels and the teacher's states, all observed."""
+    seen: dict[str, Any] = {}
+    original_token, original_weighted = distill.token_divergence, distill.weighted_divergences
+    original_batch = TokenSet.batch
+
+    def token(hidden, head, teacher, labels, *rest, **options):
+        seen.update(states=len(hidden), teacher=teacher)
+        return original_token(hidden, head, teacher, labels, *rest, **options)
+
+    def weighted(hidden, head, teacher, *rest, **options):
+        seen.update(states=len(hidden), teacher=teacher)
+        return original_weighted(hidden, head, teacher, *rest, **options)
+
+    def batch(self, *arguments):
+        made = original_batch(self, *arguments)
+        seen.update(ids=made.ids_BT, positions=made.positions_N, labels=made.labels_N)
+        return made
+
+    monkeypatch.setattr(distill, "token_divergence", token)
+    monkeypatch.setattr(distill, "weighted_divergences", weighted)
+    monkeypatch.setattr(TokenSet, "batch", batch)
+    step.loss(0, samples)
+    return seen
+
+
 @pytest.mark.parametrize("method", GOLD)
-def test_methods_on_gold_responses_see_the_same_evidence(tree: Tree, method: str) -> None:
-    step, reference = make_step(tree, method), make_step(tree, "forward_kl")
-    assert step.method.responses == ("gold",)
-    samples = next(iter(batch_order(len(step.sources.sets["gold"].tokens), 1, 16, "distill", 1)))
-    own = step.sources.sets["gold"].tokens.batch(samples, step.model.config.pad_token_id)
-    theirs = reference.sources.sets["gold"].tokens.batch(samples, own.ids_BT[0, 0].item())
-    assert own.labels_N.tolist() == theirs.labels_N.tolist()
-    # The denominator is the number of response tokens: double the batch, same mean.
-    once, _ = step.loss(0, samples)
+def test_methods_on_gold_responses_see_the_same_evidence(
+    tree: Tree, method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    samples = next(iter(batch_order(600, 1, 16, "distill", 1)))
+    with monkeypatch.context() as patch:
+        reference = seen_by(make_step(tree, "forward_kl"), samples, patch)
+    with monkeypatch.context() as patch:
+        own = seen_by(make_step(tree, method), samples, patch)
+    for name in ("ids", "positions", "labels"):
+        assert torch.equal(own[name], reference[name])
+    assert own["states"] == reference["states"] == len(own["labels"])
+    if own["teacher"] is not None:
+        assert torch.equal(own["teacher"].hidden_NG, reference["teacher"].hidden_NG)
+
+
+def test_a_method_without_a_teacher_reads_the_tokens_that_are_cached(tree: Tree) -> None:
+    plain = TokenSet.load(tree.tokens("fixture") / "train.safetensors")
+    cached = teacher_cache.load(tree.cache("fixture", "gold"), "train").tokens
+    assert all(torch.equal(getattr(plain, k), getattr(cached, k)) for k in TENSORS)
+
+
+@pytest.mark.parametrize("method", [*GOLD, *SAMPLED])
+def test_the_denominator_is_the_number_of_response_tokens(tree: Tree, method: str) -> None:
+    samples = list(range(16))
+    once, _ = make_step(tree, method).loss(0, samples)
     twice, _ = make_step(tree, method).loss(0, samples + samples)
     assert twice.item() == pytest.approx(once.item(), abs=2e-6)
 

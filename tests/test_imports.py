@@ -26,7 +26,7 @@ LAYERS = [
     ["distill", "tail", "tasks"],
     ["fidelity"],
     ["truth", "evaluate"],
-    ["stages", "tuning"],
+    ["stages", "collect", "tuning"],
     ["stats"],
     ["claim_tests", "claims"],
     ["cells"],

@@ -146,6 +146,6 @@ def test_akl_splits_evenly_where_the_models_agree() -> None:
     assert torch.equal(torch.as_tensor(weights.fkl), torch.full((N,), 0.5))
 
 
-def test_every_shipped_method_has_an_oracle() -> None:
+def test_every_oracle_has_its_method() -> None:
     shipped = {name for name, plugin in registry.plugins().items() if plugin.entry_point is None}
-    assert shipped == {name for name, _ in ORACLES} | {"arkd"}
+    assert {name for name, _ in ORACLES} | {"arkd"} <= shipped

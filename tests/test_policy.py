@@ -51,10 +51,12 @@ def test_baseline_moves_before_the_advantage_is_taken() -> None:
     state = torch.ones(6)
     policy.learn(policy.act(state), -2.0)
     assert policy.baseline == -2.0
-    loss = policy.learn(policy.act(state), -1.0)
-    assert policy.baseline == pytest.approx(0.99 * -2.0 + 0.01 * -1.0)
-    alpha = 0.5 + 0 * loss  # the state is constant: LayerNorm makes it 0, the logit is its bias
-    assert 0 < alpha < 1
+    logit = policy.act(state)
+    loss = policy.learn(logit, -1.0)
+    moved = 0.99 * -2.0 + 0.01 * -1.0
+    assert policy.baseline == pytest.approx(moved)
+    expected = policy_loss(logit.detach(), -1.0 - moved, 0.01)
+    assert loss == pytest.approx(expected.item(), abs=1e-7)
 
 
 def test_a_zero_baseline_first_punishes() -> None:

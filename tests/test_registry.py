@@ -27,6 +27,7 @@ def test_every_method_says_what_it_is(name: str) -> None:
     assert cls.equation
     assert cls.reference.url.startswith("https://")
     assert cls.reference.bibtex.startswith("@")
+    assert "deviations" in vars(cls)  # "none" is an answer, silence is not
     assert set(cls.responses) <= {"gold", "teacher", "student"}
 
 
@@ -40,11 +41,18 @@ def test_an_unknown_method_offers_the_nearest() -> None:
     [
         ({"alhpa": 0.2}, r"unknown parameter 'alhpa' \(did you mean 'alpha'\?\); it has alpha"),
         ({"alpha": 1.5}, r"alpha must lie in \[0, 1\], found 1.5"),
+        ({"alpha": "much"}, r"alpha: .*valid number.*'much'"),
     ],
 )
 def test_a_wrong_parameter_is_named(params: dict, message: str) -> None:
     with pytest.raises(ArkdError, match=message):
         registry.build(MethodEntry(name="fixed_mix", params=params))
+
+
+def test_a_setting_with_few_values_takes_no_other() -> None:
+    params = {"first_baseline": "frist_reward"}
+    with pytest.raises(ArkdError, match=r"first_baseline: .*'first_reward' or 'zero'"):
+        registry.build(MethodEntry(name="arkd", params=params))
 
 
 def test_a_broken_file_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

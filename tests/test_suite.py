@@ -10,6 +10,7 @@ import yaml
 from arkd.errors import ArkdError
 from arkd.paths import benchmarks_dir
 from arkd.suite import load_suite, suite_names, tuned_rates
+from arkd.workflow import trees
 
 
 def write(folder: Path, **changes: object) -> str:
@@ -58,6 +59,8 @@ def test_the_default_suite_is_the_papers_protocol() -> None:
         ({"version": "one"}, r"version: .*pattern"),
         ({"methods": ["arkd", "arkd"]}, "methods: arkd stands twice"),
         ({"seeds": [1, 1]}, "seeds: 1 stands twice"),
+        ({"seeds": []}, r"seeds: .*at least 1"),
+        ({"name": "../up"}, r"name: .*pattern"),
     ],
 )
 def test_a_wrong_key_is_named_with_its_file_and_the_nearest_known(
@@ -68,6 +71,16 @@ def test_a_wrong_key_is_named_with_its_file_and_the_nearest_known(
         load_suite(path)
     assert path in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_an_extending_suite_needs_a_name_of_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "own.yaml"
+    path.write_text("extends: longtail\nseeds: [7]\n")
+    with pytest.raises(ArkdError, match="needs a name of its own"):
+        load_suite(str(path))
+    path.write_text(f"extends: {path}\nname: own\n")
+    with pytest.raises(ArkdError, match="extends itself"):
+        load_suite(str(path))
 
 
 def test_malformed_yaml_names_its_line(tmp_path: Path) -> None:
@@ -113,6 +126,17 @@ def test_the_default_suites_rates_are_the_committed_tuning_runs() -> None:
     rates = tuned_rates(suite.distillation.tuning)
     assert set(rates) == {entry.label for entry in suite.entries}
     assert all(suite.learning_rate(entry) == rates[entry.label] for entry in suite.entries)
+
+
+def test_a_missing_tuning_run_is_named(tmp_path: Path) -> None:
+    suite = load_suite(write(tmp_path, distillation={"tuning": "lontgail"}))
+    with pytest.raises(ArkdError, match=r"lontgail\.csv: no such tuning run"):
+        suite.learning_rate(suite.entries[0])
+
+
+def test_a_task_that_is_not_shipped_is_named_before_anything_runs(tmp_path: Path) -> None:
+    with pytest.raises(ArkdError, match=r"no task 'longtail_mc_haed' \(did you mean"):
+        trees(write(tmp_path, choice_tasks=["longtail_mc_haed"]), str(tmp_path))
 
 
 def test_every_task_of_every_suite_is_shipped() -> None:

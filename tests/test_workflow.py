@@ -17,6 +17,7 @@ import pytest
 from conftest import ROOT, snakemake
 
 from arkd import stages, workflow
+from arkd.collect import collect
 from arkd.errors import ArkdError
 from arkd.manifest import core_hash, hash_tree
 from arkd.paths import baselines_dir
@@ -34,7 +35,7 @@ def tree(smoke: Path) -> Tree:
 
 @pytest.fixture
 def copy(smoke: Path, tmp_path: Path) -> Path:
-    """A copy of the finished run that a test may change; hard links, so that it costs nothing."""
+    """A copy of the finished run that a test may change."""
     target = tmp_path / "results"
     subprocess.run(["cp", "-a", str(smoke), str(target)], check=True)
     return target
@@ -150,12 +151,12 @@ def test_changing_a_methods_parameter_adds_that_method_alone(copy: Path, tmp_pat
 
 def test_results_of_two_cores_are_refused(copy: Path) -> None:
     tree = Tree(copy, load_suite("smoke"))
-    path = tree.training("fixture", "arkd", 1) / "manifest.json"
+    path = tree.tokens("fixture") / "manifest.json"
     manifest = json.loads(path.read_text())
     path.write_text(json.dumps({**manifest, "core": "0123456789abcdef"}))
     before = (tree.root / "records.csv").read_bytes()
     with pytest.raises(ArkdError, match=r"different code are never mixed.*0123456789abcdef"):
-        stages.collect(tree)
+        collect(tree)
     assert (tree.root / "records.csv").read_bytes() == before
 
 
@@ -179,6 +180,37 @@ def test_the_core_hash_changes_with_the_core_and_not_with_the_report(tmp_path: P
     assert hash_now() != first
 
 
+def test_a_cache_of_another_teacher_is_refused(copy: Path) -> None:
+    tree = Tree(copy, load_suite("smoke"))
+    path = tree.training("fixture", "teacher", 0) / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["outputs"]["model/model.safetensors"] = "0" * 64
+    path.write_text(json.dumps(manifest))
+    with pytest.raises(ArkdError, match=r"cache/gold: made by another teacher; delete"):
+        stages.distill(tree, "fixture", "arkd", 1)
+
+
+def test_nothing_is_built_on_a_teacher_that_failed(copy: Path) -> None:
+    tree = Tree(copy, load_suite("smoke"))
+    path = tree.training("fixture", "teacher", 0) / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["notes"]["failed"] = True
+    path.write_text(json.dumps(manifest))
+    with pytest.raises(ArkdError, match=r"left the finite numbers.*lower its rate"):
+        stages.cache(tree, "fixture", "gold")
+
+
+def test_costs_hold_every_stage(smoke: Path) -> None:
+    with (smoke / "smoke" / "cost.csv").open(newline="") as lines:
+        rows = list(csv.DictReader(lines))
+    stages_ = [row["stage"] for row in rows]
+    assert stages_.count("cache") == 4
+    assert stages_.count("distill") == 2
+    assert stages_.count("evaluate") == 5
+    assert {row["method"] for row in rows} == {*CONTROLS, "contrastive", "arkd", "shared"}
+    assert all(float(row["wall_s"]) >= 0 and float(row["peak_mib"]) > 0 for row in rows)
+
+
 def test_a_run_that_left_the_finite_numbers_is_shown_as_failed(copy: Path) -> None:
     tree = Tree(copy, load_suite("smoke"))
     path = tree.training("fixture", "arkd", 1) / "manifest.json"
@@ -186,7 +218,7 @@ def test_a_run_that_left_the_finite_numbers_is_shown_as_failed(copy: Path) -> No
     manifest["notes"]["failed"] = True
     path.write_text(json.dumps(manifest))
     stages.evaluate(tree, "fixture", "arkd")
-    stages.collect(tree)
+    collect(tree)
     rows = [row for row in records(copy) if row["method"] == "arkd"]
     assert [(row["metric"], row["value"]) for row in rows] == [("failed", "1")]
     from arkd import tables
@@ -195,7 +227,6 @@ def test_a_run_that_left_the_finite_numbers_is_shown_as_failed(copy: Path) -> No
     assert "failed" in (tree.root / "tables" / "table1.md").read_text()
 
 
-@pytest.mark.heavy
 def test_a_second_run_elsewhere_gives_the_same_bytes(smoke: Path, tmp_path: Path) -> None:
     done = snakemake(tmp_path / "again", "--nolock")
     assert done.returncode == 0, done.stdout + done.stderr

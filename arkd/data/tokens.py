@@ -107,6 +107,19 @@ class TokenSet:
         lengths = self.starts.diff() - self.prompt_lengths
         return torch.cat([lengths.new_zeros(1), lengths.cumsum(0)])
 
+    @property
+    def response_owners(self) -> Tensor:
+        """The sample of each response token [N]."""
+        return torch.repeat_interleave(torch.arange(len(self)), self.response_starts.diff())
+
+    @property
+    def response_labels(self) -> Tensor:
+        """Each response token [N]."""
+        at = torch.arange(len(self.ids)) - torch.repeat_interleave(
+            self.starts[:-1] + self.prompt_lengths, self.starts.diff()
+        )
+        return self.ids[at >= 0].long()
+
     def prompt(self, sample: int) -> list[int]:
         """Return the prompt's ids of one sample."""
         start = int(self.starts[sample])

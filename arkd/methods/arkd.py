@@ -45,6 +45,9 @@ class Arkd(WeightedDivergences):
         "The baseline's start is not stated: the first reward by default, zero as a setting.",
         "The two variances of the state are not defined: the suite's `variance` says what they run "
         "over (the probabilities over the vocabulary by default).",
+        "Divergences, features and reward are means over the batch's response tokens; the paper's "
+        "eqs 1 and 2 are sums, and its normalisation is not stated.",
+        "The baseline moves before the advantage is taken, as Algorithm 1 has it.",
         "The state is measured at the suite's training temperature; the paper does not say.",
         "λ·L_pt is the suite's and goes to every divergence method alike: it is no bonus.",
         "The reward is −L_distil (eq 8), not the validation ROUGE-L of the paper's appendix A.",

@@ -1,0 +1,107 @@
+"""All runs of a suite in one place: records, costs, and the manifest of both."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from arkd import manifest
+from arkd.errors import ArkdError
+from arkd.files import read_json, write_json
+from arkd.paths import benchmarks_dir
+from arkd.records import COLUMNS, COST_COLUMNS, read_csv, write_csv
+from arkd.workflow import Tree, methods, seeds
+
+SHARED = "shared"  # method of a stage that serves all methods, in the costs
+
+
+def collect(tree: Tree, partial: bool = False) -> None:
+    """Join all records and costs of a suite; refuse what different code or versions made.
+
+    Raises:
+        ArkdError: a run is missing, or the stages are of two versions of the suite, of the core or
+            of a library.
+    """
+    suite = tree.suite
+    evaluations = {
+        f"{pair}/{method}": tree.evaluation(pair, method)
+        for pair, method in methods(suite)
+        if not partial or (tree.evaluation(pair, method) / manifest.NAME).is_file()
+    }
+    manifests = {folder: read_json(folder / manifest.NAME) for folder in _stages(tree, partial)}
+    core = _one_maker(tree, manifests)
+    records = [row for folder in evaluations.values() for row in read_csv(folder / "records.csv")]
+    records.sort(key=lambda row: tuple(row[column] for column in COLUMNS[:9]))
+    costs = [_cost(found) for found in manifests.values()]
+    write_csv(tree.root / "records.csv", COLUMNS, records)
+    write_csv(tree.root / "cost.csv", COST_COLUMNS, costs)
+    claims = benchmarks_dir() / "claims.yaml"
+    facts = {
+        "stage": "collect",
+        "suite": suite.name,
+        "suite_version": suite.version,
+        "config": suite.model_dump(mode="json"),
+        "core": core,
+        "claims": manifest.digest(claims) if claims.is_file() else None,
+        "inputs": {name: manifest.digest(path) for name, path in sorted(evaluations.items())},
+        "outputs": {
+            name: manifest.digest(tree.root / name) for name in ("records.csv", "cost.csv")
+        },
+        "versions": manifest.versions(),
+        "git": manifest.git_state(),
+        "host": manifest.host(),
+    }
+    write_json(tree.root / manifest.NAME, facts)
+
+
+def _stages(tree: Tree, partial: bool) -> Iterator[Path]:
+    """Yield the folders of every stage behind the tables, in data-flow order."""
+    yield tree.data
+    for pair in {pair: None for pair, _ in methods(tree.suite)}:
+        yield tree.tokens(pair)
+        yield from sorted(
+            path.parent for path in (tree.root / pair / "cache").glob("*/manifest.json")
+        )
+    for pair, method in methods(tree.suite):
+        for folder in (
+            *(tree.training(pair, method, seed) for seed in seeds(tree.suite, method)),
+            tree.evaluation(pair, method),
+        ):
+            if not partial or (folder / manifest.NAME).is_file():
+                yield folder
+
+
+def _one_maker(tree: Tree, manifests: dict[Path, dict[str, Any]]) -> str | None:
+    """Return the hash of the one core that made all stages.
+
+    Raises:
+        ArkdError: there are two, or two versions of the suite or of a library.
+    """
+    makers: dict[str, Path] = {}
+    for folder, found in manifests.items():
+        libraries = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
+        maker = f"core {found['core']}, suite version {found['suite_version']}, {libraries}"
+        makers.setdefault(maker, folder)
+    if len(makers) > 1:
+        kinds = "; ".join(f"{folder.as_posix()}: {maker}" for maker, folder in makers.items())
+        raise ArkdError(
+            f"{tree.root}: results of different code are never mixed ({kinds}); make them anew: "
+            f"snakemake --cores all --forceall --config suites='[{tree.named or tree.suite.name}]'"
+        )
+    return next((found["core"] for found in manifests.values()), None)
+
+
+def _cost(found: dict[str, Any]) -> dict[str, Any]:
+    """Return the line of one stage; an evaluation covers all seeds of its method."""
+    names = {"teacher": "teacher", "data": SHARED, "tokens": SHARED, "cache": SHARED}
+    control = found["notes"].get("control")
+    return {
+        **{key: found[key] for key in ("suite", "suite_version", "stage", "wall_s", "peak_mib")},
+        "pair": found.get("pair", SHARED),
+        "method": control or found.get("method") or found.get("label") or names[found["stage"]],
+        "seed": found.get("seed") or 0,
+        **{key: found["notes"].get(key) for key in ("train_s", "tokens", "tokens_per_s")},
+        "threads": found["host"]["threads"],
+        "host": found["host"]["processor"],
+    }

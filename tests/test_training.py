@@ -1,0 +1,67 @@
+"""The optimisation loop: its schedule, and what it does when numbers end."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from arkd.suite import Optimisation
+from arkd.training import learning_rate, optimise
+
+SETTINGS = Optimisation(steps=10, batch_size=1, lr=0.1, warmup_share=0.2)
+
+
+def test_the_rate_warms_up_and_falls_as_a_cosine() -> None:
+    rates = [learning_rate(step, SETTINGS) for step in range(10)]
+    expected = [0.05, 0.1] + [0.05 * (1 + math.cos(math.pi * i / 8)) for i in range(8)]
+    assert rates == pytest.approx(expected)
+    constant = SETTINGS.model_copy(update={"schedule": "constant"})
+    assert [learning_rate(step, constant) for step in (0, 1, 9)] == pytest.approx([0.05, 0.1, 0.1])
+
+
+def test_the_loop_is_adamw_with_clipping() -> None:
+    """Against torch's own pieces, step by step."""
+    torch.manual_seed(0)
+    model = nn.Linear(3, 1)
+    twin = nn.Linear(3, 1)
+    twin.load_state_dict(model.state_dict())
+    inputs, targets = torch.randn(10, 3), torch.randn(10, 1)
+
+    def loss_of(network: nn.Module, step: int) -> torch.Tensor:
+        return 100 * (network(inputs[step]) - targets[step]).square().sum()
+
+    optimise(model, SETTINGS, 0.1, lambda step: (loss_of(model, step), {}), "")
+    groups = [
+        {"params": [twin.weight], "weight_decay": 0.01},
+        {"params": [twin.bias], "weight_decay": 0.0},
+    ]
+    reference = torch.optim.AdamW(groups, lr=0.1)
+    for step in range(10):
+        reference.zero_grad()
+        loss_of(twin, step).backward()
+        nn.utils.clip_grad_norm_(twin.parameters(), 1.0)
+        for group in reference.param_groups:
+            group["lr"] = learning_rate(step, SETTINGS)
+        reference.step()
+    assert torch.allclose(model.weight, twin.weight, atol=1e-6)
+    assert torch.allclose(model.bias, twin.bias, atol=1e-6)
+
+
+@pytest.mark.parametrize("poison", ["loss", "gradient"])
+def test_a_run_that_leaves_the_finite_numbers_fails_with_finite_weights(poison: str) -> None:
+    model = nn.Linear(2, 1, bias=False)
+
+    def step_loss(step: int) -> tuple[torch.Tensor, dict[str, float]]:
+        value = model(torch.ones(2)).sum()
+        if step < 3:
+            return value.square(), {}
+        # sqrt has no derivative at 0: the loss is finite, its gradient is not.
+        return (value * math.nan if poison == "loss" else (value * 0).sqrt()), {}
+
+    run = optimise(model, SETTINGS, 0.01, step_loss, "")
+    assert run.failed
+    assert [row["step"] for row in run.rows] == [0, 1, 2]
+    assert torch.isfinite(model.weight).all()
