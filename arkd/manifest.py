@@ -18,6 +18,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from arkd.errors import ArkdError
 from arkd.files import read_json, sha256_file, staged_dir, write_json
 
 NAME = "manifest.json"
@@ -83,11 +84,17 @@ def hash_tree(folder: Path) -> dict[str, str]:
 
 
 def digest(path: Path) -> str:
-    """Return one hash of a stage's outputs (times and hosts left out), or of a folder or file."""
+    """Return one hash of a stage's outputs (times and hosts left out), or of a folder or file.
+
+    Raises:
+        ArkdError: there is nothing there.
+    """
     if path.is_dir():
         made = path / NAME
         outputs = read_json(made)["outputs"] if made.is_file() else hash_tree(path)
         return hashlib.sha256(json.dumps(outputs, sort_keys=True).encode()).hexdigest()
+    if not path.exists():
+        raise ArkdError(f"{path}: no such file; run the stage that writes it first")
     return sha256_file(path)
 
 

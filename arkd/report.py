@@ -57,7 +57,6 @@ def facts(tree: Tree) -> list[tuple[str, str]]:
     """Return what was run, on what and with what, as names and values."""
     suite = tree.suite
     manifest: dict[str, Any] = read_json(tree.root / "manifest.json")
-    notes = manifest.get("notes", {})
     host, git = manifest.get("host", {}), manifest.get("git", {})
     wall_s = float(read_csv(tree.root / "cost.csv", suite, ["wall_s"])["wall_s"].sum())
     commit = str(git.get("commit") or "")[:12] + (" with changes" if git.get("dirty") else "")
@@ -66,8 +65,7 @@ def facts(tree: Tree) -> list[tuple[str, str]]:
         machine.append(f"{host['cores']} cores")
     known = {
         "Suite": f"{suite.name}, version {suite.version}",
-        "Command": notes.get("command")
-        or f"snakemake --cores all --config suites='[{suite.name}]'",
+        "Command": f"snakemake --cores all --config suites='[{suite.name}]'",
         "Training seeds": ", ".join(map(str, suite.seeds)),
         "Decoding seeds": ", ".join(map(str, suite.decoding.seeds)),
         "Host": ", ".join(machine),

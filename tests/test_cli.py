@@ -38,12 +38,12 @@ def assert_one_line(done: subprocess.CompletedProcess, message: str) -> None:
         (
             [
                 "distill",
-                *["--suite", "smoke", "--pair", "fixture", "--method", "forwrd_kl", "--seed", "1"],
+                *["--suite", "smoke", "--pair", "fixture", "--method", "contrastiv", "--seed", "1"],
             ],
-            r"no method 'forwrd_kl' \(did you mean 'forward_kl'\?\)",
+            r"no method 'contrastiv' \(did you mean 'contrastive'\?\)",
         ),
         (["collect", "--suite", "smoke"], r"no such file; run the stage that writes it first"),
-        (["tables", "--suite", "smoke"], r"records\.csv: no such file"),
+        (["tables", "--suite", "smoke"], r"cost\.csv: no such file"),
         (["cite", "arkt"], r"no method 'arkt' \(did you mean 'arkd'\?\)"),
         (
             [
@@ -65,7 +65,7 @@ def test_a_wrong_name_is_one_line(
 
 def test_a_malformed_suite_is_one_line(tmp_path: Path) -> None:
     path = tmp_path / "own.yaml"
-    path.write_text("extends: smoke\nstudent_start: {lr: fast}\n")
+    path.write_text("extends: smoke\nname: own\nstudent_start: {lr: fast}\n")
     done = run("data", "--suite", str(path), "--results", str(tmp_path / "r"))
     assert_one_line(done, r"own\.yaml: student_start\.lr: .*valid number.*'fast'")
     assert not (tmp_path / "r").exists()

@@ -144,7 +144,8 @@ def test_editing_a_method_reruns_that_method_alone(copy: Path) -> None:
 
 def test_changing_a_methods_parameter_adds_that_method_alone(copy: Path, tmp_path: Path) -> None:
     own = tmp_path / "own.yaml"
-    own.write_text("extends: smoke\nmethods: [contrastive, arkd, {name: fixed_mix, alpha: 0.25}]\n")
+    methods = "[contrastive, arkd, {name: fixed_mix, alpha: 0.25}]"
+    own.write_text(f"extends: smoke\nname: smoke\nmethods: {methods}\n")
     done = snakemake(copy, "--nolock", "--dry-run", suite=str(own))
     assert re.search(r"^distill +1$", done.stdout, re.M), done.stdout + done.stderr
 
