@@ -11,6 +11,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -44,6 +46,15 @@ def copy(smoke: Path, tmp_path: Path) -> Path:
 def records(root: Path) -> list[dict[str, str]]:
     with (root / "smoke" / "records.csv").open(newline="") as lines:
         return list(csv.DictReader(lines))
+
+
+@contextmanager
+def edited(stage: Path) -> Iterator[dict]:
+    """Yield the manifest of a stage's folder and write it back as the test left it."""
+    path = stage / "manifest.json"
+    manifest = json.loads(path.read_text())
+    yield manifest
+    path.write_text(json.dumps(manifest))
 
 
 def planned(results: Path, *options: str) -> dict[str, int]:
@@ -166,9 +177,8 @@ def test_changing_a_methods_parameter_reruns_that_method_alone(tmp_path: Path) -
 
 def test_results_of_two_cores_are_refused(copy: Path) -> None:
     tree = Tree(copy, load_suite("smoke"))
-    path = tree.tokens("fixture") / "manifest.json"
-    manifest = json.loads(path.read_text())
-    path.write_text(json.dumps({**manifest, "core": "0123456789abcdef"}))
+    with edited(tree.tokens("fixture")) as manifest:
+        manifest["core"] = "0123456789abcdef"
     before = (tree.root / "records.csv").read_bytes()
     with pytest.raises(ArkdError, match=r"different code are never mixed.*0123456789abcdef"):
         collect(tree)
@@ -197,20 +207,16 @@ def test_the_core_hash_changes_with_the_core_and_not_with_the_report(tmp_path: P
 
 def test_a_cache_of_another_teacher_is_refused(copy: Path) -> None:
     tree = Tree(copy, load_suite("smoke"))
-    path = tree.training("fixture", "teacher", 0) / "manifest.json"
-    manifest = json.loads(path.read_text())
-    manifest["outputs"]["model/model.safetensors"] = "0" * 64
-    path.write_text(json.dumps(manifest))
+    with edited(tree.training("fixture", "teacher", 0)) as manifest:
+        manifest["outputs"]["model/model.safetensors"] = "0" * 64
     with pytest.raises(ArkdError, match=r"cache/gold: made by another teacher; delete"):
         stages.distill(tree, "fixture", "arkd", 1)
 
 
 def test_nothing_is_built_on_a_teacher_that_failed(copy: Path) -> None:
     tree = Tree(copy, load_suite("smoke"))
-    path = tree.training("fixture", "teacher", 0) / "manifest.json"
-    manifest = json.loads(path.read_text())
-    manifest["notes"]["failed"] = True
-    path.write_text(json.dumps(manifest))
+    with edited(tree.training("fixture", "teacher", 0)) as manifest:
+        manifest["notes"]["failed"] = True
     with pytest.raises(ArkdError, match=r"left the finite numbers.*lower its rate"):
         stages.cache(tree, "fixture", "gold")
 
@@ -228,10 +234,8 @@ def test_costs_hold_every_stage(smoke: Path) -> None:
 
 def test_a_run_that_left_the_finite_numbers_is_shown_as_failed(copy: Path) -> None:
     tree = Tree(copy, load_suite("smoke"))
-    path = tree.training("fixture", "arkd", 1) / "manifest.json"
-    manifest = json.loads(path.read_text())
-    manifest["notes"]["failed"] = True
-    path.write_text(json.dumps(manifest))
+    with edited(tree.training("fixture", "arkd", 1)) as manifest:
+        manifest["notes"]["failed"] = True
     stages.evaluate(tree, "fixture", "arkd")
     collect(tree)
     rows = [row for row in records(copy) if row["method"] == "arkd"]
