@@ -203,7 +203,7 @@ def _list(options: argparse.Namespace) -> None:
                 name,
                 about["origin"],
                 ", ".join(about["responses"]),
-                "values" if about["needs_teacher"] else "–",
+                "values" if "teacher_logits" in about["needs"] else "–",
                 about["reference"].url.removeprefix("https://"),
                 about["summary"],
             )

@@ -21,7 +21,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from arkd.method import Signals, Source, TokenDivergence
+from arkd.method import ChunkLoss, Signals
 
 CHUNK_BYTES = 32 * 2**20  # of one [rows, V] float32 tensor; a handful of them are alive at a time
 
@@ -114,6 +114,8 @@ def measure(
     hidden_NH: Tensor,
     head_VH: Tensor,
     teacher: Teacher,
+    labels_N: Tensor,
+    sequence_N: Tensor,
     *,
     temperature: float,
     variance: Literal["probabilities", "logits"],
@@ -125,6 +127,8 @@ def measure(
         hidden_NH: The student's hidden states before its head.
         head_VH: The student's head.
         teacher: The teacher's values over the same tokens.
+        labels_N: The response's tokens.
+        sequence_N: Which of the batch's sequences each token belongs to.
         temperature: Softens both.
         variance: What σ² runs over: the softened probabilities or the logits.
         head_mass: μ of the head–tail gaps; none: they are not measured.
@@ -135,24 +139,36 @@ def measure(
         student_CV = hidden_NH[rows].float() @ head_VH[:vocabulary].float().T
         teacher_CV = teacher.logits(rows, vocabulary)
         soft = Softened.of(student_CV, teacher_CV, temperature)
-        spread_t, spread_s = (
-            (soft.p, soft.q) if variance == "probabilities" else (teacher_CV, student_CV)
-        )
+        if variance == "probabilities":
+            spread = [_variance_of_probabilities(x_CV) for x_CV in (soft.p, soft.q)]
+        else:
+            spread = [x_CV.var(dim=-1, correction=0) for x_CV in (teacher_CV, student_CV)]
         row = [
             soft.fkl(),
             soft.rkl(),
             -_dot(soft.p, soft.log_p),
             -_dot(soft.q, soft.log_q),
-            spread_t.var(dim=-1, correction=0),
-            spread_s.var(dim=-1, correction=0),
+            *spread,
+            _nll(student_CV, labels_N[rows]),
         ]
         if head_mass is not None:
             row += head_tail_gaps(soft.p, soft.q, head_mass)
         columns.append(row)
     if not columns:
-        n = 6 if head_mass is None else 8
-        return Signals(*(hidden_NH.new_zeros(0, dtype=torch.float32) for _ in range(n)))
-    return Signals(*(torch.cat(parts) for parts in zip(*columns, strict=True)))
+        columns = [[hidden_NH.new_zeros(0, dtype=torch.float32)] * (7 if head_mass is None else 9)]
+    joined = [torch.cat(parts) for parts in zip(*columns, strict=True)]
+    return Signals(*joined[:7], sequence_N, *joined[7:9])
+
+
+def _variance_of_probabilities(p_CV: Tensor) -> Tensor:
+    """Variance over the vocabulary; the mean of probabilities is known to be 1/V."""
+    vocabulary = p_CV.shape[-1]
+    return (p_CV.square().sum(-1) / vocabulary - 1 / vocabulary**2).clamp_min(0)
+
+
+def _nll(logits_CV: Tensor, labels_C: Tensor) -> Tensor:
+    """−log softmax of each label, in nats."""
+    return logits_CV.logsumexp(-1) - logits_CV.gather(-1, labels_C[:, None]).squeeze(-1)
 
 
 def head_tail_gaps(p_CV: Tensor, q_CV: Tensor, head_mass: float) -> tuple[Tensor, Tensor]:
@@ -212,9 +228,7 @@ def token_divergence(
     hidden_NH: Tensor,
     head_VH: Tensor,
     teacher: Teacher | None,
-    labels_N: Tensor,
-    method: TokenDivergence,
-    source: Source,
+    loss: ChunkLoss,
     *,
     temperature: float,
 ) -> Tensor:
@@ -224,27 +238,36 @@ def token_divergence(
         hidden_NH: The student's hidden states before its head.
         head_VH: The student's head.
         teacher: The teacher's values over the same tokens; none if the method needs none.
-        labels_N: The response's tokens.
-        method: Whose `token_loss` is taken.
-        source: Which response set the tokens belong to.
-        temperature: Softens both models, unless the method is not softened.
+        loss: From a chunk's log-probabilities and rows to the loss of each token.
+        temperature: Softens both models.
     """
-    t = temperature if method.softened else 1.0
     vocabulary = len(head_VH) if teacher is None else min(len(head_VH), len(teacher.head_VG))
 
     def kernel(student_CV: Tensor, rows: slice) -> tuple[Tensor, Tensor]:
-        log_p = None
+        log_p: Any = None
         if teacher is not None:
-            log_p = torch.log_softmax(teacher.logits(rows, vocabulary) / t, dim=-1)
+            log_p = torch.log_softmax(teacher.logits(rows, vocabulary) / temperature, dim=-1)
         with torch.enable_grad():
             logits = student_CV.detach().requires_grad_()
-            log_q = torch.log_softmax(logits / t, dim=-1)
-            losses_C = method.token_loss(log_q, log_p, labels_N[rows], source)
+            log_q = torch.log_softmax(logits / temperature, dim=-1)
+            losses_C = loss(log_q, log_p, rows)
             (gradient,) = torch.autograd.grad(losses_C.sum(), logits)
         return losses_C.detach(), gradient
 
     total, _ = chunked_loss(hidden_NH, head_VH[:vocabulary], kernel)
     return total / max(1, len(hidden_NH))
+
+
+@torch.no_grad()
+def label_log_probs(
+    hidden_NH: Tensor, head_VH: Tensor, labels_N: Tensor, *, temperature: float
+) -> Tensor:
+    """Return a model's log-probability of each label [N], without gradient."""
+    found = [
+        -_nll(hidden_NH[rows].float() @ head_VH.float().T / temperature, labels_N[rows])
+        for rows in chunks(len(hidden_NH), len(head_VH))
+    ]
+    return torch.cat(found) if found else hidden_NH.new_zeros(0, dtype=torch.float32)
 
 
 def cross_entropy(hidden_NH: Tensor, head_VH: Tensor, labels_N: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor
 from arkd.cache import Evidence, hidden_responses
 from arkd.models import head
 from arkd.records import Value
-from arkd.suite import TailSettings
+from arkd.settings import TailSettings
 from arkd.tail import higher_is_better, measure_tokens
 
 SET_METRICS = ("fkl", "rkl", "jsd", "tvd")  # also told apart by test set

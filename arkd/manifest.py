@@ -25,10 +25,10 @@ NAME = "manifest.json"
 PACKAGES = ("arkd", "torch", "transformers", "tokenizers", "lm-eval", "rouge-score", "numpy")
 # The modules whose change can change a number; tables, figures and the report only show numbers.
 CORE = (
-    *("cache.py", "data/*.py", "device.py", "distill.py", "divergence.py", "evaluate.py"),
-    *("fidelity.py", "generate.py", "method.py", "models.py", "objectives.py", "policy.py"),
-    *("pretrained.py", "records.py", "registry.py", "seeding.py", "stages.py", "suite.py"),
-    *("tail.py", "tasks.py", "training.py", "truth.py"),
+    *("cache.py", "checkpoint.py", "data/*.py", "device.py", "distill.py", "divergence.py"),
+    *("evaluate.py", "fidelity.py", "generate.py", "method.py", "models.py", "objectives.py"),
+    *("policy.py", "pretrained.py", "records.py", "registry.py", "seeding.py", "settings.py"),
+    *("stages.py", "suite.py", "tail.py", "tasks.py", "tools.py", "training.py", "truth.py"),
 )
 
 
@@ -37,6 +37,7 @@ class Stage:
     """A running stage: the folder it writes to and what it notes for its manifest."""
 
     folder: Path
+    made_of: dict[str, Any] = field(default_factory=dict)  # settings, inputs and code
     notes: dict[str, Any] = field(default_factory=dict)
 
 
@@ -65,7 +66,7 @@ def stage(
         "git": git_state(),
     }
     with staged_dir(out_dir) as folder:
-        current = Stage(folder)
+        current = Stage(folder, made_of)
         yield current
         made = {
             "outputs": hash_tree(folder),

@@ -1,27 +1,33 @@
 """The contract of a method: one frozen dataclass in one file.
 
-A method is either
+A method is one of three kinds:
 
-- a `WeightedDivergences`: it says, at each step, how much forward and reverse KL weigh; or
-- a `TokenDivergence`: it says what each response token costs, given both models' log-probabilities.
+- `WeightedDivergences`: it says, at each step, how much forward and reverse KL weigh;
+- `TokenDivergence`: it says what each response token costs, given both models' log-probabilities;
+- `FullStep`: it composes the loss of a step itself, for instance from responses that it has sampled.
 
 It declares where its responses come from and what it needs. Its parameters are dataclass fields and
 never change; whatever must survive an interrupted run lives in the state that `start` returns. A
 method never touches the model, the data order or the optimiser.
 
 This module imports no torch, and neither does a method's file at its top: listing methods is fast.
+
+Shapes: N response tokens of a batch, V vocabulary, C tokens of a chunk.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 Source = Literal["gold", "teacher", "student"]
+Need = Literal["teacher_logits", "teacher_samples", "student_samples", "labels", "rewards"]
 
 
 @dataclass(frozen=True)
@@ -46,13 +52,28 @@ class Run:
 
 
 @dataclass(frozen=True)
+class Context:
+    """Where a run stands."""
+
+    step: int  # from 0
+    steps: int  # of the whole run
+    state: Any = None  # what `start` returned; a method may change it
+    source: Source = "gold"  # the response set that a token loss is asked for
+
+    @property
+    def share(self) -> float:
+        """How far the run is: 0 at the first step, 1 at the last."""
+        return self.step / max(1, self.steps - 1)
+
+
+@dataclass(frozen=True)
 class Signals:
     """What one sweep over a batch's N response tokens measured; nothing carries a gradient.
 
-    Entropies, variances and divergences are those of the softened distributions (temperature T of
-    the suite); divergences in nats. `head_gap_N` and `tail_gap_N` are Σ|p − q| over the teacher's
-    head (its most probable tokens up to the suite's head mass) and over the rest; they are measured
-    only for a method that asks with `needs_gaps`.
+    Entropies, variances and divergences (nats) are those of the softened distributions. `nll_N` is
+    the student's −log q of the label at temperature 1. `head_gap_N` and `tail_gap_N` are Σ|p − q|
+    over the teacher's head (its most probable tokens up to the suite's head mass) and over the
+    rest; they are measured only when asked for.
     """
 
     fkl_N: Tensor
@@ -61,6 +82,8 @@ class Signals:
     entropy_student_N: Tensor
     variance_teacher_N: Tensor
     variance_student_N: Tensor
+    nll_N: Tensor
+    sequence_N: Tensor  # which of the batch's sequences a token belongs to, from 0
     head_gap_N: Tensor | None = None
     tail_gap_N: Tensor | None = None
 
@@ -75,26 +98,104 @@ class Weights:
 
 
 class State(Protocol):
-    """State of a method that must survive a resume."""
+    """State of a method that must survive a resume.
+
+    A state is made of tensors, numbers, text, none, and lists and dictionaries of them.
+    """
 
     def state_dict(self) -> dict[str, Any]: ...
     def load_state_dict(self, state: dict[str, Any]) -> Any: ...
 
 
+class Memory(SimpleNamespace):
+    """The simplest state: named values. `Memory(t=0.4).t` is 0.4, and may be changed."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all values by name."""
+        return dict(vars(self))
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take up saved values."""
+        vars(self).update(state)
+
+
+@dataclass(frozen=True)
+class Responses:
+    """One response to each of some of the training prompts, with what is known of its N tokens."""
+
+    samples: list[int]  # rows of the training set whose prompts are answered
+    answers: list[list[int]]  # token ids
+    labels_N: Tensor  # the answers one after another
+    sequence_N: Tensor  # which answer a token belongs to, from 0
+    batch: Any = field(repr=False)  # how both models read it; not for methods
+    hidden_NG: Tensor | None = field(repr=False)  # the teacher's states; not for methods
+
+
+# (log q [C, V], log p [C, V], the chunk's rows among the N tokens) → loss of each token [C]
+ChunkLoss = Callable[["Tensor", "Tensor", slice], "Tensor"]
+
+
+class Tools(Protocol):
+    """What a method may do at a step. Every draw depends on the run's seed and the step alone."""
+
+    def signals(self, *, temperature: float | None = None, gaps: bool = False) -> Signals:
+        """Measure the batch's own responses; at the suite's temperature unless another is given."""
+
+    def responses(self, source: Source = "gold") -> Responses:
+        """Return the batch's responses of a set that the method declares."""
+
+    def sample(self, *, teacher_share: float = 0.0, temperature: float = 1.0) -> Responses:
+        """Draw a response to each prompt of the batch from teacher_share·p + (1 − teacher_share)·q.
+
+        The temperature softens both; no nucleus, no top-k.
+        """
+
+    def replay(self, samples: list[int], answers: list[list[int]]) -> Responses:
+        """Return earlier answers as responses, the teacher's values computed anew."""
+
+    def log_probs(self, responses: Responses, *, temperature: float = 1.0) -> tuple[Tensor, Tensor]:
+        """Return log q and log p of each label, each [N], without gradient."""
+
+    def mean_loss(
+        self, responses: Responses, loss: ChunkLoss, *, temperature: float | None = None
+    ) -> Tensor:
+        """Return the mean over tokens of a loss, differentiable in the student.
+
+        `loss` is called chunk by chunk with log-probabilities softened by the suite's temperature
+        unless another is given.
+        """
+
+    def dev_nll(self) -> float:
+        """Return the student's −log q of the development responses, mean over tokens, in nats."""
+
+    def rouge_l(self, model: Literal["student", "teacher"] = "student") -> float:
+        """Return the ROUGE-L (0–1) of a model's sampled answers to some development prompts."""
+
+
 @dataclass(frozen=True)
 class Method(ABC):
-    """What all methods share. Subclass one of the two kinds below, not this."""
+    """What all methods share. Subclass one of the three kinds below, not this."""
 
     summary: ClassVar[str]
     equation: ClassVar[str]
     reference: ClassVar[Reference]
-    deviations: ClassVar[tuple[str, ...]] = ()
-    responses: ClassVar[tuple[Source, ...]] = ("gold",)
-    needs_teacher: ClassVar[bool] = True
+    deviations: ClassVar[tuple[str, ...]] = ()  # from paper and code, each with its reason
+    defaults: ClassVar[dict[str, str]] = {}  # where each parameter's default comes from
+    responses: ClassVar[tuple[Source, ...]] = ("gold",)  # sets drawn before the training
+    needs: ClassVar[tuple[Need, ...]] = ("teacher_logits",)
 
     def start(self, run: Run) -> State | None:
         """Return the state of a new run; none for a method that keeps none."""
         return None
+
+    def observe(self, context: Context, loss: float) -> None:
+        """Learn the method's own loss after a step, λ·L_pt left out; may change the state."""
+        return None
+
+    @property
+    def required(self) -> tuple[Need, ...]:
+        """What it needs as its parameters are set; override it where a parameter adds a need."""
+        return self.needs
 
     @property
     def params(self) -> dict[str, Any]:
@@ -106,37 +207,39 @@ class Method(ABC):
 class WeightedDivergences(Method):
     """A loss of the form mean over tokens of a·FKL + b·RKL with detached weights a and b."""
 
-    reads_signals: ClassVar[bool] = True  # false: weights known before the forward, one sweep less
-    needs_gaps: ClassVar[bool] = False
-
     @abstractmethod
-    def weights(self, step: int, steps: int, signals: Signals | None, state: Any) -> Weights:
-        """Return the weights of step `step` (from 0) of `steps`; may advance `state`.
-
-        Args:
-            step: The current step, from 0.
-            steps: The run's number of steps.
-            signals: What this batch measured; none if `reads_signals` is false.
-            state: What `start` returned.
-        """
+    def weights(self, context: Context, tools: Tools) -> Weights:
+        """Return the weights of this step; `tools.signals()` tells what the batch looks like."""
 
 
 @dataclass(frozen=True)
 class TokenDivergence(Method):
-    """A loss that is a mean over tokens of a function of both log-probabilities."""
+    """A loss that is a mean over tokens of a function of both log-probabilities.
+
+    The losses of a method's response sets are each averaged over their tokens, then over the sets:
+    every method weighs 1 in all.
+    """
 
     softened: ClassVar[bool] = True  # false: the log-probabilities are those at temperature 1
 
     @abstractmethod
     def token_loss(
-        self, log_q_NV: Tensor, log_p_NV: Tensor | None, labels_N: Tensor, source: Source
+        self, log_q_NV: Tensor, log_p_NV: Tensor | None, labels_N: Tensor, context: Context
     ) -> Tensor:
         """Return the loss of each token, shape [N].
 
         Args:
             log_q_NV: The student's log-probabilities.
-            log_p_NV: The teacher's, without gradient; none if `needs_teacher` is false.
+            log_p_NV: The teacher's, without gradient; none unless `needs` has teacher_logits.
             labels_N: The response's own tokens.
-            source: The response set these tokens belong to. The losses of a method's sets are each
-                averaged over their tokens, then over the sets: every method weighs 1 in all.
+            context: Step, state and response set.
         """
+
+
+@dataclass(frozen=True)
+class FullStep(Method):
+    """A loss that the method composes itself, by way of its tools."""
+
+    @abstractmethod
+    def loss(self, context: Context, tools: Tools) -> tuple[Tensor, dict[str, float]]:
+        """Return the loss of this step, differentiable in the student, and what to log of it."""

@@ -15,7 +15,7 @@ from transformers.utils.logging import disable_progress_bar
 from arkd.errors import ArkdError
 from arkd.files import write_text
 from arkd.seeding import derive_seed
-from arkd.suite import Scratch
+from arkd.settings import Scratch
 
 disable_progress_bar()  # of loading and saving shards; stages have their own
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")

@@ -1,12 +1,18 @@
-"""ARKD's agent: the policy network, its update and its baseline (arXiv 2606.29869, section 3)."""
+"""ARKD's agent: the policy network, its update and its baseline (arXiv 2606.29869, section 3).
+
+Shapes: N response tokens, U units that an action covers: the batch, its sequences or its tokens.
+"""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+
+from arkd.method import Signals
 
 FEATURES = (
     "entropy_teacher",
@@ -16,6 +22,7 @@ FEATURES = (
     "fkl",
     "rkl",
 )
+Granularity = Literal["batch", "sequence", "token"]
 
 
 class PolicyNet(nn.Module):
@@ -33,57 +40,107 @@ class PolicyNet(nn.Module):
             nn.Linear(hidden, 1),
         )
 
-    def forward(self, state_6: Tensor) -> Tensor:
-        """Return the logit of α, a scalar; α is its sigmoid."""
-        logit: Tensor = self.layers(state_6).squeeze(-1)
-        return logit
+    def forward(self, state_U6: Tensor) -> Tensor:
+        """Return the logit of α of each unit [U]; α is its sigmoid."""
+        logit_U: Tensor = self.layers(state_U6).squeeze(-1)
+        return logit_U
 
 
-def policy_loss(logit: Tensor, advantage: float, entropy_weight: float) -> Tensor:
-    """Return −log(α)·(r − b) − β_H·H(α) with H the binary entropy (eqs 16 and 19), literally.
+@dataclass(frozen=True)
+class Units:
+    """Which of U units each of N tokens belongs to."""
+
+    unit_N: Tensor
+    n: int
+
+    @classmethod
+    def of(cls, signals: Signals, granularity: Granularity) -> Units:
+        """Divide a batch's tokens into the units that one action covers."""
+        if granularity == "token":
+            return cls(torch.arange(len(signals.fkl_N)), len(signals.fkl_N))
+        if granularity == "sequence":
+            sequence_N = signals.sequence_N.cpu()
+            return cls(sequence_N, int(sequence_N.max()) + 1)
+        return cls(torch.zeros(len(signals.fkl_N), dtype=torch.int64), 1)
+
+    def mean(self, values_N: Tensor) -> Tensor:
+        """Return the mean over each unit's tokens [U]."""
+        values_N = values_N.cpu()
+        if self.n == 1:
+            return values_N.mean()[None]
+        sums_U = values_N.new_zeros(self.n).index_add_(0, self.unit_N, values_N)
+        return sums_U / torch.bincount(self.unit_N, minlength=self.n)
+
+    def state(self, signals: Signals) -> Tensor:
+        """Return the six features of each unit [U, 6]."""
+        return torch.stack([self.mean(getattr(signals, f"{name}_N")) for name in FEATURES], -1)
+
+
+def binary_entropy(logit_U: Tensor) -> Tensor:
+    """Entropy of a coin with probability sigmoid(logit), in nats (eq 19)."""
+    log_a, log_b = nn.functional.logsigmoid(logit_U), nn.functional.logsigmoid(-logit_U)
+    return -(log_a.exp() * log_a + log_b.exp() * log_b)
+
+
+def policy_loss(logit_U: Tensor, advantage_U: Tensor | float, entropy_weight: float) -> Tensor:
+    """Return −log(α)·(r − b) − β_H·H(α), mean over units (eqs 16 and 19), literally.
 
     α is not sampled, so this is no score-function estimator: its gradient on the logit,
     −(r − b)(1 − α) − β_H·α(1 − α)·log((1 − α)/α), raises α whenever r > b.
     """
-    log_alpha, log_rest = nn.functional.logsigmoid(logit), nn.functional.logsigmoid(-logit)
-    entropy = -(log_alpha.exp() * log_alpha + log_rest.exp() * log_rest)
-    return -log_alpha * advantage - entropy_weight * entropy
+    log_alpha_U = nn.functional.logsigmoid(logit_U)
+    return (-log_alpha_U * advantage_U - entropy_weight * binary_entropy(logit_U)).mean()
+
+
+def score_loss(
+    mean_U: Tensor, action_U: Tensor, spread: float, advantage_U: Tensor, entropy_weight: float
+) -> Tensor:
+    """Return a loss whose gradient is the score-function estimator of −E[r] for a normal action.
+
+    The action x ~ N(mean, spread²) was drawn; −log N(x)·(r − b) has the gradient
+    −(r − b)·(x − mean)/spread² on the mean. The entropy bonus is the paper's, at the mean action.
+    """
+    log_density_U = -((action_U.detach() - mean_U) ** 2) / (2 * spread**2)
+    return (-log_density_U * advantage_U - entropy_weight * binary_entropy(mean_U)).mean()
 
 
 class PolicyAgent:
-    """Chooses α for a batch and learns from the batch's own reward (Algorithm 1)."""
+    """A policy network with its optimiser and its moving baseline."""
 
     def __init__(
         self,
         *,
         seed: int,
-        lr: float,
-        gamma: float,
-        entropy_weight: float,
-        first_baseline: Literal["first_reward", "zero"],
+        lr: float = 1e-4,
+        gamma: float = 0.99,
+        first_baseline: Literal["first_reward", "zero"] = "first_reward",
+        advantage: Literal["after", "before"] = "after",
     ) -> None:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.net = PolicyNet()
+        self.seed = seed
         self.optimiser = torch.optim.Adam(self.net.parameters(), lr=lr)
         self.gamma = gamma
-        self.entropy_weight = entropy_weight
+        self.advantage = advantage
         self.baseline = math.nan if first_baseline == "first_reward" else 0.0
 
-    def act(self, state_6: Tensor) -> Tensor:
-        """Return the logit of α for a state, with gradient on the policy."""
-        logit: Tensor = self.net(state_6)
-        return logit
+    def act(self, state_U6: Tensor) -> Tensor:
+        """Return the logit of α for each state [U], with gradient on the policy."""
+        logit_U: Tensor = self.net(state_U6)
+        return logit_U
 
-    def learn(self, logit: Tensor, reward: float) -> float:
-        """Update the baseline, then the policy; return the policy's loss.
+    def baseline_for(self, reward: float) -> float:
+        """Move the baseline, b ← γb + (1 − γ)r, and return the one that the advantage takes.
 
-        Algorithm 1 moves the baseline before it takes the advantage: b ← γb + (1 − γ)r, then r − b.
+        Algorithm 1 moves it before it takes the advantage; `advantage="before"` takes the old one.
         """
-        if math.isnan(self.baseline):
-            self.baseline = reward
-        self.baseline = self.gamma * self.baseline + (1 - self.gamma) * reward
-        loss = policy_loss(logit, reward - self.baseline, self.entropy_weight)
+        old = reward if math.isnan(self.baseline) else self.baseline
+        self.baseline = self.gamma * old + (1 - self.gamma) * reward
+        return self.baseline if self.advantage == "after" else old
+
+    def learn(self, loss: Tensor) -> float:
+        """Descend a policy loss by one step of Adam; return its value."""
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         self.optimiser.step()

@@ -16,7 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 from arkd.errors import ArkdError, nearest
 from arkd.method import Method
 from arkd.paths import baselines_dir
-from arkd.suite import MethodEntry
+from arkd.settings import MethodEntry
 
 ENTRY_POINTS = "arkd.methods"
 RESERVED = ("teacher", "init", "untrained", "shared", "cache", "tokens")  # folders beside methods
@@ -113,7 +113,7 @@ def method_class(name: str) -> type[Method]:
     if len(classes) != 1:
         raise ArkdError(
             f"method '{name}': {place.file or place.module} must define exactly one subclass of "
-            f"WeightedDivergences or TokenDivergence, found {len(classes)}"
+            f"WeightedDivergences, TokenDivergence or FullStep, found {len(classes)}"
         )
     return classes[0]
 
@@ -144,11 +144,6 @@ def build(entry: MethodEntry) -> Method:
         ) from None
 
 
-def responses(name: str) -> tuple[str, ...]:
-    """Return where a method's responses come from, for the workflow's dependencies."""
-    return method_class(name).responses
-
-
 def describe(name: str) -> dict[str, Any]:
     """Return what a listing shows of a method."""
     cls = method_class(name)
@@ -157,6 +152,6 @@ def describe(name: str) -> dict[str, Any]:
         "origin": plugin(name).origin,
         "summary": cls.summary,
         "responses": cls.responses,
-        "needs_teacher": cls.needs_teacher,
+        "needs": cls.needs,
         "reference": cls.reference,
     }

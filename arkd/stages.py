@@ -15,7 +15,7 @@ from arkd.files import read_json, read_jsonl, write_jsonl
 from arkd.paths import benchmarks_dir
 from arkd.records import COLUMNS, write_csv
 from arkd.seeding import derive_seed
-from arkd.suite import Cut, Folder, Pretrained, Scratch
+from arkd.settings import Cut, Folder, Pretrained, Scratch
 from arkd.workflow import (
     INIT,
     TEACHER,
@@ -107,8 +107,11 @@ def teacher(tree: Tree, pair: str) -> None:
         stage.notes |= facts
         if trained:
             train_set = TokenSet.load(tokens_dir / "teacher_train.safetensors")
-            run = training.fit_language_model(model, train_set, trained, "teacher", "teacher")
-            _finish_training(stage, run)
+            checkpoint = _checkpoint(out, stage)
+            run = training.fit_language_model(
+                model, train_set, trained, "teacher", "teacher", checkpoint=checkpoint
+            )
+            _finish_training(stage, run, checkpoint)
         if not isinstance(spec.teacher, Pretrained) or trained:
             card = models.card(f"Teacher of {suite.name}/{pair}", facts)
             models.save(model, tokens_dir / "tokenizer", folder, card)
@@ -146,10 +149,17 @@ def init(tree: Tree, pair: str, seed: int) -> None:
         stage.notes["control"] = INIT
         model = models.load(untrained / "model", device)
         train_set = TokenSet.load(tokens_dir / "train.safetensors")
+        checkpoint = _checkpoint(tree.training(pair, INIT, seed), stage)
         run = training.fit_language_model(
-            model, train_set, suite.student_start, f"start, seed {seed}", "start", seed
+            model,
+            train_set,
+            suite.student_start,
+            f"start, seed {seed}",
+            "start",
+            seed,
+            checkpoint=checkpoint,
         )
-        _finish_training(stage, run)
+        _finish_training(stage, run, checkpoint)
         facts = {"parameters": models.parameters(model), "seed": seed}
         card = models.card(f"SFT start of {suite.name}/{pair}", facts)
         models.save(model, tokens_dir / "tokenizer", stage.folder / "model", card)
@@ -258,11 +268,12 @@ def distill(tree: Tree, pair: str, label: str, seed: int) -> None:
     suite = tree.suite
     entry = suite.entry(label)
     method = registry.build(entry)
-    lr = suite.learning_rate(entry)
+    settings = suite.settings(entry)
     device = prepare(suite.device)
     inputs = {"tokens": tree.tokens(pair), INIT: _trained(tree, pair, INIT, seed)}
-    if method.needs_teacher:
-        inputs[TEACHER] = tree.training(pair, TEACHER, TEACHER_SEED)
+    reads_teacher = "teacher_logits" in method.required
+    if reads_teacher:
+        inputs[TEACHER] = _trained(tree, pair, TEACHER, TEACHER_SEED)
     sources = cached_sources(suite, label)
     caches = (
         _caches(tree, pair, {s: seed if s == "student" else None for s in sources})
@@ -283,27 +294,46 @@ def distill(tree: Tree, pair: str, label: str, seed: int) -> None:
         seed=seed,
     ) as stage:
         sets = {source: teacher_cache.load(folder, "train") for source, folder in caches.items()}
+        tokens_dir = tree.tokens(pair)
         if "gold" not in sets:
-            sets["gold"] = Evidence(TokenSet.load(tree.tokens(pair) / "train.safetensors"))
-        teacher_head = teacher_cache.load_head(inputs[TEACHER]) if method.needs_teacher else None
+            sets["gold"] = Evidence(TokenSet.load(tokens_dir / "train.safetensors"))
+        read = Sources(
+            cast(Any, sets),
+            teacher_cache.load_head(inputs[TEACHER]) if reads_teacher else None,
+            lambda: models.load(tree.model(pair, TEACHER, TEACHER_SEED), device),
+            TokenSet.load(tokens_dir / "dev.safetensors"),
+            tokens_dir / "tokenizer",
+            suite.decoding.max_new_tokens,
+        )
         model = models.load(tree.model(pair, INIT, seed), device)
+        checkpoint = _checkpoint(tree.training(pair, label, seed), stage)
         run = train(
             model,
             method,
-            Sources(cast(Any, sets), teacher_head),
-            suite.distillation,
-            lr,
+            read,
+            settings,
+            settings.lr,
             seed,
             f"{label}, seed {seed}",
+            checkpoint,
         )
-        _finish_training(stage, run)
-        facts = {"method": label, "lr": lr, "seed": seed, "equation": method.equation}
+        _finish_training(stage, run, checkpoint)
+        facts = {"method": label, "lr": settings.lr, "seed": seed, "equation": method.equation}
         card = models.card(f"{label} student of {suite.name}/{pair}", facts)
-        models.save(model, tree.tokens(pair) / "tokenizer", stage.folder / "model", card)
+        models.save(model, tokens_dir / "tokenizer", stage.folder / "model", card)
 
 
-def _finish_training(stage: manifest.Stage, run: Any) -> None:
-    """Write the trajectory and note what the run cost."""
+def _checkpoint(training: Path, stage: manifest.Stage) -> Any:
+    """Return where a killed training leaves its state: beside its folder."""
+    from arkd.checkpoint import Checkpoint
+
+    made_for = {key: stage.made_of[key] for key in ("stage", "config", "inputs", "core")}
+    return Checkpoint(training.parent / "checkpoint", made_for)
+
+
+def _finish_training(stage: manifest.Stage, run: Any, checkpoint: Any) -> None:
+    """Write the trajectory, note what the run cost, and forget its checkpoint."""
+    checkpoint.remove()
     columns = list(dict.fromkeys(key for row in run.rows for key in row))
     write_csv(stage.folder / "trajectory.csv", columns or ["step"], run.rows)
     trained = sum(row["tokens"] for row in run.rows)

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from arkd.divergence import chunks
-from arkd.suite import TailSettings
+from arkd.settings import TailSettings
 
 BIN_STARTS = (1, 2, 11, 101, 1001)
 Measures = dict[

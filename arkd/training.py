@@ -14,10 +14,12 @@ from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 
+from arkd.checkpoint import Checkpoint
 from arkd.data.tokens import Batch, TokenSet, batch_order
 from arkd.divergence import cross_entropy
+from arkd.method import State
 from arkd.models import head, hidden_states
-from arkd.suite import Optimisation
+from arkd.settings import Optimisation
 
 # What one step computes: the loss to descend, and what to log of it.
 StepLoss = Callable[[int], tuple[Tensor, dict[str, float]]]
@@ -44,9 +46,25 @@ def learning_rate(step: int, optimisation: Optimisation) -> float:
 
 
 def optimise(
-    model: Any, optimisation: Optimisation, lr: float, step_loss: StepLoss, label: str
+    model: Any,
+    optimisation: Optimisation,
+    lr: float,
+    step_loss: StepLoss,
+    label: str,
+    checkpoint: Checkpoint | None = None,
+    state: State | None = None,
 ) -> Trained:
-    """Descend `step_loss` with AdamW; a loss that is not finite ends the run as failed."""
+    """Descend `step_loss` with AdamW; a loss that is not finite ends the run as failed.
+
+    Args:
+        model: What is trained.
+        optimisation: Steps, schedule and AdamW's settings.
+        lr: Peak rate, in place of the settings' own.
+        step_loss: The loss of a step.
+        label: Of the progress bar.
+        checkpoint: Where to go on from, and to save to; a resumed run ends in the same bytes.
+        state: What the loss keeps from step to step and must survive with the model.
+    """
     settings = optimisation.model_copy(update={"lr": lr})
     # Norms and biases are not decayed, by the usual convention.
     decayed = [p for p in model.parameters() if p.ndim > 1]
@@ -64,8 +82,17 @@ def optimise(
     )
     model.train()
     rows: list[dict[str, float]] = []
-    started = time.monotonic()
-    for step in progress(range(settings.steps), label):
+    spent_s = 0.0  # by the run before the kill
+    if checkpoint and (saved := checkpoint.load()):
+        rows, spent_s = saved["rows"], saved["train_s"]
+        with torch.no_grad():
+            for name, parameter in model.named_parameters():
+                parameter.copy_(saved["model"][name])
+        optimiser.load_state_dict(saved["optimiser"])
+        if state is not None:
+            state.load_state_dict(saved["state"])
+    started = time.monotonic() - spent_s
+    for step in progress(range(len(rows), settings.steps), label):
         loss, log = step_loss(step)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
@@ -76,30 +103,47 @@ def optimise(
             group["lr"] = learning_rate(step, settings)
         optimiser.step()
         rows.append({"step": step, "loss": float(loss.detach()), **log, "grad_norm": float(norm)})
+        if checkpoint and checkpoint.due():
+            checkpoint.save(
+                {
+                    "rows": rows,
+                    "train_s": time.monotonic() - started,
+                    "model": dict(model.named_parameters()),
+                    "optimiser": optimiser.state_dict(),
+                    "state": state.state_dict() if state is not None else None,
+                }
+            )
     model.eval()
     return Trained(rows, time.monotonic() - started, failed=False)
 
 
 def fit_language_model(
-    model: Any, tokens: TokenSet, optimisation: Optimisation, label: str, *axes: str | int
+    model: Any,
+    tokens: TokenSet,
+    optimisation: Optimisation,
+    label: str,
+    *axes: str | int,
+    checkpoint: Checkpoint | None = None,
 ) -> Trained:
     """Train by cross-entropy on the responses of a token set, in the order of the named axes."""
     device = next(model.parameters()).device
-    batches = batch_order(
-        len(tokens),
-        optimisation.steps,
-        optimisation.batch_size,
-        *axes,
-        lengths=tokens.starts.diff(),
+    batches = list(
+        batch_order(
+            len(tokens),
+            optimisation.steps,
+            optimisation.batch_size,
+            *axes,
+            lengths=tokens.starts.diff(),
+        )
     )
 
     def step_loss(step: int) -> tuple[Tensor, dict[str, float]]:
-        batch = tokens.batch(next(batches), model.config.pad_token_id)
+        batch = tokens.batch(batches[step], model.config.pad_token_id)
         hidden_NH = response_states(model, batch, device)
         loss = cross_entropy(hidden_NH, head(model), batch.labels_N.to(device))
         return loss, {"tokens": float(batch.tokens)}
 
-    return optimise(model, optimisation, optimisation.lr, step_loss, label)
+    return optimise(model, optimisation, optimisation.lr, step_loss, label, checkpoint)
 
 
 def response_states(model: Any, batch: Batch, device: torch.device) -> Tensor:
@@ -108,6 +152,6 @@ def response_states(model: Any, batch: Batch, device: torch.device) -> Tensor:
 
 
 def progress(steps: Any, label: str) -> Any:
-    """Wrap an iterable in a progress bar on a terminal; elsewhere it stays silent."""
+    """Wrap an iterable in a progress bar on a terminal; elsewhere, or unnamed, it stays silent."""
     console = Console(stderr=True)
-    return track(steps, label, console=console, disable=not sys.stderr.isatty())
+    return track(steps, label, console=console, disable=not label or not sys.stderr.isatty())

@@ -39,7 +39,7 @@ def write(tree: Tree) -> Path:
         tried = {
             entry.lr: values[entry.label]
             for entry in suite.entries
-            if entry.name == method.name and entry.params == method.params
+            if entry.model_copy(update={"lr": None}) == method
         }
         best = min(tried, key=lambda lr: tried[lr])
         for lr, jsd in tried.items():

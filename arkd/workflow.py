@@ -10,7 +10,8 @@ from typing import Any
 from arkd import registry
 from arkd.errors import ArkdError, nearest
 from arkd.paths import benchmarks_dir
-from arkd.suite import Cut, Suite, load_suite
+from arkd.settings import Cut
+from arkd.suite import Suite, load_suite
 
 TEACHER, INIT, UNTRAINED = "teacher", "init", "untrained"
 CONTROLS = (TEACHER, INIT, UNTRAINED)
@@ -91,7 +92,7 @@ def _check_tasks(suite: Suite) -> None:
 
 def seeds(suite: Suite, method: str) -> tuple[int, ...]:
     """Return the seeds that a method or control has."""
-    return (TEACHER_SEED,) if method == TEACHER else suite.seeds
+    return (TEACHER_SEED,) if method == TEACHER else suite.seeds_of(method)
 
 
 def methods(suite: Suite) -> list[tuple[str, str]]:
@@ -105,8 +106,9 @@ def cached_sources(suite: Suite, label: str) -> list[str]:
 
     A method that reads no teacher takes the gold responses from the tokens and waits for nobody.
     """
-    method = registry.method_class(suite.entry(label).name)
-    return [source for source in method.responses if source != "gold" or method.needs_teacher]
+    method = registry.build(suite.entry(label))
+    reads_teacher = "teacher_logits" in method.required
+    return [source for source in method.responses if source != "gold" or reads_teacher]
 
 
 def start_inputs(tree: Tree, pair: str) -> list[str]:
@@ -116,12 +118,17 @@ def start_inputs(tree: Tree, pair: str) -> list[str]:
 
 
 def distill_inputs(tree: Tree, pair: str, method: str, seed: int) -> list[str]:
-    """Return what a distillation waits for besides tokens and start: its caches and its file."""
+    """Return what a distillation waits for besides tokens and start.
+
+    The teacher if it reads it, the cached response sets it trains on, and the method's own file.
+    """
+    reads_teacher = "teacher_logits" in registry.build(tree.suite.entry(method)).required
+    teacher = [_made(tree.training(pair, TEACHER, TEACHER_SEED))] if reads_teacher else []
     caches = [
         _made(tree.cache(pair, source, seed if source == "student" else None))
         for source in cached_sources(tree.suite, method)
     ]
-    return caches + method_file(tree.suite, method)
+    return teacher + caches + method_file(tree.suite, method)
 
 
 def evaluate_inputs(tree: Tree, pair: str, method: str) -> list[str]:
@@ -165,8 +172,10 @@ def config_slice(suite: Suite, stage: str, pair: str = "", method: str = "") -> 
         }
     elif stage == "distill":
         entry = suite.entry(method)
-        settings = suite.distillation.model_copy(update={"lr": suite.learning_rate(entry)})
-        parts = {"distillation": settings, "parameters": registry.build(entry).params}
+        method_ = registry.build(entry)
+        parts = {"distillation": suite.settings(entry), "parameters": method_.params}
+        if {"student_samples", "rewards"} & set(method_.required):
+            parts["max_new_tokens"] = suite.decoding.max_new_tokens
     elif stage == "evaluate":
         parts = {
             "decoding": suite.decoding,
@@ -176,7 +185,10 @@ def config_slice(suite: Suite, stage: str, pair: str = "", method: str = "") -> 
             "perplexity_task": suite.perplexity_task,
         }
     elif stage == "collect":
-        parts = {"methods": methods(suite), "seeds": suite.seeds}
+        parts = {
+            "methods": methods(suite),
+            "seeds": {m: seeds(suite, m) for _, m in methods(suite)},
+        }
     parts |= {"version": suite.version, "device": suite.device}
     return {key: _plain(value) for key, value in parts.items()}
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from arkd.method import Reference, Signals, WeightedDivergences, Weights
+from arkd.method import Context, Reference, Tools, WeightedDivergences, Weights
 
 
 @dataclass(frozen=True)
 class ForwardKL(WeightedDivergences):
     """Word-level distillation by KL(p‖q)."""
 
-    reads_signals: ClassVar[bool] = False
     summary: ClassVar[str] = "forward KL(p‖q) alone: word-level distillation"
     equation: ClassVar[str] = "L = KL(p‖q)"
     reference: ClassVar[Reference] = Reference(
@@ -32,6 +31,6 @@ class ForwardKL(WeightedDivergences):
         "The value keeps the teacher's entropy, so that it is a divergence.",
     )
 
-    def weights(self, step: int, steps: int, signals: Signals | None, state: Any) -> Weights:
+    def weights(self, context: Context, tools: Tools) -> Weights:
         """All weight on forward KL."""
         return Weights(1.0, 0.0)

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from arkd.method import Reference, Signals, WeightedDivergences, Weights
+from arkd.method import Context, Reference, Tools, WeightedDivergences, Weights
 
 
 @dataclass(frozen=True)
 class ReverseKL(WeightedDivergences):
     """Word-level distillation by KL(q‖p) on the gold responses."""
 
-    reads_signals: ClassVar[bool] = False
     summary: ClassVar[str] = "reverse KL(q‖p) alone, on the gold responses"
     equation: ClassVar[str] = "L = KL(q‖p)"
     reference: ClassVar[Reference] = Reference(
@@ -32,6 +31,6 @@ class ReverseKL(WeightedDivergences):
         "reverse KL over the student's own samples.",
     )
 
-    def weights(self, step: int, steps: int, signals: Signals | None, state: Any) -> Weights:
+    def weights(self, context: Context, tools: Tools) -> Weights:
         """All weight on reverse KL."""
         return Weights(0.0, 1.0)

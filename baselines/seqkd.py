@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from arkd.method import Reference, Source, TokenDivergence
+from arkd.method import Context, Need, Reference, Source, TokenDivergence
 from arkd.objectives import label_cross_entropy
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class SeqKD(TokenDivergence):
     """Cross-entropy of the teacher's response."""
 
-    needs_teacher: ClassVar[bool] = False  # its values; its samples come with `responses`
+    needs: ClassVar[tuple[Need, ...]] = ("teacher_samples", "labels")
     softened: ClassVar[bool] = False
     responses: ClassVar[tuple[Source, ...]] = ("teacher",)
     summary: ClassVar[str] = "cross-entropy on responses sampled from the teacher"
@@ -26,22 +26,29 @@ class SeqKD(TokenDivergence):
         authors="Kim, Rush",
         year=2016,
         url="https://arxiv.org/abs/1606.07947",
+        code="github.com/microsoft/LMOps@4f2a9de",  # its baseline of this name
         bibtex="""@inproceedings{kim2016sequence,
   title     = {Sequence-Level Knowledge Distillation},
   author    = {Kim, Yoon and Rush, Alexander M.},
-  booktitle = {EMNLP},
-  year      = {2016}
+  booktitle = {Proceedings of the 2016 Conference on Empirical Methods in Natural Language
+               Processing},
+  year      = {2016},
+  note      = {arXiv:1606.07947}
 }""",
     )
     deviations: ClassVar[tuple[str, ...]] = (
         "One sample a prompt at temperature 1 and top-p 1 in place of the paper's beam search, as "
-        "the distillation literature on language models has it.",
+        "in MiniLLM's scripts.",
         "The samples are shared by all training seeds.",
-        "Plain cross-entropy; MiniLLM's script of this name adds word-level distillation.",
+        "Plain cross-entropy; MiniLLM's script of this name averages it with word-level "
+        "distillation, and DistiLLM's has the latter alone.",
+        "Trained on what the teacher sampled. MiniLLM's scripts, run unedited, train on the gold "
+        "answers instead: the samples lie in a field that the next script does not read.",
+        "A sample that is cut at the longest length has no EOS; their re-encoding appends one.",
     )
 
     def token_loss(
-        self, log_q_NV: Tensor, log_p_NV: Tensor | None, labels_N: Tensor, source: Source
+        self, log_q_NV: Tensor, log_p_NV: Tensor | None, labels_N: Tensor, context: Context
     ) -> Tensor:
         """Return −log q of each label."""
         return label_cross_entropy(log_q_NV, labels_N)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from arkd.method import Reference, Source, TokenDivergence
+from arkd.method import Context, Need, Reference, TokenDivergence
 from arkd.objectives import label_cross_entropy
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class Sft(TokenDivergence):
     """Cross-entropy of the gold response."""
 
-    needs_teacher: ClassVar[bool] = False
+    needs: ClassVar[tuple[Need, ...]] = ("labels",)
     softened: ClassVar[bool] = False
     summary: ClassVar[str] = "cross-entropy on the gold responses, without a teacher"
     equation: ClassVar[str] = "L = −log q(y)"
@@ -27,19 +27,21 @@ class Sft(TokenDivergence):
         url="https://arxiv.org/abs/2306.08543",
         code="github.com/microsoft/LMOps@4f2a9de",
         bibtex="""@inproceedings{gu2024minillm,
-  title     = {MiniLLM: Knowledge Distillation of Large Language Models},
+  title     = {{MiniLLM}: Knowledge Distillation of Large Language Models},
   author    = {Gu, Yuxian and Dong, Li and Wei, Furu and Huang, Minlie},
-  booktitle = {ICLR},
-  year      = {2024}
+  booktitle = {The Twelfth International Conference on Learning Representations},
+  year      = {2024},
+  note      = {arXiv:2306.08543}
 }""",
     )
 
     deviations: ClassVar[tuple[str, ...]] = (
-        "Goes on from the shared start, like every method, for the same number of steps.",
+        "Goes on from the shared start, like every method, for the same number of steps; theirs "
+        "trains for 20 epochs from the pre-trained model.",
     )
 
     def token_loss(
-        self, log_q_NV: Tensor, log_p_NV: Tensor | None, labels_N: Tensor, source: Source
+        self, log_q_NV: Tensor, log_p_NV: Tensor | None, labels_N: Tensor, context: Context
     ) -> Tensor:
         """Return −log q of each label."""
         return label_cross_entropy(log_q_NV, labels_N)

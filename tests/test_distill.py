@@ -14,7 +14,8 @@ from arkd import distill, models, registry
 from arkd.cache import Evidence
 from arkd.data.tokens import TokenSet, batch_order
 from arkd.distill import Sources, Step
-from arkd.suite import MethodEntry, load_suite
+from arkd.settings import MethodEntry
+from arkd.suite import load_suite
 from arkd.workflow import Tree
 
 TENSORS = ("ids", "starts", "prompt_lengths")

@@ -12,7 +12,7 @@ from torch import Tensor
 from arkd import registry
 from arkd.divergence import Teacher, measure, token_divergence, weighted_divergences
 from arkd.method import Run, TokenDivergence, WeightedDivergences
-from arkd.suite import MethodEntry
+from arkd.settings import MethodEntry
 
 N, V, H = 9, 23, 6
 T = 2.0

@@ -11,7 +11,7 @@ import pytest
 from arkd import registry
 from arkd.errors import ArkdError
 from arkd.method import TokenDivergence, WeightedDivergences
-from arkd.suite import MethodEntry
+from arkd.settings import MethodEntry
 
 
 def test_a_method_is_named_after_its_file() -> None:

@@ -100,9 +100,29 @@ def test_parameters_of_a_method_are_in_its_label(tmp_path: Path) -> None:
     suite = load_suite(write(tmp_path, methods=methods))
     labels = ["fixed_mix", "fixed_mix@alpha=0.25", "arkd@lr=0.001"]
     assert [entry.label for entry in suite.entries] == labels
-    assert suite.learning_rate(suite.entry("arkd@lr=0.001")) == 0.001
+    assert suite.settings(suite.entry("arkd@lr=0.001")).lr == 0.001
     with pytest.raises(ArkdError, match=r"no method 'fixed_mx' \(did you mean 'fixed_mix'"):
         suite.entry("fixed_mx")
+
+
+def test_a_row_may_change_the_protocol_for_itself(tmp_path: Path) -> None:
+    row = {"name": "fixed_mix", "temperature": 4.0, "lm_weight": 0.0, "alpha": 0.25, "seeds": 1}
+    suite = load_suite(write(tmp_path, methods=["fixed_mix", row], seeds=[5, 6]))
+    plain, changed = suite.entries
+    assert changed.label == "fixed_mix@temperature=4.0,lm_weight=0.0,alpha=0.25"
+    assert changed.params == {"alpha": 0.25}
+    assert suite.settings(changed).temperature == 4.0
+    assert suite.settings(changed).lm_weight == 0.0
+    assert suite.settings(plain).temperature == 2.0
+    assert suite.seeds_of(changed.label) == (5,)
+    assert suite.seeds_of(plain.label) == suite.seeds_of("init") == (5, 6)
+
+
+def test_a_row_takes_its_own_tuned_rate_else_its_methods(tmp_path: Path) -> None:
+    rows = ["reverse_kl", {"name": "reverse_kl", "temperature": 9.0}, {"name": "sft", "lr": 0.5}]
+    suite = load_suite(write(tmp_path, methods=rows, distillation={"tuning": "longtail"}))
+    tuned = tuned_rates("longtail")["reverse_kl"]
+    assert [suite.settings(entry).lr for entry in suite.entries] == [tuned, tuned, 0.5]
 
 
 def test_a_grid_of_rates_multiplies_the_methods(tmp_path: Path) -> None:
@@ -124,14 +144,14 @@ def test_extending_with_another_source_replaces_the_model(tmp_path: Path) -> Non
 def test_the_default_suites_rates_are_the_committed_tuning_runs() -> None:
     suite = load_suite("longtail")
     rates = tuned_rates(suite.distillation.tuning)
-    assert set(rates) == {entry.label for entry in suite.entries}
-    assert all(suite.learning_rate(entry) == rates[entry.label] for entry in suite.entries)
+    assert set(rates) >= {entry.label for entry in suite.entries}
+    assert all(suite.settings(entry).lr == rates[entry.label] for entry in suite.entries)
 
 
 def test_a_missing_tuning_run_is_named(tmp_path: Path) -> None:
     suite = load_suite(write(tmp_path, distillation={"tuning": "lontgail"}))
     with pytest.raises(ArkdError, match=r"lontgail\.csv: no such tuning run"):
-        suite.learning_rate(suite.entries[0])
+        suite.settings(suite.entries[0])
 
 
 def test_a_task_that_is_not_shipped_is_named_before_anything_runs(tmp_path: Path) -> None:

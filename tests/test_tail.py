@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from arkd.suite import TailSettings
+from arkd.settings import TailSettings
 from arkd.tail import Calibration, measure, measure_tokens, rank_bins
 
 N, V = 12, 40

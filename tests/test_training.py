@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
-from arkd.suite import Optimisation
+from arkd.checkpoint import Checkpoint, flatten
+from arkd.settings import Optimisation
 from arkd.training import learning_rate, optimise
 
 SETTINGS = Optimisation(steps=10, batch_size=1, lr=0.1, warmup_share=0.2)
@@ -65,3 +68,49 @@ def test_a_run_that_leaves_the_finite_numbers_fails_with_finite_weights(poison: 
     assert run.failed
     assert [row["step"] for row in run.rows] == [0, 1, 2]
     assert torch.isfinite(model.weight).all()
+
+
+class Count:
+    """A state that moves at every step."""
+
+    def __init__(self) -> None:
+        self.seen = 0
+
+    def state_dict(self) -> dict:
+        return {"seen": self.seen}
+
+    def load_state_dict(self, state: dict) -> None:
+        self.seen = state["seen"]
+
+
+def test_a_killed_training_goes_on_to_the_same_bytes(tmp_path: Path) -> None:
+    def train(checkpoint: Checkpoint | None, stop: int | None = None) -> tuple[Any, Any]:
+        torch.manual_seed(0)
+        model, state = nn.Linear(3, 1), Count()
+        inputs = torch.randn(10, 3)
+
+        def step_loss(step: int) -> tuple[torch.Tensor, dict[str, float]]:
+            if step == stop:
+                raise KeyboardInterrupt
+            state.seen += step
+            return (model(inputs[step]) - state.seen).square().sum(), {"seen": float(state.seen)}
+
+        return optimise(model, SETTINGS, 0.1, step_loss, "", checkpoint, state), model
+
+    straight, model = train(None)
+    made_for = {"config": {"steps": 10}}
+    with pytest.raises(KeyboardInterrupt):
+        train(Checkpoint(tmp_path / "checkpoint", made_for, every_s=0), stop=6)
+    resumed, again = train(Checkpoint(tmp_path / "checkpoint", made_for))
+    assert resumed.rows == straight.rows
+    assert torch.equal(again.weight, model.weight)
+    assert torch.equal(again.bias, model.bias)
+    other = Checkpoint(tmp_path / "checkpoint", {"config": {"steps": 11}})
+    assert other.load() is None  # of other settings
+    other.remove()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_state_of_a_strange_kind_is_refused() -> None:
+    with pytest.raises(TypeError, match="a state holds tensors, numbers, text"):
+        flatten({"thing": object()}, {})

@@ -54,14 +54,16 @@ class Batch:
     """Samples of one response set, padded on the right, with the positions that count.
 
     `positions_N` are flat indices into [B·T] of the positions that predict a response token,
-    `labels_N` those tokens; `hidden_rows_N` are the rows of the teacher cache for them. The `lm_`
-    pair covers every token after the first, for plain language modelling.
+    `labels_N` those tokens; `hidden_rows_N` are the rows of the teacher cache for them, `sequence_N`
+    the row of the batch. The `lm_` pair covers every token after the first, for plain language
+    modelling.
     """
 
     ids_BT: Tensor
     positions_N: Tensor
     labels_N: Tensor
     hidden_rows_N: Tensor
+    sequence_N: Tensor
     lm_positions_M: Tensor
     lm_labels_M: Tensor
     tokens: int  # without padding
@@ -126,6 +128,12 @@ class TokenSet:
         prompt: list[int] = self.ids[start : start + int(self.prompt_lengths[sample])].tolist()
         return prompt
 
+    def response(self, sample: int) -> list[int]:
+        """Return the response's ids of one sample."""
+        start = int(self.starts[sample]) + int(self.prompt_lengths[sample])
+        response: list[int] = self.ids[start : int(self.starts[sample + 1])].tolist()
+        return response
+
     def batch(self, samples: Iterable[int], pad_id: int) -> Batch:
         """Pad some samples on the right and mark the positions that count.
 
@@ -150,6 +158,7 @@ class TokenSet:
             positions_N,
             ids_BT.flatten()[positions_N + 1],
             cache_rows_BT[answers_BT],
+            positions_N // ids_BT.shape[1],
             lm_positions_M,
             ids_BT.flatten()[lm_positions_M + 1],
             int(lengths_B1.sum()),

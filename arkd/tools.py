@@ -1,0 +1,240 @@
+"""What a method may do at a step: measure, sample, score; see `arkd.method.Tools`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from arkd.cache import Evidence
+from arkd.data.tokens import Batch, TokenSet, load_tokenizer
+from arkd.divergence import Teacher, label_log_probs, measure, token_divergence
+from arkd.errors import ArkdError
+from arkd.generate import sample
+from arkd.method import ChunkLoss, Method, Need, Responses, Signals, Source
+from arkd.models import head, hidden_states
+from arkd.seeding import derive_seed
+from arkd.settings import Distillation
+from arkd.tasks import rouge_l
+
+REWARD_ITEMS = 32  # development prompts that a reward is sampled on
+DEV_BATCH = 64
+
+
+@dataclass
+class Sources:
+    """What a run reads: response sets row for row over the same prompts, and the teacher."""
+
+    sets: dict[Source, Evidence]
+    teacher_head: Tensor | None = None
+    load_teacher: Callable[[], Any] | None = None  # only some methods ask the teacher anew
+    dev: TokenSet | None = None
+    tokenizer: Path | None = None
+    max_new_tokens: int = 0
+
+    @cached_property
+    def teacher(self) -> Any:
+        """The teacher itself, loaded when it is first asked."""
+        assert self.load_teacher is not None
+        return self.load_teacher().eval()
+
+    @cached_property
+    def decoder(self) -> Any:
+        """The tokenizer, loaded when text is first asked for."""
+        assert self.tokenizer is not None
+        return load_tokenizer(self.tokenizer)
+
+
+class StepTools:
+    """The tools of one step of one run; each set of states is computed once."""
+
+    def __init__(
+        self,
+        model: Any,
+        method: Method,
+        sources: Sources,
+        settings: Distillation,
+        seed: int,
+        step: int,
+        samples: list[int],
+    ) -> None:
+        self.model = model
+        self.method = method
+        self.sources = sources
+        self.settings = settings
+        self.seed = seed
+        self.step = step
+        self.samples = samples
+        self.device = next(model.parameters()).device
+        self.tokens = 0  # that the student has been trained on in this step
+        self._draws = 0
+        self._responses: dict[Source, Responses] = {}
+        self._states: dict[int, tuple[Responses, Tensor]] = {}
+
+    def responses(self, source: Source = "gold") -> Responses:
+        """Return the batch's responses of a set."""
+        if source not in self._responses:
+            evidence = self.sources.sets[source]
+            batch = evidence.tokens.batch(self.samples, self.model.config.pad_token_id)
+            hidden = None if evidence.hidden is None else evidence.hidden[batch.hidden_rows_N]
+            answers = [evidence.tokens.response(sample) for sample in self.samples]
+            self._responses[source] = self._pack(self.samples, answers, batch, hidden)
+        return self._responses[source]
+
+    def states(self, responses: Responses) -> Tensor:
+        """Return the student's states [B·T, H], with gradient."""
+        if id(responses) not in self._states:
+            batch: Batch = responses.batch
+            states = hidden_states(self.model, batch.ids_BT.to(self.device))
+            self.tokens += batch.tokens
+            self._states[id(responses)] = responses, states  # kept alive: an id is an address
+        return self._states[id(responses)][1]
+
+    def predicting(self, responses: Responses) -> Tensor:
+        """Return the student's states that predict the response tokens [N, H]."""
+        return self.states(responses)[responses.batch.positions_N.to(self.device)]
+
+    def teacher(self, responses: Responses) -> Teacher:
+        """Return the teacher's values over the response tokens."""
+        self._must_need("teacher_logits")
+        assert responses.hidden_NG is not None
+        assert self.sources.teacher_head is not None
+        return Teacher(responses.hidden_NG.to(self.device), self.sources.teacher_head)
+
+    def signals(self, *, temperature: float | None = None, gaps: bool = False) -> Signals:
+        """Measure the gold responses of the batch."""
+        gold = self.responses()
+        return measure(
+            self.predicting(gold).detach(),
+            head(self.model).detach(),
+            self.teacher(gold),
+            gold.labels_N,
+            gold.sequence_N,
+            temperature=temperature or self.settings.temperature,
+            variance=self.settings.variance,
+            head_mass=self.settings.head_mass if gaps else None,
+        )
+
+    def sample(self, *, teacher_share: float = 0.0, temperature: float = 1.0) -> Responses:
+        """Draw a response to each prompt of the batch."""
+        self._must_need("student_samples")
+        if teacher_share > 0:
+            self._must_need("teacher_samples")
+        prompts = [self.sources.sets["gold"].tokens.prompt(row) for row in self.samples]
+        answers = self._draw(self.model, prompts, temperature, teacher_share)
+        return self.replay(self.samples, answers)
+
+    def replay(self, samples: list[int], answers: list[list[int]]) -> Responses:
+        """Return answers as responses, with the teacher's values if the method reads them."""
+        prompts = [self.sources.sets["gold"].tokens.prompt(row) for row in samples]
+        tokens = TokenSet.of(zip(prompts, answers, strict=True))
+        batch = tokens.batch(range(len(tokens)), self.model.config.pad_token_id)
+        hidden = None
+        if "teacher_logits" in self.method.required:
+            with torch.inference_mode():
+                states = hidden_states(self.sources.teacher, batch.ids_BT.to(self.device))
+            hidden = states[batch.positions_N.to(self.device)].float().clone()
+        return self._pack(list(samples), answers, batch, hidden)
+
+    def log_probs(self, responses: Responses, *, temperature: float = 1.0) -> tuple[Tensor, Tensor]:
+        """Return log q and log p of each label, each [N], without gradient."""
+        teacher = self.teacher(responses)
+        vocabulary = min(len(head(self.model)), len(teacher.head_VG))
+        student = self.predicting(responses).detach(), head(self.model)[:vocabulary].detach()
+        log_q_N, log_p_N = (
+            label_log_probs(*values, responses.labels_N, temperature=temperature)
+            for values in (student, (teacher.hidden_NG, teacher.head_VG[:vocabulary]))
+        )
+        return log_q_N, log_p_N
+
+    def mean_loss(
+        self, responses: Responses, loss: ChunkLoss, *, temperature: float | None = None
+    ) -> Tensor:
+        """Return the mean over tokens of a loss, differentiable in the student."""
+        reads_teacher = "teacher_logits" in self.method.required
+        return token_divergence(
+            self.predicting(responses),
+            head(self.model),
+            self.teacher(responses) if reads_teacher else None,
+            loss,
+            temperature=temperature or self.settings.temperature,
+        )
+
+    @torch.no_grad()
+    def dev_nll(self) -> float:
+        """Return the student's −log q of the development responses, mean over tokens."""
+        self._must_need("rewards")
+        dev = self._dev()
+        total = 0.0
+        for start in range(0, len(dev), DEV_BATCH):
+            rows = range(start, min(start + DEV_BATCH, len(dev)))
+            batch = dev.batch(rows, self.model.config.pad_token_id)
+            states = hidden_states(self.model, batch.ids_BT.to(self.device))
+            hidden_NH = states[batch.positions_N.to(self.device)]
+            labels_N = batch.labels_N.to(self.device)
+            total -= float(
+                label_log_probs(hidden_NH, head(self.model), labels_N, temperature=1.0).sum()
+            )
+        return total / max(1, int(dev.response_starts[-1]))
+
+    def rouge_l(self, model: Literal["student", "teacher"] = "student") -> float:
+        """Return the ROUGE-L (0–1) of a model's sampled answers to some development prompts."""
+        self._must_need("rewards")
+        dev = self._dev()
+        rows = range(min(REWARD_ITEMS, len(dev)))
+        asked = self.model if model == "student" else self.sources.teacher
+        drawn = self._draw(asked, [dev.prompt(row) for row in rows], 1.0, 0.0)
+        decode = self.sources.decoder.batch_decode
+        texts = decode(drawn, skip_special_tokens=True)
+        references = decode([dev.response(row) for row in rows], skip_special_tokens=True)
+        scores = [rouge_l(text, [ref]) for text, ref in zip(texts, references, strict=True)]
+        return sum(scores) / (100 * max(1, len(scores)))
+
+    def _draw(
+        self, model: Any, prompts: list[list[int]], temperature: float, teacher_share: float
+    ) -> list[list[int]]:
+        self._draws += 1
+        training = self.model.training
+        answers = sample(
+            model,
+            prompts,
+            seed=derive_seed("on_policy", self.seed, self.step, self._draws),
+            max_new_tokens=self.sources.max_new_tokens,
+            temperature=temperature,
+            mixed_with=self.sources.teacher if teacher_share > 0 else None,
+            share=teacher_share,
+            padded=True,
+            batch_size=max(1, len(prompts)),
+            label="",
+        )
+        self.model.train(training)
+        return answers
+
+    def _dev(self) -> TokenSet:
+        assert self.sources.dev is not None
+        return self.sources.dev
+
+    def _pack(
+        self, samples: list[int], answers: list[list[int]], batch: Batch, hidden: Tensor | None
+    ) -> Responses:
+        labels_N = batch.labels_N.to(self.device)
+        return Responses(
+            samples, answers, labels_N, batch.sequence_N.to(self.device), batch, hidden
+        )
+
+    def _must_need(self, need: Need) -> None:
+        """Refuse what the method has not declared: a listing of needs must be true.
+
+        Raises:
+            ArkdError: the method does not declare the need.
+        """
+        if need not in self.method.required:
+            raise ArkdError(
+                f"method {type(self.method).__name__}: uses {need} without declaring it; "
+                f"add '{need}' to its `needs`"
+            )
