@@ -50,7 +50,7 @@ class Step:
         log["distil"] = float(loss.detach())
         self.method.observe(context, log["distil"])
         reads_teacher = "teacher_logits" in self.method.required
-        if reads_teacher and self.settings.square_temperature:
+        if reads_teacher and self.method.softened and self.settings.square_temperature:
             loss = loss * self.settings.temperature**2
         if reads_teacher and self.settings.lm_weight > 0:  # λ·L_pt, to no other method
             gold = tools.responses()

@@ -15,7 +15,7 @@ head, which it forms in the forward sweep.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 import torch
@@ -157,7 +157,8 @@ def measure(
     if not columns:
         columns = [[hidden_NH.new_zeros(0, dtype=torch.float32)] * (7 if head_mass is None else 9)]
     joined = [torch.cat(parts) for parts in zip(*columns, strict=True)]
-    return Signals(*joined[:7], sequence_N, *joined[7:9])
+    names = [field.name for field in fields(Signals) if field.name != "sequence_N"]
+    return Signals(sequence_N=sequence_N, **dict(zip(names, joined, strict=False)))
 
 
 def _variance_of_probabilities(p_CV: Tensor) -> Tensor:

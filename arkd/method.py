@@ -4,7 +4,7 @@ A method is one of three kinds:
 
 - `WeightedDivergences`: it says, at each step, how much forward and reverse KL weigh;
 - `TokenDivergence`: it says what each response token costs, given both models' log-probabilities;
-- `FullStep`: it composes the loss of a step itself, for instance from responses that it has sampled.
+- `FullStep`: it composes the loss of a step itself, for instance from responses it has sampled.
 
 It declares where its responses come from and what it needs. Its parameters are dataclass fields and
 never change; whatever must survive an interrupted run lives in the state that `start` returns. A
@@ -183,6 +183,7 @@ class Method(ABC):
     defaults: ClassVar[dict[str, str]] = {}  # where each parameter's default comes from
     responses: ClassVar[tuple[Source, ...]] = ("gold",)  # sets drawn before the training
     needs: ClassVar[tuple[Need, ...]] = ("teacher_logits",)
+    softened: ClassVar[bool] = True  # false: it works at temperature 1, and T² is not for it
 
     def start(self, run: Run) -> State | None:
         """Return the state of a new run; none for a method that keeps none."""
@@ -220,8 +221,6 @@ class TokenDivergence(Method):
     every method weighs 1 in all.
     """
 
-    softened: ClassVar[bool] = True  # false: the log-probabilities are those at temperature 1
-
     @abstractmethod
     def token_loss(
         self, log_q_NV: Tensor, log_p_NV: Tensor | None, labels_N: Tensor, context: Context
@@ -229,7 +228,7 @@ class TokenDivergence(Method):
         """Return the loss of each token, shape [N].
 
         Args:
-            log_q_NV: The student's log-probabilities.
+            log_q_NV: The student's log-probabilities; at temperature 1 unless `softened`.
             log_p_NV: The teacher's, without gradient; none unless `needs` has teacher_logits.
             labels_N: The response's own tokens.
             context: Step, state and response set.

@@ -170,6 +170,8 @@ class StepTools:
         """Return the student's −log q of the development responses, mean over tokens."""
         self._must_need("rewards")
         dev = self._dev()
+        training = self.model.training
+        self.model.eval()
         total = 0.0
         for start in range(0, len(dev), DEV_BATCH):
             rows = range(start, min(start + DEV_BATCH, len(dev)))
@@ -180,6 +182,7 @@ class StepTools:
             total -= float(
                 label_log_probs(hidden_NH, head(self.model), labels_N, temperature=1.0).sum()
             )
+        self.model.train(training)
         return total / max(1, int(dev.response_starts[-1]))
 
     def rouge_l(self, model: Literal["student", "teacher"] = "student") -> float:

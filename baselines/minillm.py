@@ -25,6 +25,7 @@ class MiniLLM(FullStep):
 
     needs: ClassVar[tuple[Need, ...]] = ("teacher_logits", "teacher_samples", "student_samples")
     responses: ClassVar[tuple[Source, ...]] = ()
+    softened: ClassVar[bool] = False
     summary: ClassVar[str] = "policy gradient of reverse KL over the student's own responses"
     equation: ClassVar[str] = (
         "L = −min(ρA, clip(ρ, 1 ± ε)·A) + KL(q‖p), ρ = w·q/q_old, w = q_old/((1 − s)q_old + sp), "

@@ -10,22 +10,39 @@ import pytest
 import torch
 
 from arkd import cache as teacher_cache
-from arkd import distill, models, registry
+from arkd import distill, models, registry, tools
 from arkd.cache import Evidence
 from arkd.data.tokens import TokenSet, batch_order
-from arkd.distill import Sources, Step
+from arkd.distill import Step
+from arkd.method import FullStep
 from arkd.settings import MethodEntry
 from arkd.suite import load_suite
+from arkd.tools import Sources
 from arkd.workflow import Tree
 
 TENSORS = ("ids", "starts", "prompt_lengths")
-GOLD = ["sft", "forward_kl", "reverse_kl", "fixed_mix", "akl", "greedy_min", "arkd"]
-SAMPLED = {"seqkd": ("teacher",), "contrastive": ("teacher", "student")}
+CLASSES = {name: registry.method_class(name) for name in registry.plugins()}
+GOLD = [n for n, c in CLASSES.items() if c.responses == ("gold",) and not issubclass(c, FullStep)]
+SAMPLED = {n: c.responses for n, c in CLASSES.items() if set(c.responses) - {"gold"}}
+FRESH = [n for n, c in CLASSES.items() if "student_samples" in c.needs and n not in SAMPLED]
 
 
 @pytest.fixture(scope="module")
 def tree(smoke: Path) -> Tree:
     return Tree(smoke, load_suite("smoke"))
+
+
+def sources(tree: Tree, sets: Any, head: Any) -> Sources:
+    """All that a stage gives its run."""
+    cpu = torch.device("cpu")
+    return Sources(
+        sets,
+        head,
+        lambda: models.load(tree.model("fixture", "teacher", 0), cpu),
+        TokenSet.load(tree.tokens("fixture") / "dev.safetensors"),
+        tree.tokens("fixture") / "tokenizer",
+        tree.suite.decoding.max_new_tokens,
+    )
 
 
 def make_step(tree: Tree, method: str, **settings: Any) -> Step:
@@ -40,7 +57,7 @@ def make_step(tree: Tree, method: str, **settings: Any) -> Step:
     return Step(
         model,
         registry.build(MethodEntry(name=method)),
-        Sources(sets, head),  # type: ignore[arg-type]
+        sources(tree, sets, head),
         tree.suite.distillation.model_copy(update=settings),
         seed=1,
     )
@@ -94,7 +111,7 @@ def test_t_squared_scales_the_divergence_and_not_the_language_modelling(tree: Tr
 def seen_by(step: Step, samples: list[int], monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What reaches a method's loss: its states, labels and the teacher's states, all observed."""
     seen: dict[str, Any] = {}
-    original_token, original_weighted = distill.token_divergence, distill.weighted_divergences
+    original_token, original_weighted = tools.token_divergence, distill.weighted_divergences
     original_batch = TokenSet.batch
 
     def token(hidden, head, teacher, labels, *rest, **options):
@@ -110,7 +127,7 @@ def seen_by(step: Step, samples: list[int], monkeypatch: pytest.MonkeyPatch) -> 
         seen.update(ids=made.ids_BT, positions=made.positions_N, labels=made.labels_N)
         return made
 
-    monkeypatch.setattr(distill, "token_divergence", token)
+    monkeypatch.setattr(tools, "token_divergence", token)
     monkeypatch.setattr(distill, "weighted_divergences", weighted)
     monkeypatch.setattr(TokenSet, "batch", batch)
     step.loss(0, samples)
@@ -162,24 +179,32 @@ def test_other_methods_declare_their_responses_and_share_the_prompts(
 @pytest.mark.parametrize("method", [*GOLD, *SAMPLED])
 def test_a_method_reads_only_the_response_sets_it_declares(tree: Tree, method: str) -> None:
     step = make_step(tree, method)
-    needs_gold = step.method.needs_teacher  # λ·L_pt
+    needs_gold = "teacher_logits" in step.method.required  # λ·L_pt
     allowed = set(step.method.responses) | ({"gold"} if needs_gold else set())
     for source in set(step.sources.sets) - allowed:
-        step.sources.sets[source] = Evidence(TokenSet.of([]))
+        step.sources.sets[source] = Evidence(TokenSet.of([]))  # no rows to take from
     loss, _ = step.loss(0, [0, 1])
     loss.backward()
     assert torch.isfinite(loss)
 
 
-@pytest.mark.parametrize("method", [*GOLD, *SAMPLED])
-def test_the_loss_falls_on_a_batch_that_is_seen_again(tree: Tree, method: str) -> None:
-    step = make_step(tree, method, lm_weight=0.0)
-    optimiser = torch.optim.AdamW(step.model.parameters(), lr=5e-3)
-    losses = []
-    for index in range(20):
-        loss, _ = step.loss(index, list(range(16)))
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        losses.append(loss.item())
-    assert losses[-1] < 0.9 * losses[0]
+@pytest.mark.parametrize("method", FRESH)
+def test_methods_that_sample_while_training_answer_the_batchs_prompts(
+    tree: Tree, method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[list[list[int]]] = []
+    original = tools.sample
+
+    def observe(model: Any, prompts: list[list[int]], **options: Any) -> list[list[int]]:
+        asked.append(prompts)
+        return original(model, prompts, **options)
+
+    monkeypatch.setattr(tools, "sample", observe)
+    step = make_step(tree, method)
+    gold = step.sources.sets["gold"].tokens
+    for index, samples in enumerate(batch_order(len(gold), 8, 16, "distill", 1)):
+        asked.clear()
+        loss, _ = step.loss(index, samples)
+        assert torch.isfinite(loss)
+        for prompts in asked:
+            assert prompts == [gold.prompt(row) for row in samples]

@@ -85,10 +85,17 @@ def test_forward_kl_is_the_one_that_pays_for_a_missed_mode() -> None:
 
 def test_signals_equal_their_definitions() -> None:
     hidden, head, teacher = values(1)
+    labels, sequence = torch.arange(N) % V, torch.arange(N) // 3
     s = divergence.measure(
-        hidden, head, teacher, temperature=2.0, variance="probabilities", head_mass=0.5
+        *(hidden, head, teacher, labels, sequence),
+        temperature=2.0,
+        variance="probabilities",
+        head_mass=0.5,
     )
     z_s, z_t = dense_logits(hidden.detach(), head.detach(), teacher)
+    nll = -oracles.probabilities(z_s).gather(1, labels[:, None]).log().squeeze(1)
+    assert torch.allclose(s.nll_N.double(), nll, atol=1e-5)  # at temperature 1, whatever softens
+    assert torch.equal(s.sequence_N, sequence)
     p, q = oracles.probabilities(z_t, 2.0), oracles.probabilities(z_s, 2.0)
     assert torch.allclose(s.fkl_N.double(), oracles.fkl(z_s, z_t, 2.0), atol=1e-5)
     assert torch.allclose(s.rkl_N.double(), oracles.rkl(z_s, z_t, 2.0), atol=1e-5)

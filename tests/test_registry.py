@@ -10,7 +10,7 @@ import pytest
 
 from arkd import registry
 from arkd.errors import ArkdError
-from arkd.method import TokenDivergence, WeightedDivergences
+from arkd.method import FullStep, TokenDivergence, WeightedDivergences
 from arkd.settings import MethodEntry
 
 
@@ -22,7 +22,7 @@ def test_a_method_is_named_after_its_file() -> None:
 @pytest.mark.parametrize("name", registry.plugins())
 def test_every_method_says_what_it_is(name: str) -> None:
     cls = registry.method_class(name)
-    assert issubclass(cls, (WeightedDivergences, TokenDivergence))
+    assert issubclass(cls, (WeightedDivergences, TokenDivergence, FullStep))
     assert cls.summary
     assert cls.equation
     assert cls.reference.url.startswith("https://")

@@ -42,8 +42,8 @@ class ArkdCode(WeightedDivergences):
         "that does not exist, tensors on two devices).",
         "Fixed, and named: divergences are means over response tokens; the code includes prompt "
         "and padding.",
-        "Fixed, and named: the teacher stays in evaluation mode; in the code its dropout is on from "
-        "the first reward to the end.",
+        "Fixed, and named: the teacher stays in evaluation mode; in the code its dropout is on "
+        "from the first reward to the end.",
         "Fixed, and named: the reward is read from an answer to the prompt; the code generates "
         "from the whole example, answer included.",
         "Fixed, and named: the reward is sampled on 32 development prompts; the code searches with "

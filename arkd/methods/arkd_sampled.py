@@ -99,6 +99,7 @@ class ArkdSampled(WeightedDivergences):
             loss = (-reward_U - self.entropy_weight * binary_entropy(mean_U)).mean()
         log = {"reward": reward, "baseline": baseline, "policy_loss": agent.learn(loss)}
         log["policy_alpha"] = float(mean_U.detach().sigmoid().mean())
-        alpha_N = alpha_U.detach()[units.unit_N].to(signals.fkl_N.device)
+        alpha_U = alpha_U.detach()
+        alpha_N = alpha_U[units.unit_N].to(signals.fkl_N.device)
         alpha = float(alpha_U) if self.granularity == "batch" else alpha_N
         return Weights(alpha, 1 - alpha, log)
