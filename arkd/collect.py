@@ -1,4 +1,4 @@
-"""All runs of a suite in one place: records, costs, and the manifest of both."""
+"""All runs of a suite in one place: records, trajectories, costs, and the manifest of them."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from arkd import manifest
+from arkd import manifest, trajectories
 from arkd.errors import ArkdError
 from arkd.files import read_json, write_json
 from arkd.paths import benchmarks_dir
 from arkd.records import COLUMNS, COST_COLUMNS, read_csv, write_csv
-from arkd.workflow import Tree, methods, seeds
+from arkd.workflow import CONTROLS, Tree, methods, seeds
 
 SHARED = "shared"  # method of a stage that serves all methods, in the costs
 
 
 def collect(tree: Tree, partial: bool = False) -> None:
-    """Join all records and costs of a suite; refuse what different code or versions made.
+    """Join records, trajectories and costs of a suite; refuse what different code or versions made.
 
     Raises:
         ArkdError: a run is missing, or the stages are of two versions of the suite, of the core or
@@ -36,6 +36,7 @@ def collect(tree: Tree, partial: bool = False) -> None:
     costs = [_cost(found) for found in manifests.values()]
     write_csv(tree.root / "records.csv", COLUMNS, records)
     write_csv(tree.root / "cost.csv", COST_COLUMNS, costs)
+    trajectories.write(tree, [run for run in methods(suite) if run[1] not in CONTROLS])
     claims = benchmarks_dir() / "claims.yaml"
     facts = {
         "stage": "collect",
@@ -46,7 +47,8 @@ def collect(tree: Tree, partial: bool = False) -> None:
         "claims": manifest.digest(claims) if claims.is_file() else None,
         "inputs": {name: manifest.digest(path) for name, path in sorted(evaluations.items())},
         "outputs": {
-            name: manifest.digest(tree.root / name) for name in ("records.csv", "cost.csv")
+            name: manifest.digest(tree.root / name)
+            for name in ("records.csv", "trajectories.csv", "cost.csv")
         },
         "versions": manifest.versions(),
         "git": manifest.git_state(),

@@ -32,6 +32,7 @@ LAYERS = [
     ["distill"],
     ["fidelity"],
     ["truth", "evaluate"],
+    ["trajectories"],
     ["stages", "collect", "tuning"],
     ["stats"],
     ["claim_tests", "claims"],

@@ -13,7 +13,7 @@ import pytest
 from conftest import ROOT
 
 from arkd import cli
-from arkd.method import WeightedDivergences
+from arkd.method import Context, WeightedDivergences
 from arkd.suite import suite_names
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -58,6 +58,8 @@ def test_every_workflow_command_plans(command: str, tmp_path: Path) -> None:
 def test_every_arkd_command_runs(command: str) -> None:
     if command == "arkd collect":
         pytest.skip("a stage that is mentioned, not a line to type")
+    if command.startswith("arkd new") or "mymethod" in command or "--all" in command:
+        pytest.skip("writes a file of the checkout, or takes minutes: test_scaffold and make check")
     words = shlex.split(command.replace("METHOD", "arkd"))
     assert cli.main(words[1:]) == 0
 
@@ -74,7 +76,7 @@ def test_the_example_method_is_a_method(tmp_path: Path) -> None:
     spec.loader.exec_module(module)
     method = module.LinearTurn(last=0.25)
     assert isinstance(method, WeightedDivergences)
-    alphas = [method.weights(step, 5, None, None).fkl for step in range(5)]
+    alphas = [method.weights(Context(step, 5), None).fkl for step in range(5)]
     assert alphas == pytest.approx([1.0, 0.8125, 0.625, 0.4375, 0.25])
 
 
