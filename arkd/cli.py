@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from arkd import __version__
 from arkd.errors import ArkdError
@@ -20,8 +20,29 @@ EPILOG = """examples:
   arkd run longtail                      the whole suite: data to report
   arkd run smoke --results /tmp/try      the one-minute suite, elsewhere
   arkd list                              the methods, their papers and what they need
+  arkd new my_method                     a method of your own, to fill in
+  arkd check my_method                   test it against its formula, in seconds
   arkd distill --suite longtail --pair tiny --method arkd --seed 1
                                          one stage, by hand
+"""
+
+LIST_EXAMPLES = """examples:
+  arkd list             the methods: kind, needs, cost, paper
+  arkd list suites      the suites and their sizes
+"""
+CHECKS = """examples:
+  arkd check arkd                 one method, a line a check
+  arkd check jsd tvd --verbose    two of them, every line
+  arkd check --all                every method, a line each; exit code 1 if one fails
+"""
+NEW = """examples:
+  arkd new my_method                    in a checkout: baselines/my_method.py
+  arkd new my_method --kind weights     a method that weighs forward and reverse KL
+  arkd new my_method --package          a package of your own: arkd-method-my_method/
+"""
+CITE_EXAMPLES = """examples:
+  arkd cite arkd akl    the entries of two methods
+  arkd cite             all of them
 """
 
 
@@ -72,12 +93,29 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--dry-run", action="store_true", help="show what would run")
     run.set_defaults(command=_run)
 
-    listing = commands.add_parser("list", help="list the methods, or the suites")
+    listing = _add(commands, "list", "list the methods, or the suites", LIST_EXAMPLES)
     listing.add_argument("what", nargs="?", choices=["methods", "suites"], default="methods")
     listing.set_defaults(command=_list)
 
-    cite = commands.add_parser("cite", help="print BibTeX of methods")
-    cite.add_argument("methods", nargs="*", help="all if none is named")
+    check = _add(commands, "check", "test methods against their formulas and the contract", CHECKS)
+    check.add_argument("methods", nargs="*", metavar="METHOD")
+    check.add_argument("--all", action="store_true", help="every method there is")
+    check.add_argument("--verbose", action="store_true", help="a line a check for several, too")
+    check.set_defaults(command=_check)
+
+    new = _add(commands, "new", "write the file of a new method, which passes `arkd check`", NEW)
+    new.add_argument("name", help="the method's name, in lower_case")
+    new.add_argument(
+        "--kind",
+        choices=["weights", "tokens", "step"],
+        default="tokens",
+        help="what it says: weights of both KLs, a loss per token (default), or the whole step",
+    )
+    new.add_argument("--package", action="store_true", help="as a package of its own, here")
+    new.set_defaults(command=_new)
+
+    cite = _add(commands, "cite", "print BibTeX of methods, each entry once", CITE_EXAMPLES)
+    cite.add_argument("methods", nargs="*", metavar="METHOD", help="all if none is named")
     cite.set_defaults(command=_cite)
 
     for name, axes, text in (
@@ -106,6 +144,18 @@ def parser() -> argparse.ArgumentParser:
             stage.add_argument("--partial", action="store_true", help="show gaps, do not refuse")
         stage.set_defaults(command=_stage, stage=name)
     return top
+
+
+def _add(commands: Any, name: str, text: str, examples: str) -> argparse.ArgumentParser:
+    """Add a command whose help ends in examples."""
+    added: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=text,
+        description=text,
+        epilog=examples,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    return added
 
 
 def _stage(options: argparse.Namespace) -> None:
@@ -183,11 +233,10 @@ def _list(options: argparse.Namespace) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from arkd import registry
-    from arkd.suite import load_suite, suite_names
-
     table = Table(box=None, pad_edge=False, header_style="bold")
     if options.what == "suites":
+        from arkd.suite import load_suite, suite_names
+
         for heading in ("suite", "version", "methods", "seeds", "what it is"):
             table.add_column(heading)
         for name in suite_names():
@@ -195,27 +244,58 @@ def _list(options: argparse.Namespace) -> None:
             sizes = str(len(suite.entries)), str(len(suite.seeds))
             table.add_row(name, suite.version, *sizes, suite.description)
     else:
-        for heading in ("method", "from", "responses", "teacher", "paper", "what it is"):
-            table.add_column(heading, overflow="fold")
-        for name in registry.plugins():
-            about = registry.describe(name)
-            table.add_row(
-                name,
-                about["origin"],
-                ", ".join(about["responses"]),
-                "values" if "teacher_logits" in about["needs"] else "–",
-                about["reference"].url.removeprefix("https://"),
-                about["summary"],
-            )
+        from arkd import catalogue, registry
+
+        for heading in ("method", "from", "kind", "needs", "cost", "paper", "what it is"):
+            folds = heading in ("needs", "what it is")
+            table.add_column(heading, no_wrap=not folds, max_width=32 if folds else None)
+        found, broken = catalogue.rows(registry.names())
+        for row in found:
+            needs, paper = ", ".join(row.needs), row.reference.url.removeprefix("https://")
+            paper = paper.replace("arxiv.org/abs/", "arXiv ")
+            table.add_row(row.name, row.origin, row.kind, needs, row.cost, paper, row.summary)
+        _warn(broken)
     console = Console()
-    console.print(table, width=console.width if console.is_terminal else 200)
+    Console(width=max(140, console.width) if console.is_terminal else 200).print(table)
+
+
+def _check(options: argparse.Namespace) -> int:
+    from arkd import registry
+
+    if bool(options.methods) == options.all:
+        raise ArkdError("check: name the methods to check, or give --all")
+    names = registry.names() if options.all else options.methods
+    for name in names:
+        registry.plugin(name)  # an unknown name is known before anything is loaded
+
+    from arkd.conformance import check
+
+    every_line = options.verbose or len(names) == 1
+    return 0 if check.report(names, every_line=every_line) else 1
+
+
+def _new(options: argparse.Namespace) -> None:
+    from arkd import scaffold
+
+    print(scaffold.create(options.name, options.kind, package=options.package))
 
 
 def _cite(options: argparse.Namespace) -> None:
-    from arkd import registry
+    from arkd import catalogue, registry
 
-    for name in options.methods or registry.plugins():
-        print(registry.method_class(name).reference.bibtex, end="\n\n")
+    if options.methods:
+        found = [catalogue.row(name) for name in options.methods]
+    else:
+        found, broken = catalogue.rows(registry.names())
+        _warn(broken)
+    for entry in catalogue.entries(found):
+        print(entry, end="\n\n")
+
+
+def _warn(broken: list[ArkdError]) -> None:
+    """Say what is left out of a listing, one line each."""
+    for error in broken:
+        print(f"arkd: left out: {error}", file=sys.stderr)
 
 
 if __name__ == "__main__":

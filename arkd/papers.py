@@ -24,3 +24,43 @@ ARKD = Reference(
 }""",
 )
 ARKD_CODE = replace(ARKD, code="github.com/agi-content-generation/ARKD@28d5c38")
+MINILLM = Reference(
+    title="MiniLLM: Knowledge Distillation of Large Language Models",
+    authors="Gu, Dong, Wei, Huang",
+    year=2024,
+    url="https://arxiv.org/abs/2306.08543",
+    bibtex="""@inproceedings{gu2024minillm,
+  title     = {{MiniLLM}: Knowledge Distillation of Large Language Models},
+  author    = {Gu, Yuxian and Dong, Li and Wei, Furu and Huang, Minlie},
+  booktitle = {The Twelfth International Conference on Learning Representations},
+  year      = {2024},
+  note      = {arXiv:2306.08543}
+}""",
+)
+DISTILLM = Reference(
+    title="DistiLLM: Towards Streamlined Distillation for Large Language Models",
+    authors="Ko, Kim, Chen, Yun",
+    year=2024,
+    url="https://arxiv.org/abs/2402.03898",
+    bibtex="""@inproceedings{ko2024distillm,
+  title     = {{DistiLLM}: Towards Streamlined Distillation for Large Language Models},
+  author    = {Ko, Jongwoo and Kim, Sungnyun and Chen, Tianyi and Yun, Se-Young},
+  booktitle = {Proceedings of the 41st International Conference on Machine Learning},
+  year      = {2024},
+  note      = {arXiv:2402.03898}
+}""",
+)
+GKD = Reference(
+    title="On-Policy Distillation of Language Models: Learning from Self-Generated Mistakes",
+    authors="Agarwal, Vieillard, Zhou, Stanczyk, Ramos, Geist, Bachem",
+    year=2024,
+    url="https://arxiv.org/abs/2306.13649",
+    bibtex="""@inproceedings{agarwal2024onpolicy,
+  title     = {On-Policy Distillation of Language Models: Learning from Self-Generated Mistakes},
+  author    = {Agarwal, Rishabh and Vieillard, Nino and Zhou, Yongchao and Sta{\\'n}czyk, Piotr
+               and Ramos, Sabela and Geist, Matthieu and Bachem, Olivier},
+  booktitle = {The Twelfth International Conference on Learning Representations},
+  year      = {2024},
+  note      = {arXiv:2306.13649}
+}""",
+)

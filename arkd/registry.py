@@ -9,7 +9,6 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -34,54 +33,72 @@ class Plugin:
     entry_point: EntryPoint | None = None
 
 
-@cache
 def plugins() -> dict[str, Plugin]:
-    """Return all methods by name.
+    """Return all methods by name; those of `problems` are left out."""
+    return _found()[0]
 
-    Raises:
-        ArkdError: two methods share a name.
-    """
+
+def names() -> list[str]:
+    """Return every name, usable or not, for listings that say what is wrong."""
+    return [*plugins(), *problems()]
+
+
+def problems() -> dict[str, str]:
+    """Return what is wrong with the names that cannot be used, one line each."""
+    return _found()[1]
+
+
+@cache
+def _found() -> tuple[dict[str, Plugin], dict[str, str]]:
     found: dict[str, Plugin] = {}
+    wrong: dict[str, str] = {}
     for folder, package, origin in (
         (METHODS_DIR, "arkd.methods", "arkd"),
         (baselines_dir(), "arkd_baselines", "baselines"),
     ):
         for file in sorted(folder.glob("[!_]*.py")):
-            _add(found, Plugin(file.stem, f"{package}.{file.stem}", origin, file))
+            _add(found, wrong, Plugin(file.stem, f"{package}.{file.stem}", origin, file))
     for point in sorted(entry_points(group=ENTRY_POINTS), key=lambda point: point.name):
         origin = point.dist.name if point.dist else point.value
-        _add(found, Plugin(point.name, point.module, origin, _source(point.module), point))
-    return found
+        _add(found, wrong, Plugin(point.name, point.module, origin, _source(point.module), point))
+    return found, wrong
 
 
 def _source(module: str) -> Path | None:
     """Return the file of an installed module, so that its edit is noticed; none if it has none."""
     try:
         spec = find_spec(module)
-    except ImportError:
-        return None  # said when the method is asked for
+    except Exception:  # of a package around it, at its import: said when the method is asked for
+        return None
     return Path(spec.origin) if spec and spec.origin and spec.has_location else None
 
 
-def _add(found: dict[str, Plugin], plugin: Plugin) -> None:
+def _add(found: dict[str, Plugin], wrong: dict[str, str], plugin: Plugin) -> None:
+    """Add a plugin, or say why its name cannot be used; of two that share one, neither is."""
     if plugin.name in RESERVED:
-        raise ArkdError(f"method '{plugin.name}' ({plugin.module}): the name is taken; rename it")
-    if plugin.name in found:
-        other = found[plugin.name]
-        raise ArkdError(
+        wrong[plugin.name] = (
+            f"method '{plugin.name}' ({plugin.module}): a folder of the results has that name; "
+            "rename the method"
+        )
+    elif plugin.name in found:
+        other = found.pop(plugin.name)
+        wrong[plugin.name] = (
             f"method '{plugin.name}' exists twice: in {other.origin} ({other.module}) and in "
             f"{plugin.origin} ({plugin.module}); rename one of them or uninstall its package"
         )
-    found[plugin.name] = plugin
+    elif plugin.name not in wrong:
+        found[plugin.name] = plugin
 
 
 def plugin(name: str) -> Plugin:
     """Return the place of a method.
 
     Raises:
-        ArkdError: there is no such method.
+        ArkdError: there is no such method, or its name is taken twice.
     """
     known = plugins()
+    if name in problems():
+        raise ArkdError(problems()[name])
     if name not in known:
         raise ArkdError(
             f"no method '{name}'{nearest(name, known)}; `arkd list` shows the {len(known)} known"
@@ -142,16 +159,3 @@ def build(entry: MethodEntry) -> Method:
             f"method '{entry.name}': {where + ': ' if where else ''}{message} "
             f"(found {problem['input']!r})"
         ) from None
-
-
-def describe(name: str) -> dict[str, Any]:
-    """Return what a listing shows of a method."""
-    cls = method_class(name)
-    return {
-        "name": name,
-        "origin": plugin(name).origin,
-        "summary": cls.summary,
-        "responses": cls.responses,
-        "needs": cls.needs,
-        "reference": cls.reference,
-    }

@@ -78,6 +78,11 @@ class StepTools:
 
     def responses(self, source: Source = "gold") -> Responses:
         """Return the batch's responses of a set."""
+        if source != "gold" and source not in self.method.responses:
+            raise ArkdError(
+                f"method {type(self.method).__name__}: reads the {source}'s responses without "
+                f"declaring them; add '{source}' to its `responses`"
+            )
         if source not in self._responses:
             evidence = self.sources.sets[source]
             batch = evidence.tokens.batch(self.samples, self.model.config.pad_token_id)

@@ -47,7 +47,7 @@ def write(tree: Tree, runs: Iterable[tuple[str, str]]) -> Path:
         for seed in seeds(suite, method):
             path = tree.training(pair, method, seed) / "trajectory.csv"
             if path.is_file():
-                of_run = {"suite": suite.name, "suite_version": suite.version}
+                of_run: dict[str, Any] = {"suite": suite.name, "suite_version": suite.version}
                 of_run |= {"pair": pair, "method": method, "seed": seed}
                 lines += [of_run | means for means in condense(read_csv(path))]
     out = tree.root / "trajectories.csv"

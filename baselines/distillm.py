@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from arkd.method import Context, FullStep, Memory, Need, Reference, Responses, Run, Tools
 from arkd.objectives import skew_kl, skew_rkl
+from arkd.papers import DISTILLM
 from arkd.seeding import derive_seed
 
 if TYPE_CHECKING:
@@ -33,20 +34,7 @@ class DistiLLM(FullStep):
         "L = KL(p‖αp + (1 − α)q) or KL(q‖(1 − α)p + αq), on y ~ q with probability φ, else gold; "
         "φ ← φ + 0.1 where the development loss has risen"
     )
-    reference: ClassVar[Reference] = Reference(
-        title="DistiLLM: Towards Streamlined Distillation for Large Language Models",
-        authors="Ko, Kim, Chen, Yun",
-        year=2024,
-        url="https://arxiv.org/abs/2402.03898",
-        code="github.com/jongwooko/distillm@d47e77f",
-        bibtex="""@inproceedings{ko2024distillm,
-  title     = {{DistiLLM}: Towards Streamlined Distillation for Large Language Models},
-  author    = {Ko, Jongwoo and Kim, Sungnyun and Chen, Tianyi and Yun, Se-Young},
-  booktitle = {Proceedings of the 41st International Conference on Machine Learning},
-  year      = {2024},
-  note      = {arXiv:2402.03898}
-}""",
-    )
+    reference: ClassVar[Reference] = replace(DISTILLM, code="github.com/jongwooko/distillm@d47e77f")
     deviations: ClassVar[tuple[str, ...]] = (
         "The rules of the code are followed: φ moves where the loss exceeds that of its last move "
         "(at first: of the start), not that of the last check; until the buffer is full, what "

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from arkd.method import Context, FullStep, Memory, Need, Reference, Run, Tools
 from arkd.objectives import jsd
+from arkd.papers import GKD
 from arkd.seeding import derive_seed
 
 if TYPE_CHECKING:
@@ -27,21 +28,7 @@ class Gkd(FullStep):
     equation: ClassVar[str] = (
         "L = β·KL(p‖m) + (1 − β)·KL(q‖m), m = βp + (1 − β)q, on y ~ q with probability λ, else gold"
     )
-    reference: ClassVar[Reference] = Reference(
-        title="On-Policy Distillation of Language Models: Learning from Self-Generated Mistakes",
-        authors="Agarwal, Vieillard, Zhou, Stanczyk, Ramos, Geist, Bachem",
-        year=2024,
-        url="https://arxiv.org/abs/2306.13649",
-        code="github.com/huggingface/trl@f2cd577",
-        bibtex="""@inproceedings{agarwal2024onpolicy,
-  title     = {On-Policy Distillation of Language Models: Learning from Self-Generated Mistakes},
-  author    = {Agarwal, Rishabh and Vieillard, Nino and Zhou, Yongchao and Sta{\\'n}czyk, Piotr
-               and Ramos, Sabela and Geist, Matthieu and Bachem, Olivier},
-  booktitle = {The Twelfth International Conference on Learning Representations},
-  year      = {2024},
-  note      = {arXiv:2306.13649}
-}""",
-    )
+    reference: ClassVar[Reference] = replace(GKD, code="github.com/huggingface/trl@f2cd577")
     deviations: ClassVar[tuple[str, ...]] = (
         "The authors published no code; TRL's trainer is followed. One coin falls for a whole "
         "step; TRL throws one for each micro-batch of each process.",

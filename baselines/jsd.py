@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from arkd.method import Context, Reference, TokenDivergence
 from arkd.objectives import jsd
+from arkd.papers import GKD
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,21 +21,7 @@ class Jsd(TokenDivergence):
 
     summary: ClassVar[str] = "generalised Jensen–Shannon divergence (GKD's), on the gold responses"
     equation: ClassVar[str] = "L = β·KL(p‖m) + (1 − β)·KL(q‖m), m = β·p + (1 − β)·q"
-    reference: ClassVar[Reference] = Reference(
-        title="On-Policy Distillation of Language Models: Learning from Self-Generated Mistakes",
-        authors="Agarwal, Vieillard, Zhou, Stanczyk, Ramos, Geist, Bachem",
-        year=2024,
-        url="https://arxiv.org/abs/2306.13649",
-        code="github.com/huggingface/trl@f2cd577",
-        bibtex="""@inproceedings{agarwal2024onpolicy,
-  title     = {On-Policy Distillation of Language Models: Learning from Self-Generated Mistakes},
-  author    = {Agarwal, Rishabh and Vieillard, Nino and Zhou, Yongchao and Sta{\\'n}czyk, Piotr
-               and Ramos, Sabela and Geist, Matthieu and Bachem, Olivier},
-  booktitle = {The Twelfth International Conference on Learning Representations},
-  year      = {2024},
-  note      = {arXiv:2306.13649}
-}""",
-    )
+    reference: ClassVar[Reference] = replace(GKD, code="github.com/huggingface/trl@f2cd577")
     deviations: ClassVar[tuple[str, ...]] = (
         "Teacher-forced on the gold responses, so that the divergence alone is compared; GKD also "
         "trains on the student's own samples.",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from arkd.method import Context, FullStep, Memory, Need, Reference, Responses, Run, Source, Tools
 from arkd.objectives import reverse_kl
+from arkd.papers import MINILLM
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,20 +32,7 @@ class MiniLLM(FullStep):
         "L = −min(ρA, clip(ρ, 1 ± ε)·A) + KL(q‖p), ρ = w·q/q_old, w = q_old/((1 − s)q_old + sp), "
         "A_t = Σ_u γ^u·r_{t+u}/(R − t), r = log p − log q_old, y ~ (1 − s)q_old + sp"
     )
-    reference: ClassVar[Reference] = Reference(
-        title="MiniLLM: Knowledge Distillation of Large Language Models",
-        authors="Gu, Dong, Wei, Huang",
-        year=2024,
-        url="https://arxiv.org/abs/2306.08543",
-        code="github.com/microsoft/LMOps@4f2a9de",
-        bibtex="""@inproceedings{gu2024minillm,
-  title     = {{MiniLLM}: Knowledge Distillation of Large Language Models},
-  author    = {Gu, Yuxian and Dong, Li and Wei, Furu and Huang, Minlie},
-  booktitle = {The Twelfth International Conference on Learning Representations},
-  year      = {2024},
-  note      = {arXiv:2306.08543}
-}""",
-    )
+    reference: ClassVar[Reference] = replace(MINILLM, code="github.com/microsoft/LMOps@4f2a9de")
     deviations: ClassVar[tuple[str, ...]] = (
         "Where code and paper differ the code is followed: a discount, whitening, an advantage "
         "that contains the step's own reward, clipping of the ratio times w, and no w before the "

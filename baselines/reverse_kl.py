@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from arkd.method import Context, Reference, Tools, WeightedDivergences, Weights
+from arkd.papers import MINILLM
 
 
 @dataclass(frozen=True)
@@ -14,18 +15,7 @@ class ReverseKL(WeightedDivergences):
 
     summary: ClassVar[str] = "reverse KL(q‖p) alone, on the gold responses"
     equation: ClassVar[str] = "L = KL(q‖p)"
-    reference: ClassVar[Reference] = Reference(
-        title="MiniLLM: Knowledge Distillation of Large Language Models",
-        authors="Gu, Dong, Wei, Huang",
-        year=2024,
-        url="https://arxiv.org/abs/2306.08543",
-        bibtex="""@inproceedings{gu2024minillm,
-  title     = {MiniLLM: Knowledge Distillation of Large Language Models},
-  author    = {Gu, Yuxian and Dong, Li and Wei, Furu and Huang, Minlie},
-  booktitle = {ICLR},
-  year      = {2024}
-}""",
-    )
+    reference: ClassVar[Reference] = MINILLM
     deviations: ClassVar[tuple[str, ...]] = (
         "Teacher-forced on the gold responses, as in the ARKD paper's RKL row; MiniLLM minimises "
         "reverse KL over the student's own samples.",

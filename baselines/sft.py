@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from arkd.method import Context, Need, Reference, TokenDivergence
 from arkd.objectives import label_cross_entropy
+from arkd.papers import MINILLM
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,20 +21,7 @@ class Sft(TokenDivergence):
     softened: ClassVar[bool] = False
     summary: ClassVar[str] = "cross-entropy on the gold responses, without a teacher"
     equation: ClassVar[str] = "L = −log q(y)"
-    reference: ClassVar[Reference] = Reference(
-        title="MiniLLM (its SFT w/o KD baseline)",
-        authors="Gu, Dong, Wei, Huang",
-        year=2024,
-        url="https://arxiv.org/abs/2306.08543",
-        code="github.com/microsoft/LMOps@4f2a9de",
-        bibtex="""@inproceedings{gu2024minillm,
-  title     = {{MiniLLM}: Knowledge Distillation of Large Language Models},
-  author    = {Gu, Yuxian and Dong, Li and Wei, Furu and Huang, Minlie},
-  booktitle = {The Twelfth International Conference on Learning Representations},
-  year      = {2024},
-  note      = {arXiv:2306.08543}
-}""",
-    )
+    reference: ClassVar[Reference] = replace(MINILLM, code="github.com/microsoft/LMOps@4f2a9de")
 
     deviations: ClassVar[tuple[str, ...]] = (
         "Goes on from the shared start, like every method, for the same number of steps; theirs "

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from arkd.method import Context, Reference, TokenDivergence
 from arkd.objectives import skew_kl
+from arkd.papers import DISTILLM
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,20 +21,7 @@ class SkewKL(TokenDivergence):
 
     summary: ClassVar[str] = "skew forward KL (DistiLLM's), on the gold responses"
     equation: ClassVar[str] = "L = KL(p‖α·p + (1 − α)·q)"
-    reference: ClassVar[Reference] = Reference(
-        title="DistiLLM: Towards Streamlined Distillation for Large Language Models",
-        authors="Ko, Kim, Chen, Yun",
-        year=2024,
-        url="https://arxiv.org/abs/2402.03898",
-        code="github.com/jongwooko/distillm@d47e77f",
-        bibtex="""@inproceedings{ko2024distillm,
-  title     = {{DistiLLM}: Towards Streamlined Distillation for Large Language Models},
-  author    = {Ko, Jongwoo and Kim, Sungnyun and Chen, Tianyi and Yun, Se-Young},
-  booktitle = {Proceedings of the 41st International Conference on Machine Learning},
-  year      = {2024},
-  note      = {arXiv:2402.03898}
-}""",
-    )
+    reference: ClassVar[Reference] = replace(DISTILLM, code="github.com/jongwooko/distillm@d47e77f")
     deviations: ClassVar[tuple[str, ...]] = (
         "The loss alone, on the gold responses: DistiLLM's adaptive use of student samples with "
         "its replay buffer is another part of that paper.",

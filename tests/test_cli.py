@@ -130,7 +130,7 @@ def test_the_full_listing_and_citations(capsys: pytest.CaptureFixture) -> None:
     assert cli.main(["cite", "arkd", "akl"]) == 0
     printed = capsys.readouterr().out
     assert "liu2026arkd" in printed
-    assert "wu2024rethinking" in printed
+    assert "wu2025rethinking" in printed
 
 
 def test_help_has_examples(capsys: pytest.CaptureFixture) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,23 @@ def test_a_broken_file_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         monkeypatch.setitem(registry.plugins(), name, place)
         with pytest.raises(ArkdError, match=message):
             registry.method_class(name)
+
+
+def test_two_methods_of_one_name_are_one_line_and_the_rest_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    points = [EntryPoint(name, "somewhere", registry.ENTRY_POINTS) for name in ("akl", "cache")]
+    monkeypatch.setattr(registry, "entry_points", lambda group: points)
+    registry._found.cache_clear()
+    try:
+        with pytest.raises(ArkdError, match=r"'akl' exists twice: in baselines .* somewhere"):
+            registry.method_class("akl")
+        with pytest.raises(ArkdError, match=r"'cache' .* a folder of the results has that name"):
+            registry.method_class("cache")
+        assert registry.method_class("arkd").summary
+        assert set(registry.names()) - set(registry.plugins()) == {"akl", "cache"}
+    finally:
+        registry._found.cache_clear()
 
 
 def test_listing_methods_and_suites_imports_no_heavy_library() -> None:

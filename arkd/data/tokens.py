@@ -54,9 +54,9 @@ class Batch:
     """Samples of one response set, padded on the right, with the positions that count.
 
     `positions_N` are flat indices into [B·T] of the positions that predict a response token,
-    `labels_N` those tokens; `hidden_rows_N` are the rows of the teacher cache for them, `sequence_N`
-    the row of the batch. The `lm_` pair covers every token after the first, for plain language
-    modelling.
+    `labels_N` those tokens; `hidden_rows_N` are the rows of the teacher cache for them,
+    `sequence_N` the row of the batch. The `lm_` pair covers every token after the first, for plain
+    language modelling.
     """
 
     ids_BT: Tensor

@@ -1,0 +1,123 @@
+"""The suite itself: every check on one method, each with a verdict and a reason."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from rich.console import Console
+from rich.text import Text
+
+from arkd import registry
+from arkd.conformance import declarations, invariance, positions, runs, values, variants
+from arkd.conformance.subject import Failure, NotApplicable, Subject
+from arkd.errors import ArkdError
+from arkd.settings import MethodEntry
+
+Check = Callable[[Subject], str | None]
+CHECKS: tuple[Check, ...] = (
+    *declarations.CHECKS,
+    *values.CHECKS,
+    *variants.CHECKS,
+    *invariance.CHECKS,
+    *positions.CHECKS,
+    *runs.CHECKS,
+)
+COLOURS = {"ok": "green", "FAIL": "bold red", "not applicable": "dim"}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a check says of a method."""
+
+    check: str
+    verdict: Literal["ok", "FAIL", "not applicable"]
+    detail: str = ""
+
+
+def subject(name: str) -> Subject:
+    """Return a registered method, with the published defaults, as the suite sees it.
+
+    Raises:
+        ArkdError: there is no such method, or its file is broken.
+    """
+    method = registry.build(MethodEntry(name=name))
+    return Subject.of(name, method, registry.plugin(name).module)
+
+
+def outcomes(of: Subject) -> Iterator[Outcome]:
+    """Run every check, in order."""
+    for check in CHECKS:
+        yield outcome(check, of)
+
+
+def outcome(check: Check, of: Subject) -> Outcome:
+    """Run one check; an error of the method's own is a failure."""
+    name = title(check)
+    try:
+        return Outcome(name, "ok", check(of) or "")
+    except NotApplicable as reason:
+        return Outcome(name, "not applicable", str(reason))
+    except Failure as failure:
+        return Outcome(name, "FAIL", str(failure))
+    except Exception as error:
+        return Outcome(name, "FAIL", f"{type(error).__name__}: {error} ({_where(error)})")
+
+
+def title(check: Check) -> str:
+    """Return a check's name as it is printed."""
+    name: str = getattr(check, "__name__", "check")
+    return name.replace("_", " ")
+
+
+def _where(error: Exception) -> str:
+    """Return the innermost place of an error, as file:line."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{Path(frame.filename).name}:{frame.lineno}"
+
+
+def report(names: Sequence[str], *, every_line: bool) -> bool:
+    """Check methods and print what came of it; return whether all passed.
+
+    Args:
+        names: The methods.
+        every_line: Print a line a check; otherwise a line a method, and its failures.
+    """
+    torch.set_num_threads(1)  # tiny matrices: more threads are slower, and results depend on them
+    console = Console(highlight=False, soft_wrap=True)
+    failed = [name for name in names if not _report(name, console, every_line)]
+    if len(names) > 1:
+        told = f"{len(names)} methods: {len(names) - len(failed)} pass"
+        console.print(f"{told}, {len(failed)} fail ({', '.join(failed)})" if failed else told)
+    return not failed
+
+
+def _report(name: str, console: Console, every_line: bool) -> bool:
+    started = time.monotonic()
+    try:
+        found = list(outcomes(subject(name)))
+    except ArkdError as error:
+        found = [Outcome("import", "FAIL", str(error))]
+    counts = {verdict: sum(o.verdict == verdict for o in found) for verdict in COLOURS}
+    told = ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
+    seconds = f"{time.monotonic() - started:.1f} s"
+    bad = counts["FAIL"] > 0
+    if every_line:
+        _print(console, found)
+        console.print(f"{name}: {told}, {seconds}")
+    else:
+        colour = COLOURS["FAIL" if bad else "ok"]
+        console.print(Text(f"{name:<16} "), Text(f"{told}, {seconds}", style=colour), sep="")
+        _print(console, [o for o in found if o.verdict == "FAIL"])
+    return not bad
+
+
+def _print(console: Console, found: list[Outcome]) -> None:
+    for o in found:
+        verdict = Text(f"{o.verdict:<15}", style=COLOURS[o.verdict])
+        console.print(Text(f"  {o.check:<20} "), verdict, Text(o.detail), sep="")

@@ -1,0 +1,83 @@
+"""Checks of what a method says of itself, before anything is computed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import fields
+from typing import get_args
+
+from arkd.conformance.subject import Failure, NotApplicable, Subject
+from arkd.method import Need, Reference, Source, WeightedDivergences
+
+
+def declarations(subject: Subject) -> None:
+    """It is a frozen dataclass that states summary, equation, paper, deviations and needs."""
+    method, cls = subject.method, type(subject.method)
+    params = vars(cls).get("__dataclass_params__")
+    if params is None or not params.frozen:
+        raise Failure("class: expected @dataclass(frozen=True)")
+    for name in ("summary", "equation"):
+        text = getattr(cls, name, None)
+        if not isinstance(text, str) or not text.strip() or "\n" in text:
+            raise Failure(f"{name}: expected one line of text, got {text!r}")
+    reference = getattr(cls, "reference", None)
+    if not isinstance(reference, Reference):
+        raise Failure(f"reference: expected a Reference, got {reference!r}")
+    if not reference.url.startswith("https://"):
+        raise Failure(f"reference.url: expected https://…, got {reference.url!r}")
+    if not reference.bibtex.strip().startswith("@"):
+        raise Failure(f"reference.bibtex: expected an entry @…, got {reference.bibtex[:20]!r}")
+    if not any("deviations" in vars(base) for base in cls.__mro__ if base.__module__ != _CONTRACT):
+        raise Failure('deviations: expected them to be stated; "none" is `()`, silence is not')
+    own = {field.name for field in fields(cls)}
+    stated = set(cls.defaults)
+    if stated and stated != own:
+        raise Failure(f"defaults: expected {_names(own)} or none, got {_names(stated)}")
+    _check_needs(subject)
+    if method != cls():
+        raise Failure("parameters: expected every one to have a default")
+
+
+_CONTRACT = "arkd.method"
+
+
+def _check_needs(subject: Subject) -> None:
+    needs, responses = subject.method.required, subject.method.responses
+    for found, known in ((needs, get_args(Need)), (responses, get_args(Source))):
+        unknown = set(found) - set(known)
+        if unknown:
+            raise Failure(
+                f"needs or responses: expected some of {_names(set(known))}, got {unknown}"
+            )
+    if isinstance(subject.method, WeightedDivergences):
+        if "teacher_logits" not in needs:
+            raise Failure("needs: expected teacher_logits, which forward and reverse KL read")
+        if "gold" not in responses:
+            raise Failure("responses: expected gold, on which the divergences are taken")
+
+
+def light_import(subject: Subject) -> None:
+    """Importing its file does not import torch: listing methods stays fast."""
+    if subject.module is None:
+        raise NotApplicable("it has no file")
+    code = f"import sys, {subject.module}; sys.exit('torch' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.stderr.strip():
+        raise Failure(f"importing {subject.module}: {done.stderr.strip().splitlines()[-1]}")
+    if done.returncode:
+        raise Failure(f"importing {subject.module}: expected no torch; import it inside functions")
+
+
+def _names(found: set[str]) -> str:
+    return ", ".join(sorted(found)) or "none"
+
+
+CHECKS = (declarations, light_import)

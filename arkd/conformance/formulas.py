@@ -1,0 +1,112 @@
+"""Divergences of the papers, dense and in float64, written apart from the code that they judge.
+
+p is the teacher, q the student. Every formula gives a number for each token [N]; its gradient is
+float64 autograd through q, and what a paper detaches is detached here by name.
+
+Shapes: N tokens of the responses, V shared vocabulary.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+def kl(x_NV: Tensor, y_NV: Tensor) -> Tensor:
+    """Σ x·log(x/y), with 0·log 0 = 0."""
+    tiny = torch.finfo(torch.float64).tiny
+    terms_NV = x_NV * (x_NV.clamp_min(tiny).log() - y_NV.clamp_min(tiny).log())
+    return terms_NV.sum(-1)
+
+
+def mixed(p_NV: Tensor, q_NV: Tensor, a: Any, b: Any = None) -> Tensor:
+    """a·KL(p‖q) + b·KL(q‖p); b = 1 − a unless given. ARKD, arXiv 2606.29869, eqs 1, 2 and 9."""
+    b = 1 - a if b is None else b
+    return a * kl(p_NV, q_NV) + b * kl(q_NV, p_NV)
+
+
+def cross_entropy(q_NV: Tensor, labels_N: Tensor) -> Tensor:
+    """−log q of the label."""
+    return -q_NV.gather(1, labels_N[:, None]).squeeze(1).log()
+
+
+def jsd(p_NV: Tensor, q_NV: Tensor, beta: float) -> Tensor:
+    """β·KL(p‖m) + (1 − β)·KL(q‖m), m = β·p + (1 − β)·q. GKD, arXiv 2306.13649, eq 1."""
+    m_NV = beta * p_NV + (1 - beta) * q_NV
+    return beta * kl(p_NV, m_NV) + (1 - beta) * kl(q_NV, m_NV)
+
+
+def skew_kl(p_NV: Tensor, q_NV: Tensor, skew: float | Tensor) -> Tensor:
+    """KL(p ‖ α·p + (1 − α)·q). DistiLLM, arXiv 2402.03898, eq 3."""
+    return kl(p_NV, skew * p_NV + (1 - skew) * q_NV)
+
+
+def total_variation(p_NV: Tensor, q_NV: Tensor) -> Tensor:
+    """½·Σ|p − q|."""
+    return 0.5 * (p_NV - q_NV).abs().sum(-1)
+
+
+def alpha_beta(p_NV: Tensor, q_NV: Tensor, a: float, b: float) -> Tensor:
+    """−1/(ab)·Σ[p^a·q^b − a/(a+b)·p^(a+b) − b/(a+b)·q^(a+b)], at 0 its limit. ABKD, 2505.04560."""
+    if b == 0:
+        return (kl(p_NV**a, q_NV**a) - (p_NV**a - q_NV**a).sum(-1)) / a**2
+    if a == 0:
+        return alpha_beta(q_NV, p_NV, b, a)
+    s = a + b
+    terms_NV = p_NV**a * q_NV**b - a / s * p_NV**s - b / s * q_NV**s
+    return -terms_NV.sum(-1) / (a * b)
+
+
+def entrywise(p_NV: Tensor, q_NV: Tensor) -> Tensor:
+    """Σ w·p·log(p/q) + (1 − w)·q·log(q/p), w = sg σ(log(p/q)) entry by entry. ToDi."""
+    ratio_NV = p_NV.log() - q_NV.log()
+    w_NV = torch.sigmoid(ratio_NV).detach()
+    return (w_NV * p_NV * ratio_NV - (1 - w_NV) * q_NV * ratio_NV).sum(-1)
+
+
+def decoupled_reverse(p_NV: Tensor, q_NV: Tensor, labels_N: Tensor, gamma: float) -> Tensor:
+    """KL(bin q_m‖bin p_m) + γ·KL(q̂‖p̂), hats without the target m, renormalised. DRKL."""
+    target_NV = torch.zeros_like(p_NV).scatter_(1, labels_N[:, None], 1.0)
+    q_m, p_m = ((x_NV * target_NV).sum(-1) for x_NV in (q_NV, p_NV))
+    binary = q_m * (q_m / p_m).log() + (1 - q_m) * ((1 - q_m) / (1 - p_m)).log()
+    q_hat, p_hat = (
+        x_NV * (1 - target_NV) / (1 - x_m)[:, None] for x_NV, x_m in ((q_NV, q_m), (p_NV, p_m))
+    )
+    return binary + gamma * kl(q_hat, p_hat)
+
+
+def head_share(p_NV: Tensor, q_NV: Tensor, mass: float, version: str = "authors") -> Tensor:
+    """g_head/(g_head + g_tail) of each token, g = Σ|p − q|; ½ where both are 0. AKL, 2404.02657.
+
+    The tokens of a position are walked one by one. Authors: from the most probable on, the head
+    lasts while the mass up to and with a token is at most `mass`, and has the first in any case.
+    DSKD's version walks from the least probable on, and the tail lasts so. TAID's walks as DSKD's,
+    the tail while the mass is below `mass`, and takes the gap of the token whose *number* is the
+    place in the walk; it alone lets the gradient through.
+    """
+    if version != "taid":
+        p_NV, q_NV = p_NV.detach(), q_NV.detach()
+    shares = []
+    for p_V, q_V in zip(p_NV, q_NV, strict=True):
+        gap_V = (p_V - q_V).abs()
+        walk = p_V.argsort(descending=version == "authors", stable=True).tolist()
+        cumulative, head = 0.0, torch.zeros_like(gap_V)
+        for place, v in enumerate(walk):
+            cumulative += float(p_V[v])
+            if version == "authors":
+                head[v] = place == 0 or cumulative <= mass
+            elif version == "dskd":
+                head[v] = cumulative > mass
+            else:
+                head[place] = cumulative >= mass
+        total = gap_V.sum()
+        shares.append((gap_V * head).sum() / total if total > 0 else gap_V.new_tensor(0.5))
+    return torch.stack(shares)
+
+
+def smaller(p_NV: Tensor, q_NV: Tensor) -> Tensor:
+    """The divergence whose mean over the batch is the smaller one; a tie goes to reverse KL."""
+    fkl_N, rkl_N = kl(p_NV, q_NV), kl(q_NV, p_NV)
+    return fkl_N if fkl_N.mean() < rkl_N.mean() else rkl_N

@@ -1,0 +1,51 @@
+"""Golden trajectories: the losses of 20 steps of every method, which a refactor must reproduce.
+
+`python -m arkd.conformance.golden` writes them anew, for all methods or for those named.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import torch
+
+from arkd import registry
+from arkd.conformance.check import subject
+from arkd.conformance.runs import run
+from arkd.conformance.setting import SETTINGS, usual
+from arkd.conformance.subject import Subject
+from arkd.conformance.trace import new_step
+from arkd.files import write_json
+
+STEPS = 20
+FOLDER = Path("tests/golden")
+
+
+def losses(of: Subject) -> list[float]:
+    """Return the loss of each step of a run in the usual setting, λ·L_pt included."""
+    settings = SETTINGS.model_copy(update={"steps": STEPS})
+    rows = run(new_step(usual(), of.method, settings)).rows
+    return [row["loss"] for row in rows]
+
+
+def shipped() -> list[str]:
+    """Return the methods of this repository, third parties' left out."""
+    return [name for name, plugin in registry.plugins().items() if plugin.entry_point is None]
+
+
+def main() -> None:
+    """Write the trajectories of all shipped methods, or of those named."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("methods", nargs="*", help="all shipped ones if none is named")
+    parser.add_argument("--out", type=Path, default=FOLDER, help="folder of the files")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    for name in options.methods or shipped():
+        rounded = [float(f"{loss:.7g}") for loss in losses(subject(name))]
+        write_json(options.out / f"{name}.json", {"method": name, "losses": rounded})
+        print(f"{options.out / name}.json: {rounded[0]:.4f} → {rounded[-1]:.4f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,247 @@
+"""Each method's loss by its paper: what `arkd check` holds it to.
+
+A formula sees one response set or draw of one step, with p and q softened by the step's
+temperature. The means of a full step's several response sets are added up, those of a token
+divergence averaged.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from arkd.conformance.formulas import (
+    alpha_beta,
+    cross_entropy,
+    decoupled_reverse,
+    entrywise,
+    head_share,
+    jsd,
+    kl,
+    mixed,
+    skew_kl,
+    smaller,
+    total_variation,
+)
+from arkd.paths import benchmarks_dir
+
+
+@dataclass(frozen=True)
+class Case:
+    """What a formula may look at: one response set or draw of one step."""
+
+    p_NV: Tensor
+    q_NV: Tensor  # differentiable in the student's logits
+    labels_N: Tensor
+    sequence_N: Tensor
+    source: str  # a response set, "sampled" or "replayed"
+    step: int
+    steps: int
+    temperature: float
+    params: Mapping[str, Any]  # of the method
+    log: Mapping[str, float]  # what the method says it did: α, for instance
+    weights: tuple[Tensor, Tensor] | None  # of forward and reverse KL, as the method gave them
+    losses: Sequence[float]  # the method's own, at the steps before
+    q_at: Callable[[int], Tensor]  # q_NV as it was at an earlier step, on the same responses
+
+    @property
+    def share(self) -> float:
+        """How far the run is, from 0 to 1."""
+        return self.step / max(1, self.steps - 1)
+
+    def __getattr__(self, name: str) -> Any:
+        """Return a parameter of the method."""
+        return self.params[name]
+
+
+Oracle = Callable[[Case], Tensor]  # → the loss of each token [N]
+
+
+def adaptive(case: Case) -> Tensor:
+    """w·KL(p‖q) + (1 − w)·KL(q‖p), w the head's share; TAID's version has −Σp·log q for KL(p‖q)."""
+    version = case.params.get("version", "authors")
+    w_N = head_share(case.p_NV, case.q_NV, case.threshold, version)
+    loss_N = mixed(case.p_NV, case.q_NV, w_N)
+    if version == "taid":
+        loss_N = loss_N - w_N * (case.p_NV * case.p_NV.log()).sum(-1)
+    return loss_N
+
+
+def balanced(case: Case) -> Tensor:
+    """3·KL(p‖q) + KL(q‖p) where p has more entropy than q, the other way where less. BD-KD."""
+    h_p, h_q = (-(x_NV * x_NV.log()).sum(-1).detach() for x_NV in (case.p_NV, case.q_NV))
+    a_N, b_N = (
+        torch.where(more_N, case.stressed, case.plain).double() for more_N in (h_p > h_q, h_q > h_p)
+    )
+    return mixed(case.p_NV, case.q_NV, a_N, b_N)
+
+
+def interpolated(case: Case) -> Tensor:
+    """KL(p_t‖q), p_t ∝ sg(q)^(1 − t)·p^t; t moves with the relative change of the loss. TAID.
+
+    After step n: m ← β·m + (1 − β)·(L' − L)/L', then t is the larger of the linear schedule and
+    t + α·σ(m)·(1 − t).
+    """
+    t, m = case.t_start, 0.0
+    for n, (before, now) in enumerate(pairwise(case.losses), start=1):
+        m = case.beta * m + (1 - case.beta) * (before - now) / before
+        linear = case.t_start + (case.t_end - case.t_start) * n / case.steps
+        t = min(case.t_end, max(linear, t + case.alpha * (1 - t) / (1 + math.exp(-m))))
+    target_NV = case.q_NV.detach() ** (1 - t) * case.p_NV**t
+    return kl(target_NV / target_NV.sum(-1, keepdim=True), case.q_NV)
+
+
+def policy_gradient(case: Case) -> Tensor:
+    """KL(q‖p) − min(ρA, clip(ρ)·A) of each sampled token. MiniLLM, arXiv 2306.08543.
+
+    ρ = w·q/q_old and w = q_old/((1 − s)·q_old + s·p), of the labels; A_t is the discounted sum of
+    log p − log q_old from t on, over the tokens left, whitened over all tokens.
+    """
+    label = case.labels_N[:, None]
+    q_old_N, p_N, q_N = (
+        x_NV.gather(1, label).squeeze(1)
+        for x_NV in (case.q_at(case.step - case.step % case.epochs), case.p_NV, case.q_NV)
+    )
+    reward_N = (p_N / q_old_N).log().clamp(-case.reward_clip, case.reward_clip)
+    advantages = []
+    for sequence in case.sequence_N.unique_consecutive():
+        rewards = reward_N[case.sequence_N == sequence].tolist()
+        for t in range(len(rewards)):
+            togo = sum(case.gamma**u * reward for u, reward in enumerate(rewards[t:]))
+            advantages.append(togo / (len(rewards) - t))
+    a_N = torch.tensor(advantages, dtype=torch.float64)
+    if case.whiten:
+        a_N = (a_N - a_N.mean()) / (a_N.var(correction=0) + 1e-8).sqrt()
+    s = case.teacher_share
+    ratio_N = q_N / ((1 - s) * q_old_N + s * p_N)
+    gain_N = torch.minimum(ratio_N * a_N, ratio_N.clamp(1 - case.clip, 1 + case.clip) * a_N)
+    return kl(case.q_NV, case.p_NV) - gain_N
+
+
+def contrastive(case: Case) -> Tensor:
+    """½·(2 − β)·SKL on the teacher's responses, ½·β·SRKL on the student's. DistiLLM-2, 2503.07067.
+
+    The skew of a response is α₀ in the first steps, then clip(1 − (1 − α₀)·D̄/D, α_min, α₀): D is
+    by how much its own model's mean probability exceeds the other's, D̄ the mean D of those steps.
+    """
+    by_teacher = case.source == "teacher"
+
+    def gaps(index: int) -> Tensor:
+        means = []
+        for x_NV in (case.p_NV, case.q_at(index)):
+            at_one_NV = x_NV**case.temperature
+            at_one_NV = at_one_NV / at_one_NV.sum(-1, keepdim=True)
+            log_N = at_one_NV.gather(1, case.labels_N[:, None]).squeeze(1).log()
+            rows = case.sequence_N.unique_consecutive().tolist()
+            means.append(torch.stack([log_N[case.sequence_N == row].mean().exp() for row in rows]))
+        return means[0] - means[1] if by_teacher else means[1] - means[0]
+
+    first = max(1, round(case.anchor_share * case.steps))
+    skew_B = torch.full((int(case.sequence_N.max()) + 1,), case.skew, dtype=torch.float64)
+    if case.adaptive and case.step >= first:
+        mean = torch.stack([gaps(index).mean() for index in range(first)]).mean()
+        skew_B = 1 - (1 - case.skew) * mean / (gaps(case.step) + 1e-5)
+        skew_B = skew_B.clamp(case.skew_min, case.skew)
+    skew_N1 = skew_B[case.sequence_N, None]
+    if by_teacher:
+        return 0.5 * (2 - case.beta) * skew_kl(case.p_NV, case.q_NV, skew_N1)
+    return 0.5 * case.beta * skew_kl(case.q_NV, case.p_NV, skew_N1)
+
+
+def skewed(case: Case) -> Tensor:
+    """SKL or SRKL, as the parameter `divergence` says. DistiLLM."""
+    if case.divergence == "skew_kl":
+        return skew_kl(case.p_NV, case.q_NV, case.skew)
+    return skew_kl(case.q_NV, case.p_NV, case.skew)
+
+
+def figure5(share: float) -> float:
+    """The α of the ARKD paper's Figure 5 at a share of its run, between the points read off it."""
+    path = benchmarks_dir() / "published" / "figure5.csv"
+    points = np.loadtxt(path, delimiter=",", skiprows=1)
+    return float(np.interp(share * points[-1, 0], points[:, 0], points[:, 1]))
+
+
+def chosen(case: Case) -> Tensor:
+    """α·KL(p‖q) + (1 − α)·KL(q‖p), α what a policy or a draw chose: the formula has none of it."""
+    assert case.weights is not None
+    return mixed(case.p_NV, case.q_NV, case.weights[0].double())
+
+
+def coin(case: Case) -> Tensor:
+    """w·KL(p‖q) or w·KL(q‖p), as the logged coin fell; w by AKL's head share. ARKD's code."""
+    share_N = head_share(case.p_NV, case.q_NV, 0.5)
+    weights: dict[str, tuple[Any, Any]] = {
+        "head_ratio": (share_N, share_N),
+        "head_and_tail": (share_N, 1 - share_N),
+        "none": (1.0, 1.0),
+    }
+    w_fkl, w_rkl = weights[case.weighting]
+    a = case.log["alpha"]
+    return mixed(case.p_NV, case.q_NV, a * w_fkl, (1 - a) * w_rkl)
+
+
+ORACLES: dict[str, Oracle] = {
+    "sft": lambda c: cross_entropy(c.q_NV, c.labels_N),
+    "seqkd": lambda c: cross_entropy(c.q_NV, c.labels_N),
+    "forward_kl": lambda c: mixed(c.p_NV, c.q_NV, 1.0),
+    "reverse_kl": lambda c: mixed(c.p_NV, c.q_NV, 0.0),
+    "fixed_mix": lambda c: mixed(c.p_NV, c.q_NV, c.alpha),
+    "static_018": lambda c: mixed(c.p_NV, c.q_NV, 0.18),
+    "linear_dec": lambda c: mixed(c.p_NV, c.q_NV, 1 - c.share),
+    "linear_inc": lambda c: mixed(c.p_NV, c.q_NV, c.share),
+    "replay_figure5": lambda c: mixed(c.p_NV, c.q_NV, figure5(c.share)),
+    "greedy_min": lambda c: smaller(c.p_NV, c.q_NV),
+    "jsd": lambda c: jsd(c.p_NV, c.q_NV, c.beta),
+    "skew_kl": lambda c: skew_kl(c.p_NV, c.q_NV, c.skew),
+    "skew_rkl": lambda c: skew_kl(c.q_NV, c.p_NV, c.skew),
+    "tvd": lambda c: total_variation(c.p_NV, c.q_NV),
+    "alpha_beta": lambda c: alpha_beta(c.p_NV, c.q_NV, c.alpha, c.beta),
+    "todi": lambda c: entrywise(c.p_NV, c.q_NV),
+    "drkl": lambda c: decoupled_reverse(c.p_NV, c.q_NV, c.labels_N, c.gamma),
+    "akl": adaptive,
+    "bdkd": balanced,
+    "taid": interpolated,
+    "contrastive": contrastive,
+    "gkd": lambda c: jsd(c.p_NV, c.q_NV, c.beta),
+    "distillm": skewed,
+    "minillm": policy_gradient,
+    "arkd": chosen,
+    "arkd_sampled": chosen,
+    "frozen_policy": chosen,
+    "random_alpha": chosen,
+    "arkd_code": coin,
+}
+
+# Settings beside the defaults in which a method is checked too: other branches of its formula.
+VARIANTS: dict[str, tuple[dict[str, Any], ...]] = {
+    "fixed_mix": ({"alpha": 0.25},),
+    "jsd": ({"beta": 0.1}, {"beta": 0.9}),
+    "skew_kl": ({"skew": 0.5},),
+    "skew_rkl": ({"skew": 0.5},),
+    "alpha_beta": ({"alpha": 1.0, "beta": 0.0}, {"alpha": 0.0, "beta": 1.0}, {"beta": 0.2}),
+    "drkl": ({"gamma": 0.5},),
+    "akl": ({"version": "dskd"}, {"version": "taid"}),
+    "bdkd": ({"stressed": 2.0, "plain": 0.5},),
+    "taid": ({"alpha": 0.5, "t_start": 0.2},),
+    "contrastive": ({"beta": 0.5, "skew": 0.05, "adaptive": False},),
+    "gkd": ({"on_policy_share": 1.0, "beta": 0.1},),
+    "distillm": ({"threshold": 1.0, "capacity": 10}, {"divergence": "skew_rkl"}),
+    "minillm": ({"whiten": False, "teacher_share": 0.0, "epochs": 2},),
+    "arkd": (
+        {"granularity": "token"},
+        {"reward": "rouge_l", "reward_every": 2, "baseline": "teacher"},
+    ),
+    "arkd_sampled": ({"estimator": "pathwise", "granularity": "sequence"},),
+    "arkd_code": (
+        {"reward_every": 1, "rewards_an_update": 3, "weighting": "head_and_tail"},
+        {"reward_every": 2, "rewards_an_update": 2, "credit": "first_actions"},
+    ),
+}

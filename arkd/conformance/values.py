@@ -1,0 +1,111 @@
+"""Checks of a loss against its paper's formula: value, gradient, direction, temperature."""
+
+from __future__ import annotations
+
+from arkd.conformance import setting
+from arkd.conformance.comparison import compare
+from arkd.conformance.setting import SETTINGS
+from arkd.conformance.subject import (
+    SAMPLES,
+    Failure,
+    NotApplicable,
+    Subject,
+    expect_close,
+    expect_same_direction,
+)
+from arkd.conformance.trace import new_step, watched
+from arkd.method import FullStep
+
+WITHOUT_LM = SETTINGS.model_copy(update={"lm_weight": 0.0})
+
+
+def _steps(subject: Subject) -> tuple[int, ...]:
+    """The steps that are compared: a full step may do something else at each."""
+    return (0, 1, 2, 3, 4) if isinstance(subject.method, FullStep) else (0, 3)
+
+
+def value(subject: Subject) -> str:
+    """The loss is the formula's in float64, at the first and at a later step, λ·L_pt included."""
+    seen = set()
+    for both in compare(subject, setting.usual(), at=_steps(subject)):
+        seen |= {part.source for part in both.trace.parts}
+        expect_close(f"loss at step {both.step}", both.distil, both.dense_distil)
+        expect_close(f"loss with λ·L_pt at step {both.step}", both.total, both.dense_total)
+    return f"on {', '.join(sorted(seen))} responses"
+
+
+def gradient(subject: Subject) -> None:
+    """The gradient on every parameter of the student is the formula's, by float64 autograd."""
+    for both in compare(subject, setting.usual(), at=_steps(subject)):
+        expect_same_direction(f"gradient at step {both.step}", both.gradient, both.dense_gradient)
+
+
+def zero_at_agreement(subject: Subject) -> None:
+    """A divergence is 0 where student and teacher agree, and is never negative."""
+    (both,) = compare(subject, setting.agreeing(), WITHOUT_LM)
+    if abs(both.dense_distil) > 1e-9:
+        raise NotApplicable("its formula is no divergence: it is not 0 where q = p")
+    expect_close("loss where q = p", both.distil, 0.0)
+    (apart,) = compare(subject, setting.usual(), WITHOUT_LM)
+    if float(both.dense_gradient.norm()) < 1e-7:  # not so at a kink, as total variation has
+        found, scale = float(both.gradient.norm()), float(apart.gradient.norm())
+        expect_close("norm of the gradient where q = p", found, 0.0, absolute=1e-3 * scale)
+    if apart.distil < 0:
+        raise Failure(f"loss where q ≠ p: expected ≥ 0, got {apart.distil:.7g}")
+
+
+def direction(subject: Subject) -> None:
+    """Where q covers one of two modes of p, the loss is the formula's and not its reverse."""
+    if not subject.reads_teacher:
+        raise NotApplicable("it looks at no teacher")
+    (both,) = compare(subject, setting.handmade(), WITHOUT_LM)
+    (reverse,) = compare(subject, setting.handmade(), WITHOUT_LM, reverse=True)
+    if abs(both.dense_distil - reverse.dense_distil) < 1e-3 * abs(both.dense_distil):
+        raise NotApplicable("its formula is symmetric in p and q")
+    if abs(both.distil - reverse.dense_distil) < 1e-4 * abs(reverse.dense_distil):
+        raise Failure(
+            f"the loss is the reversed one: expected {both.dense_distil:.7g}, got {both.distil:.7g}"
+        )
+    expect_close("loss", both.distil, both.dense_distil, rel=1e-4)
+
+
+def temperature(subject: Subject) -> None:
+    """The loss at another T is the formula's there; without `softened` T changes nothing."""
+    if not (subject.reads_teacher and subject.method.softened):
+        losses = [_loss(subject, temperature=t, lm_weight=0.0) for t in (1.0, 3.0)]
+        expect_close("loss at T = 3, which softens nothing here", losses[1], losses[0])
+        return
+    for t in (1.0, 3.0):
+        changed = SETTINGS.model_copy(update={"temperature": t})
+        (both,) = compare(subject, setting.usual(), changed)
+        for part in both.trace.parts:
+            expect_close("temperature that softens its loss", part.temperature, t)
+        expect_close(f"loss at T = {t:g}", both.distil, both.dense_distil)
+
+
+def squared_temperature(subject: Subject) -> None:
+    """`square_temperature` multiplies the method's own loss by T² exactly, and not λ·L_pt."""
+    squared = SETTINGS.model_copy(update={"square_temperature": True})
+    plain = watched(new_step(setting.usual(), subject.method), 0, SAMPLES)
+    factor = subject.t_squared(squared)
+    expected = plain.loss.item() + (factor - 1) * plain.distil
+    what = f"loss with square_temperature at T = {SETTINGS.temperature:g}"
+    expect_close(what, _loss(subject, square_temperature=True), expected)
+
+
+def _loss(subject: Subject, **changes: object) -> float:
+    settings = SETTINGS.model_copy(update=changes)
+    loss: float = watched(
+        new_step(setting.usual(), subject.method, settings), 0, SAMPLES
+    ).loss.item()
+    return loss
+
+
+CHECKS = (
+    value,
+    gradient,
+    zero_at_agreement,
+    direction,
+    temperature,
+    squared_temperature,
+)

@@ -1,0 +1,32 @@
+"""The checks of values and of resuming again, in settings of a method beside its defaults."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from arkd.conformance.oracles import VARIANTS
+from arkd.conformance.runs import resumes
+from arkd.conformance.subject import Failure, NotApplicable, Subject
+from arkd.conformance.values import gradient, value
+
+
+def other_settings(subject: Subject) -> str:
+    """In settings beside the defaults the loss is the formula's too, and a run resumes."""
+    listed = VARIANTS.get(subject.name, ())
+    if subject.own_oracle or not listed:
+        raise NotApplicable("no settings beside the defaults are listed for it")
+    told = []
+    for params in listed:
+        named = ", ".join(f"{key} = {setting}" for key, setting in params.items())
+        other = Subject(subject.name, replace(subject.method, **params), subject.oracle)
+        try:
+            seen = value(other)
+            gradient(other)
+            resumes(other)
+        except Failure as failure:
+            raise Failure(f"{named}: {failure}") from failure
+        told.append(f"{named} {seen}")
+    return "; ".join(told)
+
+
+CHECKS = (other_settings,)

@@ -1,0 +1,161 @@
+"""Every method passes the conformance suite, and methods that are wrong in one way fail it so."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import ROOT
+from torch import Tensor
+from wrong_methods import WRONG, NoTeacherDeclared, Reversed
+
+from arkd import cli, registry
+from arkd.conformance import check, formulas, golden
+from arkd.conformance.oracles import ORACLES, VARIANTS
+from arkd.conformance.subject import Subject
+from arkd.method import Method
+
+GOLDEN = ROOT / "tests" / "golden"
+
+
+def failing(subject: Subject) -> set[str]:
+    return {o.check for o in check.outcomes(subject) if o.verdict == "FAIL"}
+
+
+@pytest.mark.parametrize("name", registry.plugins())
+def test_every_registered_method_passes(name: str) -> None:
+    found = list(check.outcomes(check.subject(name)))
+    assert not [o for o in found if o.verdict == "FAIL"]
+    silent = {o.check for o in found if o.verdict == "not applicable"}
+    assert not {"value", "gradient", "temperature", "repeats", "resumes", "progress"} & silent
+
+
+@pytest.mark.parametrize("name", golden.shipped())
+def test_every_shipped_method_is_held_to_a_formula(name: str) -> None:
+    assert check.subject(name).oracle is not None
+
+
+def test_no_formula_is_of_a_method_that_is_not_there() -> None:
+    assert set(VARIANTS) <= set(ORACLES) <= set(golden.shipped())
+
+
+@pytest.mark.parametrize(("method", "claims", "expected"), WRONG, ids=lambda x: type(x).__name__)
+def test_a_wrong_method_fails_exactly_the_checks_of_its_fault(
+    method: Method, claims: str, expected: set[str]
+) -> None:
+    assert failing(Subject.of(claims, method)) == expected
+
+
+def test_an_undeclared_need_is_named() -> None:
+    outcome = check.outcome(check.values.value, Subject.of("forward_kl", NoTeacherDeclared()))
+    assert outcome.verdict == "FAIL"
+    assert "uses teacher_logits without declaring it" in outcome.detail
+
+
+def test_a_failure_says_what_was_expected_and_what_came() -> None:
+    outcome = check.outcome(check.values.value, Subject.of("forward_kl", Reversed()))
+    assert outcome.detail.startswith("loss at step 0: expected 0.")
+    assert ", got 0." in outcome.detail
+
+
+def test_a_method_without_an_oracle_is_told_so_and_passes() -> None:
+    subject = Subject.of("no_such_name", Reversed())
+    found = {o.check: o for o in check.outcomes(subject)}
+    assert found["value"].detail == "no oracle: value and gradient are not compared"
+    assert not [o for o in found.values() if o.verdict == "FAIL"]
+
+
+def test_a_file_that_imports_torch_at_its_top_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "heavy_module.py").write_text("import torch\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    subject = replace(Subject.of("forward_kl", Reversed()), module="heavy_module")
+    outcome = check.outcome(check.declarations.light_import, subject)
+    assert (outcome.verdict, "no torch" in outcome.detail) == ("FAIL", True)
+
+
+# The oracles themselves, on numbers worked out by hand.
+
+P = torch.tensor([[0.5, 0.25, 0.25]], dtype=torch.float64)
+Q = torch.tensor([[0.25, 0.5, 0.25]], dtype=torch.float64)
+LOG_2 = 0.6931471805599453
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (formulas.kl(P, Q), 0.25 * LOG_2),  # ½·log 2 − ¼·log 2
+        (formulas.total_variation(P, Q), 0.25),
+        (formulas.cross_entropy(Q, torch.tensor([0])), 2 * LOG_2),
+        (
+            formulas.jsd(P, Q, 0.5),
+            0.5 * 0.28768207245178090 - 0.25 * 0.4054651081081644,
+        ),  # m = ⅜, ⅜, ¼
+        (formulas.skew_kl(P, Q, 1.0), 0.0),
+        (formulas.alpha_beta(P, Q, 1.0, 0.0), 0.25 * LOG_2),
+        (formulas.alpha_beta(P, Q, 1.0, 1.0), 0.0625),  # ½·Σ(p − q)²
+        (formulas.head_share(P, Q, 0.5), 0.5),
+        (formulas.head_share(P, Q, 0.8), 1.0),
+        # binary: ¼·log(¼/½) + ¾·log(¾/½); others: (⅔, ⅓) against (½, ½)
+        (
+            formulas.decoupled_reverse(P, Q, torch.tensor([0]), 1.0),
+            -0.25 * LOG_2 + 0.75 * 0.4054651081081644 + 0.05663301226513249,
+        ),
+    ],
+)
+def test_an_oracle_gives_the_number_worked_out_by_hand(value: Tensor, expected: float) -> None:
+    assert value.item() == pytest.approx(expected, abs=1e-12)
+
+
+# The command.
+
+
+def test_the_command_prints_a_line_a_check(capsys: pytest.CaptureFixture) -> None:
+    assert cli.main(["check", "forward_kl"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == len(check.CHECKS) + 1
+    assert lines[-1].startswith("forward_kl: ")
+
+
+def test_a_failing_method_gives_exit_code_1(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    (tmp_path / "broken_one.py").write_text("import not_there\n")
+    place = registry.Plugin("broken_one", "broken_one", "test", tmp_path / "broken_one.py")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(registry.plugins(), "broken_one", place)
+    assert cli.main(["check", "sft", "broken_one"]) == 1
+    printed = capsys.readouterr().out
+    assert "not_there" in printed
+    assert "2 methods: 1 pass, 1 fail (broken_one)" in printed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["check"], "name the methods to check, or give --all"),
+        (["check", "sft", "--all"], "name the methods to check, or give --all"),
+        (["check", "forward_lk"], "did you mean 'forward_kl'?"),
+    ],
+)
+def test_a_wrong_call_is_one_line(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture
+) -> None:
+    assert cli.main(arguments) == 2
+    assert message in capsys.readouterr().err
+
+
+# Golden trajectories.
+
+
+@pytest.mark.skipif(not GOLDEN.is_dir(), reason="no golden trajectories are written yet")
+@pytest.mark.parametrize("name", golden.shipped())
+def test_twenty_steps_are_those_on_record(name: str) -> None:
+    path = GOLDEN / f"{name}.json"
+    assert path.is_file(), f"write it: python -m arkd.conformance.golden {name}"
+    recorded = json.loads(path.read_text())["losses"]
+    assert golden.losses(check.subject(name)) == pytest.approx(recorded, rel=1e-4)
