@@ -182,43 +182,45 @@ def make_cell(values: Mapping[int, float], failed: Iterable[int], expected: Iter
 def best_method(values: Mapping[str, SeedValues], higher: bool) -> str | None:
     """Return the best method of a column, or None if its lead may be chance.
 
-    The method with the best mean is compared with each other one, paired by seed; Holm's rule
-    corrects for the number of comparisons. Its lead holds if the comparison with the runner-up is
-    significant at 5 % after that.
+    The best is the one with the best mean over the seeds that all methods share. It is compared
+    with each other one, paired by seed, on all seeds that the two share; Holm's rule corrects for
+    the number of comparisons. Its lead holds if every comparison is in its favour and significant
+    at 5 % after that.
 
     Args:
-        values: For each trained method, a value per seed; all have the same seeds.
+        values: For each trained method, a value per seed.
         higher: Whether larger is better.
     """
-    sign = 1.0 if higher else -1.0
-    order = sorted(values, key=lambda m: -sign * float(np.mean(list(values[m].values()))))
-    if len(order) < 2 or len(values[order[0]]) < 2:
+    if len(values) < 2:
         return None
-    best = values[order[0]]
-    seeds = sorted(best)
+    shared = sorted(set.intersection(*(set(part) for part in values.values())))
+    if len(shared) < FEW_SEEDS:
+        return None
+    sign = 1.0 if higher else -1.0
+    means = {m: float(np.mean([part[s] for s in shared])) for m, part in values.items()}
+    best = max(values, key=lambda method: sign * means[method])
     p_values = []
-    for other in order[1:]:
-        difference = paired_difference(
-            [best[seed] for seed in seeds], [values[other][seed] for seed in seeds]
+    for rival in values.keys() - {best}:
+        both = sorted(values[best].keys() & values[rival].keys())
+        lead = paired_difference(
+            [sign * values[best][seed] for seed in both],
+            [sign * values[rival][seed] for seed in both],
         )
-        p_values.append(1.0 if difference.p_value is None else difference.p_value)
-    return order[0] if max(holm(p_values)) < SIGNIFICANCE else None
+        p_values.append(1.0 if lead.p_value is None or lead.mean <= 0 else lead.p_value)
+    return best if max(holm(p_values)) < SIGNIFICANCE else None
 
 
 def bold_method(
-    cells: Mapping[str, Cell], values: Mapping[str, SeedValues], higher: bool | None
+    values: Mapping[str, SeedValues], expected: Mapping[str, Iterable[int]], higher: bool | None
 ) -> str | None:
     """Return the method that a column sets bold: the proven best of the trained ones, or none.
 
     A column with a failed or missing run has none: an advantage over a run that is not there is
-    not known. Controls do not compete.
+    not known. Controls do not compete. `expected` has the seeds that each row should have.
     """
-    compared = {method: values[method] for method in cells if method not in CONTROLS}
-    same_seeds = len({frozenset(part) for part in compared.values()}) == 1
-    whole = all(cells[m].word is None and not cells[m].failed for m in compared)
-    if higher is None or not same_seeds or not whole:
-        return None
-    return best_method(compared, higher)
+    compared = {method: part for method, part in values.items() if method not in CONTROLS}
+    whole = all(part.keys() == set(expected[method]) for method, part in compared.items())
+    return best_method(compared, higher) if whole and higher is not None else None
 
 
 def _truth(text: str) -> bool | None:

@@ -31,6 +31,7 @@ from arkd.workflow import Tree, seeds
 
 # What the published numbers call the tables that ours are laid out after.
 PAPER_TABLES = {"table1": "1", "table2": "2 and 4", "table5": "5 and 6"}
+GOLD = "fidelity_gold"  # fidelity to the teacher on the gold responses
 SHOWN_GAPS = 8  # runs that the error about missing values names
 
 
@@ -83,7 +84,8 @@ class Builder:
         values = {method: self.values(source, pair, method) for method in methods}
         name = " ".join(filter(None, (source.task, source.metric, source.group)))
         cells = {m: self.cell(values[m], source.pair or pair, m, name) for m in methods}
-        best = bold_method(cells, values, self.records.higher_is_better(source.metric))
+        expected = {method: self.expected(method) for method in methods}
+        best = bold_method(values, expected, self.records.higher_is_better(source.metric))
         return {m: replace(cell, bold=m == best) for m, cell in cells.items()}
 
     def arrow(self, source: Source) -> str:
@@ -155,10 +157,12 @@ class Builder:
         columns: Iterable[Column],
         rows: Iterable[Row],
         compared: bool = True,
+        dash: str = "not run yet; this table is partial",
     ) -> Table:
         """Add title, caption and the notes that the cells call for.
 
-        `compared` tells whether the methods of a column were tested against each other.
+        `compared` tells whether the methods of a column were tested against each other, `dash`
+        what the mark of an empty cell means.
         """
         text, rows = self.captions[name], tuple(rows)
         cells = [cell for row in rows for cell in row.cells]
@@ -178,12 +182,19 @@ class Builder:
                 "Nothing is bold: in no column is the best trained method's lead over the "
                 "runner-up significant at 5 % after Holm's correction."
             )
+        trained = {row.method for row in rows if row.method in self.methods}
+        if compared and len({len(self.expected(method)) for method in trained}) > 1:
+            notes.append(
+                "Rows differ in their number of seeds: the best is chosen by the mean over the "
+                "seeds that all trained rows share, and compared with each other row on the seeds "
+                "that the two share (three at least)."
+            )
         if any(cell.failed for cell in cells):
             notes.append(f"'{FAILED}': the run did not finish; its seed is not in the mean.")
         if any(cell.word == NOT_REPORTED for cell in cells):
             notes.append(f"'{NOT_REPORTED}': the paper reports no such number.")
         if any(cell.word == MISSING for cell in cells):
-            notes.append(f"'{MISSING}': not run yet; this table is partial.")
+            notes.append(f"'{MISSING}': {dash}.")
         return Table(
             name, text["title"], text["caption"], labels, tuple(columns), rows, tuple(notes)
         )
@@ -206,14 +217,16 @@ class Builder:
 def captions(suite: Suite) -> dict[str, Any]:
     """Return titles and captions with the suite's settings filled in."""
     text = (benchmarks_dir() / "captions.yaml").read_text(encoding="utf-8")
+    counts = sorted({len(suite.seeds_of(entry.label)) for entry in suite.entries})
     facts = {
         "name": suite.name,
         "version": suite.version,
-        "seeds": len(suite.seeds),
+        "seeds": " to ".join(map(str, counts[:1] + counts[1:][-1:])),
         "decodings": len(suite.decoding.seeds),
         "test_set": suite.test_sets[0],
         "mu": suite.tail.tail_mass,
         "recall_ratio": suite.tail.recall_ratio,
+        "temperature": f"{suite.distillation.temperature:g}",
     }
     return {
         kind: {
@@ -231,6 +244,11 @@ def read_published() -> dict[tuple[str, ...], float]:
     )
     key = ("table", "pair", "metric", "dataset", "method")
     return {tuple(r[k] for k in key): float(r["value"]) for r in frame.to_dict("records")}
+
+
+def base_name(label: str) -> str:
+    """Return the method of a label without its parameters."""
+    return label.split("@")[0]
 
 
 def short_name(suite: Suite, task: str) -> str:

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 
-from arkd import tabular
+from arkd import analyses, tabular
 from arkd.cells import Cell, Column, Row, SeedValues, Table, read_csv
 from arkd.errors import ArkdError
 from arkd.files import write_text
-from arkd.layout import Builder, Source, short_name
+from arkd.layout import GOLD, Builder, Source, base_name, short_name
 from arkd.paths import benchmarks_dir
 from arkd.suite import Suite
 from arkd.workflow import INIT, TEACHER, UNTRAINED
 
-GOLD = "fidelity_gold"
+ALPHA_CONTROLS = ("random_alpha", "frozen_policy", "static_018", "replay_figure5")
 ALPHA_STRATEGIES = (
     "forward_kl",
     "fixed_mix",
@@ -26,6 +27,9 @@ ALPHA_STRATEGIES = (
     "greedy_min",
     "akl",
     "arkd",
+    "arkd_sampled",
+    "arkd_code",
+    *ALPHA_CONTROLS,
 )
 BINS = {
     "rank_1": "rank 1",
@@ -58,6 +62,7 @@ def build(suite: Suite, results_dir: Path, partial: bool = False) -> list[Table]
     make = Builder(suite, results_dir)
     order = (TEACHER, UNTRAINED, INIT, *make.methods)
     tables = [summary(make, order), table1(make, order), *table2(make, order), *table5(make)]
+    tables += [*analyses.alpha(make), *analyses.temperature(make), *analyses.ablation(make)]
     tables += [tail(make, order), *bins(make, order), *truth(make, order), *recall(make, order)]
     tables += [cost(make), *tuning(make)]
     if make.missing and not partial:
@@ -129,10 +134,20 @@ def table2(make: Builder, order: Sequence[str]) -> list[Table]:
 def table5(make: Builder) -> list[Table]:
     """Ways to choose α: ROUGE-L on all sets and the JSD to the teacher."""
     rank = {name: place for place, name in enumerate(ALPHA_STRATEGIES)}
-    present = [m for m in make.methods if base_name(m) in rank]
+    present = [m for m in make.methods if base_name(m) in rank and not _other_loss(make, m)]
     present.sort(key=lambda m: rank[base_name(m)])
     sources = [*rouge_sources(make, make.suite.test_sets), Source(GOLD, "jsd", "JSD (nats)", 3)]
-    return [make.table("table5", {"": sources}, present)] if present else []
+    if not present:
+        return []
+    table = make.table("table5", {"": sources}, present)
+    controls = [m for m in present if base_name(m) in ALPHA_CONTROLS]
+    note = f"Controls, whose α no agent learnt in the run: {', '.join(controls)}."
+    return [replace(table, notes=(*table.notes, note)) if controls else table]
+
+
+def _other_loss(make: Builder, method: str) -> bool:
+    """Tell whether a row changes more than the choice of α."""
+    return bool({"temperature", "lm_weight"} & make.suite.entry(method).changes.keys())
 
 
 def tail(make: Builder, order: Sequence[str]) -> Table:
@@ -262,8 +277,3 @@ def tuning(make: Builder) -> list[Table]:
         for marks in [[Cell(word=words.get(r[c], r[c])) for c in ("chosen", "shared")]]
     ]
     return [make.finish("tuning", ("Method", "Learning rate"), columns, rows, compared=False)]
-
-
-def base_name(label: str) -> str:
-    """Return the method of a label without its parameters."""
-    return label.split("@")[0]

@@ -13,9 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 
+from arkd import trajectories
+from arkd.records import write_csv
+from arkd.settings import MethodEntry
 from arkd.suite import Suite, load_suite
-from arkd.workflow import Tree
+from arkd.workflow import Tree, seeds
 
 COLUMNS = [
     *("suite", "suite_version", "pair", "method", "seed", "decode_seed", "task", "metric", "group"),
@@ -31,6 +35,7 @@ NEITHER = ("tail_mass_ratio", "entropy_gap")
 BINS = ("rank_1", "rank_2_10", "rank_11_100", "rank_101_1000", "rank_1001_up")
 KINDS = ("", "certain", "certain_head", "certain_tail", "ambiguous", "ratio90", "unseen")
 STEPS = 60
+LOGGED = ("step", "loss", "fkl", "rkl", "alpha", "policy_alpha", "grad_norm", "reward", "baseline")
 
 Row = dict[str, Any]
 Level = Callable[[str, str, str], float]  # of (method, task, metric)
@@ -39,16 +44,19 @@ Level = Callable[[str, str, str], float]  # of (method, task, metric)
 def suite_of(
     methods: Iterable[str] = ("forward_kl", "reverse_kl", "arkd"), **changes: Any
 ) -> Suite:
-    """Return the suite `longtail` with other methods (and seeds, pairs …)."""
+    """Return the suite `longtail` with other methods (and seeds, pairs …).
+
+    A method is a label, with `seeds` among its parameters where it has fewer than the suite.
+    """
     base = load_suite("longtail")
-    entries = [type(base.methods[0]).model_validate(_entry(label)) for label in methods]
+    entries = [MethodEntry.model_validate(_entry(label)) for label in methods]
     return base.model_copy(update={"methods": tuple(entries), "lr_grid": (), **changes})
 
 
 def _entry(label: str) -> Row:
     name, _, params = label.partition("@")
     pairs = (part.split("=") for part in params.split(",") if part)
-    return {"name": name, "params": {key: float(value) for key, value in pairs}}
+    return {"name": name, **{key: yaml.safe_load(value) for key, value in pairs}}
 
 
 def flat(method: str, task: str, metric: str) -> float:
@@ -62,7 +70,7 @@ def rows_of(suite: Suite, level: Level = flat, sd: float = 0.01, seed: int = 0) 
     rows = []
     for pair in suite.pairs:
         for method in ("teacher", "untrained", "init", *(e.label for e in suite.entries)):
-            for run in (0,) if method == "teacher" else suite.seeds:
+            for run in seeds(suite, method):
                 for task, metric, group, decode, higher in _quantities(suite):
                     value = level(method, task, metric) + sd * draw.standard_normal()
                     head = (suite.name, suite.version, pair.name, method, run, decode)
@@ -104,7 +112,7 @@ def cost_rows(suite: Suite) -> list[Row]:
     rows = []
     for pair in suite.pairs:
         for place, entry in enumerate(suite.entries):
-            for seed in suite.seeds:
+            for seed in seeds(suite, entry.label):
                 head = (suite.name, suite.version, pair.name, entry.label, seed)
                 train_s = 10.0 + place + 0.1 * seed
                 line = (train_s + 5, train_s, 5000, 5000 / train_s, 900 + seed, 1, "host")
@@ -131,30 +139,69 @@ def save(suite: Suite, root: Path, rows: list[Row], costs: list[Row] | None = No
     }
     (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
     draw = np.random.default_rng(1)
-    for pair in suite.pairs:
-        for entry in suite.entries:
-            for seed in suite.seeds:
-                run = Tree(root, suite).training(pair.name, entry.label, seed)
-                run.mkdir(parents=True, exist_ok=True)
-                (run / "manifest.json").write_text("{}", encoding="utf-8")
-                _write(run / "trajectory.csv", *_trajectory(entry.label, draw))
+    runs = [(pair.name, entry.label) for pair in suite.pairs for entry in suite.entries]
+    for pair, method in runs:
+        for seed in seeds(suite, method):
+            run = Tree(root, suite).training(pair, method, seed)
+            run.mkdir(parents=True, exist_ok=True)
+            hashed = {"outputs": {"model/model.safetensors": f"{method}-{seed}"}}
+            (run / "manifest.json").write_text(json.dumps(hashed), encoding="utf-8")
+            write_csv(run / "trajectory.csv", LOGGED, _trajectory(method.split("@")[0], draw))
+    condense(root, suite)
     return root
 
 
-def _trajectory(method: str, draw: np.random.Generator) -> tuple[list[str], list[Row]]:
-    columns = ["step", "loss", "fkl", "rkl", "alpha", "grad_norm", "reward", "baseline"]
+def lose_curves(root: Path, suite: Suite, method: str, *lost: int) -> None:
+    """Remove what some seeds of a method logged, and condense again."""
+    for pair in suite.pairs:
+        for seed in lost:
+            (Tree(root, suite).training(pair.name, method, seed) / "trajectory.csv").unlink()
+    condense(root, suite)
+
+
+def condense(root: Path, suite: Suite) -> None:
+    """Write `trajectories.csv` from what the trainings logged, as `arkd collect` does."""
+    runs = [(pair.name, entry.label) for pair in suite.pairs for entry in suite.entries]
+    trajectories.write(Tree(root, suite), runs)
+
+
+def alpha_at(method: str, share: float, draw: np.random.Generator) -> float | None:
+    """Return an α at a share of training, of the kind that a method logs."""
+    known = {
+        "arkd": 0.5 + 0.2 * share,
+        "arkd_sampled": 1 / (1 + np.exp(4 * share)),
+        "frozen_policy": 0.5,
+        "akl": 0.6 + 0.05 * draw.standard_normal(),
+        "greedy_min": float(draw.random() < 1 - share),
+        "random_alpha": draw.random(),
+        "arkd_code": float(draw.random() < 0.5),
+        "linear_dec": 1 - share,
+        "linear_inc": share,
+        "static_018": 0.18,
+        "replay_figure5": 0.5 - 0.32 * share,
+        "forward_kl": 1.0,
+        "reverse_kl": 0.0,
+        "fixed_mix": 0.5,
+    }
+    return known.get(method)
+
+
+def _trajectory(method: str, draw: np.random.Generator) -> list[Row]:
     rows = []
     for step in range(STEPS):
         fkl, rkl = np.exp(-step / 30) + 0.1 * draw.random(2)
-        alpha: float | str = 0.5 + 0.1 * step / STEPS + 0.01 * draw.standard_normal()
-        if method == "greedy_min":
-            alpha = float(fkl < rkl)
         loss = 0.5 * (fkl + rkl)
-        policy = (-loss, -loss) if method == "arkd" else ("", "")
-        known = alpha if method in ("arkd", "akl", "greedy_min") else ""
-        values = (step, loss, fkl, rkl, known, 1.0, *policy)
-        rows.append(dict(zip(columns, values, strict=True)))
-    return columns, rows
+        row = {"step": step, "loss": loss, "fkl": fkl, "rkl": rkl, "grad_norm": 1.0}
+        alpha = alpha_at(method, step / (STEPS - 1), draw)
+        row |= {"alpha": alpha} if alpha is not None else {}
+        if method == "arkd":
+            row |= {"reward": -loss, "baseline": -loss}
+        if method == "arkd_code":
+            row |= (
+                {"policy_alpha": 0.5, "reward": -0.5} if step % 10 == 9 else {"policy_alpha": 0.5}
+            )
+        rows.append({key: float(value) for key, value in row.items()} | {"step": step})
+    return rows
 
 
 def _write(path: Path, columns: list[str], rows: list[Row]) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import stats
 from simulate import cost_rows, failed_row, flat, rows_of, save, suite_of
 
 from arkd import tables, tabular
@@ -18,7 +19,7 @@ from arkd.errors import ArkdError
 from arkd.suite import Suite
 
 METHODS = ("forward_kl", "reverse_kl", "fixed_mix", "arkd")
-ALL = {"summary", "table1", "table2", "table5", "tail", "bins", "truth", "recall", "cost"}
+ALL = {"summary", "table1", "table2", "table5", "alpha", "tail", "bins", "truth", "recall", "cost"}
 
 
 def planted(method: str, task: str, metric: str) -> float:
@@ -51,7 +52,10 @@ def test_every_table_is_written_in_three_formats(tmp_path: Path) -> None:
     for path in paths:
         text = path.read_text(encoding="utf-8")
         assert not re.search(r"\bnan\b|\binf\b|\bNone\b", text, re.IGNORECASE), path
-        assert "–" not in text.replace("2–10", "").replace("11–100", "").replace("101–1", "")
+        # A row is not compared with itself: the only empty cells there are.
+        assert path.stem == "alpha" or "–" not in text.replace("2–10", "").replace(
+            "11–100", ""
+        ).replace("101–1", "")
 
 
 def test_means_and_half_widths_are_those_of_the_records(tmp_path: Path) -> None:
@@ -107,6 +111,80 @@ def test_a_planted_null_is_not_bold() -> None:
         values = {f"m{i}": dict(enumerate(draw.normal(30, 1, 3))) for i in range(9)}
         bold += best_method(values, higher=True) is not None
     assert bold <= 0.05 * 400
+
+
+def test_each_rival_is_compared_on_the_seeds_that_both_have() -> None:
+    draw = np.random.default_rng(2)
+    base = draw.normal(30, 1, 10)
+    best = dict(enumerate(base + 0.8 + draw.normal(0, 0.5, 10)))
+    rival = dict(enumerate(base))
+    short = {seed: base[seed] - 5 + 0.1 * seed for seed in range(3)}
+    values = {"rival": rival, "short": short, "best": best}
+    p_long = stats.ttest_rel(list(best.values()), list(rival.values())).pvalue
+    p_three = stats.ttest_rel(list(best.values())[:3], list(rival.values())[:3]).pvalue
+    p_short = stats.ttest_rel([best[s] for s in range(3)], list(short.values())).pvalue
+    # Ten pairs prove the lead over the rival, its first three would not.
+    assert max(2 * min(p_long, p_short), max(p_long, p_short)) < 0.05 < p_three
+    assert best_method(values, higher=True) == "best"
+    negated = {m: {s: -v for s, v in part.items()} for m, part in values.items()}
+    assert best_method(negated, higher=False) == "best"
+    values["rival"] = {seed: rival[seed] for seed in range(3)}
+    assert best_method(values, higher=True) is None
+
+
+def test_the_best_is_judged_on_the_seeds_that_all_have() -> None:
+    # Seeds 4 to 10 are easy: `long` has the better mean of its own, and is worse where both are.
+    noise = [0.01, -0.02, 0.03]
+    short = {seed: 20.0 + noise[seed] for seed in range(3)}
+    long = {seed: 10.0 if seed < 3 else 90.0 for seed in range(10)}
+    assert best_method({"long": long, "short": short}, higher=True) == "short"
+
+
+def test_a_lead_that_turns_on_further_seeds_is_not_bold() -> None:
+    # On the three seeds of all rows `a` is ahead; on the ten of `a` and `b` it is far behind.
+    a = {seed: (11.0 if seed < 3 else 0.0) + 0.01 * seed for seed in range(10)}
+    b = {seed: (10.0 if seed < 3 else 50.0) for seed in range(10)}
+    c = {seed: 1.0 - 0.01 * seed for seed in range(3)}
+    lead = stats.ttest_rel(list(a.values()), list(b.values()))
+    assert lead.pvalue < 0.05
+    assert lead.statistic < 0
+    assert best_method({"a": a, "b": b, "c": c}, higher=True) is None
+
+
+def test_fewer_than_three_shared_seeds_prove_nothing() -> None:
+    a = {seed: 50.0 + 0.01 * seed for seed in range(10)}
+    assert best_method({"a": a, "b": {0: 10.0, 1: 10.1}}, higher=True) is None
+    assert best_method({"a": a, "b": {0: 10.0, 1: 10.1, 2: 10.3}}, higher=True) == "a"
+    assert best_method({"a": a, "b": {20: 1.0, 21: 1.1, 22: 1.2}}, higher=True) is None
+
+
+def test_rows_of_unequal_seeds_may_win_and_the_note_says_how(tmp_path: Path) -> None:
+    suite = suite_of(
+        ("forward_kl", "reverse_kl@seeds=3", "arkd", "arkd@baseline=teacher,seeds=3"),
+        seeds=tuple(range(1, 6)),
+    )
+    rows = rows_of(suite, planted)
+    table = built(suite, tmp_path, rows)["table1"]
+    assert [tabular.row_texts(table, row)[1] for row in table.rows] == list("1555353")
+    assert [row.method for row in table.rows if row.cells[0].bold] == ["arkd"]
+    assert "on the seeds that the two share" in table.notes[-1]
+    lost = [r for r in rows if (r["method"], r["seed"]) != ("reverse_kl", 3)]
+    table = built(suite, tmp_path, lost, partial=True)["table1"]
+    assert not any(row.cells[0].bold for row in table.rows)  # rows need to be whole
+
+
+def test_rows_of_equal_seeds_need_no_note_about_them(tmp_path: Path) -> None:
+    suite = suite_of(METHODS)
+    for table in built(suite, tmp_path, rows_of(suite)).values():
+        assert not any("number of seeds" in note for note in table.notes)
+        assert "to 3" not in table.caption
+
+
+def test_strategies_that_change_more_than_alpha_are_left_out(tmp_path: Path) -> None:
+    suite = suite_of(("random_alpha", "arkd@temperature=1.0", "arkd_sampled", "arkd", "jsd"))
+    table = built(suite, tmp_path, rows_of(suite))["table5"]
+    assert [row.method for row in table.rows] == ["arkd", "arkd_sampled", "random_alpha"]
+    assert table.notes[-1] == "Controls, whose α no agent learnt in the run: random_alpha."
 
 
 def test_a_control_is_never_bold(tmp_path: Path) -> None:

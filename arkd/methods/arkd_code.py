@@ -29,6 +29,7 @@ class ArkdCode(WeightedDivergences):
     weighting: Literal["head_ratio", "head_and_tail", "none"] = "head_ratio"
     credit: Literal["window", "first_actions"] = "window"
     entropy: Literal["coin", "taken_action"] = "coin"
+    reward_text: Literal["response", "example"] = "response"
 
     needs: ClassVar[tuple[Need, ...]] = ("teacher_logits", "labels", "rewards")
     summary: ClassVar[str] = "the authors' code: a coin chooses the divergence of each batch"
@@ -38,16 +39,17 @@ class ArkdCode(WeightedDivergences):
     )
     reference: ClassVar[Reference] = ARKD_CODE
     deviations: ClassVar[tuple[str, ...]] = (
-        "Fixed, and named: the code cannot run as published (missing imports, a development split "
+        "Fixed for good: the code cannot run as published (missing imports, a development split "
         "that does not exist, tensors on two devices).",
-        "Fixed, and named: divergences are means over response tokens; the code includes prompt "
-        "and padding.",
-        "Fixed, and named: the teacher stays in evaluation mode; in the code its dropout is on "
-        "from the first reward to the end.",
-        "Fixed, and named: the reward is read from an answer to the prompt; the code generates "
-        "from the whole example, answer included.",
-        "Fixed, and named: the reward is sampled on 32 development prompts; the code searches with "
-        "four beams over a whole split.",
+        "Fixed for good, since the cache holds response positions alone: divergences are means "
+        "over response tokens; the code includes prompt and padding.",
+        "Fixed for good, since the teacher's values are cached: the teacher stays in evaluation "
+        "mode; in the code its dropout is on from the first reward to the end.",
+        "Fixed by `reward_text`: the reward is read from an answer to the prompt; the code "
+        "(`example`) continues the whole example, answer included, so that ROUGE-L is 1 at best "
+        "and the reward a constant.",
+        "The reward is sampled on 32 development prompts; the code searches with four beams over "
+        "a whole split.",
         "Fixed by `credit`: each action is paired with the return of its own window of steps; the "
         "code (`first_actions`) pairs the five returns with the first five actions.",
         "Fixed by `entropy`: the coin's entropy, mean over actions; the code (`taken_action`) sums "
@@ -69,6 +71,7 @@ class ArkdCode(WeightedDivergences):
         "weighting": "kl_loss.py",
         "credit": "ours; see deviations",
         "entropy": "ours; see deviations",
+        "reward_text": "ours; see deviations",
     }
 
     def start(self, run: Run) -> CodeAgent:
@@ -98,7 +101,8 @@ class ArkdCode(WeightedDivergences):
         action, alpha = agent.act(features, context.step)
         log = {"alpha": float(action), "policy_alpha": alpha}
         if (context.step + 1) % self.reward_every == 0:
-            log["reward"] = agent.reward(tools.rouge_l() - 0.5)
+            rouge_l = tools.rouge_l() if self.reward_text == "response" else 1.0
+            log["reward"] = agent.reward(rouge_l - 0.5)
         if len(agent.rewards) >= self.rewards_an_update:
             log["policy_loss"] = agent.learn()
         return Weights(action * ratio_fkl_N, (1 - action) * ratio_rkl_N, log)

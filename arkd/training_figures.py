@@ -1,0 +1,99 @@
+"""Figures of how training went: the α of each strategy, and what arkd's agent saw."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from arkd.curves import Curves, mean_series, progress, rolled
+from arkd.layout import Builder, base_name
+from arkd.paths import benchmarks_dir
+
+# Colours of Okabe and Ito, safe for colour-blind readers; markers and dashes carry them in grey.
+COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
+CONSTANT = ("forward_kl", "reverse_kl", "fixed_mix")  # their α needs no picture
+COLUMNS = 5  # panels side by side, at most
+ONE_SEED: dict[str, Any] = {"color": "#56B4E9", "lw": 0.7}
+MEAN: dict[str, Any] = {"color": "#0072B2", "lw": 2.0}
+PAPER: dict[str, Any] = {"color": "0.45", "lw": 1.1, "ls": "--"}
+
+
+def alpha(make: Builder) -> Figure | None:
+    """α over training, a panel a strategy, the published trajectory in each."""
+    logged = Curves(make)
+    arms = [method for method in make.methods if base_name(method) not in CONSTANT]
+    families = [base_name(arm) for arm in arms]
+    arms.sort(key=lambda arm: families.index(base_name(arm)))
+    lines: list[list[tuple[str, str, dict[int, pd.Series]]]] = []
+    for pair in make.pairs:  # each pair begins a line of panels
+        shown = [(pair, arm, seeds) for arm in arms if (seeds := logged.alpha(pair, arm))]
+        lines += [shown[i : i + COLUMNS] for i in range(0, len(shown), COLUMNS)]
+    if not lines:
+        return None
+    across = max(len(line) for line in lines)
+    figure = Figure(
+        figsize=(max(2.15 * across, 5.0), 2.05 * len(lines) + 0.5), layout="constrained"
+    )
+    grid = figure.subplots(len(lines), across, squeeze=False, sharex=True, sharey=True)
+    paper = pd.read_csv(benchmarks_dir() / "published" / "figure5.csv").set_index("step")["alpha"]
+    for place, (axes, line) in enumerate(zip(grid, lines, strict=True)):
+        for column, axis in enumerate(axes[len(line) :], len(line)):
+            axis.set_axis_off()
+            if place:
+                grid[place - 1, column].tick_params(labelbottom=True)
+        for axis, (pair, arm, seeds) in zip(axes, line, strict=False):
+            axis.plot(progress(paper), paper, **PAPER)
+            _draw_seeds(axis, arm, seeds)
+            name, _, change = arm.partition("@")
+            counted = f"{len(seeds)} seed{'s' if len(seeds) > 1 else ''}"
+            title = [pair] * (len(make.pairs) > 1) + [name, f"{change}, {counted}".lstrip(", ")]
+            axis.set_title("\n".join(title), fontsize=8)
+    for axis in grid[:, 0]:
+        axis.set(xlim=(0, 1), ylim=(-0.03, 1.03), ylabel="α")
+        axis.set_xticks((0, 0.5, 1), ("0", "0.5", "1"))
+    figure.supxlabel("share of training", fontsize=9)
+    names = {"mean over seeds": MEAN, "single seeds": ONE_SEED, "paper, Figure 5": PAPER}
+    handles = [Line2D([], [], **style, label=name) for name, style in names.items()]
+    figure.legend(handles=handles, loc="outside upper left", ncols=len(handles))
+    return figure
+
+
+def _draw_seeds(axis: Axes, arm: str, seeds: Mapping[int, pd.Series]) -> None:
+    """Draw the seeds and their mean; of a choice between two, the share of seeds that made it."""
+    mean = mean_series(dict(seeds))
+    if base_name(arm) == "greedy_min":
+        axis.fill_between(progress(mean), mean, step="mid", color="#56B4E9", alpha=0.5, lw=0)
+    else:
+        for series in seeds.values():
+            axis.plot(progress(series), rolled(series), **ONE_SEED)
+    axis.plot(progress(mean), rolled(mean), **MEAN)
+
+
+def dynamics(make: Builder) -> Figure | None:
+    """Reward, forward KL and reverse KL of arkd over training."""
+    if "arkd" not in make.methods:
+        return None
+    logged = Curves(make)
+    shown = {"reward": "reward (nats)", "fkl": "forward KL (nats)", "rkl": "reverse KL (nats)"}
+    runs = {(p, c): logged.of(p, "arkd", c) for p in make.pairs for c in shown}
+    if not any(runs.values()):
+        return None
+    count = len(make.pairs)
+    figure = Figure(figsize=(9, 2.9 * count), layout="constrained")
+    grid = figure.subplots(count, len(shown), squeeze=False)
+    for row, pair in zip(grid, make.pairs, strict=True):
+        for axis, (column, label), colour in zip(row, shown.items(), COLOURS, strict=False):
+            seeds = runs[pair, column]
+            for series in seeds.values():
+                axis.plot(series, color=colour, lw=0.5, alpha=0.35)
+            if seeds:
+                axis.plot(rolled(mean_series(seeds)), color=colour, lw=2)
+            axis.set(xlabel="step", ylabel=label, title=label.split(" (")[0])
+        if count > 1:
+            row[0].set_title(pair, loc="left")
+    return figure
