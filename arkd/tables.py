@@ -271,9 +271,10 @@ def tuning(make: Builder) -> list[Table]:
         Column("shared", "shared", measured=False),
     )
     words = {"1": "yes", "0": "no"}
+    own = {*make.methods, *map(base_name, make.methods)}  # the run may have tuned more
     rows = [
         Row((r["method"], r["lr"]), (Cell(float(r["dev_jsd"])), *marks), None, r["method"])
-        for r in frame.to_dict("records")
+        for r in frame[frame["method"].isin(own)].to_dict("records")
         for marks in [[Cell(word=words.get(r[c], r[c])) for c in ("chosen", "shared")]]
     ]
     return [make.finish("tuning", ("Method", "Learning rate"), columns, rows, compared=False)]

@@ -340,21 +340,21 @@ def test_cost_counts_training_and_leaves_evaluation_out(tmp_path: Path) -> None:
     assert values["overhead_percent"].mean == pytest.approx(overhead)
 
 
-def test_tuning_shows_each_rate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tuning_shows_each_rate_of_the_suites_methods(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     suite = suite_of(METHODS)
     save(suite, tmp_path, rows_of(suite))
     make = tables.Builder(suite, tmp_path)
     (tmp_path / "tuning").mkdir()
     name = suite.distillation.tuning or suite.name
     (tmp_path / "tuning" / f"{name}.csv").write_text(
-        "method,lr,dev_jsd,chosen,shared\nakl,0.001,0.125,1,0\nakl,0.002,0.25,0,1\n",
+        "method,lr,dev_jsd,chosen,shared\narkd,0.001,0.125,1,0\narkd,0.002,0.25,0,1\ngkd,0.002,0.25,1,1\n",
         encoding="utf-8",
     )
     monkeypatch.setattr(tables, "benchmarks_dir", lambda: tmp_path)
     (table,) = tables.tuning(make)
     assert [tabular.row_texts(table, row) for row in table.rows] == [
-        ["akl", "0.001", "0.1250", "yes", "no"],
-        ["akl", "0.002", "0.2500", "no", "yes"],
+        ["arkd", "0.001", "0.1250", "yes", "no"],
+        ["arkd", "0.002", "0.2500", "no", "yes"],
     ]
 
 
