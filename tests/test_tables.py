@@ -340,7 +340,9 @@ def test_cost_counts_training_and_leaves_evaluation_out(tmp_path: Path) -> None:
     assert values["overhead_percent"].mean == pytest.approx(overhead)
 
 
-def test_tuning_shows_each_rate_of_the_suites_methods(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tuning_shows_each_rate_of_the_suites_methods(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     suite = suite_of(METHODS)
     save(suite, tmp_path, rows_of(suite))
     make = tables.Builder(suite, tmp_path)
