@@ -9,7 +9,7 @@ from arkd.cells import FAILED, MISSING, Cell, Column, Row, SeedValues, Table
 from arkd.curves import Curves
 from arkd.files import read_json
 from arkd.layout import GOLD, Builder, Source
-from arkd.settings import MethodEntry
+from arkd.settings import Distillation, MethodEntry
 from arkd.stats import paired_difference
 
 FORWARD, REVERSE = "forward_kl", "reverse_kl"
@@ -170,17 +170,31 @@ def _difference(
 
 
 def _same_weights(make: Builder, pair: str, method: str, other: str) -> Cell:
-    """Say in how many seeds the student has the bytes of a pure divergence's, all else equal."""
-    entry = make.suite.entry(method)
-    twin = entry.model_copy(update={"name": other, "params": {}})
-    if twin.label == method or twin.label not in make.methods:
+    """Say in how many seeds the student has the bytes of a pure divergence's, all else equal.
+
+    The twin is the row of that divergence under the same protocol; one of the same rate, if any.
+    """
+    suite, entry = make.suite, make.suite.entry(method)
+    own_rate = suite.settings(entry).lr
+
+    def protocol(of: MethodEntry) -> Distillation:
+        return suite.settings(of).model_copy(update={"lr": own_rate})
+
+    twins = [
+        row
+        for row in suite.entries
+        if row.name == other and not row.params and protocol(row) == protocol(entry)
+    ]
+    twins.sort(key=lambda row: suite.settings(row).lr != own_rate)
+    if entry.name == other or not twins:
         return Cell(word=MISSING)
+    twin = twins[0]
     own, its = (_weights(make, pair, label) for label in (method, twin.label))
     seeds = own.keys() & its.keys()
     if not seeds:
         return Cell(word=MISSING)
     text = f"{sum(own[seed] == its[seed] for seed in seeds)} of {len(seeds)}"
-    same_rate = make.suite.settings(entry).lr == make.suite.settings(twin).lr
+    same_rate = suite.settings(twin).lr == own_rate
     return Cell(word=text if same_rate else f"{text} (other rate)")
 
 
