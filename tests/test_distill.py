@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -208,3 +209,31 @@ def test_methods_that_sample_while_training_answer_the_batchs_prompts(
         assert torch.isfinite(loss)
         for prompts in asked:
             assert prompts == [gold.prompt(row) for row in samples]
+
+
+def jsd_to_the_teacher(tree: Tree, model: Any) -> float:
+    """Mean Jensen–Shannon divergence at the gold response positions of 40 samples, float64."""
+    teacher = models.load(tree.model("fixture", "teacher", 0), torch.device("cpu")).double()
+    student = copy.deepcopy(model).double().eval()
+    tokens = teacher_cache.load(tree.cache("fixture", "gold"), "train").tokens
+    found = []
+    for sample in range(40):
+        ids = torch.tensor([tokens.prompt(sample) + tokens.response(sample)])
+        first = len(tokens.prompt(sample)) - 1
+        with torch.no_grad():
+            p, q = (oracles.probabilities(m(ids).logits[0, first:-1]) for m in (teacher, student))
+        found.append(0.5 * oracles.kl(p, (p + q) / 2) + 0.5 * oracles.kl(q, (p + q) / 2))
+    return torch.cat(found).mean().item()
+
+
+@pytest.mark.parametrize("method", CLASSES)
+def test_twenty_steps_on_smoke_bring_the_student_nearer_to_its_teacher(
+    tree: Tree, method: str
+) -> None:
+    step = make_step(tree, method)
+    before = jsd_to_the_teacher(tree, step.model)
+    settings = tree.suite.distillation
+    assert settings.steps == 20
+    run = distill.distill(step.model, step.method, step.sources, settings, settings.lr, 1, "")
+    assert not run.failed
+    assert jsd_to_the_teacher(tree, step.model) < before - 0.005
