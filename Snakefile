@@ -273,6 +273,22 @@ rule tables:
         "arkd tables {params.of:q} 2> {log:q}"
 
 
+rule claims:
+    input:
+        rules.collect.output,
+        str(flow.benchmarks_dir() / "claims.yaml"),
+    output:
+        f"{ROOT}/claims/manifest.json",
+    log:
+        f"{ROOT}/logs/claims.log",
+    conda:
+        "environment.yaml"
+    params:
+        of=of_suite,
+    shell:
+        "arkd claims {params.of:q} 2> {log:q}"
+
+
 rule figures:
     input:
         rules.collect.output,
@@ -291,6 +307,7 @@ rule figures:
 rule report:
     input:
         rules.tables.output,
+        rules.claims.output,
         rules.figures.output,
     output:
         f"{ROOT}/report.html",

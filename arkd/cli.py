@@ -40,6 +40,11 @@ NEW = """examples:
   arkd new my_method --kind weights     a method that weighs forward and reverse KL
   arkd new my_method --package          a package of your own: arkd-method-my_method/
 """
+CLAIMS_EXAMPLES = """examples:
+  arkd claims                                  the verdicts of the suite longtail
+  arkd claims --suite longtail-full            of the run that the claims were registered for
+  arkd claims --suite longtail-full --partial  by the runs that are there: provisional verdicts
+"""
 CITE_EXAMPLES = """examples:
   arkd cite arkd akl    the entries of two methods
   arkd cite             all of them
@@ -117,6 +122,12 @@ def parser() -> argparse.ArgumentParser:
     cite = _add(commands, "cite", "print BibTeX of methods, each entry once", CITE_EXAMPLES)
     cite.add_argument("methods", nargs="*", metavar="METHOD", help="all if none is named")
     cite.set_defaults(command=_cite)
+
+    claims = _add(commands, "claims", "judge the paper's claims by a suite", CLAIMS_EXAMPLES)
+    claims.add_argument("--suite", default="longtail", help="name or YAML file")
+    claims.add_argument("--results", default="results", help="folder of all results")
+    claims.add_argument("--partial", action="store_true", help="judge by what is there")
+    claims.set_defaults(command=_claims)
 
     for name, axes, text in (
         ("data", "", "write a suite's text"),
@@ -202,6 +213,21 @@ def _show(name: str, tree: Tree, partial: bool) -> None:
             from arkd import figures
 
             figures.write(tree.suite, tree.results, stage.folder, partial)
+
+
+def _claims(options: argparse.Namespace) -> None:
+    from arkd import judgement, manifest, verdict_table, workflow
+    from arkd.claims import claims_path, load_claims
+
+    tree, claims = workflow.tree(options.suite, options.results), load_claims()
+    suite, root = tree.suite, tree.root
+    found = judgement.judge(tree, claims, options.partial)
+    names = ("records", "cost", "trajectories")
+    inputs = {"claims": claims_path(), **{name: root / f"{name}.csv" for name in names}}
+    axes = {"suite": suite.name, "suite_version": suite.version}
+    with manifest.stage("claims", root / "claims", inputs=inputs, config={}, **axes) as stage:
+        verdict_table.write(suite, claims, found, stage.folder)
+    verdict_table.show(suite, claims, found)
 
 
 def _run(options: argparse.Namespace) -> int:

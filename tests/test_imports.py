@@ -52,6 +52,12 @@ LAYERS = [
     ["curves"],
     ["analyses", "training_figures"],
     ["tables", "figures"],
+    ["verdicts", "claim_curves"],
+    ["claim_results", "claim_prints"],
+    ["claim_values"],
+    ["judgement"],
+    ["verdict_text"],
+    ["verdict_table"],
     ["report"],
     ["cli"],
 ]
