@@ -1,4 +1,4 @@
-"""The command `arkd`: each stage of the pipeline, and what a user asks of the benchmark."""
+"""The command line: `arkd` and the options of its commands."""
 
 from __future__ import annotations
 
@@ -7,14 +7,10 @@ import errno
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from arkd import __version__
+from arkd import __version__, commands
 from arkd.errors import ArkdError
-
-if TYPE_CHECKING:
-    from arkd.workflow import Tree
 
 EPILOG = """examples:
   arkd run longtail                      the whole suite: data to report
@@ -89,26 +85,26 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     top.add_argument("--version", action="version", version=f"arkd {__version__}")
-    commands = top.add_subparsers(required=True, metavar="COMMAND")
+    added = top.add_subparsers(required=True, metavar="COMMAND")
 
-    run = commands.add_parser("run", help="run a suite from data to report")
+    run = added.add_parser("run", help="run a suite from data to report")
     run.add_argument("suite", nargs="?", default="longtail")
     run.add_argument("--results", default="results", help="folder of all results")
     run.add_argument("--cores", default="all")
     run.add_argument("--dry-run", action="store_true", help="show what would run")
-    run.set_defaults(command=_run)
+    run.set_defaults(command=commands.run)
 
-    listing = _add(commands, "list", "list the methods, or the suites", LIST_EXAMPLES)
+    listing = _add(added, "list", "list the methods, or the suites", LIST_EXAMPLES)
     listing.add_argument("what", nargs="?", choices=["methods", "suites"], default="methods")
-    listing.set_defaults(command=_list)
+    listing.set_defaults(command=commands.list_methods)
 
-    check = _add(commands, "check", "test methods against their formulas and the contract", CHECKS)
+    check = _add(added, "check", "test methods against their formulas and the contract", CHECKS)
     check.add_argument("methods", nargs="*", metavar="METHOD")
     check.add_argument("--all", action="store_true", help="every method there is")
     check.add_argument("--verbose", action="store_true", help="a line a check for several, too")
-    check.set_defaults(command=_check)
+    check.set_defaults(command=commands.check)
 
-    new = _add(commands, "new", "write the file of a new method, which passes `arkd check`", NEW)
+    new = _add(added, "new", "write the file of a new method, which passes `arkd check`", NEW)
     new.add_argument("name", help="the method's name, in lower_case")
     new.add_argument(
         "--kind",
@@ -117,17 +113,20 @@ def parser() -> argparse.ArgumentParser:
         help="what it says: weights of both KLs, a loss per token (default), or the whole step",
     )
     new.add_argument("--package", action="store_true", help="as a package of its own, here")
-    new.set_defaults(command=_new)
+    new.set_defaults(command=commands.new)
 
-    cite = _add(commands, "cite", "print BibTeX of methods, each entry once", CITE_EXAMPLES)
+    cite = _add(added, "cite", "print BibTeX of methods, each entry once", CITE_EXAMPLES)
     cite.add_argument("methods", nargs="*", metavar="METHOD", help="all if none is named")
-    cite.set_defaults(command=_cite)
+    cite.set_defaults(command=commands.cite)
 
-    claims = _add(commands, "claims", "judge the paper's claims by a suite", CLAIMS_EXAMPLES)
+    pages = added.add_parser("pages", help="write the methods' pages and the paper index")
+    pages.set_defaults(command=commands.pages)
+
+    claims = _add(added, "claims", "judge the paper's claims by a suite", CLAIMS_EXAMPLES)
     claims.add_argument("--suite", default="longtail", help="name or YAML file")
     claims.add_argument("--results", default="results", help="folder of all results")
     claims.add_argument("--partial", action="store_true", help="judge by what is there")
-    claims.set_defaults(command=_claims)
+    claims.set_defaults(command=commands.claims)
 
     for name, axes, text in (
         ("data", "", "write a suite's text"),
@@ -143,7 +142,7 @@ def parser() -> argparse.ArgumentParser:
         ("report", "", "write the HTML report"),
         ("tuning", "", "choose each method's rate from a tuning suite"),
     ):
-        stage = commands.add_parser(name, help=text, description=text)
+        stage = added.add_parser(name, help=text, description=text)
         stage.add_argument("--suite", default="longtail", help="name or YAML file")
         stage.add_argument("--results", default="results", help="folder of all results")
         for axis in axes.split():
@@ -153,175 +152,20 @@ def parser() -> argparse.ArgumentParser:
             stage.add_argument(flag, type=kind, required=not axis.endswith("?"), choices=choices)
         if name in ("collect", "tables", "figures", "report"):
             stage.add_argument("--partial", action="store_true", help="show gaps, do not refuse")
-        stage.set_defaults(command=_stage, stage=name)
+        stage.set_defaults(command=commands.stage, stage=name)
     return top
 
 
-def _add(commands: Any, name: str, text: str, examples: str) -> argparse.ArgumentParser:
+def _add(to: Any, name: str, text: str, examples: str) -> argparse.ArgumentParser:
     """Add a command whose help ends in examples."""
-    added: argparse.ArgumentParser = commands.add_parser(
+    command: argparse.ArgumentParser = to.add_parser(
         name,
         help=text,
         description=text,
         epilog=examples,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    return added
-
-
-def _stage(options: argparse.Namespace) -> None:
-    from arkd import stages, workflow
-
-    tree = workflow.tree(options.suite, options.results)
-    name: str = options.stage
-    if name in ("tables", "figures", "report"):
-        _show(name, tree, options.partial)
-    elif name == "tuning":
-        from arkd.tuning import write
-
-        print(write(tree))
-    elif name == "cache":
-        if (options.source == "student") != (options.seed is not None):
-            raise ArkdError("--seed: goes with --source student, and only with it")
-        stages.cache(tree, options.pair, options.source, options.seed)
-    elif name == "collect":
-        from arkd.collect import collect
-
-        collect(tree, options.partial)
-    else:
-        axes = [getattr(options, axis) for axis in ("pair", "method", "seed") if axis in options]
-        getattr(stages, name)(tree, *axes)
-
-
-def _show(name: str, tree: Tree, partial: bool) -> None:
-    from arkd import manifest
-
-    root = tree.root
-    inputs = {"records": root / "records.csv", "cost": root / "cost.csv"}
-    if name == "report":
-        from arkd import report
-
-        report.write(tree.suite, tree.results, root / "report.html", partial)
-        return
-    axes = {"suite": tree.suite.name, "suite_version": tree.suite.version}
-    with manifest.stage(name, root / name, inputs=inputs, config={}, **axes) as stage:
-        if name == "tables":
-            from arkd import tables
-
-            tables.write(tree.suite, tree.results, stage.folder, partial)
-        else:
-            from arkd import figures
-
-            figures.write(tree.suite, tree.results, stage.folder, partial)
-
-
-def _claims(options: argparse.Namespace) -> None:
-    from arkd import judgement, manifest, verdict_table, workflow
-    from arkd.claims import claims_path, load_claims
-
-    tree, claims = workflow.tree(options.suite, options.results), load_claims()
-    suite, root = tree.suite, tree.root
-    found = judgement.judge(tree, claims, options.partial)
-    names = ("records", "cost", "trajectories")
-    inputs = {"claims": claims_path(), **{name: root / f"{name}.csv" for name in names}}
-    axes = {"suite": suite.name, "suite_version": suite.version}
-    with manifest.stage("claims", root / "claims", inputs=inputs, config={}, **axes) as stage:
-        verdict_table.write(suite, claims, found, stage.folder)
-    verdict_table.show(suite, claims, found)
-
-
-def _run(options: argparse.Namespace) -> int:
-    import subprocess
-
-    from arkd.suite import load_suite
-
-    load_suite(options.suite)
-    snakefile = Path(__file__).parent.parent / "Snakefile"
-    if not snakefile.is_file():
-        raise ArkdError(f"{snakefile}: no such file; `arkd run` needs a checkout of the project")
-    command = [
-        sys.executable,
-        "-m",
-        "snakemake",
-        "--snakefile",
-        str(snakefile),
-        "--cores",
-        options.cores,
-        *(["--dry-run"] if options.dry_run else []),
-        "--config",
-        f"suites=[{options.suite}]",
-        f"results={options.results}",
-    ]
-    return subprocess.run(command, check=False).returncode
-
-
-def _list(options: argparse.Namespace) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    if options.what == "suites":
-        from arkd.suite import load_suite, suite_names
-
-        for heading in ("suite", "version", "methods", "seeds", "what it is"):
-            table.add_column(heading)
-        for name in suite_names():
-            suite = load_suite(name)
-            sizes = str(len(suite.entries)), str(len(suite.seeds))
-            table.add_row(name, suite.version, *sizes, suite.description)
-    else:
-        from arkd import catalogue, registry
-
-        for heading in ("method", "from", "kind", "needs", "cost", "paper", "what it is"):
-            folds = heading in ("needs", "what it is")
-            table.add_column(heading, no_wrap=not folds, max_width=32 if folds else None)
-        found, broken = catalogue.rows(registry.names())
-        for row in found:
-            needs, paper = ", ".join(row.needs), row.reference.url.removeprefix("https://")
-            paper = paper.replace("arxiv.org/abs/", "arXiv ")
-            table.add_row(row.name, row.origin, row.kind, needs, row.cost, paper, row.summary)
-        _warn(broken)
-    console = Console()
-    Console(width=max(140, console.width) if console.is_terminal else 200).print(table)
-
-
-def _check(options: argparse.Namespace) -> int:
-    from arkd import registry
-
-    if bool(options.methods) == options.all:
-        raise ArkdError("check: name the methods to check, or give --all")
-    names = registry.names() if options.all else options.methods
-    for name in names:
-        registry.plugin(name)  # an unknown name is known before anything is loaded
-
-    from arkd.conformance import check
-
-    every_line = options.verbose or len(names) == 1
-    return 0 if check.report(names, every_line=every_line) else 1
-
-
-def _new(options: argparse.Namespace) -> None:
-    from arkd import scaffold
-
-    print(scaffold.create(options.name, options.kind, package=options.package))
-
-
-def _cite(options: argparse.Namespace) -> None:
-    from arkd import catalogue, registry
-
-    if options.methods:
-        found = [catalogue.row(name) for name in options.methods]
-    else:
-        found, broken = catalogue.rows(registry.names())
-        _warn(broken)
-    for entry in catalogue.entries(found):
-        print(entry, end="\n\n")
-
-
-def _warn(broken: list[ArkdError]) -> None:
-    """Say what is left out of a listing, one line each."""
-    for error in broken:
-        print(f"arkd: left out: {error}", file=sys.stderr)
+    return command
 
 
 if __name__ == "__main__":

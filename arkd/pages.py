@@ -11,6 +11,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from arkd import catalogue, registry
+from arkd.errors import ArkdError
 from arkd.files import write_text
 from arkd.paths import baselines_dir, benchmarks_dir
 
@@ -56,9 +57,14 @@ def write(folder: Path | None = None) -> list[Path]:
     """Write the index and every method's page; return the files.
 
     Args:
-        folder: Where `README.md` and `pages/` go; the project's `baselines` if none is given.
+        folder: Where `README.md` and `pages/` go; the checkout's `baselines` if none is given.
+
+    Raises:
+        ArkdError: there is no checkout to write them into.
     """
     folder = folder or baselines_dir()
+    if folder == baselines_dir() and not (folder.parent / "pyproject.toml").is_file():
+        raise ArkdError(f"{folder}: not in a checkout of the project, where the pages belong")
     files = {folder / "README.md": index()}
     files |= {folder / "pages" / f"{name}.md": page(name) for name in shipped()}
     for path, text in files.items():

@@ -59,6 +59,7 @@ LAYERS = [
     ["verdict_text"],
     ["verdict_table"],
     ["report"],
+    ["commands"],
     ["cli"],
 ]
 PLACE = {name: level for level, names in enumerate(LAYERS) for name in names}

@@ -1,0 +1,183 @@
+"""What each command of `arkd` does; its imports are its own, so that every command starts fast."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from arkd.errors import ArkdError
+
+if TYPE_CHECKING:
+    from arkd.workflow import Tree
+
+
+def stage(options: argparse.Namespace) -> None:
+    """Run one stage of the pipeline."""
+    from arkd import stages, workflow
+
+    tree = workflow.tree(options.suite, options.results)
+    name: str = options.stage
+    if name in ("tables", "figures", "report"):
+        _show(name, tree, options.partial)
+    elif name == "tuning":
+        from arkd.tuning import write
+
+        print(write(tree))
+    elif name == "cache":
+        if (options.source == "student") != (options.seed is not None):
+            raise ArkdError("--seed: goes with --source student, and only with it")
+        stages.cache(tree, options.pair, options.source, options.seed)
+    elif name == "collect":
+        from arkd.collect import collect
+
+        collect(tree, options.partial)
+    else:
+        axes = [getattr(options, axis) for axis in ("pair", "method", "seed") if axis in options]
+        getattr(stages, name)(tree, *axes)
+
+
+def _show(name: str, tree: Tree, partial: bool) -> None:
+    from arkd import manifest
+
+    root = tree.root
+    inputs = {"records": root / "records.csv", "cost": root / "cost.csv"}
+    if name == "report":
+        from arkd import report
+
+        report.write(tree.suite, tree.results, root / "report.html", partial)
+        return
+    axes = {"suite": tree.suite.name, "suite_version": tree.suite.version}
+    with manifest.stage(name, root / name, inputs=inputs, config={}, **axes) as made:
+        if name == "tables":
+            from arkd import tables
+
+            tables.write(tree.suite, tree.results, made.folder, partial)
+        else:
+            from arkd import figures
+
+            figures.write(tree.suite, tree.results, made.folder, partial)
+
+
+def claims(options: argparse.Namespace) -> None:
+    """Judge the registered claims by a suite."""
+    from arkd import judgement, manifest, verdict_table, workflow
+    from arkd.claims import claims_path, load_claims
+
+    tree, registered = workflow.tree(options.suite, options.results), load_claims()
+    suite, root = tree.suite, tree.root
+    found = judgement.judge(tree, registered, options.partial)
+    names = ("records", "cost", "trajectories")
+    inputs = {"claims": claims_path(), **{name: root / f"{name}.csv" for name in names}}
+    axes = {"suite": suite.name, "suite_version": suite.version}
+    with manifest.stage("claims", root / "claims", inputs=inputs, config={}, **axes) as made:
+        verdict_table.write(suite, registered, found, made.folder)
+    verdict_table.show(suite, registered, found)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run a suite from data to report, by the project's workflow."""
+    import subprocess
+
+    from arkd.suite import load_suite
+
+    load_suite(options.suite)
+    snakefile = Path(__file__).parent.parent / "Snakefile"
+    if not snakefile.is_file():
+        raise ArkdError(f"{snakefile}: no such file; `arkd run` needs a checkout of the project")
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        "--snakefile",
+        str(snakefile),
+        "--cores",
+        options.cores,
+        *(["--dry-run"] if options.dry_run else []),
+        "--config",
+        f"suites=[{options.suite}]",
+        f"results={options.results}",
+    ]
+    return subprocess.run(command, check=False).returncode
+
+
+def list_methods(options: argparse.Namespace) -> None:
+    """List the methods, or the suites."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    if options.what == "suites":
+        from arkd.suite import load_suite, suite_names
+
+        for heading in ("suite", "version", "methods", "seeds", "what it is"):
+            table.add_column(heading)
+        for name in suite_names():
+            suite = load_suite(name)
+            sizes = str(len(suite.entries)), str(len(suite.seeds))
+            table.add_row(name, suite.version, *sizes, suite.description)
+    else:
+        from arkd import catalogue, registry
+
+        for heading in ("method", "from", "kind", "needs", "cost", "paper", "what it is"):
+            folds = heading in ("needs", "what it is")
+            table.add_column(heading, no_wrap=not folds, max_width=32 if folds else None)
+        found, broken = catalogue.rows(registry.names())
+        for row in found:
+            needs, paper = ", ".join(row.needs), row.reference.url.removeprefix("https://")
+            paper = paper.replace("arxiv.org/abs/", "arXiv ")
+            table.add_row(row.name, row.origin, row.kind, needs, row.cost, paper, row.summary)
+        _warn(broken)
+    console = Console()
+    Console(width=max(140, console.width) if console.is_terminal else 200).print(table)
+
+
+def check(options: argparse.Namespace) -> int:
+    """Run the conformance suite on methods."""
+    from arkd import registry
+
+    if bool(options.methods) == options.all:
+        raise ArkdError("check: name the methods to check, or give --all")
+    names = registry.names() if options.all else options.methods
+    for name in options.methods:
+        registry.plugin(name)  # a name that is not there is said before anything is loaded
+
+    from arkd.conformance.check import report
+
+    every_line = options.verbose or len(names) == 1
+    return 0 if report(names, every_line=every_line) else 1
+
+
+def new(options: argparse.Namespace) -> None:
+    """Write the file of a new method."""
+    from arkd import scaffold
+
+    print(scaffold.create(options.name, options.kind, package=options.package))
+
+
+def cite(options: argparse.Namespace) -> None:
+    """Print the BibTeX of methods."""
+    from arkd import catalogue, registry
+
+    if options.methods:
+        found = [catalogue.row(name) for name in options.methods]
+    else:
+        found, broken = catalogue.rows(registry.names())
+        _warn(broken)
+    for entry in catalogue.entries(found):
+        print(entry, end="\n\n")
+
+
+def pages(options: argparse.Namespace) -> None:
+    """Write the methods' pages and the paper index from the methods' files."""
+    from arkd import pages as written
+
+    for path in written.write():
+        print(path)
+
+
+def _warn(broken: list[ArkdError]) -> None:
+    """Say what is left out of a listing, one line each."""
+    for error in broken:
+        print(f"arkd: left out: {error}", file=sys.stderr)
