@@ -152,7 +152,6 @@ def test_a_wrong_call_is_one_line(
 # Golden trajectories.
 
 
-@pytest.mark.skipif(not GOLDEN.is_dir(), reason="no golden trajectories are written yet")
 @pytest.mark.parametrize("name", golden.shipped())
 def test_twenty_steps_are_those_on_record(name: str) -> None:
     path = GOLDEN / f"{name}.json"
