@@ -25,6 +25,11 @@ class Row:
     summary: str
 
 
+def shipped() -> list[str]:
+    """Return the methods that the project ships, by name."""
+    return sorted(n for n, plugin in registry.plugins().items() if plugin.entry_point is None)
+
+
 def rows(names: Iterable[str]) -> tuple[list[Row], list[ArkdError]]:
     """Return the methods that can be listed, and one error for each that cannot."""
     found: list[Row] = []

@@ -7,7 +7,6 @@ knows what it was made for; one of other settings, data or code is not taken up.
 from __future__ import annotations
 
 import json
-import shutil
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -57,7 +56,7 @@ def restore(tree: Any, tensors: dict[str, Tensor]) -> Any:
 
 @dataclass
 class Checkpoint:
-    """The one checkpoint of a training; it is written now and then and removed at the end."""
+    """The one checkpoint of a training, written now and then."""
 
     folder: Path
     made_for: dict[str, Any]  # settings, inputs and code, as the stage's manifest has them
@@ -86,7 +85,3 @@ class Checkpoint:
             save_file(tensors or {"none": torch.zeros(0)}, folder / TENSORS)
             (folder / TREE).write_text(json.dumps(tree), encoding="utf-8")
         self._last = time.monotonic()
-
-    def remove(self) -> None:
-        """Forget the state of a finished training."""
-        shutil.rmtree(self.folder, ignore_errors=True)

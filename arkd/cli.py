@@ -18,7 +18,7 @@ EPILOG = """examples:
   arkd list                              the methods, their papers and what they need
   arkd new my_method                     a method of your own, to fill in
   arkd check my_method                   test it against its formula, in seconds
-  arkd distill --suite longtail --pair tiny --method arkd --seed 1
+  arkd distill --suite smoke --pair fixture --method arkd --seed 1
                                          one stage, by hand
 """
 
@@ -45,6 +45,12 @@ CITE_EXAMPLES = """examples:
   arkd cite arkd akl    the entries of two methods
   arkd cite             all of them
 """
+AXES = {
+    "pair": "teacher and student, by the pair's name in the suite",
+    "method": "a row of the suite, such as fixed_mix@alpha=0.25, or a control",
+    "seed": "training seed",
+    "source": "response set; the student's belongs to a seed",
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -88,9 +94,9 @@ def parser() -> argparse.ArgumentParser:
     added = top.add_subparsers(required=True, metavar="COMMAND")
 
     run = added.add_parser("run", help="run a suite from data to report")
-    run.add_argument("suite", nargs="?", default="longtail")
+    run.add_argument("suite", nargs="?", default="longtail", help="name or YAML file")
     run.add_argument("--results", default="results", help="folder of all results")
-    run.add_argument("--cores", default="all")
+    run.add_argument("--cores", default="all", help="how many jobs at once (default: all cores)")
     run.add_argument("--dry-run", action="store_true", help="show what would run")
     run.set_defaults(command=commands.run)
 
@@ -149,7 +155,9 @@ def parser() -> argparse.ArgumentParser:
             kind = int if axis.startswith("seed") else str
             choices = ["gold", "teacher", "student", "prefixes"] if axis == "source" else None
             flag = f"--{axis.removesuffix('?')}"
-            stage.add_argument(flag, type=kind, required=not axis.endswith("?"), choices=choices)
+            must = not axis.endswith("?")
+            about = AXES[axis.removesuffix("?")]
+            stage.add_argument(flag, type=kind, required=must, choices=choices, help=about)
         if name in ("collect", "tables", "figures", "report"):
             stage.add_argument("--partial", action="store_true", help="show gaps, do not refuse")
         stage.set_defaults(command=commands.stage, stage=name)

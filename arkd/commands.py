@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +20,10 @@ def stage(options: argparse.Namespace) -> None:
 
     tree = workflow.tree(options.suite, options.results)
     name: str = options.stage
+    if "pair" in options:
+        tree.suite.pair(options.pair)
+    if "method" in options and options.method not in workflow.CONTROLS:
+        tree.suite.entry(options.method)
     if name in ("tables", "figures", "report"):
         _show(name, tree, options.partial)
     elif name == "tuning":
@@ -99,7 +104,9 @@ def run(options: argparse.Namespace) -> int:
         f"suites=[{options.suite}]",
         f"results={options.results}",
     ]
-    return subprocess.run(command, check=False).returncode
+    # The rules call `arkd` by name: the one that was called, activated environment or not.
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    return subprocess.run(command, check=False, env={**os.environ, "PATH": path}).returncode
 
 
 def list_methods(options: argparse.Namespace) -> None:

@@ -52,9 +52,11 @@ class Curves:
     def alpha(self, pair: str, method: str) -> dict[int, pd.Series]:
         """Return the weight of forward KL by seed.
 
-        Of a method that draws its α it is the mean that the policy gave, where that is logged.
+        Of a method that draws its α it is the mean that the policy gave, where that is logged. A
+        method whose two weights do not add up to 1, so that one exceeds it, has no α.
         """
-        return self.of(pair, method, "policy_alpha") or self.of(pair, method, "alpha")
+        found = self.of(pair, method, "policy_alpha") or self.of(pair, method, "alpha")
+        return found if all((series <= 1).all() for series in found.values()) else {}
 
     def above_half(self, pair: str, method: str) -> SeedValues:
         """Return the share of steps with α above one half, by seed.

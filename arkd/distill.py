@@ -13,6 +13,7 @@ from arkd.data.tokens import batch_order
 from arkd.divergence import cross_entropy, weighted_divergences
 from arkd.method import Context, FullStep, Method, Run, TokenDivergence, WeightedDivergences
 from arkd.models import head
+from arkd.seeding import derive_seed
 from arkd.settings import Distillation
 from arkd.tools import Sources, StepTools
 from arkd.training import Trained, optimise
@@ -36,6 +37,7 @@ class Step:
 
     def loss(self, step: int, samples: list[int]) -> tuple[Tensor, dict[str, float]]:
         """Return the loss of a batch of samples (differentiable) and what to log of it."""
+        torch.manual_seed(derive_seed("step", self.seed, step))  # of dropout, where there is any
         tools = StepTools(
             self.model, self.method, self.sources, self.settings, self.seed, step, samples
         )
@@ -49,7 +51,7 @@ class Step:
             loss, log = self.method.loss(context, tools)
         log["distil"] = float(loss.detach())
         self.method.observe(context, log["distil"])
-        reads_teacher = "teacher_logits" in self.method.required
+        reads_teacher = self.method.reads_teacher
         if reads_teacher and self.method.softened and self.settings.square_temperature:
             loss = loss * self.settings.temperature**2
         if reads_teacher and self.settings.lm_weight > 0:  # λ·L_pt, to no other method
@@ -75,7 +77,7 @@ class Step:
             tools.teacher(gold),
             weights.fkl,
             weights.rkl,
-            temperature=self.settings.temperature,
+            temperature=tools.temperature,
         )
         log = {
             "fkl": float(fkl_N.mean()),
@@ -100,8 +102,7 @@ class Step:
             ) -> Tensor:
                 return method.token_loss(log_q_CV, log_p_CV, labels_N[rows], own)
 
-            softened = None if method.softened else 1.0
-            losses.append(tools.mean_loss(responses, loss, temperature=softened))
+            losses.append(tools.mean_loss(responses, loss))
         return torch.stack(losses).mean(), {}
 
 
@@ -110,7 +111,6 @@ def distill(
     method: Method,
     sources: Sources,
     settings: Distillation,
-    lr: float,
     seed: int,
     label: str,
     checkpoint: Checkpoint | None = None,
@@ -122,7 +122,6 @@ def distill(
     return optimise(
         model,
         settings,
-        lr,
         lambda index: step.loss(index, order[index]),
         label,
         checkpoint,

@@ -57,6 +57,7 @@ def sample(
     top_p: float = 1.0,
     top_k: int = 0,
     batch_size: int = 256,
+    vocabulary: int | None = None,
     mixed_with: Any = None,
     share: float = 0.0,
     padded: bool = False,
@@ -75,6 +76,7 @@ def sample(
         top_p: Nucleus; 1 for all.
         top_k: 0 for all.
         batch_size: Prompts a batch.
+        vocabulary: No token past it is drawn; for a model whose own is padded beyond it.
         mixed_with: A second model, to sample from a mixture of the two.
         share: The second model's share of the mixture.
         padded: Pad shorter prompts on the left; faster for few prompts of many lengths.
@@ -85,6 +87,7 @@ def sample(
     torch.manual_seed(seed)
     model.eval()
     groups = _slices(len(prompts), batch_size) if padded else _equal_lengths(prompts, batch_size)
+    beyond = range(vocabulary or 0, model.config.vocab_size if vocabulary else 0)
     for rows in progress(list(groups), label):
         width = max(len(prompts[row]) for row in rows)
         ids_BT = torch.tensor(
@@ -108,6 +111,7 @@ def sample(
                 eos_token_id=eos,
                 pad_token_id=pad,
                 logits_processor=mixture,
+                suppress_tokens=list(beyond) or None,
             )
         for row, tokens in zip(rows, output[:, width:].tolist(), strict=True):
             end = tokens.index(eos) + 1 if eos in tokens else len(tokens)

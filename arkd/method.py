@@ -184,6 +184,7 @@ class Method(ABC):
     responses: ClassVar[tuple[Source, ...]] = ("gold",)  # sets drawn before the training
     needs: ClassVar[tuple[Need, ...]] = ("teacher_logits",)
     softened: ClassVar[bool] = True  # false: it works at temperature 1, and T² is not for it
+    reads: ClassVar[tuple[str, ...]] = ()  # files below benchmarks/ whose content sets the loss
 
     def start(self, run: Run) -> State | None:
         """Return the state of a new run; none for a method that keeps none."""
@@ -197,6 +198,11 @@ class Method(ABC):
     def required(self) -> tuple[Need, ...]:
         """What it needs as its parameters are set; override it where a parameter adds a need."""
         return self.needs
+
+    @property
+    def reads_teacher(self) -> bool:
+        """Whether it looks at the teacher's values."""
+        return "teacher_logits" in self.required
 
     @property
     def params(self) -> dict[str, Any]:
@@ -216,6 +222,8 @@ class WeightedDivergences(Method):
 @dataclass(frozen=True)
 class TokenDivergence(Method):
     """A loss that is a mean over tokens of a function of both log-probabilities.
+
+    Of a method that reads no teacher the log-probabilities are those at temperature 1.
 
     The losses of a method's response sets are each averaged over their tokens, then over the sets:
     every method weighs 1 in all.

@@ -13,12 +13,13 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from arkd import catalogue, registry
 from arkd.errors import ArkdError
 from arkd.files import write_text
+from arkd.method import Method
 from arkd.paths import baselines_dir, benchmarks_dir
 
 RESULTS = "results/reference/1.0/longtail-full/tables/summary.md"
 SAYS = {
     "weights": "how much forward and reverse KL weigh at each step",
-    "tokens": "what each token costs, from both distributions",
+    "tokens": "what each token costs",
     "step": "the whole loss of a step, from responses of its choice",
 }
 TRAINS_ON = {
@@ -48,11 +49,6 @@ class Results:
     rows: list[str]
 
 
-def shipped() -> list[str]:
-    """Return the methods that the project ships, by name."""
-    return sorted(n for n, plugin in registry.plugins().items() if plugin.entry_point is None)
-
-
 def write(folder: Path | None = None) -> list[Path]:
     """Write the index and every method's page; return the files.
 
@@ -66,7 +62,7 @@ def write(folder: Path | None = None) -> list[Path]:
     if folder == baselines_dir() and not (folder.parent / "pyproject.toml").is_file():
         raise ArkdError(f"{folder}: not in a checkout of the project, where the pages belong")
     files = {folder / "README.md": index()}
-    files |= {folder / "pages" / f"{name}.md": page(name) for name in shipped()}
+    files |= {folder / "pages" / f"{name}.md": page(name) for name in catalogue.shipped()}
     for path, text in files.items():
         write_text(path, text)
     return list(files)
@@ -74,7 +70,7 @@ def write(folder: Path | None = None) -> list[Path]:
 
 def index() -> str:
     """Return the paper index: methods by paper, oldest first."""
-    rows = [catalogue.row(name) for name in shipped()]
+    rows = [catalogue.row(name) for name in catalogue.shipped()]
     rows.sort(key=lambda row: (row.reference.year, row.reference.title, row.name))
     lines = [
         f"| [{row.name}](pages/{row.name}.md) | {row.summary} | [{row.reference.title}]"
@@ -108,6 +104,7 @@ def page(name: str) -> str:
         file=shown,
         link=f"../../{shown}",
         says=SAYS,
+        protocol=_protocol(method),
         trains_on=" and ".join(trains_on),
         parameters=[
             (name, "–" if value is None else value, cls.defaults.get(name, "not stated"))
@@ -116,6 +113,16 @@ def page(name: str) -> str:
         results=_results(name),
         published=_published(name),
     )
+
+
+def _protocol(method: Method) -> str:
+    """Say what of the suite's protocol is for methods that read the teacher."""
+    if not method.reads_teacher:
+        return "It reads no teacher's values: temperature and λ·L_pt are not for it."
+    term = "λ·L_pt is added as for every method that reads the teacher's values."
+    if not method.softened:
+        return f"It works at temperature 1, whatever the suite's. {term}"
+    return f"The temperature is the suite's. {term}"
 
 
 def _code(code: str | None) -> str | None:

@@ -75,12 +75,10 @@ class Distillation(Optimisation):
         False, description="multiply divergences by T²; the ARKD paper does not mention it"
     )
     lm_weight: float = Field(
-        0.1, ge=0, description="λ of L_pt, the same for every method that reads the teacher"
-    )
-    lm_corpus: Literal["train"] = Field(
-        "train",
-        description="D_p, which the paper does not name: the batch's own gold sequences, "
-        "prompt included, as plain language modelling",
+        0.1,
+        ge=0,
+        description="λ of L_pt, the same for every method that reads the teacher. Its corpus D_p, "
+        "which the paper does not name, is the batch's own gold sequences, prompt included",
     )
     head_mass: float = Field(0.5, gt=0, lt=1, description="μ that splits head from tail (AKL)")
     variance: Literal["probabilities", "logits"] = Field(

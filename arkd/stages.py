@@ -5,6 +5,9 @@ The heavy libraries are imported inside the functions, so that a stage loads onl
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,18 +25,25 @@ from arkd.workflow import (
     TEACHER_SEED,
     UNTRAINED,
     Tree,
+    asks_teacher,
     cached_sources,
     config_slice,
     seeds,
 )
 
 
-def _stage(tree: Tree, name: str, out: Path, inputs: dict[str, Path], **axes: Any) -> Any:
-    """Open a stage's folder with the suite's facts filled in."""
+@contextmanager
+def _stage(
+    tree: Tree, name: str, out: Path, inputs: dict[str, Path], **axes: Any
+) -> Iterator[manifest.Stage]:
+    """Open a stage's folder with the suite's facts filled in; a training's checkpoint goes last."""
     suite = tree.suite
     config = config_slice(suite, name, axes.get("pair", ""), axes.get("method", ""))
     axes = {"suite": suite.name, "suite_version": suite.version, **axes}
-    return manifest.stage(name, out, inputs=inputs, config=config, **axes)
+    with manifest.stage(name, out, inputs=inputs, config=config, **axes) as stage:
+        yield stage
+    if name in ("teacher", "init", "distill"):
+        shutil.rmtree(_checkpoint_folder(out), ignore_errors=True)
 
 
 def data(tree: Tree) -> None:
@@ -111,7 +121,7 @@ def teacher(tree: Tree, pair: str) -> None:
             run = training.fit_language_model(
                 model, train_set, trained, "teacher", "teacher", checkpoint=checkpoint
             )
-            _finish_training(stage, run, checkpoint)
+            _finish_training(stage, run)
         if not isinstance(spec.teacher, Pretrained) or trained:
             card = models.card(f"Teacher of {suite.name}/{pair}", facts)
             models.save(model, tokens_dir / "tokenizer", folder, card)
@@ -159,7 +169,7 @@ def init(tree: Tree, pair: str, seed: int) -> None:
             seed,
             checkpoint=checkpoint,
         )
-        _finish_training(stage, run, checkpoint)
+        _finish_training(stage, run)
         facts = {"parameters": models.parameters(model), "seed": seed}
         card = models.card(f"SFT start of {suite.name}/{pair}", facts)
         models.save(model, tokens_dir / "tokenizer", stage.folder / "model", card)
@@ -190,6 +200,8 @@ def cache(tree: Tree, pair: str, source: str, seed: int | None = None) -> None:
         model = models.load(tree.model(pair, TEACHER, TEACHER_SEED), device)
         sampler = model if seed is None else models.load(tree.model(pair, INIT, seed), device)
 
+        vocabulary = read_json(tokens_dir / manifest.NAME)["notes"]["vocabulary"]
+
         def sampled(asked: TokenSet, name: str) -> TokenSet:
             prompts = [asked.prompt(row) for row in range(len(asked))]
             answers = sample(
@@ -198,6 +210,7 @@ def cache(tree: Tree, pair: str, source: str, seed: int | None = None) -> None:
                 seed=derive_seed("responses", source, name, seed or 0),
                 max_new_tokens=suite.decoding.max_new_tokens,
                 batch_size=suite.decoding.batch_size,
+                vocabulary=vocabulary,
                 label=f"samples, {source} {name}",
             )
             return TokenSet.of(zip(prompts, answers, strict=True))
@@ -271,8 +284,7 @@ def distill(tree: Tree, pair: str, label: str, seed: int) -> None:
     settings = suite.settings(entry)
     device = prepare(suite.device)
     inputs = {"tokens": tree.tokens(pair), INIT: _trained(tree, pair, INIT, seed)}
-    reads_teacher = "teacher_logits" in method.required
-    if reads_teacher:
+    if asks_teacher(method):
         inputs[TEACHER] = _trained(tree, pair, TEACHER, TEACHER_SEED)
     sources = cached_sources(suite, label)
     caches = (
@@ -284,6 +296,7 @@ def distill(tree: Tree, pair: str, label: str, seed: int) -> None:
     file = registry.plugin(entry.name).file
     if file:
         inputs["method"] = file
+    inputs |= {path: benchmarks_dir() / path for path in method.reads}
     with _stage(
         tree,
         "distill",
@@ -299,7 +312,7 @@ def distill(tree: Tree, pair: str, label: str, seed: int) -> None:
             sets["gold"] = Evidence(TokenSet.load(tokens_dir / "train.safetensors"))
         read = Sources(
             cast(Any, sets),
-            teacher_cache.load_head(inputs[TEACHER]) if reads_teacher else None,
+            teacher_cache.load_head(inputs[TEACHER]) if method.reads_teacher else None,
             lambda: models.load(tree.model(pair, TEACHER, TEACHER_SEED), device),
             TokenSet.load(tokens_dir / "dev.safetensors"),
             tokens_dir / "tokenizer",
@@ -312,28 +325,31 @@ def distill(tree: Tree, pair: str, label: str, seed: int) -> None:
             method,
             read,
             settings,
-            settings.lr,
             seed,
             f"{label}, seed {seed}",
             checkpoint,
         )
-        _finish_training(stage, run, checkpoint)
+        _finish_training(stage, run)
         facts = {"method": label, "lr": settings.lr, "seed": seed, "equation": method.equation}
         card = models.card(f"{label} student of {suite.name}/{pair}", facts)
         models.save(model, tokens_dir / "tokenizer", stage.folder / "model", card)
 
 
-def _checkpoint(training: Path, stage: manifest.Stage) -> Any:
+def _checkpoint_folder(training: Path) -> Path:
     """Return where a killed training leaves its state: beside its folder."""
+    return training.parent / "checkpoint"
+
+
+def _checkpoint(training: Path, stage: manifest.Stage) -> Any:
+    """Return the checkpoint of a training."""
     from arkd.checkpoint import Checkpoint
 
     made_for = {key: stage.made_of[key] for key in ("stage", "config", "inputs", "core")}
-    return Checkpoint(training.parent / "checkpoint", made_for)
+    return Checkpoint(_checkpoint_folder(training), made_for)
 
 
-def _finish_training(stage: manifest.Stage, run: Any, checkpoint: Any) -> None:
-    """Write the trajectory, note what the run cost, and forget its checkpoint."""
-    checkpoint.remove()
+def _finish_training(stage: manifest.Stage, run: Any) -> None:
+    """Write the trajectory and note what the run cost."""
     columns = list(dict.fromkeys(key for row in run.rows for key in row))
     write_csv(stage.folder / "trajectory.csv", columns or ["step"], run.rows)
     trained = sum(row["tokens"] for row in run.rows)

@@ -71,6 +71,8 @@ class StepTools:
         self.step = step
         self.samples = samples
         self.device = next(model.parameters()).device
+        softened = method.softened and method.reads_teacher
+        self.temperature = settings.temperature if softened else 1.0  # unless a call names one
         self.tokens = 0  # that the student has been trained on in this step
         self._draws = 0
         self._responses: dict[Source, Responses] = {}
@@ -107,8 +109,11 @@ class StepTools:
     def teacher(self, responses: Responses) -> Teacher:
         """Return the teacher's values over the response tokens."""
         self._must_need("teacher_logits")
-        assert responses.hidden_NG is not None
-        assert self.sources.teacher_head is not None
+        if responses.hidden_NG is None or self.sources.teacher_head is None:
+            raise ArkdError(
+                f"method {type(self.method).__name__}: asks for the teacher's values on responses "
+                "that it does not declare; add their set to its `responses`"
+            )
         return Teacher(responses.hidden_NG.to(self.device), self.sources.teacher_head)
 
     def signals(self, *, temperature: float | None = None, gaps: bool = False) -> Signals:
@@ -120,7 +125,7 @@ class StepTools:
             self.teacher(gold),
             gold.labels_N,
             gold.sequence_N,
-            temperature=temperature or self.settings.temperature,
+            temperature=temperature or self.temperature,
             variance=self.settings.variance,
             head_mass=self.settings.head_mass if gaps else None,
         )
@@ -140,7 +145,7 @@ class StepTools:
         tokens = TokenSet.of(zip(prompts, answers, strict=True))
         batch = tokens.batch(range(len(tokens)), self.model.config.pad_token_id)
         hidden = None
-        if "teacher_logits" in self.method.required:
+        if self.method.reads_teacher:
             with torch.inference_mode():
                 states = hidden_states(self.sources.teacher, batch.ids_BT.to(self.device))
             hidden = states[batch.positions_N.to(self.device)].float().clone()
@@ -161,13 +166,12 @@ class StepTools:
         self, responses: Responses, loss: ChunkLoss, *, temperature: float | None = None
     ) -> Tensor:
         """Return the mean over tokens of a loss, differentiable in the student."""
-        reads_teacher = "teacher_logits" in self.method.required
         return token_divergence(
             self.predicting(responses),
             head(self.model),
-            self.teacher(responses) if reads_teacher else None,
+            self.teacher(responses) if self.method.reads_teacher else None,
             loss,
-            temperature=temperature or self.settings.temperature,
+            temperature=temperature or self.temperature,
         )
 
     @torch.no_grad()
@@ -208,18 +212,20 @@ class StepTools:
     ) -> list[list[int]]:
         self._draws += 1
         training = self.model.training
-        answers = sample(
-            model,
-            prompts,
-            seed=derive_seed("on_policy", self.seed, self.step, self._draws),
-            max_new_tokens=self.sources.max_new_tokens,
-            temperature=temperature,
-            mixed_with=self.sources.teacher if teacher_share > 0 else None,
-            share=teacher_share,
-            padded=True,
-            batch_size=max(1, len(prompts)),
-            label="",
-        )
+        with torch.random.fork_rng():  # a method's draws move no dropout of the step
+            answers = sample(
+                model,
+                prompts,
+                seed=derive_seed("on_policy", self.seed, self.step, self._draws),
+                max_new_tokens=self.sources.max_new_tokens,
+                temperature=temperature,
+                vocabulary=len(head(self.model)),
+                mixed_with=self.sources.teacher if teacher_share > 0 else None,
+                share=teacher_share,
+                padded=True,
+                batch_size=max(1, len(prompts)),
+                label="",
+            )
         self.model.train(training)
         return answers
 

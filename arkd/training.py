@@ -19,6 +19,7 @@ from arkd.data.tokens import Batch, TokenSet, batch_order
 from arkd.divergence import cross_entropy
 from arkd.method import State
 from arkd.models import head, hidden_states
+from arkd.seeding import derive_seed
 from arkd.settings import Optimisation
 
 # What one step computes: the loss to descend, and what to log of it.
@@ -47,8 +48,7 @@ def learning_rate(step: int, optimisation: Optimisation) -> float:
 
 def optimise(
     model: Any,
-    optimisation: Optimisation,
-    lr: float,
+    settings: Optimisation,
     step_loss: StepLoss,
     label: str,
     checkpoint: Checkpoint | None = None,
@@ -58,14 +58,12 @@ def optimise(
 
     Args:
         model: What is trained.
-        optimisation: Steps, schedule and AdamW's settings.
-        lr: Peak rate, in place of the settings' own.
+        settings: Steps, rate, schedule and AdamW's settings.
         step_loss: The loss of a step.
         label: Of the progress bar.
         checkpoint: Where to go on from, and to save to; a resumed run ends in the same bytes.
         state: What the loss keeps from step to step and must survive with the model.
     """
-    settings = optimisation.model_copy(update={"lr": lr})
     # Norms and biases are not decayed, by the usual convention.
     decayed = [p for p in model.parameters() if p.ndim > 1]
     rest = [p for p in model.parameters() if p.ndim <= 1]
@@ -75,7 +73,7 @@ def optimise(
     ]
     optimiser = torch.optim.AdamW(
         groups,
-        lr=lr,
+        lr=settings.lr,
         betas=settings.betas,
         weight_decay=settings.weight_decay,
         fused=True,
@@ -138,12 +136,13 @@ def fit_language_model(
     )
 
     def step_loss(step: int) -> tuple[Tensor, dict[str, float]]:
+        torch.manual_seed(derive_seed("step", *axes, step))  # of dropout, where there is any
         batch = tokens.batch(batches[step], model.config.pad_token_id)
         hidden_NH = response_states(model, batch, device)
         loss = cross_entropy(hidden_NH, head(model), batch.labels_N.to(device))
         return loss, {"tokens": float(batch.tokens)}
 
-    return optimise(model, optimisation, optimisation.lr, step_loss, label, checkpoint)
+    return optimise(model, optimisation, step_loss, label, checkpoint)
 
 
 def response_states(model: Any, batch: Batch, device: torch.device) -> Tensor:

@@ -14,7 +14,10 @@ from arkd.records import read_csv, write_csv
 from arkd.workflow import Tree, seeds
 
 WINDOWS = 100  # at most; a run of fewer steps has a window a step
-AVERAGED = ("loss", "fkl", "rkl", "alpha", "policy_alpha", "reward", "baseline")
+AVERAGED = (
+    *("loss", "fkl", "rkl", "alpha", "policy_alpha", "reward", "baseline"),
+    *("on_policy", "fresh", "replay", "threshold", "skew_teacher", "skew_student"),
+)
 KEYS = ("suite", "suite_version", "pair", "method", "seed", "window", "first_step", "last_step")
 COLUMNS = (*KEYS, *AVERAGED, "alpha_min", "alpha_max")
 

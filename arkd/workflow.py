@@ -9,6 +9,7 @@ from typing import Any
 
 from arkd import registry
 from arkd.errors import ArkdError, nearest
+from arkd.method import Method
 from arkd.paths import benchmarks_dir
 from arkd.settings import Cut
 from arkd.suite import Suite, load_suite
@@ -107,8 +108,12 @@ def cached_sources(suite: Suite, label: str) -> list[str]:
     A method that reads no teacher takes the gold responses from the tokens and waits for nobody.
     """
     method = registry.build(suite.entry(label))
-    reads_teacher = "teacher_logits" in method.required
-    return [source for source in method.responses if source != "gold" or reads_teacher]
+    return [source for source in method.responses if source != "gold" or method.reads_teacher]
+
+
+def asks_teacher(method: Method) -> bool:
+    """Tell whether a training needs the teacher: its values, its samples or its rewards."""
+    return bool({"teacher_logits", "teacher_samples", "rewards"} & set(method.required))
 
 
 def start_inputs(tree: Tree, pair: str) -> list[str]:
@@ -120,15 +125,15 @@ def start_inputs(tree: Tree, pair: str) -> list[str]:
 def distill_inputs(tree: Tree, pair: str, method: str, seed: int) -> list[str]:
     """Return what a distillation waits for besides tokens and start.
 
-    The teacher if it reads it, the cached response sets it trains on, and the method's own file.
+    The teacher if it asks it, the cached response sets it trains on, and the method's own files.
     """
-    reads_teacher = "teacher_logits" in registry.build(tree.suite.entry(method)).required
-    teacher = [_made(tree.training(pair, TEACHER, TEACHER_SEED))] if reads_teacher else []
+    asks = asks_teacher(registry.build(tree.suite.entry(method)))
+    teacher = [_made(tree.training(pair, TEACHER, TEACHER_SEED))] if asks else []
     caches = [
         _made(tree.cache(pair, source, seed if source == "student" else None))
         for source in cached_sources(tree.suite, method)
     ]
-    return teacher + caches + method_file(tree.suite, method)
+    return teacher + caches + method_files(tree.suite, method)
 
 
 def evaluate_inputs(tree: Tree, pair: str, method: str) -> list[str]:
@@ -198,16 +203,19 @@ def fingerprint(suite: Suite, stage: str, pair: str = "", method: str = "") -> s
     return json.dumps(config_slice(suite, stage, pair, method), sort_keys=True)
 
 
-def method_file(suite: Suite, label: str) -> list[str]:
-    """Return the file whose edit reruns a method, and that method alone.
+def method_files(suite: Suite, label: str) -> list[str]:
+    """Return the files whose edit reruns a method, and that method alone.
 
-    Inside the working folder its path is relative, so that a checkout can be moved.
+    Inside the working folder their paths are relative, so that a checkout can be moved.
     """
-    file = registry.plugin(suite.entry(label).name).file
-    if file is None:
-        return []
+    name = suite.entry(label).name
+    file = registry.plugin(name).file
+    read = [benchmarks_dir() / path for path in registry.method_class(name).reads]
     here = Path.cwd()
-    return [str(file.relative_to(here) if file.is_relative_to(here) else file)]
+    return [
+        str(path.relative_to(here) if path.is_relative_to(here) else path)
+        for path in ([file] if file else []) + read
+    ]
 
 
 def _plain(value: Any) -> Any:

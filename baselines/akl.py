@@ -52,6 +52,8 @@ class Akl(TokenDivergence):
         "entropy, so that the value is no divergence. Nearly pure reverse KL.",
         "Where q = p both gaps are 0 and all three divide 0 by 0: both weights are ½ here.",
         "At the suite's temperature; the authors' and TAID's code are at 1.",
+        "No cross-entropy beside it: the harness that the authors build on mixes in one half, and "
+        "the suite none to any divergence method.",
         "Infinite logits count as probability 0; the authors set them to 0 within the weights.",
     )
     defaults: ClassVar[dict[str, str]] = {

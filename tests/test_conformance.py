@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,9 +13,10 @@ from conftest import ROOT
 from torch import Tensor
 from wrong_methods import WRONG, NoTeacherDeclared, Reversed
 
-from arkd import cli, registry
-from arkd.conformance import check, formulas, golden
+from arkd import catalogue, cli, registry
+from arkd.conformance import check, formulas, golden, runs
 from arkd.conformance.oracles import ORACLES, VARIANTS
+from arkd.conformance.setting import Setting
 from arkd.conformance.subject import Subject
 from arkd.method import Method
 
@@ -33,13 +35,13 @@ def test_every_registered_method_passes(name: str) -> None:
     assert not {"value", "gradient", "temperature", "repeats", "resumes", "progress"} & silent
 
 
-@pytest.mark.parametrize("name", golden.shipped())
+@pytest.mark.parametrize("name", catalogue.shipped())
 def test_every_shipped_method_is_held_to_a_formula(name: str) -> None:
     assert check.subject(name).oracle is not None
 
 
 def test_no_formula_is_of_a_method_that_is_not_there() -> None:
-    assert set(VARIANTS) <= set(ORACLES) <= set(golden.shipped())
+    assert set(VARIANTS) <= set(ORACLES) <= set(catalogue.shipped())
 
 
 @pytest.mark.parametrize(("method", "claims", "expected"), WRONG, ids=lambda x: type(x).__name__)
@@ -66,6 +68,26 @@ def test_a_method_without_an_oracle_is_told_so_and_passes() -> None:
     found = {o.check: o for o in check.outcomes(subject)}
     assert found["value"].detail == "no oracle: value and gradient are not compared"
     assert not [o for o in found.values() if o.verdict == "FAIL"]
+
+
+@pytest.mark.parametrize("name", ["forward_kl", "gkd"])
+def test_a_student_with_dropout_repeats_and_resumes_too(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = Setting.fresh
+
+    def dropping(setting: Setting) -> Any:
+        model = original(setting)
+        for module in model.modules():
+            if hasattr(module, "attention_dropout"):
+                module.attention_dropout = 0.5
+        return model
+
+    plain = golden.losses(check.subject(name))
+    monkeypatch.setattr(Setting, "fresh", dropping)
+    assert golden.losses(check.subject(name)) != plain  # it does drop
+    for test in (runs.repeats, runs.resumes):
+        assert check.outcome(test, check.subject(name)).verdict == "ok"
 
 
 def test_a_file_that_imports_torch_at_its_top_fails(
@@ -152,7 +174,7 @@ def test_a_wrong_call_is_one_line(
 # Golden trajectories.
 
 
-@pytest.mark.parametrize("name", golden.shipped())
+@pytest.mark.parametrize("name", catalogue.shipped())
 def test_twenty_steps_are_those_on_record(name: str) -> None:
     path = GOLDEN / f"{name}.json"
     assert path.is_file(), f"write it: python -m arkd.conformance.golden {name}"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-from arkd import pages, registry
+from arkd import catalogue, pages, registry
 
 
 def test_the_pages_are_those_of_the_files_as_they_are(tmp_path: Path) -> None:
@@ -18,7 +18,7 @@ def test_the_pages_are_those_of_the_files_as_they_are(tmp_path: Path) -> None:
     assert written == kept, "run `arkd pages`"
 
 
-@pytest.mark.parametrize("name", pages.shipped())
+@pytest.mark.parametrize("name", catalogue.shipped())
 def test_a_page_says_what_the_file_says(name: str) -> None:
     text = (ROOT / "baselines" / "pages" / f"{name}.md").read_text()
     cls = registry.method_class(name)
@@ -34,7 +34,7 @@ def test_a_page_says_what_the_file_says(name: str) -> None:
 def test_the_index_names_every_method_once_and_links_lead_somewhere() -> None:
     index = (ROOT / "baselines" / "README.md").read_text()
     named = re.findall(r"^\| \[(\w+)\]\(pages/\1\.md\)", index, re.M)
-    assert sorted(named) == pages.shipped()
+    assert sorted(named) == catalogue.shipped()
     for file in (ROOT / "baselines").rglob("*.md"):
         for link in re.findall(r"\]\(([^)#]+)\)", file.read_text()):
             assert link.startswith("https://") or (file.parent / link).exists(), (file, link)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from arkd import registry
+from arkd import catalogue
 from arkd.conformance.check import subject
 from arkd.conformance.runs import run
 from arkd.conformance.setting import SETTINGS, usual
@@ -29,11 +29,6 @@ def losses(of: Subject) -> list[float]:
     return [row["loss"] for row in rows]
 
 
-def shipped() -> list[str]:
-    """Return the methods of this repository, third parties' left out."""
-    return [name for name, plugin in registry.plugins().items() if plugin.entry_point is None]
-
-
 def main() -> None:
     """Write the trajectories of all shipped methods, or of those named."""
     parser = argparse.ArgumentParser(description=main.__doc__)
@@ -41,7 +36,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=FOLDER, help="folder of the files")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    for name in options.methods or shipped():
+    for name in options.methods or catalogue.shipped():
         rounded = [float(f"{loss:.7g}") for loss in losses(subject(name))]
         write_json(options.out / f"{name}.json", {"method": name, "losses": rounded})
         print(f"{options.out / name}.json: {rounded[0]:.4f} → {rounded[-1]:.4f}")

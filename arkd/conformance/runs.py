@@ -48,8 +48,7 @@ def run(
             before(index)
         return step.loss(index, order[index])
 
-    lr = step.settings.lr
-    return optimise(step.model, step.settings, lr, loss, "", checkpoint, step.state)
+    return optimise(step.model, step.settings, loss, "", checkpoint, step.state)
 
 
 def _straight(subject: Subject) -> tuple[Trained, Step]:

@@ -62,7 +62,7 @@ class Setting:
 
     def sources(self, method: Method) -> Sources:
         """Return what a run of the method reads: the sets that it declares, and no other."""
-        reads_teacher = "teacher_logits" in method.required
+        reads_teacher = method.reads_teacher
         sets = {
             source: evidence if reads_teacher else Evidence(evidence.tokens)
             for source, evidence in self.sets.items()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import partial
+from inspect import signature
 from typing import Any
 
 from torch import Tensor
@@ -45,7 +46,7 @@ class Subject:
     @property
     def reads_teacher(self) -> bool:
         """Whether its loss looks at the teacher's values."""
-        return "teacher_logits" in self.method.required
+        return self.method.reads_teacher
 
     def t_squared(self, settings: Distillation) -> float:
         """Return what its loss is multiplied by: T² if the suite says so and T softens it."""
@@ -54,8 +55,9 @@ class Subject:
 
 
 def _asked(own: Any, case: Case) -> Tensor:
-    """Ask a method's own oracle."""
-    losses: Tensor = own(case.p_NV, case.q_NV, case.labels_N)
+    """Ask a method's own oracle; one with a fourth argument is told the whole case."""
+    more = (case,) if len(signature(own).parameters) > 3 else ()
+    losses: Tensor = own(case.p_NV, case.q_NV, case.labels_N, *more)
     return losses
 
 

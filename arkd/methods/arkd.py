@@ -54,10 +54,19 @@ class Arkd(WeightedDivergences):
         "baseline": "section 3; `teacher` is what the teacher itself would earn: 0 under eq 8",
         "advantage": "Algorithm 1 moves the baseline before it takes the advantage",
         "reward": "eq 8; appendix A and Figure 6 speak of ROUGE-L on validation text instead",
-        "reward_every": "not stated; 100 batches in the authors' code. Used with rouge_l alone",
+        "reward_every": "not stated; 100 batches in the authors' code. Used with rouge_l alone: "
+        "the policy then learns once in so many steps, so that a short run hardly moves it",
         "state_temperature": "not stated; the training temperature, as the loss has it",
         "granularity": "section 3: one α a batch",
     }
+
+    def __post_init__(self) -> None:
+        """Refuse settings outside of their ranges."""
+        for name in ("policy_lr", "reward_every"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} must be above 0, found {getattr(self, name)}")
+        if self.state_temperature is not None and self.state_temperature <= 0:
+            raise ValueError(f"state_temperature must be above 0, found {self.state_temperature}")
 
     def start(self, run: Run) -> PolicyAgent:
         """Return a fresh agent whose weights depend on the run's seed alone."""

@@ -35,7 +35,7 @@ class ArkdCode(WeightedDivergences):
     summary: ClassVar[str] = "the authors' code: a coin chooses the divergence of each batch"
     equation: ClassVar[str] = (
         "L = mean h·(a·FKL + (1 − a)·RKL), a ~ Bernoulli(π(s)), h = g_head/(g_head + g_tail); "
-        "r = ROUGE-L − 0.5 every k steps; L_π = −Σ log π(a)·G − β_H·H"
+        "r = ROUGE-L − 0.5 every k steps; L_π = −mean log π(a)·G − β_H·mean H"
     )
     reference: ClassVar[Reference] = ARKD_CODE
     deviations: ClassVar[tuple[str, ...]] = (
@@ -50,8 +50,8 @@ class ArkdCode(WeightedDivergences):
         "and the reward a constant.",
         "The reward is sampled on 32 development prompts; the code searches with four beams over "
         "a whole split.",
-        "Fixed by `credit`: each action is paired with the return of its own window of steps; the "
-        "code (`first_actions`) pairs the five returns with the first five actions.",
+        "Fixed by `credit`: each action is paired with the return of its own window of steps, mean "
+        "over actions; the code (`first_actions`) sums over the first five, one for each return.",
         "Fixed by `entropy`: the coin's entropy, mean over actions; the code (`taken_action`) sums "
         "−π(a)·log π(a) over the actions taken.",
         "Kept by `weighting`: the head ratio weighs both divergences; `head_and_tail` is AKL's "
@@ -73,6 +73,14 @@ class ArkdCode(WeightedDivergences):
         "entropy": "ours; see deviations",
         "reward_text": "ours; see deviations",
     }
+
+    def __post_init__(self) -> None:
+        """Refuse settings outside of their ranges."""
+        for name, least in (("reward_every", 1), ("rewards_an_update", 2), ("epochs", 1)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} must be at least {least}, found {getattr(self, name)}")
+        if self.policy_lr <= 0:
+            raise ValueError(f"policy_lr must be above 0, found {self.policy_lr}")
 
     def start(self, run: Run) -> CodeAgent:
         """Return a fresh agent whose weights depend on the run's seed alone."""

@@ -16,7 +16,7 @@ from arkd.paths import benchmarks_dir
 @cache
 def figure5() -> list[tuple[float, float]]:
     """Return (step, α) as read off the figure."""
-    path = benchmarks_dir() / "published" / "figure5.csv"
+    path = benchmarks_dir() / ReplayFigure5.reads[0]
     with path.open(encoding="utf-8", newline="") as lines:
         return [(float(row["step"]), float(row["alpha"])) for row in csv.DictReader(lines)]
 
@@ -28,6 +28,7 @@ class ReplayFigure5(WeightedDivergences):
     summary: ClassVar[str] = "control: α follows the paper's Figure 5, stretched over the run"
     equation: ClassVar[str] = "L = α·KL(p‖q) + (1 − α)·KL(q‖p), α = Figure 5 at the run's share"
     reference: ClassVar[Reference] = ARKD
+    reads: ClassVar[tuple[str, ...]] = ("published/figure5.csv",)
     deviations: ClassVar[tuple[str, ...]] = (
         "The paper has no such row.",
         "Values are read off the plot and joined by straight lines; its axis of 4,800 steps is "
