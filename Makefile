@@ -67,4 +67,4 @@ reference: ## keep a finished run's numbers: make reference SUITE=longtail VERSI
 	cp results/$(SUITE)/data/manifest.json results/reference/$(VERSION)/$(SUITE)/data.manifest.json
 
 clean: ## remove all results but the reference ones
-	rm -rf results/longtail results/longtail-tuning results/smoke results/smoke-teacher results/smollm2-quick
+	rm -rf results/longtail results/longtail-full results/longtail-tuning results/smoke results/smoke-teacher results/smollm2-quick

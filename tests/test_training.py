@@ -64,7 +64,7 @@ def test_a_run_that_leaves_the_finite_numbers_fails_with_finite_weights(poison: 
         # sqrt has no derivative at 0: the loss is finite, its gradient is not.
         return (value * math.nan if poison == "loss" else (value * 0).sqrt()), {}
 
-    run = optimise(model, SETTINGS, 0.01, step_loss, "")
+    run = optimise(model, SETTINGS, step_loss, "")
     assert run.failed
     assert [row["step"] for row in run.rows] == [0, 1, 2]
     assert torch.isfinite(model.weight).all()

@@ -86,7 +86,7 @@ class WatchedTools(StepTools):
         self, responses: Responses, loss: ChunkLoss, *, temperature: float | None = None
     ) -> Tensor:
         """Return the mean of a loss, and note which responses and temperature it was asked for."""
-        softened = temperature or self.settings.temperature
+        softened = temperature or self.temperature
         self.trace.parts.append(Part(responses, self.origin(responses), softened, 1.0))
         return super().mean_loss(responses, loss, temperature=temperature)
 
@@ -172,7 +172,8 @@ def watched(
         trace.loss, trace.log = step.loss(index, samples)
     if trace.weights is not None:
         gold = trace.states[0][0]
-        trace.parts = [Part(gold, "gold", step.settings.temperature, 1.0)]
+        temperature = step.settings.temperature if step.method.softened else 1.0
+        trace.parts = [Part(gold, "gold", temperature, 1.0)]
     elif not isinstance(step.method, FullStep):
         share = 1 / len(trace.parts)
         trace.parts = [replace(part, weight=share) for part in trace.parts]
