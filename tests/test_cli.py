@@ -42,6 +42,14 @@ def assert_one_line(done: subprocess.CompletedProcess, message: str) -> None:
             ],
             r"no method 'contrastiv' \(did you mean 'contrastive'\?\)",
         ),
+        (
+            ["init", "--suite", "smoke", "--pair", "fixtur", "--seed", "1"],
+            r"no pair 'fixtur' \(did",
+        ),
+        (
+            ["evaluate", "--suite", "smoke", "--pair", "fixture", "--method", "ark"],
+            r"no method 'ark' \(did you mean 'arkd'\?\)",
+        ),
         (["collect", "--suite", "smoke"], r"no such file; run the stage that writes it first"),
         (["tables", "--suite", "smoke"], r"cost\.csv: no such file"),
         (["cite", "arkt"], r"no method 'arkt' \(did you mean 'arkd'\?\)"),

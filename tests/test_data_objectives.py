@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
-from arkd import generate, registry
+from arkd import generate, registry, workflow
 from arkd.cache import Evidence, hidden_responses
 from arkd.checkpoint import flatten, restore
 from arkd.data.tokens import TokenSet
@@ -550,3 +550,27 @@ def test_every_default_says_where_it_comes_from(name: str) -> None:
     method = registry.build(MethodEntry(name=name))
     assert list(method.defaults) == list(method.params)
     assert not set(method.params) & {"lr", "seeds", "temperature", "lm_weight"}
+
+
+def test_no_token_beyond_the_students_vocabulary_is_drawn() -> None:
+    teacher, prompts = llama(2, 16), [[3, 4], [5, 6, 7]] * 8
+    options: dict[str, Any] = {"seed": 1, "max_new_tokens": 8, "padded": True, "label": ""}
+    whole = generate.sample(teacher, prompts, **options)
+    cut = generate.sample(teacher, prompts, vocabulary=6, **options)
+    assert max(token for answer in whole for token in answer) >= 6
+    assert max(token for answer in cut for token in answer) < 6
+
+
+@pytest.mark.parametrize(
+    ("needs", "asks"),
+    [
+        (("labels",), False),
+        (("student_samples",), False),
+        (("teacher_logits",), True),
+        (("teacher_samples",), True),
+        (("rewards",), True),
+    ],
+)
+def test_a_training_waits_for_a_teacher_that_it_asks(needs: Any, asks: bool) -> None:
+    method = SimpleNamespace(required=needs)
+    assert workflow.asks_teacher(method) is asks  # type: ignore[arg-type]
