@@ -62,7 +62,7 @@ tune: env ## choose each method's learning rate again, on the development world
 reference: ## keep a finished run's numbers: make reference SUITE=longtail VERSION=1.0
 	mkdir -p results/reference/$(VERSION)
 	cd results && find $(SUITE) -path $(SUITE)/data -prune -o \( -name '*.csv' ! -name trajectory.csv ! -path '*/evaluation/*' -o -name manifest.json \
-		-o -name report.html -o -path '*/tables/*' -o -path '*/figures/*' \) -type f -print0 \
+		-o -name report.html -o -path '*/tables/*' -o -path '*/claims/*' -o -path '*/figures/*' \) -type f -print0 \
 		| tar --create --null --files-from - | tar --extract --directory reference/$(VERSION)
 	cp results/$(SUITE)/data/manifest.json results/reference/$(VERSION)/$(SUITE)/data.manifest.json
 

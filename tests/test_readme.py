@@ -56,7 +56,7 @@ def test_every_workflow_command_plans(command: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("command", [c for c in commands() if c.startswith("arkd ")])
 def test_every_arkd_command_runs(command: str) -> None:
-    if command in ("arkd collect", "arkd claims"):
+    if command.startswith(("arkd collect", "arkd claims")):  # they need a finished run
         pytest.skip("a stage that is mentioned, not a line to type")
     if command.startswith("arkd new") or "mymethod" in command or "--all" in command:
         pytest.skip("writes a file of the checkout, or takes minutes: test_scaffold and make check")
