@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -137,7 +138,7 @@ class SharedDraws(Declared, WeightedDivergences):
     """Draws α from the generator that everyone shares."""
 
     def weights(self, context: Context, tools: Tools) -> Weights:
-        alpha = float(torch.rand(1))
+        alpha = random.random()  # torch's own is seeded by each step
         return Weights(alpha, 1 - alpha)
 
 
