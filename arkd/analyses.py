@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from arkd import curves
+from arkd import curves, manifest
 from arkd.cells import FAILED, MISSING, Cell, Column, Row, SeedValues, Table
 from arkd.curves import Curves
-from arkd.files import read_json
 from arkd.layout import GOLD, Builder, Source
 from arkd.settings import Distillation, MethodEntry
 from arkd.stats import paired_difference
@@ -43,9 +42,9 @@ def alpha(make: Builder) -> list[Table]:
             )
             cells = [make.cell(values, pair, method, "α") for values in statistics]
             cells += [_same_weights(make, pair, method, other) for other in (FORWARD, REVERSE)]
-            rows.append(Row((*_lead(make, pair), method), tuple(cells), pair, method))
+            rows.append(Row((*make.lead(pair), method), tuple(cells), pair, method))
     dash = "no such run: the row is that method itself, or the suite lacks it under its settings"
-    labels = ("Pair",) * (len(make.pairs) > 1) + ("Method",)
+    labels = (*make.lead("Pair"), "Method")
     return [make.finish("alpha", labels, columns, rows, False, dash)] if rows else []
 
 
@@ -67,7 +66,7 @@ def temperature(make: Builder) -> list[Table]:
         for plain, of in families.items():
             for degree, label in of.items():
                 cells = tuple(make.cell(v, pair, label, "temperature") for v in values[label])
-                rows.append(Row((*_lead(make, pair), plain, f"{degree:g}"), cells, pair, label))
+                rows.append(Row((*make.lead(pair), plain, f"{degree:g}"), cells, pair, label))
         forward, reverse = families.get(FORWARD, {}), families.get(REVERSE, {})
         for degree in [degree for degree in forward if degree in reverse]:
             a, b = forward[degree], reverse[degree]
@@ -76,7 +75,7 @@ def temperature(make: Builder) -> list[Table]:
                 for first, second in zip(values[a], values[b], strict=True)
             )
             name = f"{FORWARD} − {REVERSE}"
-            rows.append(Row((*_lead(make, pair), name, f"{degree:g}"), cells, pair))
+            rows.append(Row((*make.lead(pair), name, f"{degree:g}"), cells, pair))
     columns = [
         Column("rouge_l in_distribution", "ROUGE-L ↑", 2),
         Column("rouge_l out_of_distribution", "ROUGE-L out of distribution ↑", 2),
@@ -84,7 +83,7 @@ def temperature(make: Builder) -> list[Table]:
     ]
     if len(make.suite.test_sets) == 1:
         del columns[1]
-    labels = ("Pair",) * (len(make.pairs) > 1) + ("Method", "T")
+    labels = (*make.lead("Pair"), "Method", "T")
     return [make.finish("temperature", labels, columns, rows, compared=False)] if rows else []
 
 
@@ -113,8 +112,8 @@ def ablation(make: Builder) -> list[Table]:
                 _difference(make, pair, (label, plain), a[name], b[name])
                 for name in ("rouge_l", "jsd", "alpha")
             )
-            rows.append(Row((*_lead(make, pair), plain, change), cells, pair, label))
-    labels = ("Pair",) * (len(make.pairs) > 1) + ("Method", "Change")
+            rows.append(Row((*make.lead(pair), plain, change), cells, pair, label))
+    labels = (*make.lead("Pair"), "Method", "Change")
     dash = "not run yet, or without an α"
     return [make.finish("ablation", labels, columns, rows, False, dash)] if rows else []
 
@@ -189,24 +188,14 @@ def _same_weights(make: Builder, pair: str, method: str, other: str) -> Cell:
     if entry.name == other or not twins:
         return Cell(word=MISSING)
     twin = twins[0]
-    own, its = (_weights(make, pair, label) for label in (method, twin.label))
-    seeds = own.keys() & its.keys()
+    own, its = (
+        {seed: manifest.weights(make.tree.training(pair, label, seed)) for seed in seeds}
+        for label in (method, twin.label)
+        for seeds in [make.expected(label)]
+    )
+    seeds = [seed for seed, hashes in own.items() if hashes and its.get(seed)]
     if not seeds:
         return Cell(word=MISSING)
     text = f"{sum(own[seed] == its[seed] for seed in seeds)} of {len(seeds)}"
     same_rate = suite.settings(twin).lr == own_rate
     return Cell(word=text if same_rate else f"{text} (other rate)")
-
-
-def _weights(make: Builder, pair: str, method: str) -> dict[int, dict[str, str]]:
-    """Return the SHA-256 of a row's final weights by seed, as its manifests tell."""
-    found = {}
-    for seed in make.expected(method):
-        path = make.tree.training(pair, method, seed) / "manifest.json"
-        outputs = read_json(path).get("outputs", {}) if path.is_file() else {}
-        found[seed] = {k: v for k, v in outputs.items() if k.endswith(".safetensors")}
-    return {seed: hashes for seed, hashes in found.items() if hashes}
-
-
-def _lead(make: Builder, pair: str) -> tuple[str, ...]:
-    return (pair,) if len(make.pairs) > 1 else ()

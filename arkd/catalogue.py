@@ -79,7 +79,7 @@ def cost(method: Method) -> str:
     elif any(model in beforehand for model in MODELS):
         price = "sampled beforehand"
     else:
-        price = "cached teacher" if "teacher_logits" in needs else "no teacher"
+        price = "cached teacher" if method.reads_teacher else "no teacher"
     return f"{price}, rewards" if "rewards" in needs else price
 
 

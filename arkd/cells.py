@@ -20,6 +20,7 @@ from arkd.workflow import CONTROLS
 
 SIGNIFICANCE = 0.05
 FEW_SEEDS = 3  # below this a cell is marked
+SHOWN_GAPS = 8  # runs that the error about missing values names
 MISSING, FAILED, NOT_REPORTED = "–", "failed", "n/a"
 
 RUN = ["pair", "method", "seed"]
@@ -221,6 +222,27 @@ def bold_method(
     compared = {method: part for method, part in values.items() if method not in CONTROLS}
     whole = all(part.keys() == set(expected[method]) for method, part in compared.items())
     return best_method(compared, higher) if whole and higher is not None else None
+
+
+def gap_message(root: Path, gaps: Mapping[str, Iterable[str]], partial: str) -> str:
+    """Say in one line which runs lack what, and what to do.
+
+    Args:
+        root: The suite's folder.
+        gaps: What each run lacks, in order.
+        partial: What `--partial` would do instead.
+    """
+    lacks = {run: list(of) for run, of in gaps.items()}
+    named = [
+        f"{run} ({of[0]}{f' and {len(of) - 1} more' if len(of) > 1 else ''})"
+        for run, of in list(lacks.items())[:SHOWN_GAPS]
+    ]
+    rest = len(lacks) - len(named)
+    return (
+        f"{root}: {sum(map(len, lacks.values()))} values are missing: {', '.join(named)}"
+        + (f" and {rest} further runs" if rest else "")
+        + f"; finish the runs, or pass --partial to {partial}"
+    )
 
 
 def _truth(text: str) -> bool | None:

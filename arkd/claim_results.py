@@ -6,20 +6,18 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-import pandas as pd
 import yaml
 
-from arkd.cells import RUN, SeedValues, read_csv, read_records
+from arkd import manifest
+from arkd.cells import SeedValues, gap_message, read_csv, read_records
 from arkd.claim_curves import statistic
 from arkd.claim_tests import COST_METRICS, Trajectory
 from arkd.claims import Role
-from arkd.curves import FILE, NUMBERS
-from arkd.files import read_json
+from arkd.curves import FILE, read_windows
 from arkd.workflow import CONTROLS, INIT, TEACHER, Tree, seeds
 
 SETTINGS = ("lr", "temperature", "lm_weight")  # of the suite, that a row may spell out
 COST = "cost"
-SHOWN_GAPS = 8  # runs that the error about missing values names
 
 
 class Results:
@@ -42,11 +40,7 @@ class Results:
                 if not math.isnan(row[metric]):
                     key = (row["pair"], row["method"], COST, metric, row["stage"])
                     self._costs.setdefault(key, {})[int(row["seed"])] = row[metric]
-        frame = read_csv(tree.root / FILE, self.suite, NUMBERS)
-        self._runs: dict[tuple[str, str, int], pd.DataFrame] = {
-            (*run.iloc[0][RUN[:2]], int(run.iloc[0]["seed"])): run
-            for _, run in frame.groupby(RUN, sort=False)
-        }
+        self._runs = read_windows(tree.root, self.suite)
         self._arms = {self._spelled(entry.label): entry.label for entry in self.suite.entries}
 
     def rows(self) -> list[str]:
@@ -111,14 +105,8 @@ class Results:
 
     def weights(self, pair: str, arm: str) -> dict[int, str]:
         """Return the SHA-256 of each planned seed's student, as the trainings' manifests say."""
-        found: dict[int, str] = {}
-        for seed in self.planned(arm):
-            path = self.tree.training(pair, arm, seed) / "manifest.json"
-            outputs = read_json(path).get("outputs", {}) if path.is_file() else {}
-            files = {k: v for k, v in outputs.items() if k.startswith("model/")}
-            hashes = [f"{k} {v}" for k, v in sorted(files.items()) if k.endswith(".safetensors")]
-            if hashes:
-                found[seed] = " ".join(hashes)
+        told = {s: manifest.weights(self.tree.training(pair, arm, s)) for s in self.planned(arm)}
+        found = {seed: hashes for seed, hashes in told.items() if hashes}
         kept = self._planned(dict.fromkeys(found, 0.0), pair, arm, "SHA-256 of the student")
         return {seed: found[seed] for seed in kept}
 
@@ -146,13 +134,4 @@ class Results:
 
     def gap_message(self) -> str:
         """Say in one line which runs lack what, and what to do."""
-        named = [
-            f"{run} ({next(iter(lacks))}{f' and {len(lacks) - 1} more' if len(lacks) > 1 else ''})"
-            for run, lacks in list(self.gaps.items())[:SHOWN_GAPS]
-        ]
-        rest = len(self.gaps) - len(named)
-        return (
-            f"{self.tree.root}: values are missing: {', '.join(named)}"
-            + (f" and {rest} further runs" if rest else "")
-            + "; finish the runs, or pass --partial to judge by what is there"
-        )
+        return gap_message(self.tree.root, self.gaps, "judge by what is there")

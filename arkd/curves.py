@@ -6,11 +6,14 @@ be made again from the files that are kept with the results.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 
 from arkd.cells import RUN, SeedValues, read_csv
 from arkd.layout import Builder
+from arkd.suite import Suite
 from arkd.trajectories import AVERAGED
 
 SMOOTHED_SHARE = 0.05  # of training
@@ -18,17 +21,24 @@ NUMBERS = ("first_step", "last_step", *AVERAGED, "alpha_min", "alpha_max")
 FILE = "trajectories.csv"
 
 
+def read_windows(root: Path, suite: Suite) -> dict[tuple[str, str, int], pd.DataFrame]:
+    """Return what each run of a suite logged, window by window, by (pair, method, seed)."""
+    frame = read_csv(root / FILE, suite, NUMBERS)
+    return {
+        (run["pair"].iloc[0], run["method"].iloc[0], int(run["seed"].iloc[0])): run
+        for _, run in frame.groupby(RUN, sort=False)
+    }
+
+
 class Curves:
     """The logged columns of every run of a suite."""
 
     def __init__(self, make: Builder) -> None:
         self.make = make
-        frame = read_csv(make.dir / FILE, make.suite, NUMBERS)
-        self._runs: dict[tuple[str, str, int], pd.DataFrame] = {}
-        for _, run in frame.groupby(RUN, sort=False):
-            pair, method, seed = run.iloc[0][RUN]
-            middle = (run["first_step"] + run["last_step"]) / 2
-            self._runs[pair, method, int(seed)] = run.set_index(middle)
+        self._runs = {
+            key: run.set_index((run["first_step"] + run["last_step"]) / 2)
+            for key, run in read_windows(make.dir, make.suite).items()
+        }
 
     def of(self, pair: str, method: str, column: str) -> dict[int, pd.Series]:
         """Return a column by seed, indexed by step; steps without a value are left out.

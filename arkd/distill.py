@@ -51,10 +51,9 @@ class Step:
             loss, log = self.method.loss(context, tools)
         log["distil"] = float(loss.detach())
         self.method.observe(context, log["distil"])
-        reads_teacher = self.method.reads_teacher
-        if reads_teacher and self.method.softened and self.settings.square_temperature:
-            loss = loss * self.settings.temperature**2
-        if reads_teacher and self.settings.lm_weight > 0:  # λ·L_pt, to no other method
+        if self.settings.square_temperature:
+            loss = loss * tools.temperature**2
+        if self.method.reads_teacher and self.settings.lm_weight > 0:  # λ·L_pt, to no other method
             gold = tools.responses()
             lm = cross_entropy(
                 tools.states(gold)[gold.batch.lm_positions_M.to(self.device)],

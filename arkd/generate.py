@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from transformers import LogitsProcessor, LogitsProcessorList
 
+from arkd.models import evaluating
 from arkd.training import progress
 
 
@@ -84,22 +85,22 @@ def sample(
     """
     eos, pad = model.config.eos_token_id, model.config.pad_token_id
     responses: list[list[int]] = [[] for _ in prompts]
-    torch.manual_seed(seed)
-    model.eval()
     groups = _slices(len(prompts), batch_size) if padded else _equal_lengths(prompts, batch_size)
     beyond = range(vocabulary or 0, model.config.vocab_size if vocabulary else 0)
-    for rows in progress(list(groups), label):
-        width = max(len(prompts[row]) for row in rows)
-        ids_BT = torch.tensor(
-            [[pad] * (width - len(prompts[row])) + prompts[row] for row in rows],
-            device=model.device,
-        )
-        lengths_B1 = torch.tensor([[len(prompts[row])] for row in rows], device=model.device)
-        mask_BT = (torch.arange(width, device=model.device) >= width - lengths_B1).long()
-        mixture = LogitsProcessorList()
-        if mixed_with is not None:
-            mixture.append(Mixture(mixed_with, share, mask_BT, temperature))
-        with torch.inference_mode():
+    # Neither the model's mode nor the shared generator is other than before.
+    with evaluating(model), torch.random.fork_rng(), torch.inference_mode():
+        torch.manual_seed(seed)
+        for rows in progress(list(groups), label):
+            width = max(len(prompts[row]) for row in rows)
+            ids_BT = torch.tensor(
+                [[pad] * (width - len(prompts[row])) + prompts[row] for row in rows],
+                device=model.device,
+            )
+            lengths_B1 = torch.tensor([[len(prompts[row])] for row in rows], device=model.device)
+            mask_BT = (torch.arange(width, device=model.device) >= width - lengths_B1).long()
+            mixture = LogitsProcessorList()
+            if mixed_with is not None:
+                mixture.append(Mixture(mixed_with, share, mask_BT, temperature))
             output = model.generate(
                 input_ids=ids_BT,
                 attention_mask=mask_BT,
@@ -113,9 +114,9 @@ def sample(
                 logits_processor=mixture,
                 suppress_tokens=list(beyond) or None,
             )
-        for row, tokens in zip(rows, output[:, width:].tolist(), strict=True):
-            end = tokens.index(eos) + 1 if eos in tokens else len(tokens)
-            responses[row] = tokens[:end]
+            for row, tokens in zip(rows, output[:, width:].tolist(), strict=True):
+                end = tokens.index(eos) + 1 if eos in tokens else len(tokens)
+                responses[row] = tokens[:end]
     return responses
 
 

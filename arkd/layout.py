@@ -22,6 +22,7 @@ from arkd.cells import (
     SeedValues,
     Table,
     bold_method,
+    gap_message,
     make_cell,
     read_records,
 )
@@ -32,7 +33,6 @@ from arkd.workflow import Tree, seeds
 # What the published numbers call the tables that ours are laid out after.
 PAPER_TABLES = {"table1": "1", "table2": "2 and 4", "table5": "5 and 6"}
 GOLD = "fidelity_gold"  # fidelity to the teacher on the gold responses
-SHOWN_GAPS = 8  # runs that the error about missing values names
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,10 @@ class Builder:
         self.methods = [entry.label for entry in suite.entries]
         self.pairs = [pair.name for pair in suite.pairs]
         self.missing: dict[str, dict[str, None]] = {}  # by run, in order, each value once
+
+    def lead(self, pair: str) -> tuple[str, ...]:
+        """Return what a row, or the heading over rows, has first where there are several pairs."""
+        return (pair,) if len(self.pairs) > 1 else ()
 
     def expected(self, method: str) -> tuple[int, ...]:
         """Return the seeds a row should have; the teacher is one model, filed under seed 0."""
@@ -136,14 +140,15 @@ class Builder:
                         column = Column(f"{heading.key} paper", "paper", source.digits, False)
                         stacked.append((column, paper))
                 columns = columns or [column for column, _ in stacked]
-                lead = (pair,) if len(pairs) > 1 else ()
+                lead = self.lead(pair) if own_pair else ()
                 if len(sections) > 1:
                     lead = (*lead, section + self.arrow(sources[0]))
                 rows += [
                     Row((*lead, m), tuple(cells[m] for _, cells in stacked), pair, m)
                     for m in methods
                 ]
-        labels = ("Pair",) * (len(pairs) > 1) + ("Metric",) * (len(sections) > 1) + ("Method",)
+        lead = self.lead("Pair") if own_pair else ()
+        labels = (*lead, *(["Metric"] if len(sections) > 1 else []), "Method")
         if len(sections) > 1:  # one heading serves several metrics, so it names none of them
             columns = [
                 replace(c, key=s.group or s.task) for c, s in zip(columns, first, strict=True)
@@ -201,17 +206,7 @@ class Builder:
 
     def gap_message(self) -> str:
         """Say in one line which runs lack what, and what to do."""
-        values = sum(len(gaps) for gaps in self.missing.values())
-        named = [
-            f"{run} ({next(iter(gaps))}{f' and {len(gaps) - 1} more' if len(gaps) > 1 else ''})"
-            for run, gaps in list(self.missing.items())[:SHOWN_GAPS]
-        ]
-        rest = len(self.missing) - len(named)
-        return (
-            f"{self.dir}: {values} values are missing: {', '.join(named)}"
-            + (f" and {rest} further runs" if rest else "")
-            + "; finish the runs, or pass --partial to show the gaps"
-        )
+        return gap_message(self.dir, self.missing, "show the gaps")
 
 
 def captions(suite: Suite) -> dict[str, Any]:

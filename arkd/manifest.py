@@ -78,6 +78,14 @@ def stage(
         write_json(folder / NAME, made_of | made)
 
 
+def weights(training: Path) -> str:
+    """Return the hashes of a training's model, as its manifest tells; empty where there is none."""
+    made = training / NAME
+    outputs = read_json(made).get("outputs", {}) if made.is_file() else {}
+    files = sorted(outputs.items())
+    return " ".join(f"{name} {sha}" for name, sha in files if name.endswith(".safetensors"))
+
+
 def hash_tree(folder: Path) -> dict[str, str]:
     """Return the SHA-256 of each file below a folder, its manifest left out."""
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != NAME)

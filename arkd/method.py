@@ -124,11 +124,16 @@ class Responses:
     """One response to each of some of the training prompts, with what is known of its N tokens."""
 
     samples: list[int]  # rows of the training set whose prompts are answered
-    answers: list[list[int]]  # token ids
-    labels_N: Tensor  # the answers one after another
+    labels_N: Tensor  # the answers' tokens, one answer after another
     sequence_N: Tensor  # which answer a token belongs to, from 0
     batch: Any = field(repr=False)  # how both models read it; not for methods
     hidden_NG: Tensor | None = field(repr=False)  # the teacher's states; not for methods
+
+    @property
+    def answers(self) -> list[list[int]]:
+        """The token ids of each answer."""
+        lengths = self.sequence_N.bincount(minlength=len(self.samples)).tolist()
+        return [answer.tolist() for answer in self.labels_N.split(lengths)]
 
 
 # (log q [C, V], log p [C, V], the chunk's rows among the N tokens) → loss of each token [C]

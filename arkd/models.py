@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +84,17 @@ def hidden_states(model: Any, ids_BT: Tensor) -> Tensor:
     """
     states: Tensor = model.base_model(input_ids=ids_BT, use_cache=False).last_hidden_state
     return states.flatten(0, 1)
+
+
+@contextmanager
+def evaluating(model: Any) -> Iterator[None]:
+    """Turn dropout off for a while."""
+    training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(training)
 
 
 def head(model: Any) -> nn.Parameter:

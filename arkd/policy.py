@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from arkd.method import Signals
+from arkd.seeding import derive_seed
 
 FEATURES = (
     "entropy_teacher",
@@ -116,10 +117,10 @@ class PolicyAgent:
         first_baseline: Literal["first_reward", "zero"] = "first_reward",
         advantage: Literal["after", "before"] = "after",
     ) -> None:
+        self.seed = derive_seed("policy", seed)  # of the network; an agent's draws derive from it
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+            torch.manual_seed(self.seed)
             self.net = PolicyNet()
-        self.seed = seed
         self.optimiser = torch.optim.Adam(self.net.parameters(), lr=lr)
         self.gamma = gamma
         self.advantage = advantage

@@ -252,9 +252,8 @@ def cost(make: Builder) -> Table:
                 make.cell(costs.get((pair, method, c.key), {}), pair, method, f"cost {c.key}")
                 for c in columns
             ]
-            lead = (pair,) if len(make.pairs) > 1 else ()
-            rows.append(Row((*lead, method), tuple(cells), pair, method))
-    labels = ("Pair",) * (len(make.pairs) > 1) + ("Method",)
+            rows.append(Row((*make.lead(pair), method), tuple(cells), pair, method))
+    labels = (*make.lead("Pair"), "Method")
     return make.finish("cost", labels, columns, rows, compared=False)
 
 

@@ -17,7 +17,7 @@ from arkd.divergence import Teacher, label_log_probs, measure, token_divergence
 from arkd.errors import ArkdError
 from arkd.generate import sample
 from arkd.method import ChunkLoss, Method, Need, Responses, Signals, Source
-from arkd.models import head, hidden_states
+from arkd.models import evaluating, head, hidden_states
 from arkd.seeding import derive_seed
 from arkd.settings import Distillation
 from arkd.tasks import rouge_l
@@ -89,8 +89,7 @@ class StepTools:
             evidence = self.sources.sets[source]
             batch = evidence.tokens.batch(self.samples, self.model.config.pad_token_id)
             hidden = None if evidence.hidden is None else evidence.hidden[batch.hidden_rows_N]
-            answers = [evidence.tokens.response(sample) for sample in self.samples]
-            self._responses[source] = self._pack(self.samples, answers, batch, hidden)
+            self._responses[source] = self._pack(self.samples, batch, hidden)
         return self._responses[source]
 
     def states(self, responses: Responses) -> Tensor:
@@ -149,7 +148,7 @@ class StepTools:
             with torch.inference_mode():
                 states = hidden_states(self.sources.teacher, batch.ids_BT.to(self.device))
             hidden = states[batch.positions_N.to(self.device)].float().clone()
-        return self._pack(list(samples), answers, batch, hidden)
+        return self._pack(list(samples), batch, hidden)
 
     def log_probs(self, responses: Responses, *, temperature: float = 1.0) -> tuple[Tensor, Tensor]:
         """Return log q and log p of each label, each [N], without gradient."""
@@ -179,19 +178,17 @@ class StepTools:
         """Return the student's −log q of the development responses, mean over tokens."""
         self._must_need("rewards")
         dev = self._dev()
-        training = self.model.training
-        self.model.eval()
         total = 0.0
-        for start in range(0, len(dev), DEV_BATCH):
-            rows = range(start, min(start + DEV_BATCH, len(dev)))
-            batch = dev.batch(rows, self.model.config.pad_token_id)
-            states = hidden_states(self.model, batch.ids_BT.to(self.device))
-            hidden_NH = states[batch.positions_N.to(self.device)]
-            labels_N = batch.labels_N.to(self.device)
-            total -= float(
-                label_log_probs(hidden_NH, head(self.model), labels_N, temperature=1.0).sum()
-            )
-        self.model.train(training)
+        with evaluating(self.model):
+            for start in range(0, len(dev), DEV_BATCH):
+                rows = range(start, min(start + DEV_BATCH, len(dev)))
+                batch = dev.batch(rows, self.model.config.pad_token_id)
+                states = hidden_states(self.model, batch.ids_BT.to(self.device))
+                hidden_NH = states[batch.positions_N.to(self.device)]
+                labels_N = batch.labels_N.to(self.device)
+                total -= float(
+                    label_log_probs(hidden_NH, head(self.model), labels_N, temperature=1.0).sum()
+                )
         return total / max(1, int(dev.response_starts[-1]))
 
     def rouge_l(self, model: Literal["student", "teacher"] = "student") -> float:
@@ -211,35 +208,27 @@ class StepTools:
         self, model: Any, prompts: list[list[int]], temperature: float, teacher_share: float
     ) -> list[list[int]]:
         self._draws += 1
-        training = self.model.training
-        with torch.random.fork_rng():  # a method's draws move no dropout of the step
-            answers = sample(
-                model,
-                prompts,
-                seed=derive_seed("on_policy", self.seed, self.step, self._draws),
-                max_new_tokens=self.sources.max_new_tokens,
-                temperature=temperature,
-                vocabulary=len(head(self.model)),
-                mixed_with=self.sources.teacher if teacher_share > 0 else None,
-                share=teacher_share,
-                padded=True,
-                batch_size=max(1, len(prompts)),
-                label="",
-            )
-        self.model.train(training)
-        return answers
+        return sample(
+            model,
+            prompts,
+            seed=derive_seed("on_policy", self.seed, self.step, self._draws),
+            max_new_tokens=self.sources.max_new_tokens,
+            temperature=temperature,
+            vocabulary=len(head(self.model)),
+            mixed_with=self.sources.teacher if teacher_share > 0 else None,
+            share=teacher_share,
+            padded=True,
+            batch_size=max(1, len(prompts)),
+            label="",
+        )
 
     def _dev(self) -> TokenSet:
         assert self.sources.dev is not None
         return self.sources.dev
 
-    def _pack(
-        self, samples: list[int], answers: list[list[int]], batch: Batch, hidden: Tensor | None
-    ) -> Responses:
-        labels_N = batch.labels_N.to(self.device)
-        return Responses(
-            samples, answers, labels_N, batch.sequence_N.to(self.device), batch, hidden
-        )
+    def _pack(self, samples: list[int], batch: Batch, hidden: Tensor | None) -> Responses:
+        labels_N, sequence_N = batch.labels_N.to(self.device), batch.sequence_N.to(self.device)
+        return Responses(samples, labels_N, sequence_N, batch, hidden)
 
     def _must_need(self, need: Need) -> None:
         """Refuse what the method has not declared: a listing of needs must be true.

@@ -71,10 +71,9 @@ class Arkd(WeightedDivergences):
     def start(self, run: Run) -> PolicyAgent:
         """Return a fresh agent whose weights depend on the run's seed alone."""
         from arkd.policy import PolicyAgent
-        from arkd.seeding import derive_seed
 
         return PolicyAgent(
-            seed=derive_seed("policy", run.seed),
+            seed=run.seed,
             lr=self.policy_lr,
             gamma=self.gamma,
             first_baseline=self.first_baseline,

@@ -64,10 +64,9 @@ class ArkdSampled(WeightedDivergences):
     def start(self, run: Run) -> PolicyAgent:
         """Return the agent that `arkd` starts with at this seed."""
         from arkd.policy import PolicyAgent
-        from arkd.seeding import derive_seed
 
         return PolicyAgent(
-            seed=derive_seed("policy", run.seed),
+            seed=run.seed,
             lr=self.policy_lr,
             gamma=self.gamma,
             first_baseline=self.first_baseline,

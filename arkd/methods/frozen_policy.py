@@ -24,9 +24,8 @@ class FrozenPolicy(WeightedDivergences):
     def start(self, run: Run) -> PolicyAgent:
         """Return the agent that `arkd` starts with at this seed."""
         from arkd.policy import PolicyAgent
-        from arkd.seeding import derive_seed
 
-        return PolicyAgent(seed=derive_seed("policy", run.seed))
+        return PolicyAgent(seed=run.seed)
 
     def weights(self, context: Context, tools: Tools) -> Weights:
         """Act, and learn nothing."""
