@@ -14,7 +14,7 @@ from arkd.errors import ArkdError
 
 EPILOG = """examples:
   arkd run longtail                      the whole suite: data to report
-  arkd run smoke --results /tmp/try      the one-minute suite, elsewhere
+  arkd run smoke --results ../try        the one-minute suite, elsewhere
   arkd list                              the methods, their papers and what they need
   arkd new my_method                     a method of your own, to fill in
   arkd check my_method                   test it against its formula, in seconds

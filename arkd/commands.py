@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def stage(options: argparse.Namespace) -> None:
     """Run one stage of the pipeline."""
-    from arkd import stages, workflow
+    from arkd import workflow
 
     tree = workflow.tree(options.suite, options.results)
     name: str = options.stage
@@ -33,14 +33,18 @@ def stage(options: argparse.Namespace) -> None:
     elif name == "cache":
         if (options.source == "student") != (options.seed is not None):
             raise ArkdError("--seed: goes with --source student, and only with it")
-        stages.cache(tree, options.pair, options.source, options.seed)
+        from arkd.stages import cache
+
+        cache(tree, options.pair, options.source, options.seed)
     elif name == "collect":
         from arkd.collect import collect
 
         collect(tree, options.partial)
     else:
+        from arkd import method_stages, stages
+
         axes = [getattr(options, axis) for axis in ("pair", "method", "seed") if axis in options]
-        getattr(stages, name)(tree, *axes)
+        getattr(method_stages if "method" in options else stages, name)(tree, *axes)
 
 
 def _show(name: str, tree: Tree, partial: bool) -> None:

@@ -150,7 +150,7 @@ def build(entry: MethodEntry) -> Method:
                 f"method '{entry.name}': unknown parameter '{key}'{nearest(key, known)}; {has}"
             )
     try:
-        return TypeAdapter(cls).validate_python(entry.params, strict=False)
+        return _adapter(cls).validate_python(entry.params, strict=False)
     except ValidationError as error:
         problem = error.errors()[0]
         where = ".".join(str(part) for part in problem["loc"])
@@ -159,3 +159,9 @@ def build(entry: MethodEntry) -> Method:
             f"method '{entry.name}': {where + ': ' if where else ''}{message} "
             f"(found {problem['input']!r})"
         ) from None
+
+
+@cache
+def _adapter(cls: type[Method]) -> TypeAdapter[Method]:
+    """Return what checks a method's parameters; to make one is a millisecond, and jobs are many."""
+    return TypeAdapter(cls)

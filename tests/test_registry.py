@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
@@ -68,13 +67,18 @@ def test_a_broken_file_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_two_methods_of_one_name_are_one_line_and_the_rest_goes_on(
-    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    points = [EntryPoint(name, "somewhere", registry.ENTRY_POINTS) for name in ("akl", "cache")]
-    monkeypatch.setattr(registry, "entry_points", lambda group: points)
+    """By an installed distribution, as pip leaves one: metadata and entry points on the path."""
+    info = tmp_path / "clash-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: clash\nVersion: 1.0\n")
+    points = f"[{registry.ENTRY_POINTS}]\nakl = somewhere\ncache = somewhere\n"
+    (info / "entry_points.txt").write_text(points)
+    monkeypatch.syspath_prepend(tmp_path)
     registry._found.cache_clear()
     try:
-        with pytest.raises(ArkdError, match=r"'akl' exists twice: in baselines .* somewhere"):
+        with pytest.raises(ArkdError, match=r"'akl' exists twice: in baselines .* in clash"):
             registry.method_class("akl")
         with pytest.raises(ArkdError, match=r"'cache' .* a folder of the results has that name"):
             registry.method_class("cache")

@@ -18,8 +18,8 @@ from arkd.workflow import Tree
 # The stage as it is, but a checkpoint after every step, and a kill -9 before the twelfth.
 KILLED = """
 import os, signal, sys
-from arkd import cli, distill, stages
-make, loss = stages._checkpoint, distill.Step.loss
+from arkd import cli, distill, method_stages
+make, loss = method_stages.checkpoint_of, distill.Step.loss
 def often(training, stage):
     checkpoint = make(training, stage)
     checkpoint.every_s = 0
@@ -28,7 +28,7 @@ def killed(step, index, samples):
     if index == 11:
         os.kill(os.getpid(), signal.SIGKILL)
     return loss(step, index, samples)
-stages._checkpoint, distill.Step.loss = often, killed
+method_stages.checkpoint_of, distill.Step.loss = often, killed
 cli.main(sys.argv[1:])
 """
 

@@ -25,7 +25,8 @@ def trl_loss(tmp_path_factory: pytest.TempPathFactory) -> Any:
     command = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", str(folder)]
     done = subprocess.run([*command, TRL], capture_output=True, text=True, check=False)
     if done.returncode:
-        pytest.skip(f"{TRL} cannot be installed here")
+        why = (done.stderr.strip().splitlines() or ["pip failed"])[-1]
+        pytest.skip(f"pip cannot fetch {TRL} ({why}): run `make test-all` where an index has it")
     sys.path.append(str(folder))
     os.environ["TRL_EXPERIMENTAL_SILENCE"] = "1"
     try:

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, snakemake
 
-from arkd import stages, workflow
+from arkd import method_stages, stages, workflow
 from arkd.collect import collect
 from arkd.errors import ArkdError
 from arkd.manifest import core_hash, hash_tree
@@ -211,7 +211,7 @@ def test_a_cache_of_another_teacher_is_refused(copy: Path) -> None:
     with edited(tree.training("fixture", "teacher", 0)) as manifest:
         manifest["outputs"]["model/model.safetensors"] = "0" * 64
     with pytest.raises(ArkdError, match=r"cache/gold: made by another teacher; delete"):
-        stages.distill(tree, "fixture", "arkd", 1)
+        method_stages.distill(tree, "fixture", "arkd", 1)
 
 
 def test_nothing_is_built_on_a_teacher_that_failed(copy: Path) -> None:
@@ -237,7 +237,7 @@ def test_a_run_that_left_the_finite_numbers_is_shown_as_failed(copy: Path) -> No
     tree = Tree(copy, load_suite("smoke"))
     with edited(tree.training("fixture", "arkd", 1)) as manifest:
         manifest["notes"]["failed"] = True
-    stages.evaluate(tree, "fixture", "arkd")
+    method_stages.evaluate(tree, "fixture", "arkd")
     collect(tree)
     rows = [row for row in records(copy) if row["method"] == "arkd"]
     assert [(row["metric"], row["value"]) for row in rows] == [("failed", "1")]

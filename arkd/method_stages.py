@@ -1,0 +1,117 @@
+"""The stages of one method: its trainings, and their evaluation."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from arkd import manifest, registry
+from arkd.files import read_json, write_jsonl
+from arkd.paths import benchmarks_dir
+from arkd.records import COLUMNS, write_csv
+from arkd.staging import (
+    cache_folders,
+    checkpoint_of,
+    finish_training,
+    open_stage,
+    trained_folder,
+)
+from arkd.workflow import INIT, TEACHER, TEACHER_SEED, Tree, asks_teacher, cached_sources, seeds
+
+
+def distill(tree: Tree, pair: str, label: str, seed: int) -> None:
+    """Train one student by one method."""
+    from arkd import cache as teacher_cache
+    from arkd import models
+    from arkd.cache import Evidence
+    from arkd.data.tokens import TokenSet
+    from arkd.device import prepare
+    from arkd.distill import Sources
+    from arkd.distill import distill as train
+
+    suite = tree.suite
+    entry = suite.entry(label)
+    method = registry.build(entry)
+    settings = suite.settings(entry)
+    device = prepare(suite.device)
+    inputs = {"tokens": tree.tokens(pair), INIT: trained_folder(tree, pair, INIT, seed)}
+    if asks_teacher(method):
+        inputs[TEACHER] = trained_folder(tree, pair, TEACHER, TEACHER_SEED)
+    sources = cached_sources(suite, label)
+    caches = (
+        cache_folders(tree, pair, {s: seed if s == "student" else None for s in sources})
+        if sources
+        else {}
+    )
+    inputs |= {f"{source}_responses": folder for source, folder in caches.items()}
+    file = registry.plugin(entry.name).file
+    if file:
+        inputs["method"] = file
+    inputs |= {path: benchmarks_dir() / path for path in method.reads}
+    with open_stage(
+        tree,
+        "distill",
+        tree.training(pair, label, seed),
+        inputs,
+        pair=pair,
+        method=label,
+        seed=seed,
+    ) as stage:
+        sets = {source: teacher_cache.load(folder, "train") for source, folder in caches.items()}
+        tokens_dir = tree.tokens(pair)
+        if "gold" not in sets:
+            sets["gold"] = Evidence(TokenSet.load(tokens_dir / "train.safetensors"))
+        read = Sources(
+            cast(Any, sets),
+            teacher_cache.load_head(inputs[TEACHER]) if method.reads_teacher else None,
+            lambda: models.load(tree.model(pair, TEACHER, TEACHER_SEED), device),
+            TokenSet.load(tokens_dir / "dev.safetensors"),
+            tokens_dir / "tokenizer",
+            suite.decoding.max_new_tokens,
+        )
+        model = models.load(tree.model(pair, INIT, seed), device)
+        checkpoint = checkpoint_of(tree.training(pair, label, seed), stage)
+        run = train(
+            model,
+            method,
+            read,
+            settings,
+            seed,
+            f"{label}, seed {seed}",
+            checkpoint,
+        )
+        finish_training(stage, run)
+        facts = {"method": label, "lr": settings.lr, "seed": seed, "equation": method.equation}
+        card = models.card(f"{label} student of {suite.name}/{pair}", facts)
+        models.save(model, tokens_dir / "tokenizer", stage.folder / "model", card)
+
+
+def evaluate(tree: Tree, pair: str, label: str) -> None:
+    """Evaluate every seed of a method or control, in one process."""
+    from arkd.device import prepare
+    from arkd.evaluate import failed_run, measure_model
+
+    suite = tree.suite
+    device = prepare(suite.device)
+    inputs = {
+        "data": tree.data,
+        "tasks": benchmarks_dir() / "tasks",
+        TEACHER: tree.training(pair, TEACHER, TEACHER_SEED),
+        **cache_folders(tree, pair, {"prefixes": None}),
+    }
+    for seed in seeds(suite, label):
+        inputs[f"seed{seed}"] = tree.training(pair, label, seed)
+    records: list[dict[str, Any]] = []
+    samples: list[dict[str, Any]] = []
+    out = tree.evaluation(pair, label)
+    with open_stage(tree, "evaluate", out, inputs, pair=pair, label=label) as stage:
+        for seed in seeds(suite, label):
+            of_run: dict[str, Any] = {"suite": suite.name, "suite_version": suite.version}
+            of_run |= {"pair": pair, "method": label, "seed": seed}
+            if read_json(inputs[f"seed{seed}"] / manifest.NAME)["notes"].get("failed"):
+                values, texts = failed_run()
+            else:
+                values, texts = measure_model(tree, pair, label, seed, str(device))
+            samples += [{"seed": seed, **text} for text in texts]
+            records += [{**of_run, "decode_seed": d, **vars(value)} for value, d in values]
+        write_csv(stage.folder / "records.csv", COLUMNS, records)
+        write_jsonl(stage.folder / "samples.jsonl", samples)
