@@ -17,7 +17,7 @@ from arkd.manifest import hash_tree
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The files that are no ignored ones (the results left out), installed over this environment's libraries."""
+    """The tracked and new files, results left out, installed over this environment's libraries."""
     folder = tmp_path_factory.mktemp("checkout")
     listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     listed += ["--", ".", ":!results"]
