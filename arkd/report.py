@@ -17,7 +17,9 @@ from arkd.cells import Row, Table, read_csv
 from arkd.claims import claims_path, load_claims
 from arkd.files import read_json, write_text
 from arkd.layout import captions
+from arkd.records import read_csv as read_rows
 from arkd.suite import Suite
+from arkd.tabular import number
 from arkd.workflow import TEACHER, Tree, methods, seeds
 
 
@@ -46,7 +48,7 @@ def write(suite: Suite, results_dir: Path, out_file: Path, partial: bool = False
             table_view(table, tree, out_file) for table in tables.build(suite, results_dir, partial)
         ],
         figures=figure_views(suite, results_dir, partial),
-        claims=claim_views(),
+        claims=claim_views(tree.root),
         runs=run_views(tree, out_file),
     )
     write_text(out_file, page)
@@ -145,14 +147,35 @@ def run_views(tree: Tree, out_file: Path) -> list[dict[str, Any]]:
     return lines
 
 
-def claim_views() -> list[dict[str, str]]:
-    """Return the registered claims; their verdicts are not computed in this version."""
+def claim_views(root: Path) -> list[dict[str, str]]:
+    """Return the verdicts that `arkd claims` wrote, or the registered claims without any."""
+    path = root / "claims" / "claims.csv"
+    if path.is_file():
+        return [
+            {"id": row["claim"], "statement": row["statement"], "verdict": verdict_text(row)}
+            for row in read_rows(path)
+        ]
     if not claims_path().is_file():
         return []
+    words = "none yet: run `arkd claims`"
     return [
-        {"id": claim.id, "statement": claim.statement, "source": claim.source}
+        {"id": claim.id, "statement": claim.statement, "verdict": words}
         for claim in load_claims().claims
     ]
+
+
+def verdict_text(row: dict[str, str]) -> str:
+    """Say a verdict of `claims.csv` in a line: what was found, in how much, and how sure."""
+    status = f" ({row['status']})" if row["status"] else ""
+    text = row["verdict"] + status + (f": {row['reason']}" if row["reason"] else "")
+    if not int(row["comparisons"]):
+        return text
+    text += f"; {row['holds']} hold, {row['refuted']} refuted, {row['open']} open"
+    if row["decisive"] and row["effect"]:
+        shown = {key: number(float(row[key]), 3) for key in ("effect", "low", "high") if row[key]}
+        interval = f" [{shown['low']}, {shown['high']}]" if "low" in shown else ""
+        text += f"; {row['decisive']}: {shown['effect']}{interval} {row['unit']}"
+    return text
 
 
 def figure_views(suite: Suite, results_dir: Path, partial: bool) -> list[dict[str, Any]]:

@@ -177,3 +177,31 @@ def test_sorting_filtering_and_phone_width_in_a_browser(tmp_path: Path, text: st
     title = re.search(r"<title>(.*?)</title>", done.stdout)
     assert title is not None
     assert title[1] == ('{"up":true,"down":true,"rows":["fixed_mix@alpha=0.25"],"wide":false}')
+
+
+def test_the_verdicts_are_those_that_were_written(tmp_path: Path) -> None:
+    assert {view["verdict"] for view in report.claim_views(tmp_path)} == {
+        "none yet: run `arkd claims`"
+    }
+    (tmp_path / "claims").mkdir()
+    (tmp_path / "claims" / "claims.csv").write_text(
+        "claim,statement,verdict,status,reason,comparisons,holds,refuted,open,decisive,effect,low,"
+        "high,unit\n"
+        "C3,R beats F.,contradicted,final,,5,0,4,1,rouge: r − f,-1.25,-2.5,-0.5,points\n"
+        "C9,A.,supported,provisional,its seeds differ,1,1,0,0,x: a,0.5,,,nats\n"
+        "C10,Many.,not testable,,one pair,0,0,0,0,,,,,\n",
+        encoding="utf-8",
+    )
+    assert [(view["id"], view["verdict"]) for view in report.claim_views(tmp_path)] == [
+        (
+            "C3",
+            "contradicted (final); 0 hold, 4 refuted, 1 open; rouge: r − f: −1.250 "
+            "[−2.500, −0.500] points",
+        ),
+        (
+            "C9",
+            "supported (provisional): its seeds differ; 1 hold, 0 refuted, 0 open; "
+            "x: a: 0.500 nats",
+        ),
+        ("C10", "not testable: one pair"),
+    ]
