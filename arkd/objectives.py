@@ -36,20 +36,14 @@ def reverse_kl(log_q_NV: Tensor, log_p_NV: Tensor) -> Tensor:
     return _kl(_finite(log_q_NV), _finite(log_p_NV))
 
 
-def skew_kl(log_q_NV: Tensor, log_p_NV: Tensor, skew: float | Tensor) -> Tensor:
-    """KL(p ‖ α·p + (1 − α)·q): DistiLLM's skew KL, arXiv 2402.03898, eq 3.
-
-    The skew α is one number, or one a token [N, 1].
-    """
+def skew_kl(log_q_NV: Tensor, log_p_NV: Tensor, skew: float) -> Tensor:
+    """KL(p ‖ α·p + (1 − α)·q): DistiLLM's skew KL, arXiv 2402.03898, eq 3."""
     log_q_NV, log_p_NV = _finite(log_q_NV), _finite(log_p_NV)
     return _kl(log_p_NV, _log_mix(log_p_NV, log_q_NV, skew))
 
 
-def skew_rkl(log_q_NV: Tensor, log_p_NV: Tensor, skew: float | Tensor) -> Tensor:
-    """KL(q ‖ (1 − α)·p + α·q): DistiLLM's skew reverse KL, arXiv 2402.03898, eq 3.
-
-    The skew α is one number, or one a token [N, 1].
-    """
+def skew_rkl(log_q_NV: Tensor, log_p_NV: Tensor, skew: float) -> Tensor:
+    """KL(q ‖ (1 − α)·p + α·q): DistiLLM's skew reverse KL, arXiv 2402.03898, eq 3."""
     log_q_NV, log_p_NV = _finite(log_q_NV), _finite(log_p_NV)
     return _kl(log_q_NV, _log_mix(log_q_NV, log_p_NV, skew))
 
@@ -183,10 +177,8 @@ def _power_kl(log_x_NV: Tensor, log_y_NV: Tensor, power: float) -> Tensor:
     return terms_NV.sum(-1) / power**2
 
 
-def _log_mix(log_x_NV: Tensor, log_y_NV: Tensor, share: float | Tensor) -> Tensor:
+def _log_mix(log_x_NV: Tensor, log_y_NV: Tensor, share: float) -> Tensor:
     """log(share·x + (1 − share)·y), stable in the logarithm."""
-    if not isinstance(share, int | float):
-        return (log_x_NV + share.log()).logaddexp(log_y_NV + (-share).log1p())
     if share <= 0:
         return log_y_NV
     if share >= 1:

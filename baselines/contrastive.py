@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from arkd.method import Context, FullStep, Memory, Need, Reference, Responses, Run, Source, Tools
-from arkd.objectives import skew_kl, skew_rkl
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -91,11 +90,14 @@ class Contrastive(FullStep):
         responses = tools.responses(source)
         skew_B = self._skew(source, responses, context, tools)
         skew_N1 = skew_B[responses.sequence_N].unsqueeze(-1)
-        divergence = skew_kl if source == "teacher" else skew_rkl
-        loss = tools.mean_loss(
-            responses, lambda log_q, log_p, rows: divergence(log_q, log_p, skew_N1[rows])
-        )
-        return loss, float(skew_B.mean())
+
+        # The objectives' skew_kl and skew_rkl, with a skew for each token.
+        def skewed(log_q_CV: Tensor, log_p_CV: Tensor, rows: slice) -> Tensor:
+            x, y = (log_p_CV, log_q_CV) if source == "teacher" else (log_q_CV, log_p_CV)
+            own, other = skew_N1[rows].log(), (-skew_N1[rows]).log1p()
+            return (x.exp() * (x - (own + x).logaddexp(other + y))).sum(-1)
+
+        return tools.mean_loss(responses, skewed), float(skew_B.mean())
 
     def _skew(self, source: Source, responses: Responses, context: Context, tools: Tools) -> Tensor:
         """Return α of each response: the smaller, the smaller its gap beside the first ones'."""
