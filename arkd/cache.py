@@ -19,6 +19,7 @@ from torch import Tensor
 
 from arkd.data.tokens import TokenSet
 from arkd.errors import ArkdError
+from arkd.heads import Head
 from arkd.models import head, hidden_states
 from arkd.training import progress
 
@@ -46,7 +47,7 @@ def hidden_responses(model: Any, tokens: TokenSet, label: str) -> Tensor:
     """
     starts = tokens.response_starts
     device = next(model.parameters()).device
-    out = torch.empty(int(starts[-1]), head(model).shape[1], dtype=torch.float32)
+    out = torch.empty(int(starts[-1]), head(model).hidden, dtype=torch.float32)
     lengths = tokens.starts.diff()
     groups: list[list[int]] = []
     for length in lengths.unique().tolist():
@@ -72,7 +73,7 @@ def save(folder: Path, name: str, tokens: TokenSet, hidden: Tensor) -> None:
 
 def save_head(folder: Path, model: Any) -> None:
     """Write the teacher's head, which turns cached states into logits."""
-    save_file({"head": head(model).detach().float().cpu().contiguous()}, folder / HEAD)
+    save_file({"head": head(model).detach().weight_VH.float().cpu().contiguous()}, folder / HEAD)
 
 
 def load(folder: Path, name: str) -> Evidence:
@@ -93,6 +94,6 @@ def load(folder: Path, name: str) -> Evidence:
     return Evidence(tokens, hidden)
 
 
-def load_head(folder: Path) -> Tensor:
+def load_head(folder: Path) -> Head:
     """Read the teacher's head [V, G]."""
-    return load_file(folder / HEAD)["head"]
+    return Head(load_file(folder / HEAD)["head"])

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from arkd.checkpoint import Checkpoint
 from arkd.data.tokens import batch_order
-from arkd.divergence import cross_entropy, weighted_divergences
+from arkd.divergence import cross_entropy
 from arkd.method import Context, FullStep, Method, Run, TokenDivergence, WeightedDivergences
 from arkd.models import head
 from arkd.seeding import derive_seed
@@ -19,12 +19,17 @@ from arkd.tools import Sources, StepTools
 from arkd.training import Trained, optimise
 
 
-class Step:
-    """Computes the loss of a batch for one method."""
+class Step(torch.nn.Module):
+    """Computes the loss of a batch for one method.
+
+    It is a module around the student, and all that reads the student's parameters, its head too,
+    happens in its `forward`: it can be wrapped by `DistributedDataParallel` or `fully_shard`.
+    """
 
     def __init__(
         self, model: Any, method: Method, sources: Sources, settings: Distillation, seed: int
     ) -> None:
+        super().__init__()
         self.model = model
         self.method = method
         self.sources = sources
@@ -35,7 +40,7 @@ class Step:
             sources.teacher_head = sources.teacher_head.to(self.device)
         self.state = method.start(Run(seed, settings.steps, settings.temperature))
 
-    def loss(self, step: int, samples: list[int]) -> tuple[Tensor, dict[str, float]]:
+    def forward(self, step: int, samples: list[int]) -> tuple[Tensor, dict[str, float]]:
         """Return the loss of a batch of samples (differentiable) and what to log of it."""
         torch.manual_seed(derive_seed("step", self.seed, step))  # of dropout, where there is any
         tools = StepTools(
@@ -68,16 +73,8 @@ class Step:
     def _weighted(
         self, method: WeightedDivergences, context: Context, tools: StepTools
     ) -> tuple[Tensor, dict[str, float]]:
-        gold = tools.responses()
         weights = method.weights(context, tools)
-        loss, fkl_N, rkl_N = weighted_divergences(
-            tools.predicting(gold),
-            head(self.model),
-            tools.teacher(gold),
-            weights.fkl,
-            weights.rkl,
-            temperature=tools.temperature,
-        )
+        loss, fkl_N, rkl_N = tools.weighted_loss(weights)
         log = {
             "fkl": float(fkl_N.mean()),
             "rkl": float(rkl_N.mean()),
@@ -121,7 +118,7 @@ def distill(
     return optimise(
         model,
         settings,
-        lambda index: step.loss(index, order[index]),
+        lambda index: step(index, order[index]),
         label,
         checkpoint,
         step.state,

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from arkd.cache import Evidence, hidden_responses
+from arkd.heads import Head
 from arkd.models import head
 from arkd.records import Value
 from arkd.settings import TailSettings
@@ -32,7 +33,7 @@ class Items:
 def fidelity(
     model: Any,
     evidence: Evidence,
-    teacher_head: Tensor,
+    teacher_head: Head,
     items: Items,
     settings: TailSettings,
     task: str,

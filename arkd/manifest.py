@@ -27,9 +27,9 @@ PACKAGES = ("arkd", "torch", "transformers", "tokenizers", "lm-eval", "rouge-sco
 CORE = (
     *("cache.py", "checkpoint.py", "data/*.py", "device.py", "distill.py", "divergence.py"),
     *("evaluate.py", "fidelity.py", "generate.py", "method.py", "method_stages.py", "models.py"),
-    *("objectives.py", "policy.py", "pretrained.py", "records.py", "registry.py", "seeding.py"),
-    *("settings.py", "stages.py", "staging.py", "suite.py", "tail.py", "tasks.py", "tools.py"),
-    *("training.py", "truth.py"),
+    *("heads.py", "objectives.py", "policy.py", "pretrained.py", "records.py", "registry.py"),
+    *("seeding.py", "settings.py", "signals.py", "stages.py", "staging.py", "suite.py", "sweeps.py"),
+    *("tail.py", "tasks.py", "tools.py", "training.py", "truth.py"),
 )
 
 

@@ -10,12 +10,13 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 from transformers.utils.logging import disable_progress_bar
 
 from arkd.errors import ArkdError
 from arkd.files import write_text
+from arkd.heads import Head
 from arkd.seeding import derive_seed
 from arkd.settings import Scratch
 
@@ -47,7 +48,7 @@ def load(folder: Path, device: torch.device) -> Any:
     """Load a model in float32 for a device.
 
     Raises:
-        ArkdError: the folder is not a model that can be read.
+        ArkdError: the folder is not a model that can be read, or not one of a kind that is known.
     """
     try:
         model = AutoModelForCausalLM.from_pretrained(
@@ -56,7 +57,8 @@ def load(folder: Path, device: torch.device) -> Any:
     except (OSError, ValueError, SafetensorError) as error:
         reason = str(error).splitlines()[0]
         raise ArkdError(f"{folder}: not a readable Hugging Face model: {reason}") from error
-    return model.to(device)
+    check_head(model.to(device).eval())
+    return model
 
 
 def save(model: Any, tokenizer_dir: Path, folder: Path, card: str) -> None:
@@ -97,17 +99,30 @@ def evaluating(model: Any) -> Iterator[None]:
         model.train(training)
 
 
-def head(model: Any) -> nn.Parameter:
-    """Return the output head [V, H].
+def head(model: Any) -> Head:
+    """Return the output head, with what its family does to its logits."""
+    layer, config = model.get_output_embeddings(), model.config.get_text_config()
+    scale = getattr(config, "logit_scale", None) or 1.0  # Cohere
+    scale /= getattr(config, "logits_scaling", None) or 1.0  # Granite
+    soft_cap = getattr(config, "final_logit_softcapping", None)  # Gemma 2
+    return Head(layer.weight, getattr(layer, "bias", None), float(scale), soft_cap)
+
+
+@torch.no_grad()
+def check_head(model: Any) -> None:
+    """Make sure that states and head give a model's own logits.
 
     Raises:
-        ArkdError: the head has a bias, which the exact cache does not hold.
+        ArkdError: they do not: the model does something else to its logits.
     """
-    layer = model.get_output_embeddings()
-    if getattr(layer, "bias", None) is not None:
-        raise ArkdError(f"{type(model).__name__}: an output head with a bias is not supported")
-    weight: nn.Parameter = layer.weight
-    return weight
+    ids_BT = torch.tensor([[0, 1, 2]], device=model.device)
+    own = model(input_ids=ids_BT, use_cache=False).logits[0].float()
+    ours = head(model).logits(hidden_states(model, ids_BT)).float()
+    if not torch.allclose(ours, own, rtol=1e-3, atol=1e-3 * float(own.abs().max())):
+        raise ArkdError(
+            f"{type(model).__name__}: its logits are not those of its last hidden states and its "
+            "head (scale, cap and bias minded); this family is not supported"
+        )
 
 
 def parameters(model: Any) -> int:

@@ -21,8 +21,9 @@ import itertools
 import torch
 from torch import Tensor
 
-from arkd.divergence import chunks
+from arkd.heads import Head
 from arkd.settings import TailSettings
+from arkd.sweeps import chunks
 
 BIN_STARTS = (1, 2, 11, 101, 1001)
 Measures = dict[
@@ -154,19 +155,20 @@ class Calibration:
 
 def measure_tokens(
     student_NH: Tensor,
-    student_head: Tensor,
+    student_head: Head,
     teacher_NG: Tensor,
-    teacher_head: Tensor,
+    teacher_head: Head,
     labels_N: Tensor,
     settings: TailSettings,
 ) -> tuple[Measures, Calibration]:
     """Measure N tokens chunk by chunk from both models' hidden states; values as float64 [N]."""
     vocabulary = min(len(student_head), len(teacher_head))
+    student_head, teacher_head = student_head.cut(vocabulary), teacher_head.cut(vocabulary)
     parts: list[Measures] = []
     calibration = Calibration(settings.ece_bins)
     for rows in chunks(len(student_NH), vocabulary):
-        student_CV = student_NH[rows].float() @ student_head[:vocabulary].float().T
-        teacher_CV = teacher_NG[rows].float() @ teacher_head[:vocabulary].float().T
+        student_CV = student_head.logits(student_NH[rows])
+        teacher_CV = teacher_head.logits(teacher_NG[rows])
         parts.append(measure(student_CV, teacher_CV, labels_N[rows], settings))
         calibration.add(student_CV, labels_N[rows])
     joined = {

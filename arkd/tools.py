@@ -13,10 +13,27 @@ from torch import Tensor
 
 from arkd.cache import Evidence
 from arkd.data.tokens import Batch, TokenSet, load_tokenizer
-from arkd.divergence import Teacher, label_log_probs, measure, token_divergence
+from arkd.divergence import (
+    Divergences,
+    Teacher,
+    divergences,
+    label_log_probs,
+    token_divergence,
+    weighted_divergences,
+)
 from arkd.errors import ArkdError
 from arkd.generate import sample
-from arkd.method import ChunkLoss, Method, Need, Responses, Signals, Source
+from arkd.heads import Head
+from arkd.method import (
+    ChunkLoss,
+    Method,
+    Need,
+    Responses,
+    Signals,
+    Source,
+    WeightedDivergences,
+    Weights,
+)
 from arkd.models import evaluating, head, hidden_states
 from arkd.seeding import derive_seed
 from arkd.settings import Distillation
@@ -31,7 +48,7 @@ class Sources:
     """What a run reads: response sets row for row over the same prompts, and the teacher."""
 
     sets: dict[Source, Evidence]
-    teacher_head: Tensor | None = None
+    teacher_head: Head | None = None
     load_teacher: Callable[[], Any] | None = None  # only some methods ask the teacher anew
     dev: TokenSet | None = None
     tokenizer: Path | None = None
@@ -77,6 +94,7 @@ class StepTools:
         self._draws = 0
         self._responses: dict[Source, Responses] = {}
         self._states: dict[int, tuple[Responses, Tensor]] = {}
+        self._measured: dict[tuple[float, bool], Divergences] = {}
 
     def responses(self, source: Source = "gold") -> Responses:
         """Return the batch's responses of a set."""
@@ -117,16 +135,48 @@ class StepTools:
 
     def signals(self, *, temperature: float | None = None, gaps: bool = False) -> Signals:
         """Measure the gold responses of the batch."""
+        asked = temperature or self.temperature, gaps
+        if asked not in self._measured:
+            gold, method = self.responses(), self.method
+            self._measured[asked] = divergences(
+                self.predicting(gold),
+                head(self.model),
+                self.teacher(gold),
+                gold.labels_N,
+                gold.sequence_N,
+                temperature=asked[0],
+                variance=self.settings.variance,
+                head_mass=self.settings.head_mass if gaps else None,
+                batch_weights=isinstance(method, WeightedDivergences)
+                and method.batch_weights
+                and asked[0] == self.temperature,
+            )
+        return self._measured[asked].signals
+
+    def weighted_loss(self, weights: Weights) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the loss of weighted divergences on the gold responses, and FKL and RKL, each [N].
+
+        Raises:
+            ArkdError: the method promises weights of the batch, and gives some of single tokens.
+        """
+        of_tokens = any(torch.as_tensor(x).numel() > 1 for x in (weights.fkl, weights.rkl))
+        if of_tokens and isinstance(self.method, WeightedDivergences) and self.method.batch_weights:
+            raise ArkdError(
+                f"method {type(self.method).__name__}: weights of single tokens, where its "
+                "`batch_weights` promises one number for all; leave `batch_weights` out"
+            )
+        for (temperature, _), found in self._measured.items():
+            if temperature == self.temperature:  # measured already: the weights came late
+                signals = found.signals
+                return found.loss(weights.fkl, weights.rkl), signals.fkl_N, signals.rkl_N
         gold = self.responses()
-        return measure(
-            self.predicting(gold).detach(),
-            head(self.model).detach(),
+        return weighted_divergences(
+            self.predicting(gold),
+            head(self.model),
             self.teacher(gold),
-            gold.labels_N,
-            gold.sequence_N,
-            temperature=temperature or self.temperature,
-            variance=self.settings.variance,
-            head_mass=self.settings.head_mass if gaps else None,
+            weights.fkl,
+            weights.rkl,
+            temperature=self.temperature,
         )
 
     def sample(self, *, teacher_share: float = 0.0, temperature: float = 1.0) -> Responses:
@@ -152,12 +202,14 @@ class StepTools:
 
     def log_probs(self, responses: Responses, *, temperature: float = 1.0) -> tuple[Tensor, Tensor]:
         """Return log q and log p of each label, each [N], without gradient."""
-        teacher = self.teacher(responses)
-        vocabulary = min(len(head(self.model)), len(teacher.head_VG))
-        student = self.predicting(responses).detach(), head(self.model)[:vocabulary].detach()
+        teacher, own = self.teacher(responses), head(self.model)
+        vocabulary = min(len(own), len(teacher.head))
         log_q_N, log_p_N = (
-            label_log_probs(*values, responses.labels_N, temperature=temperature)
-            for values in (student, (teacher.hidden_NG, teacher.head_VG[:vocabulary]))
+            label_log_probs(states, of.cut(vocabulary), responses.labels_N, temperature=temperature)
+            for states, of in (
+                (self.predicting(responses), own),
+                (teacher.hidden_NG, teacher.head),
+            )
         )
         return log_q_N, log_p_N
 

@@ -16,6 +16,7 @@ import torch
 
 from arkd.cache import hidden_responses
 from arkd.data.tokens import encode
+from arkd.divergence import label_log_probs
 from arkd.models import head
 from arkd.records import Value
 
@@ -29,12 +30,11 @@ def text_log_probabilities(model: Any, tokenizer: Any, pairs: list[tuple[str, st
     states_NH = hidden_responses(model, tokens, "truth")
     labels_N, owners_N = tokens.response_labels, tokens.response_owners
     device = next(model.parameters()).device
+    log_q_N = label_log_probs(
+        states_NH.to(device), head(model), labels_N.to(device), temperature=1.0
+    )
     totals = torch.zeros(len(pairs), dtype=torch.float64)
-    for start in range(0, len(states_NH), 4096):
-        rows_N = slice(start, start + 4096)
-        logits = states_NH[rows_N].to(device) @ head(model).T
-        log_q = logits.log_softmax(-1).cpu().gather(-1, labels_N[rows_N, None]).squeeze(-1)
-        totals.index_add_(0, owners_N[rows_N], log_q.double())
+    totals.index_add_(0, owners_N, log_q_N.cpu().double())
     return [float(total) for total in totals]
 
 

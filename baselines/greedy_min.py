@@ -20,6 +20,11 @@ class GreedyMin(WeightedDivergences):
         "One choice a batch, from its mean divergences; a tie goes to reverse KL.",
     )
 
+    @property
+    def batch_weights(self) -> bool:
+        """One α for all tokens."""
+        return True
+
     def weights(self, context: Context, tools: Tools) -> Weights:
         """All weight on the smaller divergence of this batch."""
         signals = tools.signals()

@@ -37,7 +37,7 @@ def test_cached_logits_equal_the_live_teachers(tree: Tree) -> None:
         with torch.no_grad():
             live = teacher(ids[None]).logits[0, prompt - 1 : -1]
         rows = slice(int(tokens.response_starts[sample]), int(tokens.response_starts[sample + 1]))
-        cached = evidence.hidden[rows] @ head.T
+        cached = head.logits(evidence.hidden[rows])
         difference = cached.log_softmax(-1) - live.log_softmax(-1)
         assert difference.abs().max() < 1e-4
 

@@ -172,7 +172,7 @@ def test_reward_to_go_is_the_mean_of_what_is_left_within_a_sequence(gamma: float
 def test_minillm_descends_the_papers_policy_gradient() -> None:
     params = {"epochs": 1, "gamma": 1.0, "whiten": False, "clip": 1.0}
     step = make_step("minillm", params)
-    loss, _ = step.loss(0, ROWS)
+    loss, _ = step(0, ROWS)
     dense = Dense(step, step.state.samples, step.state.answers)
     q, p = dense.of_labels(dense.student), dense.of_labels(dense.teacher)
     weight = (q / (0.8 * q + 0.2 * p)).detach()  # of samples from the mixture
@@ -187,7 +187,7 @@ def test_minillm_descends_the_papers_policy_gradient() -> None:
 
 def test_minillm_weighs_by_the_mixture_and_whitens_over_the_response_tokens() -> None:
     step = make_step("minillm")
-    step.loss(0, ROWS)
+    step(0, ROWS)
     dense = Dense(step, step.state.samples, step.state.answers)
     q, p = dense.of_labels(dense.student), dense.of_labels(dense.teacher)
     assert torch.allclose(step.state.weight_N.double(), q / (0.8 * q + 0.2 * p), atol=1e-5)
@@ -199,13 +199,13 @@ def test_minillm_weighs_by_the_mixture_and_whitens_over_the_response_tokens() ->
 
 def test_minillm_takes_clipped_steps_on_the_responses_it_has() -> None:
     step = make_step("minillm")
-    step.loss(0, ROWS)
+    step(0, ROWS)
     kept = copy.deepcopy(step.state)
     torch.manual_seed(5)
     with torch.no_grad():
         for parameter in step.model.parameters():
             parameter += 0.1 * torch.randn_like(parameter)
-    loss, _ = step.loss(1, [4, 5, 6, 7])
+    loss, _ = step(1, [4, 5, 6, 7])
     assert step.state.samples == kept.samples == ROWS
     assert step.state.answers == kept.answers
     dense = Dense(step, kept.samples, kept.answers)
@@ -221,7 +221,7 @@ def test_minillm_draws_anew_every_epochs_steps() -> None:
     step = make_step("minillm", {"epochs": 2})
     drawn = []
     for at in range(4):
-        step.loss(at, [at, at + 1])
+        step(at, [at, at + 1])
         drawn.append(step.state.samples)
     assert drawn == [[0, 1], [0, 1], [2, 3], [2, 3]]
 
@@ -239,7 +239,7 @@ def test_gkd_is_the_divergence_on_the_responses_its_coin_chose(share: float) -> 
     step = make_step("gkd", {"on_policy_share": share, "beta": 0.3})
     tools = tools_of(step, at=7)
     responses = tools.sample() if share else tools.responses()
-    loss, log = step.loss(7, ROWS)
+    loss, log = step(7, ROWS)
     dense = of_responses(step, responses)
     assert log["on_policy"] == share
     assert log["tokens"] == len(responses.batch.lm_labels_M) + len(ROWS)
@@ -250,7 +250,7 @@ def test_gkds_coins_have_their_share_and_depend_on_seed_and_step_alone() -> None
     def coins(seed: int, steps: range) -> list[float]:
         step = make_step("gkd", {"on_policy_share": 0.25}, seed)
         step.sources.max_new_tokens = 1
-        return [step.loss(at, [0])[1]["on_policy"] for at in steps]
+        return [step(at, [0])[1]["on_policy"] for at in steps]
 
     thrown = coins(1, range(200))
     assert abs(sum(thrown) - 50) < 4 * (200 * 0.25 * 0.75) ** 0.5
@@ -309,10 +309,10 @@ def test_distillms_buffer_drops_the_oldest_and_is_what_is_replayed() -> None:
     for at, rows in ((0, [0, 1, 2]), (1, [3, 4, 5])):
         responses = tools_of(step, at, rows).sample()
         drawn += [list(pair) for pair in zip(responses.samples, responses.answers, strict=True)]
-        _, log = step.loss(at, rows)
+        _, log = step(at, rows)
         assert log["fresh"] == 1
     assert step.state.buffer == drawn[-5:]
-    loss, log = step.loss(3, [6, 7])  # the last step never draws
+    loss, log = step(3, [6, 7])  # the last step never draws
     assert (log["fresh"], log["replay"], log["buffer"]) == (0, 1, 5)
     assert step.state.buffer == drawn[-5:]
     losses = []
@@ -331,7 +331,7 @@ def test_distillm_is_the_skewed_divergence_on_its_responses(
     step = make_step("distillm", {"divergence": divergence, "threshold": threshold, "skew": 0.2})
     tools = tools_of(step)
     dense = of_responses(step, tools.sample() if threshold else tools.responses())
-    loss, _ = step.loss(0, ROWS)
+    loss, _ = step(0, ROWS)
     p, q = dense.both()
     forward, reverse = oracles.kl(p, 0.2 * p + 0.8 * q), oracles.kl(q, 0.8 * p + 0.2 * q)
     assert_same(loss, step, (forward if divergence == "skew_kl" else reverse).mean(), dense)
@@ -384,7 +384,7 @@ def test_contrastive_has_a_skew_for_every_response(adaptive: bool) -> None:
         else torch.full_like(x, 0.1)
         for source, x in gap.items()
     }
-    loss, log = step.loss(5, ROWS)
+    loss, log = step(5, ROWS)
     for source in sign:
         if adaptive:
             assert ((skew[source] > 0.011) & (skew[source] < 0.099)).sum() == 1
@@ -403,7 +403,7 @@ def test_contrastives_anchor_is_the_mean_gap_of_the_first_steps() -> None:
     step = make_step("contrastive", {"anchor_share": 0.2}, steps=10)
     found = parts(step)
     for at in range(4):
-        _, log = step.loss(at, ROWS)
+        _, log = step(at, ROWS)
         assert at > 1 or log["skew_teacher"] == pytest.approx(0.1)
     expected = {"teacher": gaps(found["teacher"]), "student": -gaps(found["student"])}
     for source, gap in expected.items():
@@ -497,7 +497,7 @@ def test_a_resumed_run_goes_on_identically(name: str, params: dict[str, Any]) ->
     def go(step: Step, steps: range) -> list[float]:
         losses = []
         for at in steps:
-            loss, _ = step.loss(at, [at % 8, (at + 3) % 8, (at + 5) % 8])
+            loss, _ = step(at, [at % 8, (at + 3) % 8, (at + 5) % 8])
             step.model.zero_grad()
             loss.backward()
             with torch.no_grad():

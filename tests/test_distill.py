@@ -94,7 +94,7 @@ def test_the_loss_on_real_batches_is_the_papers_to_1e_5(
     values = dense(step, tree, samples)
     fkl = oracles.fkl(values["student"], values["teacher"], 2.0).mean()
     rkl = oracles.rkl(values["student"], values["teacher"], 2.0).mean()
-    loss, log = step.loss(0, samples)
+    loss, log = step(0, samples)
     alpha = {"forward_kl": 1.0, "reverse_kl": 0.0, "fixed_mix": 0.5}.get(method, log["alpha"])
     expected = alpha * fkl + (1 - alpha) * rkl + 0.1 * values["lm"].mean()  # eqs 9 and 12
     assert loss.item() == pytest.approx(expected.item(), abs=1e-5)
@@ -104,34 +104,31 @@ def test_the_loss_on_real_batches_is_the_papers_to_1e_5(
 
 def test_t_squared_scales_the_divergence_and_not_the_language_modelling(tree: Tree) -> None:
     samples = [0, 1, 2]
-    plain, log = make_step(tree, "forward_kl").loss(0, samples)
-    squared, _ = make_step(tree, "forward_kl", square_temperature=True).loss(0, samples)
+    plain, log = make_step(tree, "forward_kl")(0, samples)
+    squared, _ = make_step(tree, "forward_kl", square_temperature=True)(0, samples)
     assert squared.item() - plain.item() == pytest.approx(3 * log["distil"], abs=1e-5)
 
 
 def seen_by(step: Step, samples: list[int], monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What reaches a method's loss: its states, labels and the teacher's states, all observed."""
     seen: dict[str, Any] = {}
-    original_token, original_weighted = tools.token_divergence, distill.weighted_divergences
     original_batch = TokenSet.batch
+    for name in ("token_divergence", "weighted_divergences", "divergences"):
+        original = getattr(tools, name)
 
-    def token(hidden, head, teacher, labels, *rest, **options):
-        seen.update(states=len(hidden), teacher=teacher)
-        return original_token(hidden, head, teacher, labels, *rest, **options)
+        def observed(hidden, head, teacher, *rest, original=original, **options):
+            seen.update(states=len(hidden), teacher=teacher)
+            return original(hidden, head, teacher, *rest, **options)
 
-    def weighted(hidden, head, teacher, *rest, **options):
-        seen.update(states=len(hidden), teacher=teacher)
-        return original_weighted(hidden, head, teacher, *rest, **options)
+        monkeypatch.setattr(tools, name, observed)
 
     def batch(self, *arguments):
         made = original_batch(self, *arguments)
         seen.update(ids=made.ids_BT, positions=made.positions_N, labels=made.labels_N)
         return made
 
-    monkeypatch.setattr(tools, "token_divergence", token)
-    monkeypatch.setattr(distill, "weighted_divergences", weighted)
     monkeypatch.setattr(TokenSet, "batch", batch)
-    step.loss(0, samples)
+    step(0, samples)
     return seen
 
 
@@ -160,8 +157,8 @@ def test_a_method_without_a_teacher_reads_the_tokens_that_are_cached(tree: Tree)
 @pytest.mark.parametrize("method", [*GOLD, *SAMPLED])
 def test_the_denominator_is_the_number_of_response_tokens(tree: Tree, method: str) -> None:
     samples = list(range(16))
-    once, _ = make_step(tree, method).loss(0, samples)
-    twice, _ = make_step(tree, method).loss(0, samples + samples)
+    once, _ = make_step(tree, method)(0, samples)
+    twice, _ = make_step(tree, method)(0, samples + samples)
     assert twice.item() == pytest.approx(once.item(), abs=2e-6)
 
 
@@ -184,7 +181,7 @@ def test_a_method_reads_only_the_response_sets_it_declares(tree: Tree, method: s
     allowed = set(step.method.responses) | ({"gold"} if needs_gold else set())
     for source in set(step.sources.sets) - allowed:
         step.sources.sets[source] = Evidence(TokenSet.of([]))  # no rows to take from
-    loss, _ = step.loss(0, [0, 1])
+    loss, _ = step(0, [0, 1])
     loss.backward()
     assert torch.isfinite(loss)
 
@@ -205,7 +202,7 @@ def test_methods_that_sample_while_training_answer_the_batchs_prompts(
     gold = step.sources.sets["gold"].tokens
     for index, samples in enumerate(batch_order(len(gold), 8, 16, "distill", 1)):
         asked.clear()
-        loss, _ = step.loss(index, samples)
+        loss, _ = step(index, samples)
         assert torch.isfinite(loss)
         for prompts in asked:
             assert prompts == [gold.prompt(row) for row in samples]

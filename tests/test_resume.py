@@ -19,7 +19,7 @@ from arkd.workflow import Tree
 KILLED = """
 import os, signal, sys
 from arkd import cli, distill, method_stages
-make, loss = method_stages.checkpoint_of, distill.Step.loss
+make, loss = method_stages.checkpoint_of, distill.Step.forward
 def often(training, stage):
     checkpoint = make(training, stage)
     checkpoint.every_s = 0
@@ -28,7 +28,7 @@ def killed(step, index, samples):
     if index == 11:
         os.kill(os.getpid(), signal.SIGKILL)
     return loss(step, index, samples)
-method_stages.checkpoint_of, distill.Step.loss = often, killed
+method_stages.checkpoint_of, distill.Step.forward = often, killed
 cli.main(sys.argv[1:])
 """
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from arkd.heads import Head
 from arkd.settings import TailSettings
 from arkd.tail import Calibration, measure, measure_tokens, rank_bins
 
@@ -126,7 +127,7 @@ def test_calibration_equals_hand_counts() -> None:
 
 def test_chunks_do_not_change_the_result(logits: tuple[Tensor, Tensor, Tensor]) -> None:
     student, teacher, labels = logits
-    eye = torch.eye(V)
+    eye = Head(torch.eye(V))
     joined, _ = measure_tokens(student, eye, teacher, eye, labels, SETTINGS)
     whole = measure(student, teacher, labels, SETTINGS)
     for key, (sums, weights) in joined.items():

@@ -12,6 +12,7 @@ import torch
 
 from arkd import registry
 from arkd.divergence import Teacher, token_divergence, weighted_divergences
+from arkd.heads import Head
 from arkd.method import Context, TokenDivergence
 from arkd.settings import MethodEntry
 
@@ -62,7 +63,7 @@ def test_value_and_gradient_are_those_of_trl(
     counts = labels_BT.flatten() != -100
     hidden = torch.randn(18, 6, generator=g).requires_grad_()
     head, teacher_head = torch.randn(23, 6, generator=g), torch.randn(23, 7, generator=g)
-    teacher = Teacher(torch.randn(18, 7, generator=g)[counts], teacher_head)
+    teacher = Teacher(torch.randn(18, 7, generator=g)[counts], Head(teacher_head))
     p_logits = torch.randn(18, 23, generator=g)
     p_logits[counts] = teacher.hidden_NG @ teacher_head.T
     theirs = trl_loss(
@@ -79,7 +80,7 @@ def test_value_and_gradient_are_those_of_trl(
         own, context = method.token_loss, Context(0, 1)
         ours = token_divergence(
             hidden[counts],
-            head,
+            Head(head),
             teacher,
             lambda log_q, log_p, rows: own(log_q, log_p, labels[rows], context),
             temperature=temperature,
@@ -87,7 +88,7 @@ def test_value_and_gradient_are_those_of_trl(
     else:
         weights = (1.0, 0.0) if beta == 0 else (0.0, 1.0)
         ours, _, _ = weighted_divergences(
-            hidden[counts], head, teacher, *weights, temperature=temperature
+            hidden[counts], Head(head), teacher, *weights, temperature=temperature
         )
     (found,) = torch.autograd.grad(ours, hidden)
     assert ours.item() == pytest.approx(theirs.item(), rel=1e-5)

@@ -107,7 +107,7 @@ class Filled(Declared, FullStep):
         teacher = tools.teacher(gold)
 
         def kl(log_q: Tensor, log_p: Tensor, rows: slice) -> Tensor:
-            whole = (teacher.logits(rows, len(teacher.head_VG)) / 2).log_softmax(-1)
+            whole = (teacher.head.logits(teacher.hidden_NG[rows]) / 2).log_softmax(-1)
             return forward(log_q, whole[:, : log_q.shape[1]])
 
         return tools.mean_loss(gold, kl), {}

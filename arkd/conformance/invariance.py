@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from arkd import divergence
+from arkd import sweeps
 from arkd.conformance import setting
 from arkd.conformance.comparison import flat_gradient
 from arkd.conformance.setting import SETTINGS, VOCABULARY
@@ -52,7 +52,7 @@ def padding_width(subject: Subject) -> None:
 def chunk_size(subject: Subject) -> None:
     """The size of the chunks that the tokens are cut into changes nothing."""
     whole = _run(subject, SAMPLES)
-    with swapped(divergence, "CHUNK_BYTES", 4 * VOCABULARY * 3):
+    with swapped(sweeps, "CHUNK_BYTES", 4 * VOCABULARY * 3):
         _expect_same("in chunks of 3 tokens", _run(subject, SAMPLES), whole)
 
 
@@ -136,7 +136,7 @@ def _noisy_padding(teacher: Any) -> Any:
     """Return a teacher that finds its padding tokens very likely."""
     changed = copy.deepcopy(teacher)
     with torch.no_grad():
-        head(changed)[VOCABULARY:] += 5.0
+        head(changed).weight_VH[VOCABULARY:] += 5.0
     return changed
 
 

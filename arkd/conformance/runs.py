@@ -46,7 +46,7 @@ def run(
             raise _Killed
         if before is not None:
             before(index)
-        return step.loss(index, order[index])
+        return step(index, order[index])
 
     return optimise(step.model, step.settings, loss, "", checkpoint, step.state)
 
@@ -79,11 +79,12 @@ def leaves_alone(subject: Subject) -> None:
     step = new_step(setting.usual(), subject.method)
     before = copy.deepcopy(step.model.state_dict())
     teacher = {f"its states of {name} responses": e.hidden for name, e in step.sources.sets.items()}
-    teacher["its head"] = step.sources.teacher_head
+    of_teacher = step.sources.teacher_head
+    teacher["its head"] = None if of_teacher is None else of_teacher.weight_VH
     was = copy.deepcopy(teacher)
     step.model.train()
     for index in range(3):
-        loss, _ = step.loss(index, SAMPLES)
+        loss, _ = step(index, SAMPLES)
         changed = [
             name for name, x in step.model.state_dict().items() if not torch.equal(x, before[name])
         ]

@@ -71,7 +71,7 @@ class Setting:
         sets.setdefault("gold", Evidence(self.sets["gold"].tokens))
         found = Sources(
             sets,
-            head(self.teacher).detach().float().clone() if reads_teacher else None,
+            copy.deepcopy(head(self.teacher).detach()) if reads_teacher else None,
             lambda: copy.deepcopy(self.teacher),
             self.dev,
             max_new_tokens=MAX_NEW_TOKENS,
@@ -85,7 +85,7 @@ def usual() -> Setting:
     """Return the setting of most checks: two different models."""
     teacher = llama(2, PADDED_VOCABULARY, hidden=24, tied=False)
     with torch.no_grad():
-        head(teacher).mul_(1.5)  # a teacher is more certain than an untrained student
+        head(teacher).weight_VH.mul_(1.5)  # a teacher is more certain than an untrained student
     return setting(llama(1, VOCABULARY, hidden=16, tied=True), teacher)
 
 
@@ -140,7 +140,7 @@ def _constant(seed: int, logits_V: Tensor, *, hidden: int) -> Any:
             layer.self_attn.o_proj.weight.zero_()
             layer.mlp.down_proj.weight.zero_()
         model.get_input_embeddings().weight.fill_(1.0)
-        head(model).copy_((logits_V / hidden)[:, None].expand(-1, hidden))
+        head(model).weight_VH.copy_((logits_V / hidden)[:, None].expand(-1, hidden))
     return model
 
 

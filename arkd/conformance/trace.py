@@ -20,7 +20,7 @@ from torch import Tensor
 from arkd import distill
 from arkd.conformance.setting import SETTINGS, Setting
 from arkd.data.tokens import Batch
-from arkd.method import ChunkLoss, FullStep, Method, Responses, Source
+from arkd.method import ChunkLoss, FullStep, Method, Responses, Source, Weights
 from arkd.settings import Distillation
 from arkd.tools import StepTools
 
@@ -81,6 +81,15 @@ class WatchedTools(StepTools):
     def replay(self, samples: list[int], answers: list[list[int]]) -> Responses:
         """Return earlier answers, and note it."""
         return self._note(super().replay(samples, answers), "replayed")
+
+    def weighted_loss(self, weights: Weights) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the loss of weighted divergences, and note the weights."""
+        loss, fkl_N, rkl_N = super().weighted_loss(weights)
+        a_N, b_N = (
+            torch.as_tensor(w).detach().expand_as(fkl_N).clone() for w in (weights.fkl, weights.rkl)
+        )
+        self.trace.weights = a_N, b_N
+        return loss, fkl_N, rkl_N
 
     def mean_loss(
         self, responses: Responses, loss: ChunkLoss, *, temperature: float | None = None
@@ -155,17 +164,8 @@ def watched(
     """Run the loss of one step and return what it did."""
     trace = trace or Trace()
 
-    def weighted(hidden: Tensor, head: Tensor, teacher: Any, *weights: Any, **options: Any) -> Any:
-        a_N, b_N = (torch.as_tensor(w).detach().expand(len(hidden)).clone() for w in weights)
-        trace.weights = a_N, b_N
-        return original(hidden, head, teacher, *weights, **options)
-
-    original = distill.weighted_divergences
-    with (
-        swapped(distill, "StepTools", partial(WatchedTools, trace)),
-        swapped(distill, "weighted_divergences", weighted),
-    ):
-        trace.loss, trace.log = step.loss(index, samples)
+    with swapped(distill, "StepTools", partial(WatchedTools, trace)):
+        trace.loss, trace.log = step(index, samples)
     if trace.weights is not None:
         gold = trace.states[0][0]
         temperature = step.settings.temperature if step.method.softened else 1.0

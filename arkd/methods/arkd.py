@@ -85,6 +85,11 @@ class Arkd(WeightedDivergences):
         """Rewards too, if they are measured on development text."""
         return (*self.needs, "rewards") if self.reward == "rouge_l" else self.needs
 
+    @property
+    def batch_weights(self) -> bool:
+        """One α for all tokens, unless the granularity is finer."""
+        return self.granularity == "batch"
+
     def weights(self, context: Context, tools: Tools) -> Weights:
         """Act on the batch's state, then learn from its reward (Algorithm 1)."""
         import torch

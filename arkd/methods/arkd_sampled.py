@@ -73,6 +73,11 @@ class ArkdSampled(WeightedDivergences):
             advantage="before",
         )
 
+    @property
+    def batch_weights(self) -> bool:
+        """One α for all tokens, unless the granularity is finer."""
+        return self.granularity == "batch"
+
     def weights(self, context: Context, tools: Tools) -> Weights:
         """Draw α for the batch's state, then learn from its reward."""
         import torch

@@ -27,6 +27,11 @@ class FrozenPolicy(WeightedDivergences):
 
         return PolicyAgent(seed=run.seed)
 
+    @property
+    def batch_weights(self) -> bool:
+        """One α for all tokens."""
+        return True
+
     def weights(self, context: Context, tools: Tools) -> Weights:
         """Act, and learn nothing."""
         from arkd.policy import Units
