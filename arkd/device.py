@@ -7,6 +7,7 @@ import os
 import torch
 
 from arkd.errors import ArkdError
+from arkd.seeding import derive_seed
 
 
 def prepare(device: str) -> torch.device:
@@ -24,3 +25,15 @@ def prepare(device: str) -> torch.device:
     if device == "cpu":
         torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     return torch.device(device)
+
+
+def seed_draws(device: torch.device, *axes: str | int) -> None:
+    """Seed what a step draws by chance (dropout), from named axes.
+
+    `torch.manual_seed` does as much, but notes the call, with its stack, for each backend that is
+    not in use: at every step, for ever.
+    """
+    seed = derive_seed(*axes)
+    torch.default_generator.manual_seed(seed)
+    if device.type != "cpu":
+        torch.get_device_module(device).manual_seed(seed)

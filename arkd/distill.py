@@ -10,10 +10,10 @@ from torch import Tensor
 
 from arkd.checkpoint import Checkpoint
 from arkd.data.tokens import batch_order
+from arkd.device import seed_draws
 from arkd.divergence import cross_entropy
 from arkd.method import Context, FullStep, Method, Run, TokenDivergence, WeightedDivergences
 from arkd.models import head
-from arkd.seeding import derive_seed
 from arkd.settings import Distillation
 from arkd.tools import Sources, StepTools
 from arkd.training import Trained, optimise
@@ -42,7 +42,7 @@ class Step(torch.nn.Module):
 
     def forward(self, step: int, samples: list[int]) -> tuple[Tensor, dict[str, float]]:
         """Return the loss of a batch of samples (differentiable) and what to log of it."""
-        torch.manual_seed(derive_seed("step", self.seed, step))  # of dropout, where there is any
+        seed_draws(self.device, "step", self.seed, step)
         tools = StepTools(
             self.model, self.method, self.sources, self.settings, self.seed, step, samples
         )

@@ -16,10 +16,10 @@ from torch import Tensor
 
 from arkd.checkpoint import Checkpoint
 from arkd.data.tokens import Batch, TokenSet, batch_order
+from arkd.device import seed_draws
 from arkd.divergence import cross_entropy
 from arkd.method import State
 from arkd.models import head, hidden_states
-from arkd.seeding import derive_seed
 from arkd.settings import Optimisation
 
 # What one step computes: the loss to descend, and what to log of it.
@@ -136,7 +136,7 @@ def fit_language_model(
     )
 
     def step_loss(step: int) -> tuple[Tensor, dict[str, float]]:
-        torch.manual_seed(derive_seed("step", *axes, step))  # of dropout, where there is any
+        seed_draws(device, "step", *axes, step)
         batch = tokens.batch(batches[step], model.config.pad_token_id)
         hidden_NH = response_states(model, batch, device)
         loss = cross_entropy(hidden_NH, head(model), batch.labels_N.to(device))
