@@ -8,7 +8,7 @@ export OMP_NUM_THREADS ?= 1
 SUITE ?= longtail
 VERSION ?= 1.0
 
-.PHONY: help env benchmark smoke smollm2-quick test test-all lint format fixture tune reference clean
+.PHONY: help env benchmark smoke smollm2-quick perf test test-all lint format fixture tune reference clean
 
 help: ## show this list
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -29,6 +29,10 @@ smoke: env ## run the whole pipeline on the one-minute suite
 
 smollm2-quick: env ## run the real-model suite (30 minutes, downloads 140 MB once)
 	PATH="$(abspath $(BIN)):$$PATH" snakemake --cores $(CORES) --config suites='[smollm2-quick]'
+
+perf: env ## time the code beside others' (40 minutes; keep the machine quiet)
+	-$(BIN)/python -m pip install --quiet --no-deps trl==1.16.0
+	env -u OMP_NUM_THREADS $(BIN)/arkd perf
 
 test: env ## run the tests (8 minutes at most)
 	PATH="$(abspath $(BIN)):$$PATH" python -m pytest -m "not heavy" -n 2 --dist loadfile

@@ -45,6 +45,12 @@ CITE_EXAMPLES = """examples:
   arkd cite arkd akl    the entries of two methods
   arkd cite             all of them
 """
+PERF = """examples:
+  arkd perf                     everything: some 40 minutes on two quiet cores
+  arkd perf --quick             small shapes and the suite smoke, in two minutes
+  arkd perf --only divergence   one part; the others are kept as they were measured
+  arkd perf --again             measure anew what was measured before
+"""
 AXES = {
     "pair": "teacher and student, by the pair's name in the suite",
     "method": "a row of the suite, such as fixed_mix@alpha=0.25, or a control",
@@ -133,6 +139,16 @@ def parser() -> argparse.ArgumentParser:
     claims.add_argument("--results", default="results", help="folder of all results")
     claims.add_argument("--partial", action="store_true", help="judge by what is there")
     claims.set_defaults(command=commands.claims)
+
+    perf = _add(added, "perf", "time the code: divergences, steps, the whole suite", PERF)
+    perf.add_argument("--only", choices=["divergence", "step", "suite"], help="one part alone")
+    perf.add_argument("--quick", action="store_true", help="small shapes, without limits on time")
+    perf.add_argument("--again", action="store_true", help="measure finished parts anew, too")
+    perf.add_argument("--repeats", type=int, default=5, help="rounds that count (default: 5)")
+    perf.add_argument("--threads", type=int, help="of each run (default: all cores)")
+    perf.add_argument("--results", default="results", help="folder of all results")
+    perf.add_argument("--out", default="results/performance", help="where the tables are written")
+    perf.set_defaults(command=commands.perf)
 
     for name, axes, text in (
         ("data", "", "write a suite's text"),

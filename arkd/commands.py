@@ -167,6 +167,26 @@ def new(options: argparse.Namespace) -> None:
     print(scaffold.create(options.name, options.kind, package=options.package))
 
 
+def perf(options: argparse.Namespace) -> None:
+    """Time the code, and show what must hold of it beside what does."""
+    for name in ("repeats", "threads"):
+        if (value := getattr(options, name)) is not None and value < 1:
+            raise ArkdError(f"--{name}: must be at least 1, found {value}")
+    from arkd.perf.run import Plan, cores, run
+
+    run(
+        Plan(
+            out=Path(options.out),
+            results=Path(options.results),
+            only=options.only,
+            quick=options.quick,
+            again=options.again,
+            repeats=options.repeats,
+            threads=options.threads or cores(),
+        )
+    )
+
+
 def cite(options: argparse.Namespace) -> None:
     """Print the BibTeX of methods."""
     from arkd import catalogue, registry

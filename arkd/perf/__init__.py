@@ -1,0 +1,1 @@
+"""The benchmark of the code itself: what `arkd perf` measures, and how."""

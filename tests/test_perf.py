@@ -1,0 +1,399 @@
+"""The benchmark of the code: its contenders compute one thing, its meters see what is there."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import oracles
+import pytest
+import torch
+from rich.console import Console
+from torch import Tensor
+
+from arkd import models
+from arkd.cache import Evidence
+from arkd.data.tokens import TokenSet
+from arkd.manifest import NAME, core_hash
+from arkd.perf import losses, memory, pair, report, run, steps, suite
+from arkd.perf.contenders import CONTENDERS, OURS, Contender, bare, largest_error
+from arkd.perf.inputs import Inputs, Shape, gradients
+from arkd.perf.pair import Ready
+from arkd.perf.ratios import LARGE, SMALL, Ratio, ratios
+from arkd.perf.run import Plan
+from arkd.perf.tables import number, tables
+from arkd.perf.timing import exponent, interleave, median
+from arkd.settings import Distillation
+
+SMALLER, LARGER = Shape(7, 5, 6, 23), Shape(7, 6, 5, 23)  # a student below its teacher, and above
+
+
+def by_name(name: str) -> Contender:
+    return next(contender for contender in CONTENDERS if contender.name == name)
+
+
+def exact(contender: Contender, inputs: Inputs) -> tuple[Tensor, ...]:
+    """Loss and both gradients in float64, of the formulas that the methods are tested against."""
+    if contender.name == "trl":
+        pytest.importorskip("trl")
+    hidden, weight = (
+        x.detach().double().requires_grad_() for x in (inputs.hidden_NH, inputs.weight_VH)
+    )
+    student, teacher = hidden @ weight.T, inputs.hidden_NG.double() @ inputs.weight_VG.double().T
+    if contender.name == "trl":
+        loss = oracles.jsd(student, teacher, 0.5).mean()
+    else:
+        loss = 0.5 * (oracles.fkl(student, teacher) + oracles.rkl(student, teacher)).mean()
+    return loss.detach(), *torch.autograd.grad(loss, (hidden, weight))
+
+
+@pytest.mark.parametrize("shape", [SMALLER, LARGER])
+@pytest.mark.parametrize("name", [contender.name for contender in CONTENDERS])
+def test_every_contender_has_the_loss_and_gradients_of_its_formula(name: str, shape: Shape) -> None:
+    contender, inputs = by_name(name), Inputs.of(shape)
+    expected = exact(contender, inputs)
+    for found, value in zip(gradients(contender.loss, inputs), expected, strict=True):
+        assert torch.allclose(found.double(), value, rtol=1e-4, atol=1e-6)
+    assert largest_error(contender, inputs) < 1e-5
+
+
+def test_the_oracles_of_the_benchmark_are_those_of_the_tests() -> None:
+    inputs = Inputs.of(SMALLER).double()
+    student, teacher = inputs.student_NV.detach(), inputs.teacher_NV
+    found = [by_name(name).oracle(inputs).item() for name in ("early", "trl")]
+    both = oracles.fkl(student, teacher) + oracles.rkl(student, teacher)
+    assert found == pytest.approx(
+        [both.mean().item() / 2, oracles.jsd(student, teacher, 0.5).mean().item()], rel=1e-12
+    )
+
+
+def test_an_error_is_relative_to_the_largest_exact_value() -> None:
+    wrong = Contender("wrong", "", lambda inputs: 1.25 * by_name("dense").loss(inputs))
+    assert largest_error(wrong, Inputs.of(SMALLER)) == pytest.approx(0.25, rel=1e-4)
+
+
+def test_the_bare_products_are_those_of_a_gradient_that_equals_the_logits() -> None:
+    inputs = Inputs.of(SMALLER)
+    logits = inputs.student_NV.detach()
+    grad_NH, grad_VH = bare(inputs)
+    assert torch.allclose(grad_NH, logits @ inputs.weight_VH, rtol=1e-5, atol=1e-4)
+    assert torch.allclose(grad_VH, logits.T @ inputs.hidden_NH, rtol=1e-5, atol=1e-4)
+    assert pytest.approx(2e-9 * 7 * 23 * (5 + 6 + 5 + 5)) == SMALLER.gflop
+
+
+def test_rounds_run_every_contender_once_and_turn_around() -> None:
+    order: list[str] = []
+    runs = {name: lambda name=name: order.append(name) for name in "abc"}
+    ticks: list[str] = []
+    times = interleave(runs, 2, ticks.append)
+    assert "".join(order) == "abc" + "cba" + "abc"  # the first round does not count
+    assert ticks == order
+    assert {name: len(spent) for name, spent in times.items()} == {"a": 2, "b": 2, "c": 2}
+
+
+def test_a_growth_of_three_halves_is_found() -> None:
+    assert exponent([1, 4, 16], [2.0, 16.0, 128.0]) == pytest.approx(1.5)
+
+
+needs_proc = pytest.mark.skipif(
+    memory.peak_mib(lambda: None) is None, reason="no /proc/self/clear_refs on this system"
+)
+
+
+@needs_proc
+def test_the_meter_sees_memory_that_is_gone_when_the_run_ends() -> None:
+    def planted() -> float:
+        return float(torch.ones(64 * 2**20 // 4).sum())
+
+    assert memory.peak_mib(planted) == pytest.approx(64, abs=4)
+    assert memory.peak_mib(lambda: None) == pytest.approx(0, abs=2)
+
+
+@needs_proc
+def test_a_contender_is_measured_in_a_process_of_its_own() -> None:
+    shape = Shape(64, 16, 16, 32768)  # logits of 8 MiB, of which dense autograd holds several
+    peak, reason = memory.contender_peak_mib("dense", shape, 1)
+    assert reason == ""
+    assert peak is not None
+    assert 4 * 8 < peak < 12 * 8
+
+
+def test_what_is_kept_is_known_to_the_byte() -> None:
+    inputs = Inputs.of(SMALLER)
+
+    def loss(given: Inputs) -> Tensor:
+        return (given.hidden_NH @ given.weight_VH.T).exp().sum()
+
+    assert memory.retained_mib(loss, inputs) == 4 * 7 * 23 / 2**20  # exp keeps its result
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_ours_keep_nothing_that_grows_with_the_vocabulary(name: str) -> None:
+    small, large = (
+        memory.retained_mib(by_name(name).loss, Inputs.of(Shape(8, 4, 5, v))) for v in (64, 256)
+    )
+    assert large == small < 8 * 64 * 4 / 2**20
+
+
+def shape_part(shape: Shape, seconds: dict[str, float]) -> dict[str, Any]:
+    """The numbers of a shape as they would be measured; TRL is not installed."""
+    rows = {
+        name: {"label": name, "reason": "", "times_s": [s, s * 2, s / 2], "peak_mib": 100 * s}
+        for name, s in seconds.items()
+    }
+    rows["trl"] = {"label": "trl", "reason": "No module named 'trl'", "peak_mib": None}
+    sizes = {"gflop": 10.0, "gflop_per_s": 5.0, "gradients_mib": 50.0}
+    return {"kind": "shape", "shape": vars(shape), **sizes, "rows": rows}
+
+
+SECONDS = {"bare": 1.0, "early": 1.5, "dense": 2.0, "late_batch": 2.5, "late_token": 3.0}
+SECONDS |= {"authors": 4.5}
+
+
+def test_a_limit_is_met_not_met_or_not_judged() -> None:
+    found = ratios({"one": shape_part(losses.SHAPES[0], SECONDS)})
+    verdicts = {r.what.removeprefix("time: "): (r.value, r.met) for r in found}
+    assert verdicts["early / dense"] == (0.75, True)
+    assert verdicts["early / bare"] == (1.5, False)  # above 1.35
+    assert verdicts["authors / early"] == (3.0, True)
+    assert verdicts["late_batch / dense"] == (1.25, True)
+    assert verdicts["late_token / dense"] == (1.5, False)
+    value, met = verdicts["trl / early"]
+    assert value != value
+    assert met is None
+    assert {r.setting for r in found} == {SMALL}
+    assert Ratio("", "", 1 / 8, 1 / 8).met is True
+    assert Ratio("", "", 2.0, 2.5, at_least=True).met is False
+
+
+def test_limits_belong_to_their_shapes() -> None:
+    large = ratios({"one": shape_part(losses.SHAPES[1], SECONDS)})
+    limits = {r.what: r.limit for r in large}
+    assert {r.setting for r in large} == {LARGE}
+    assert limits["time: early / dense"] == 0.85
+    assert limits["time: early / bare"] is None
+    (of_memory,) = (r for r in large if r.what.startswith("memory"))
+    assert of_memory.value == pytest.approx((150 - 50) / (200 - 50))
+    assert of_memory.met is False
+    other = ratios({"one": shape_part(Shape(1, 2, 3, 4), SECONDS)})
+    assert all(r.limit is None for r in other)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        *[(1.5, "1.50"), (123.4, "123"), (12345.6, "12,346"), (2e-7, "2.0e-07"), (0.0, "0")],
+        *[(float("nan"), "—"), (None, "—"), ("n/a", "n/a"), (float("inf"), "∞")],
+    ],
+)
+def test_numbers_have_three_digits_that_count(value: float | str | None, text: str) -> None:
+    assert number(value) == text
+
+
+def test_the_files_show_medians_verdicts_and_what_is_left_out(tmp_path: Path) -> None:
+    parts = {"one": shape_part(losses.SHAPES[0], SECONDS)}
+    measured = {"command": "arkd perf", "machine": {"cores": 2}, "parts": parts}
+    report.write(measured, tmp_path)
+    text = (tmp_path / "performance.md").read_text()
+    assert f"| {SMALL} time: early / dense | 0.750 | ≤ 0.750 | met |" in text
+    assert f"| {SMALL} time: early / bare | 1.50 | ≤ 1.35 | NOT MET by 11.1% |" in text
+    # median, least, most, share of the product rate, peak, peak without gradients, error
+    assert "| early | 1.50 | 0.750 | 3.00 | 66.7 | 150 | 100 | — |" in text
+    assert "| trl | No module named 'trl' |" in text
+    lines = (tmp_path / "performance.csv").read_text().splitlines()
+    title = "Divergence, forward and backward: (tokens, H, G, V) = (1024, 512, 768, 50257)"
+    assert f'"{title}",early,median (s),1.5' in lines
+
+
+COST = """stage,method,seed,wall_s,startup_s,proper_s,padding_share,host
+data,shared,0,2,1,,,box
+distill,jsd,1,10,1,8,0.25,box
+distill,jsd,2,14,1,12,0.75,box
+evaluate,jsd,0,6,1,5,,box
+evaluate,init,0,6,1,5,,box
+"""
+
+
+def test_the_cost_of_a_suite_adds_up(tmp_path: Path) -> None:
+    path = tmp_path / "longtail" / "cost.csv"
+    path.parent.mkdir()
+    path.write_text(COST)
+    assert suite.cost_file(tmp_path, "longtail") == path
+    found = suite.measure_suite(path)
+    assert found["stages"]["distill"] == {"runs": 2, "wall_s": 24.0}
+    assert found["overhead_share"] == pytest.approx(1 - 30 / 43)
+    assert found["padding_share"] == 0.5
+    assert found["methods_s"] == {"jsd": pytest.approx((11 + 15 + 7) * 3 / 2)}
+
+
+def test_what_a_cost_table_does_not_have_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "cost.csv"
+    lines = [line.split(",") for line in COST.splitlines()]
+    path.write_text("\n".join(",".join([*line[:4], line[-1]]) for line in lines) + "\n")
+    part = {"kind": "suite", "suite": "longtail", **suite.measure_suite(path)}
+    (table,) = tables({"parts": {"suite": part}})
+    assert ("overhead: the rest (%)", "not recorded") in table.rows
+    assert part["method_s"]["median"] == pytest.approx((10 + 14 + 6) * 3 / 2)
+
+
+@pytest.fixture
+def ready(tiny_pair: Callable[[], tuple[Any, Any]]) -> Ready:
+    """A pair in memory, its cache made by the teacher sample by sample."""
+    student, teacher = tiny_pair()
+    tokens = TokenSet.of([([3, 4], [5, 6, 7, 1]), ([8], [9, 1]), ([2, 5, 4], [3, 1])])
+    cached = []
+    for row in range(len(tokens)):
+        ids = torch.tensor([tokens.prompt(row) + tokens.response(row)])
+        with torch.no_grad():
+            states = models.hidden_states(teacher, ids)
+        cached.append(states[len(tokens.prompt(row)) - 1 : -1])
+    hidden_NG = torch.cat(cached)
+    settings = Distillation(steps=2, batch_size=2, lr=1e-3, lm_weight=0.0)
+    evidence = Evidence(tokens, hidden_NG)
+    return Ready(student, teacher, evidence, settings, 1, [[0, 1], [2]], hidden_NG.nbytes)
+
+
+@pytest.fixture
+def tiny_pair() -> Callable[[], tuple[Any, Any]]:
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    def made() -> tuple[Any, Any]:
+        torch.manual_seed(0)
+        sizes = {"num_hidden_layers": 1, "num_attention_heads": 2, "vocab_size": 11}
+        student, teacher = (
+            LlamaForCausalLM(
+                LlamaConfig(
+                    hidden_size=size,
+                    intermediate_size=12,
+                    num_key_value_heads=2,
+                    pad_token_id=0,
+                    initializer_range=0.5,
+                    **sizes,
+                )
+            )
+            for size in (8, 12)
+        )
+        return student.train(), teacher.eval()
+
+    return made
+
+
+def grads(ready: Ready, timed: Callable[[], Any]) -> dict[str, Tensor]:
+    """The gradients of the last batch that a timed run leaves behind."""
+    ready.student.zero_grad(set_to_none=True)
+    timed()
+    found = {n: p.grad.clone() for n, p in ready.student.named_parameters() if p.grad is not None}
+    assert found
+    return found
+
+
+@pytest.mark.parametrize("name", ["live", "late"])
+def test_paths_that_are_compared_have_one_gradient(ready: Ready, name: str) -> None:
+    timed = steps.contenders(ready)
+    expected = grads(ready, timed["cached"])
+    for parameter, grad in grads(ready, timed[name]).items():
+        assert torch.allclose(grad, expected[parameter], rtol=1e-4, atol=1e-6)
+
+
+def test_the_floor_is_the_students_own_step(ready: Ready) -> None:
+    timed = steps.contenders(ready)
+    expected = grads(ready, timed["student"])
+    assert all(torch.equal(g, expected[n]) for n, g in grads(ready, timed["floor"]).items())
+
+
+def test_the_cache_differs_from_the_live_teacher_by_what_is_planted(ready: Ready) -> None:
+    assert steps.largest_gap(ready) < 1e-5
+    hidden_NG, head = ready.evidence.hidden.clone(), models.head(ready.teacher)
+    ready.evidence.hidden[3] += 0.1
+    logs = [
+        oracles.probabilities(states @ head.weight_VH.detach().T).log()
+        for states in (hidden_NG, ready.evidence.hidden)
+    ]
+    assert steps.largest_gap(ready) == pytest.approx(float((logs[0] - logs[1]).abs().max()), 1e-3)
+
+
+def test_steps_are_measured_without_changing_the_student(ready: Ready) -> None:
+    before = {name: p.clone() for name, p in ready.student.named_parameters()}
+    ticks: list[str] = []
+    found = steps.measure_steps(ready, 2, 1, ticks.append)
+    assert all(torch.equal(p, before[name]) for name, p in ready.student.named_parameters())
+    assert set(found["rows"]) == set(steps.LABELS)
+    assert len(ticks) == steps.step_ticks(2)
+    assert found["batch_tokens"] == 4.0  # responses of 4 + 2 tokens, and of 2
+    assert found["cache"]["bytes_per_token"] == 4 * 12
+    assert found["cache"]["logits_bytes_per_token"] == 4 * 11
+    part = {"kind": "step", "suite": "mine", "quick": True, "stages_s": {}, **found}
+    assert [r.limit for r in ratios({"step": part})] == [None, None, None, None, 1e-4]
+    part["quick"] = False
+    assert [r.limit for r in ratios({"step": part})] == [1.15, None, 1.05, 1.3, 1e-4]
+
+
+def test_stages_of_a_finished_run_are_used_and_others_run_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def finish(root: Path) -> None:
+        for _, folders in pair._stages(pair.tree("smoke", root)):
+            for folder in folders:
+                folder.mkdir(parents=True)
+                (folder / NAME).write_text(json.dumps({"core": core_hash()}))
+
+    finished, own = tmp_path / "results", tmp_path / "own"
+    ran: list[list[str]] = []
+    monkeypatch.setattr(pair, "_run", lambda command, threads: ran.append(command))
+    finish(finished)
+    there, spent = pair.made_stages(finished, own, "smoke", 1, lambda text: None)
+    assert (there.results, spent, ran) == (finished, {}, [])
+    stale = there.cache("fixture", "gold") / NAME
+    stale.write_text(json.dumps({"core": "of other code"}))
+    there, spent = pair.made_stages(finished, own, "smoke", 1, lambda text: None)
+    assert there.results == own
+    assert list(spent) == ["data", "tokens", "teacher", "init", "cache"]
+    assert all(command[-1] == str(own) for command in ran)
+
+
+def plan(tmp_path: Path, **changes: Any) -> Plan:
+    given = {"out": tmp_path, "results": tmp_path, "only": "divergence", "quick": True}
+    return Plan(**given | {"again": False, "repeats": 2, "threads": 1} | changes)
+
+
+def test_an_interrupted_run_goes_on_with_the_parts_that_are_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: list[str] = []
+    stopped = [True]
+
+    def shape(*arguments: Any) -> dict[str, Any]:
+        ran.append("shape")
+        return shape_part(losses.SHAPES[0], SECONDS)
+
+    def retained(*arguments: Any) -> dict[str, Any]:
+        if stopped.pop():
+            raise KeyboardInterrupt
+        ran.append("retained")
+        return {"shapes": [vars(Shape(1, 2, 3, v)) for v in (4, 5)], "rows": {}}
+
+    monkeypatch.setattr(losses, "measure_shape", shape)
+    monkeypatch.setattr(losses, "measure_retained", retained)
+    console = Console(quiet=True)
+    with pytest.raises(KeyboardInterrupt):
+        run.measure(plan(tmp_path), console)
+    saved = json.loads((tmp_path / "performance.json").read_text())
+    assert list(saved["parts"]) == [f"divergence {losses.QUICK_SHAPES[0]}"]
+    stopped.append(False)
+    measured = run.measure(plan(tmp_path), console)
+    assert ran == ["shape", "retained"]
+    assert len(measured["parts"]) == 2
+    assert median(measured["parts"][next(iter(saved["parts"]))]["rows"]["early"]["times_s"]) == 1.5
+    stopped.append(False)
+    run.measure(plan(tmp_path, repeats=3), console)  # other settings: nothing is taken over
+    assert ran == ["shape", "retained"] * 2
+
+
+def test_the_help_needs_no_torch() -> None:
+    code = "import sys, arkd.cli, arkd.perf; arkd.cli.parser(); print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
