@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from arkd import manifest
 from arkd.files import read_jsonl
 from arkd.paths import benchmarks_dir
 from arkd.records import Value
@@ -143,12 +144,13 @@ def measure_model(
     teacher_dir = tree.training(pair, TEACHER, TEACHER_SEED)
     rows = read_jsonl(prefixes / "items.jsonl")
     items = Items([row["set"] for row in rows], [row["band"] for row in rows])
-    dev = cache.load(prefixes, "dev")
+    made_by = manifest.weights(teacher_dir)
+    dev = cache.load(prefixes, "dev", made_by)
     nowhere = ["none"] * len(dev.tokens)
     evidence = {"dev": (dev, Items(nowhere, nowhere))}
     for prefix in suite.tail.prefixes:
         if prefix == "student":
-            asked = cache.load(prefixes, "gold").tokens
+            asked = TokenSet.load(prefixes / "gold.safetensors")
             prompts = [asked.prompt(row) for row in range(len(asked))]
             answers = sample(
                 harness.model,
@@ -162,7 +164,7 @@ def measure_model(
             hidden = cache.hidden_responses(teacher, own, "teacher on own samples")
             evidence["student"] = (Evidence(own, hidden), items)
         else:
-            evidence[prefix] = (cache.load(prefixes, prefix), items)
+            evidence[prefix] = (cache.load(prefixes, prefix, made_by), items)
     head = cache.load_head(teacher_dir)
     for name, (of, whose) in evidence.items():
         found = fidelity(harness.model, of, head, whose, suite.tail, f"fidelity_{name}")

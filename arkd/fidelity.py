@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from arkd.cache import Evidence, hidden_responses
 from arkd.heads import Head
@@ -47,7 +46,7 @@ def fidelity(
     measures, calibration = measure_tokens(
         student_NH.to(device),
         head(model),
-        evidence.hidden.to(device),
+        evidence.hidden,
         teacher_head.to(device),
         labels_N.to(device),
         settings,

@@ -56,7 +56,11 @@ def distill(tree: Tree, pair: str, label: str, seed: int) -> None:
         method=label,
         seed=seed,
     ) as stage:
-        sets = {source: teacher_cache.load(folder, "train") for source, folder in caches.items()}
+        made_by = manifest.weights(tree.training(pair, TEACHER, TEACHER_SEED))
+        sets = {
+            source: teacher_cache.load(folder, "train", made_by)
+            for source, folder in caches.items()
+        }
         tokens_dir = tree.tokens(pair)
         if "gold" not in sets:
             sets["gold"] = Evidence(TokenSet.load(tokens_dir / "train.safetensors"))

@@ -12,7 +12,6 @@ from arkd import manifest
 from arkd.data import longtail, smollm2
 from arkd.files import read_json, read_jsonl, write_jsonl
 from arkd.paths import benchmarks_dir
-from arkd.seeding import derive_seed
 from arkd.settings import Cut, Folder, Pretrained, Scratch
 from arkd.staging import checkpoint_of, finish_training, open_stage, trained_folder
 from arkd.workflow import (
@@ -158,63 +157,70 @@ def cache(tree: Tree, pair: str, source: str, seed: int | None = None) -> None:
 
     `gold`, `teacher` and `student` are the sets that methods train on; `prefixes` are the ones on
     which fidelity is measured: development, and the tests with gold and with sampled responses.
+    A killed stage goes on from the samples and shards that it had finished.
     """
-    from arkd import cache as teacher_cache
     from arkd import models
+    from arkd.building import Building, build
     from arkd.data.tokens import TokenSet, encode, load_tokenizer
     from arkd.device import prepare
-    from arkd.generate import sample
+    from arkd.shards import DTYPES
 
     suite = tree.suite
     device = prepare(suite.device)
     tokens_dir = tree.tokens(pair)
-    inputs = {"tokens": tokens_dir, TEACHER: trained_folder(tree, pair, TEACHER, TEACHER_SEED)}
+    teacher_dir = trained_folder(tree, pair, TEACHER, TEACHER_SEED)
+    inputs = {"tokens": tokens_dir, TEACHER: teacher_dir}
     if source == "prefixes":
         inputs["data"] = tree.data
     if seed is not None:
         inputs[INIT] = trained_folder(tree, pair, INIT, seed)
     out = tree.cache(pair, source, seed)
     with open_stage(tree, "cache", out, inputs, pair=pair, source=source, seed=seed) as stage:
-        model = models.load(tree.model(pair, TEACHER, TEACHER_SEED), device)
+        keys = ("stage", "config", "inputs", "core", "versions")
+        building = Building(out, {key: stage.made_of[key] for key in keys})
+        model = models.load(teacher_dir / "model", device)
         sampler = model if seed is None else models.load(tree.model(pair, INIT, seed), device)
-
+        of_tokenizer = manifest.digest(tokens_dir / "tokenizer")
+        made_of = {"teacher": manifest.weights(teacher_dir), "tokenizer": of_tokenizer}
         vocabulary = read_json(tokens_dir / manifest.NAME)["notes"]["vocabulary"]
 
         def sampled(asked: TokenSet, name: str) -> TokenSet:
-            prompts = [asked.prompt(row) for row in range(len(asked))]
-            answers = sample(
+            return building.sampled(
                 sampler,
-                prompts,
-                seed=derive_seed("responses", source, name, seed or 0),
+                asked,
+                name,
+                axes=("responses", source, name, seed or 0),
                 max_new_tokens=suite.decoding.max_new_tokens,
                 batch_size=suite.decoding.batch_size,
                 vocabulary=vocabulary,
                 label=f"samples, {source} {name}",
             )
-            return TokenSet.of(zip(prompts, answers, strict=True))
+
+        dtype = DTYPES[suite.cache_dtype]
 
         def add(name: str, responses: TokenSet) -> None:
-            hidden = teacher_cache.hidden_responses(model, responses, f"cache, {source} {name}")
-            teacher_cache.save(stage.folder, name, responses, hidden)
-            stage.notes[f"{name}_response_tokens"] = len(hidden)
+            label = f"{out.name}/{name}"
+            facts = build(building.files, name, model, responses, made_of, label=label, dtype=dtype)
+            stage.notes |= {f"{name}_{fact}": value for fact, value in facts.items()}
 
         if source != "prefixes":
             train = TokenSet.load(tokens_dir / "train.safetensors")
             add("train", train if source == "gold" else sampled(train, "train"))
-            return
-        add("dev", TokenSet.load(tokens_dir / "dev.safetensors"))
-        tests = [
-            {**row, "set": name}
-            for name in suite.test_sets
-            for row in read_jsonl(tree.data / f"test_{name}.jsonl")[: suite.tail.items_per_set]
-        ]
-        items = [{"set": row["set"], "band": row["band"]} for row in tests]
-        write_jsonl(stage.folder / "items.jsonl", items)
-        tokenizer = load_tokenizer(tokens_dir / "tokenizer")
-        gold, _ = encode(tokenizer, tests, max_tokens=10**9)
-        for prefix in suite.tail.prefixes:
-            if prefix != "student":
-                add(prefix, gold if prefix == "gold" else sampled(gold, "test"))
+        else:
+            add("dev", TokenSet.load(tokens_dir / "dev.safetensors"))
+            tests = [
+                {**row, "set": name}
+                for name in suite.test_sets
+                for row in read_jsonl(tree.data / f"test_{name}.jsonl")[: suite.tail.items_per_set]
+            ]
+            items = [{"set": row["set"], "band": row["band"]} for row in tests]
+            write_jsonl(stage.folder / "items.jsonl", items)
+            gold, _ = encode(load_tokenizer(tokens_dir / "tokenizer"), tests, max_tokens=10**9)
+            for prefix in suite.tail.prefixes:
+                if prefix != "student":
+                    add(prefix, gold if prefix == "gold" else sampled(gold, "test"))
+        building.publish(stage.folder)
+    building.remove()
 
 
 def _folder(spec: Folder) -> Path:

@@ -47,6 +47,9 @@ class Suite(Frozen):
     tail: TailSettings = TailSettings()
     max_tokens: int = Field(96, description="prompt and response together; longer rows are dropped")
     device: Literal["auto", "cpu", "cuda"] = "cpu"
+    cache_dtype: Literal["float32", "bfloat16"] = Field(
+        "float32", description="of the teacher's cached states; bfloat16 halves the disk they take"
+    )
 
     @property
     def entries(self) -> tuple[MethodEntry, ...]:

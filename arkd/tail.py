@@ -23,6 +23,7 @@ from torch import Tensor
 
 from arkd.heads import Head
 from arkd.settings import TailSettings
+from arkd.shards import HiddenStates
 from arkd.sweeps import chunks
 
 BIN_STARTS = (1, 2, 11, 101, 1001)
@@ -156,19 +157,22 @@ class Calibration:
 def measure_tokens(
     student_NH: Tensor,
     student_head: Head,
-    teacher_NG: Tensor,
+    teacher_NG: Tensor | HiddenStates,
     teacher_head: Head,
     labels_N: Tensor,
     settings: TailSettings,
 ) -> tuple[Measures, Calibration]:
-    """Measure N tokens chunk by chunk from both models' hidden states; values as float64 [N]."""
+    """Measure N tokens chunk by chunk from both models' hidden states; values as float64 [N].
+
+    The teacher's states are read a chunk at a time, and moved to where the student's are.
+    """
     vocabulary = min(len(student_head), len(teacher_head))
     student_head, teacher_head = student_head.cut(vocabulary), teacher_head.cut(vocabulary)
     parts: list[Measures] = []
     calibration = Calibration(settings.ece_bins)
     for rows in chunks(len(student_NH), vocabulary):
         student_CV = student_head.logits(student_NH[rows])
-        teacher_CV = teacher_head.logits(teacher_NG[rows])
+        teacher_CV = teacher_head.logits(teacher_NG[rows].to(student_NH.device))
         parts.append(measure(student_CV, teacher_CV, labels_N[rows], settings))
         calibration.add(student_CV, labels_N[rows])
     joined = {

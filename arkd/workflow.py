@@ -169,6 +169,7 @@ def config_slice(suite: Suite, stage: str, pair: str = "", method: str = "") -> 
         parts = {"student": of_pair.student, "training": suite.student_start}
     elif stage == "cache":
         parts = {
+            "dtype": suite.cache_dtype,
             "max_new_tokens": suite.decoding.max_new_tokens,
             "batch_size": suite.decoding.batch_size,
             "prefixes": suite.tail.prefixes,
