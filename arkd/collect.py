@@ -14,6 +14,7 @@ from arkd.records import COLUMNS, COST_COLUMNS, read_csv, write_csv
 from arkd.workflow import CONTROLS, Tree, methods, seeds
 
 SHARED = "shared"  # method of a stage that serves all methods, in the costs
+OF_TRAINING = ("train_s", "tokens", "tokens_per_s", "padding_share")
 
 
 def collect(tree: Tree, partial: bool = False) -> None:
@@ -100,10 +101,11 @@ def _cost(found: dict[str, Any]) -> dict[str, Any]:
     control = found["notes"].get("control")
     return {
         **{key: found[key] for key in ("suite", "suite_version", "stage", "wall_s", "peak_mib")},
+        **{key: found.get(key) for key in ("startup_s", "proper_s")},
         "pair": found.get("pair", SHARED),
         "method": control or found.get("method") or found.get("label") or names[found["stage"]],
         "seed": found.get("seed") or 0,
-        **{key: found["notes"].get(key) for key in ("train_s", "tokens", "tokens_per_s")},
+        **{key: found["notes"].get(key) for key in OF_TRAINING},
         "threads": found["host"]["threads"],
         "host": found["host"]["processor"],
     }

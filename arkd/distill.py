@@ -67,7 +67,7 @@ class Step(torch.nn.Module):
             )
             loss = loss + self.settings.lm_weight * lm
             log["lm"] = float(lm.detach())
-        log["tokens"] = float(tools.tokens)
+        log |= {"tokens": float(tools.tokens), "padding": float(tools.padding)}
         return loss, log
 
     def _weighted(

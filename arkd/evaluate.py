@@ -8,22 +8,33 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from arkd import manifest
+import lm_eval
+import torch
+from lm_eval.models.huggingface import HFLM
+from lm_eval.tasks import TaskManager
+
+from arkd import cache, manifest, models
+from arkd.cache import Evidence
+from arkd.data.tokens import TokenSet
+from arkd.fidelity import Items, fidelity
 from arkd.files import read_jsonl
+from arkd.generate import sample
+from arkd.manifest import Stopwatch
 from arkd.paths import benchmarks_dir
 from arkd.records import Value
 from arkd.seeding import derive_seed
 from arkd.suite import Suite
+from arkd.tasks import scorer
+from arkd.truth import truth
 from arkd.workflow import TEACHER, TEACHER_SEED, Tree
 
 
 class Harness:
     """lm-eval over one model: the tasks of a suite, offline and seeded."""
 
-    def __init__(self, suite: Suite, model_dir: Path, data_dir: Path, device: str) -> None:
-        from lm_eval.models.huggingface import HFLM
-        from lm_eval.tasks import TaskManager
-
+    def __init__(
+        self, suite: Suite, model_dir: Path, data_dir: Path, device: str, proper: Stopwatch
+    ) -> None:
         # Its notes on every task and every batch would bury a workflow's own lines.
         for name in ("lm_eval", "lm-eval", "lm_eval.api.task"):
             logging.getLogger(name).setLevel(logging.ERROR)
@@ -39,6 +50,9 @@ class Harness:
             include_defaults=False,
             metadata={"data_dir": str(data_dir)},
         )
+        self.loaded: dict[tuple[str, ...], Any] = {}
+        self.proper = proper
+        scorer()  # its imports are no part of what is timed
 
     @property
     def model(self) -> Any:
@@ -54,17 +68,16 @@ class Harness:
         self, tasks: list[str], seed: int, decoding: dict[str, Any] | None = None
     ) -> dict[str, Any]:
         """Run tasks by lm-eval's own evaluator; its wrapper would ask the machine's state anew."""
-        import torch
-        from lm_eval import evaluate
-
-        loaded = self.tasks.load(tasks)
+        if tuple(tasks) not in self.loaded:
+            self.loaded[tuple(tasks)] = self.tasks.load(tasks)
+        loaded = self.loaded[tuple(tasks)]
         if decoding:
             for task in loaded["tasks"].values():
                 task.set_config(key="generation_kwargs", value=decoding, update=True)
         torch.manual_seed(seed)
-        results: dict[str, Any] = evaluate(
-            lm=self.lm, task_dict=loaded, bootstrap_iters=0, log_samples=True, verbosity="ERROR"
-        )
+        options = {"bootstrap_iters": 0, "log_samples": True, "verbosity": "ERROR"}
+        with self.proper:
+            results: dict[str, Any] = lm_eval.evaluate(lm=self.lm, task_dict=loaded, **options)
         return results
 
     def generation(
@@ -116,22 +129,23 @@ class Harness:
 
 
 def measure_model(
-    tree: Tree, pair: str, label: str, seed: int, device: str
+    tree: Tree, pair: str, label: str, seed: int, device: str, proper: Stopwatch
 ) -> tuple[list[tuple[Value, int | None]], list[dict[str, Any]]]:
     """Measure one model: tasks, fidelity to the teacher, and truth where it is known.
+
+    Args:
+        tree: The suite's folders.
+        pair: The model's pair.
+        label: Its method or control.
+        seed: Its training seed.
+        device: Where it runs.
+        proper: Held over the measuring, not over the loading of models, tasks and caches.
 
     Returns:
         Every value with its decoding seed (none where nothing is decoded), and the sampled texts.
     """
-    from arkd import cache, models
-    from arkd.cache import Evidence
-    from arkd.data.tokens import TokenSet
-    from arkd.fidelity import Items, fidelity
-    from arkd.generate import sample
-    from arkd.truth import truth
-
     suite = tree.suite
-    harness = Harness(suite, tree.model(pair, label, seed), tree.data, device)
+    harness = Harness(suite, tree.model(pair, label, seed), tree.data, device, proper)
     values: list[tuple[Value, int | None]] = []
     samples: list[dict[str, Any]] = []
     for decode_seed in suite.decoding.seeds:
@@ -152,13 +166,14 @@ def measure_model(
         if prefix == "student":
             asked = TokenSet.load(prefixes / "gold.safetensors")
             prompts = [asked.prompt(row) for row in range(len(asked))]
-            answers = sample(
-                harness.model,
-                prompts,
-                seed=derive_seed("prefixes", seed),
-                max_new_tokens=suite.decoding.max_new_tokens,
-                batch_size=suite.decoding.batch_size,
-            )
+            with proper:
+                answers = sample(
+                    harness.model,
+                    prompts,
+                    seed=derive_seed("prefixes", seed),
+                    max_new_tokens=suite.decoding.max_new_tokens,
+                    batch_size=suite.decoding.batch_size,
+                )
             own = TokenSet.of(zip(prompts, answers, strict=True))
             teacher = models.load(teacher_dir / "model", harness.model.device)
             hidden = cache.hidden_responses(teacher, own, "teacher on own samples")
@@ -167,11 +182,14 @@ def measure_model(
             evidence[prefix] = (cache.load(prefixes, prefix, made_by), items)
     head = cache.load_head(teacher_dir)
     for name, (of, whose) in evidence.items():
-        found = fidelity(harness.model, of, head, whose, suite.tail, f"fidelity_{name}")
-        values += [(value, None) for value in found]
+        with proper:
+            found = fidelity(harness.model, of, head, whose, suite.tail, f"fidelity_{name}")
+            values += [(value, None) for value in found]
     if (tree.data / "truth.jsonl").is_file():
         probes = read_jsonl(tree.data / "truth.jsonl")
-        values += [(value, None) for value in truth(harness.model, harness.tokenizer, probes)]
+        with proper:
+            found = truth(harness.model, harness.tokenizer, probes)
+            values += [(value, None) for value in found]
     return values, samples
 
 

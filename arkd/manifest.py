@@ -18,6 +18,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from arkd.errors import ArkdError
 from arkd.files import read_json, sha256_file, staged_dir, write_json
 
@@ -34,13 +36,31 @@ CORE = (
 )
 
 
+class Stopwatch:
+    """Adds up the seconds of the blocks it is held over."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def __enter__(self) -> None:
+        self._started = time.monotonic()
+
+    def __exit__(self, *_: object) -> None:
+        self.seconds += time.monotonic() - self._started
+
+
 @dataclass
 class Stage:
-    """A running stage: the folder it writes to and what it notes for its manifest."""
+    """A running stage: the folder it writes to and what it notes for its manifest.
+
+    `proper` is held over training, sampling, teacher passes and evaluation: what a stage is for,
+    beside starting, loading, writing and hashing.
+    """
 
     folder: Path
     made_of: dict[str, Any] = field(default_factory=dict)  # settings, inputs and code
     notes: dict[str, Any] = field(default_factory=dict)
+    proper: Stopwatch = field(default_factory=Stopwatch)
 
 
 @contextmanager
@@ -56,6 +76,7 @@ def stage(
         config: The slice of the suite that the stage depends on.
         **axes: What the stage was run for: suite, pair, method, seed.
     """
+    startup_s = _since_last_stage_s()
     started = time.monotonic()
     # What the stage is made of is taken before it runs: an edit meanwhile is no part of it.
     made_of = {
@@ -74,10 +95,21 @@ def stage(
             "outputs": hash_tree(folder),
             "notes": current.notes,
             "host": host(),
+            "startup_s": round(startup_s, 3),
             "wall_s": round(time.monotonic() - started, 3),
+            "proper_s": round(current.proper.seconds, 3),
             "peak_mib": peak_mib(),
         }
         write_json(folder / NAME, made_of | made)
+    _ended.append(time.time())
+
+
+_ended: list[float] = []  # when this process ended its stages, in seconds since the epoch
+
+
+def _since_last_stage_s() -> float:
+    """Return the seconds since this process ended its last stage, or since it was started."""
+    return time.time() - (_ended[-1] if _ended else psutil.Process().create_time())
 
 
 def weights(training: Path) -> str:

@@ -74,15 +74,16 @@ def distill(tree: Tree, pair: str, label: str, seed: int) -> None:
         )
         model = models.load(tree.model(pair, INIT, seed), device)
         checkpoint = checkpoint_of(tree.training(pair, label, seed), stage)
-        run = train(
-            model,
-            method,
-            read,
-            settings,
-            seed,
-            f"{label}, seed {seed}",
-            checkpoint,
-        )
+        with stage.proper:
+            run = train(
+                model,
+                method,
+                read,
+                settings,
+                seed,
+                f"{label}, seed {seed}",
+                checkpoint,
+            )
         finish_training(stage, run)
         facts = {"method": label, "lr": settings.lr, "seed": seed, "equation": method.equation}
         card = models.card(f"{label} student of {suite.name}/{pair}", facts)
@@ -114,7 +115,7 @@ def evaluate(tree: Tree, pair: str, label: str) -> None:
             if read_json(inputs[f"seed{seed}"] / manifest.NAME)["notes"].get("failed"):
                 values, texts = failed_run()
             else:
-                values, texts = measure_model(tree, pair, label, seed, str(device))
+                values, texts = measure_model(tree, pair, label, seed, str(device), stage.proper)
             samples += [{"seed": seed, **text} for text in texts]
             records += [{**of_run, "decode_seed": d, **vars(value)} for value, d in values]
         write_csv(stage.folder / "records.csv", COLUMNS, records)

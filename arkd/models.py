@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from safetensors import SafetensorError
@@ -14,6 +15,7 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 from transformers.utils.logging import disable_progress_bar
 
+from arkd.data.tokens import Batch, Packed
 from arkd.errors import ArkdError
 from arkd.files import write_text
 from arkd.heads import Head
@@ -79,13 +81,57 @@ def copy_tokenizer(source: Path, folder: Path) -> None:
             shutil.copyfile(source / name, folder / name)
 
 
-def hidden_states(model: Any, ids_BT: Tensor) -> Tensor:
+def hidden_states(model: Any, ids_BT: Tensor, packed: Packed | None = None) -> Tensor:
     """Return the states before the head, after the final norm, flattened to [B·T, H].
 
-    The rows are padded on the right; see `Batch`.
+    The rows are padded on the right; see `Batch`. Given the same samples packed, a model that keeps
+    them apart runs over those instead: fewer positions, and within rounding the same states
+    wherever there is no padding.
     """
-    states: Tensor = model.base_model(input_ids=ids_BT, use_cache=False).last_hidden_state
-    return states.flatten(0, 1)
+    if packed is None or not packs(model):
+        states: Tensor = model.base_model(input_ids=ids_BT, use_cache=False).last_hidden_state
+        return states.flatten(0, 1)
+    device = ids_BT.device
+    states = model.base_model(
+        input_ids=packed.ids_RT.to(device),
+        position_ids=packed.places_RT.to(device),
+        use_cache=False,
+    ).last_hidden_state
+    return states.flatten(0, 1).index_select(0, packed.from_P.to(device))
+
+
+_packing: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()
+
+
+@torch.no_grad()
+def packs(model: Any) -> bool:
+    """Tell whether a model keeps the samples of a row apart by their positions; tried out once.
+
+    Transformers masks one from another wherever positions start anew, in most families; recurrent
+    ones, and those that take no positions, know nothing of it.
+    """
+    if model not in _packing:
+        places_1T = torch.tensor([[0, 1, 2, 0, 1, 2]], device=model.device)
+        with evaluating(model):
+            base = model.base_model
+            alone = base(input_ids=places_1T[:, :3], use_cache=False).last_hidden_state[0]
+            try:
+                both = base(input_ids=places_1T, position_ids=places_1T, use_cache=False)
+            except TypeError:  # it takes no positions
+                _packing[model] = False
+            else:
+                apart = (
+                    both.last_hidden_state[0, 3:] - alone
+                ).abs().max() <= 1e-5 * alone.abs().max()
+                _packing[model] = bool(apart)
+    return _packing[model]
+
+
+def padding(model: Any, batch: Batch) -> int:
+    """Return how many positions of a pass over a batch hold no token."""
+    packed = batch.packed if packs(model) else None
+    ids = batch.ids_BT if packed is None else packed.ids_RT
+    return ids.numel() - batch.tokens
 
 
 @contextmanager

@@ -95,9 +95,10 @@ def teacher(tree: Tree, pair: str) -> None:
         if trained:
             train_set = TokenSet.load(tokens_dir / "teacher_train.safetensors")
             checkpoint = checkpoint_of(out, stage)
-            run = training.fit_language_model(
-                model, train_set, trained, "teacher", "teacher", checkpoint=checkpoint
-            )
+            with stage.proper:
+                run = training.fit_language_model(
+                    model, train_set, trained, "teacher", "teacher", checkpoint=checkpoint
+                )
             finish_training(stage, run)
         if not isinstance(spec.teacher, Pretrained) or trained:
             card = models.card(f"Teacher of {suite.name}/{pair}", facts)
@@ -137,15 +138,16 @@ def init(tree: Tree, pair: str, seed: int) -> None:
         model = models.load(untrained / "model", device)
         train_set = TokenSet.load(tokens_dir / "train.safetensors")
         checkpoint = checkpoint_of(tree.training(pair, INIT, seed), stage)
-        run = training.fit_language_model(
-            model,
-            train_set,
-            suite.student_start,
-            f"start, seed {seed}",
-            "start",
-            seed,
-            checkpoint=checkpoint,
-        )
+        with stage.proper:
+            run = training.fit_language_model(
+                model,
+                train_set,
+                suite.student_start,
+                f"start, seed {seed}",
+                "start",
+                seed,
+                checkpoint=checkpoint,
+            )
         finish_training(stage, run)
         facts = {"parameters": models.parameters(model), "seed": seed}
         card = models.card(f"SFT start of {suite.name}/{pair}", facts)
@@ -185,22 +187,26 @@ def cache(tree: Tree, pair: str, source: str, seed: int | None = None) -> None:
         vocabulary = read_json(tokens_dir / manifest.NAME)["notes"]["vocabulary"]
 
         def sampled(asked: TokenSet, name: str) -> TokenSet:
-            return building.sampled(
-                sampler,
-                asked,
-                name,
-                axes=("responses", source, name, seed or 0),
-                max_new_tokens=suite.decoding.max_new_tokens,
-                batch_size=suite.decoding.batch_size,
-                vocabulary=vocabulary,
-                label=f"samples, {source} {name}",
-            )
+            with stage.proper:
+                return building.sampled(
+                    sampler,
+                    asked,
+                    name,
+                    axes=("responses", source, name, seed or 0),
+                    max_new_tokens=suite.decoding.max_new_tokens,
+                    batch_size=suite.decoding.batch_size,
+                    vocabulary=vocabulary,
+                    label=f"samples, {source} {name}",
+                )
 
         dtype = DTYPES[suite.cache_dtype]
 
         def add(name: str, responses: TokenSet) -> None:
             label = f"{out.name}/{name}"
-            facts = build(building.files, name, model, responses, made_of, label=label, dtype=dtype)
+            with stage.proper:
+                facts = build(
+                    building.files, name, model, responses, made_of, label=label, dtype=dtype
+                )
             stage.notes |= {f"{name}_{fact}": value for fact, value in facts.items()}
 
         if source != "prefixes":

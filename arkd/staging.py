@@ -75,10 +75,11 @@ def finish_training(stage: manifest.Stage, run: Any) -> None:
     """Write the trajectory and note what the run cost."""
     columns = list(dict.fromkeys(key for row in run.rows for key in row))
     write_csv(stage.folder / "trajectory.csv", columns or ["step"], run.rows)
-    trained = sum(row["tokens"] for row in run.rows)
+    trained, padded = (sum(row[of] for row in run.rows) for of in ("tokens", "padding"))
     stage.notes |= {
         "failed": run.failed,
         "train_s": round(run.train_s, 3),
         "tokens": int(trained),
         "tokens_per_s": round(trained / run.train_s, 1) if run.train_s else 0.0,
+        "padding_share": round(padded / max(1.0, trained + padded), 4),
     }

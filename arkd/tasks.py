@@ -37,12 +37,13 @@ def generated(doc: dict[str, Any], results: Sequence[str]) -> dict[str, float]:
 
 def rouge_l(text: str, references: Sequence[str]) -> float:
     """Return 100 × the largest ROUGE-L F-measure over the references (rouge-score, stemmer on)."""
-    scores = (_scorer().score(reference, text)["rougeL"].fmeasure for reference in references)
+    scores = (scorer().score(reference, text)["rougeL"].fmeasure for reference in references)
     return 100 * max(scores, default=0.0)
 
 
 @cache
-def _scorer() -> Any:
+def scorer() -> Any:
+    """Return the scorer, which loads NLTK."""
     from rouge_score.rouge_scorer import RougeScorer
     from rouge_score.tokenizers import DefaultTokenizer
 

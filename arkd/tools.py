@@ -34,7 +34,7 @@ from arkd.method import (
     WeightedDivergences,
     Weights,
 )
-from arkd.models import evaluating, head, hidden_states
+from arkd.models import evaluating, head, hidden_states, padding
 from arkd.seeding import derive_seed
 from arkd.settings import Distillation
 from arkd.tasks import rouge_l
@@ -91,6 +91,7 @@ class StepTools:
         softened = method.softened and method.reads_teacher
         self.temperature = settings.temperature if softened else 1.0  # unless a call names one
         self.tokens = 0  # that the student has been trained on in this step
+        self.padding = 0  # positions beside them that its passes ran over
         self._draws = 0
         self._responses: dict[Source, Responses] = {}
         self._states: dict[int, tuple[Responses, Tensor]] = {}
@@ -114,8 +115,9 @@ class StepTools:
         """Return the student's states [B·T, H], with gradient."""
         if id(responses) not in self._states:
             batch: Batch = responses.batch
-            states = hidden_states(self.model, batch.ids_BT.to(self.device))
+            states = hidden_states(self.model, batch.ids_BT.to(self.device), batch.packed)
             self.tokens += batch.tokens
+            self.padding += padding(self.model, batch)
             self._states[id(responses)] = responses, states  # kept alive: an id is an address
         return self._states[id(responses)][1]
 
@@ -196,7 +198,8 @@ class StepTools:
         hidden = None
         if self.method.reads_teacher:
             with torch.inference_mode():
-                states = hidden_states(self.sources.teacher, batch.ids_BT.to(self.device))
+                ids_BT = batch.ids_BT.to(self.device)
+                states = hidden_states(self.sources.teacher, ids_BT, batch.packed)
             hidden = states[batch.positions_N.to(self.device)].float().clone()
         return self._pack(list(samples), batch, hidden)
 
@@ -235,7 +238,7 @@ class StepTools:
             for start in range(0, len(dev), DEV_BATCH):
                 rows = range(start, min(start + DEV_BATCH, len(dev)))
                 batch = dev.batch(rows, self.model.config.pad_token_id)
-                states = hidden_states(self.model, batch.ids_BT.to(self.device))
+                states = hidden_states(self.model, batch.ids_BT.to(self.device), batch.packed)
                 hidden_NH = states[batch.positions_N.to(self.device)]
                 labels_N = batch.labels_N.to(self.device)
                 total -= float(
