@@ -9,6 +9,7 @@ import torch
 from transformers import CONFIG_MAPPING, AutoModelForCausalLM
 
 from arkd import models
+from arkd.data.tokens import TokenSet
 from arkd.errors import ArkdError
 
 SMALL = {
@@ -31,12 +32,17 @@ FAMILIES: dict[str, dict[str, Any]] = {
     "phi": {},  # has a bias
     "gptj": {"n_embd": 16, "n_layer": 1, "n_head": 2, "rotary_dim": 4},  # has a bias
 }
+UNPACKED: dict[str, dict[str, Any]] = {  # samples of one row would see each other
+    "opt": {"ffn_dim": 24, "word_embed_proj_dim": 16},
+    "bloom": {"n_layer": 1, "n_head": 2},
+    "mamba": {"state_size": 4},
+}
 
 
 def family(name: str) -> Any:
     """A model with random weights, biases too."""
     torch.manual_seed(0)
-    config = CONFIG_MAPPING[name](**(SMALL | FAMILIES[name]))
+    config = CONFIG_MAPPING[name](**(SMALL | (FAMILIES | UNPACKED)[name]))
     model = AutoModelForCausalLM.from_config(config).eval()
     bias = getattr(model.get_output_embeddings(), "bias", None)
     if bias is not None:
@@ -77,3 +83,22 @@ def test_a_cut_head_is_the_head_of_the_first_tokens() -> None:
     head, states = models.head(model).detach(), torch.randn(4, 16)
     assert torch.equal(head.cut(9).weight_VH, head.weight_VH[:9])
     assert torch.allclose(head.cut(9).logits(states), head.logits(states)[:, :9], atol=1e-6)
+
+
+@pytest.mark.parametrize("name", [*FAMILIES, *UNPACKED])
+def test_packed_samples_have_the_states_and_gradients_that_they_have_alone(name: str) -> None:
+    lengths = [(1, 8), (2, 1), (1, 2), (3, 3)]
+    rows = [([5 + i] * p, [9 + i + j for j in range(r)]) for i, (p, r) in enumerate(lengths)]
+    batch = TokenSet.of(rows).batch(range(4), pad_id=0)
+    model = family(name)
+    found = []
+    for packed in (None, batch.packed):
+        states = models.hidden_states(model, batch.ids_BT, packed)[batch.positions_N]
+        model.zero_grad()
+        states.square().sum().backward()
+        gradients = [p.grad for p in model.base_model.parameters() if p.grad is not None]
+        found.append([states.detach(), *gradients])
+    for own, alone in zip(*found, strict=True):
+        torch.testing.assert_close(own, alone, rtol=1e-4, atol=1e-4)
+    assert models.packs(model) == (name in FAMILIES)
+    assert models.padding(model, batch) == (27 if name in FAMILIES else 36) - batch.tokens

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -116,3 +118,47 @@ def test_every_module_has_its_place() -> None:
 def test_a_module_imports_from_below_only(name: str) -> None:
     above = {other for other in imported(modules()[name]) if PLACE[other] > PLACE[name]}
     assert not above, f"{name} looks at {sorted(above)}"
+
+
+HEAVY = {"torch", "transformers", "lm_eval", "datasets", "numpy", "scipy", "pandas", "matplotlib"}
+TABLES = {"numpy", "scipy", "pandas"}
+
+
+def loaded_by(code: str, folder: Path) -> set[str]:
+    """The heavy libraries that a fresh interpreter has loaded after some code."""
+    ask = "import sys; print(*sys.modules, file=sys.stderr)"
+    command = [sys.executable, "-c", f"{code}\n{ask}"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
+    return HEAVY & set(done.stderr.split())
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--version"],
+        ["--help"],
+        ["distill", "--help"],
+        ["list"],
+        ["list", "suites"],
+        ["cite", "arkd"],
+        ["new", "mine", "--package"],
+    ],
+    ids=" ".join,
+)
+def test_a_light_command_loads_no_heavy_library(arguments: list[str], tmp_path: Path) -> None:
+    code = f"from arkd.cli import main\ntry:\n    main({arguments})\nexcept SystemExit:\n    pass"
+    assert loaded_by(code, tmp_path) == set()
+
+
+@pytest.mark.parametrize(
+    ("modules", "allowed"),
+    [
+        ("workflow, stages, method_stages, collect", set()),
+        ("tables, judgement, verdict_table", TABLES),
+        ("figures, report", TABLES | {"matplotlib"}),
+        ("data.tokens", {"torch", "transformers", "numpy"}),
+    ],
+)
+def test_a_stage_loads_what_it_needs(modules: str, allowed: set[str], tmp_path: Path) -> None:
+    code = "\n".join(f"import arkd.{module}" for module in modules.split(", "))
+    assert loaded_by(code, tmp_path) <= allowed

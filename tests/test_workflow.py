@@ -233,6 +233,23 @@ def test_costs_hold_every_stage(smoke: Path) -> None:
     assert all(float(row["wall_s"]) >= 0 and float(row["peak_mib"]) > 0 for row in rows)
 
 
+def test_costs_tell_what_a_stage_is_for_from_what_it_costs_beside(smoke: Path) -> None:
+    with (smoke / "smoke" / "cost.csv").open(newline="") as lines:
+        rows = list(csv.DictReader(lines))
+    for row in rows:
+        trains = row["train_s"] != ""
+        assert float(row["startup_s"]) >= 0
+        assert 0 <= float(row["proper_s"]) <= float(row["wall_s"])
+        assert (float(row["proper_s"]) > 0) == (trains or row["stage"] in ("cache", "evaluate"))
+        assert (row["padding_share"] != "") == trains
+        if trains:
+            assert float(row["train_s"]) <= float(row["proper_s"]) + 0.002  # rounding
+            assert 0 <= float(row["padding_share"]) < 0.5
+    # The two stages of one process: the second had nothing to start.
+    started = {row["method"]: float(row["startup_s"]) for row in rows if row["stage"] == "init"}
+    assert started["init"] < 0.5 * started["untrained"]
+
+
 def test_a_run_that_left_the_finite_numbers_is_shown_as_failed(copy: Path) -> None:
     tree = Tree(copy, load_suite("smoke"))
     with edited(tree.training("fixture", "arkd", 1)) as manifest:

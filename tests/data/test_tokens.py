@@ -38,6 +38,39 @@ def test_padding_stands_on_the_right_and_counts_nowhere(tokens: TokenSet) -> Non
     assert flat[batch.positions_N + 1].tolist() == batch.labels_N.tolist()
 
 
+def test_packed_samples_share_rows_and_keep_their_places() -> None:
+    samples = [([2], [3] * 7), ([4], [5]), ([6], [7, 7]), ([8], [9] * 4)]  # 8, 2, 3 and 5 long
+    batch = TokenSet.of(samples).batch(range(4), pad_id=0)
+    packed = batch.packed
+    assert packed is not None
+    assert packed.ids_RT.tolist() == [
+        [2, 3, 3, 3, 3, 3, 3, 3],
+        [8, 9, 9, 9, 9, 6, 7, 7],
+        [4, 5, 0, 0, 0, 0, 0, 0],
+    ]
+    assert packed.places_RT.tolist() == [
+        [0, 1, 2, 3, 4, 5, 6, 7],
+        [0, 1, 2, 3, 4, 0, 1, 2],
+        [0, 1, 0, 0, 0, 0, 0, 0],
+    ]
+    again_P = packed.ids_RT.flatten()[packed.from_P]
+    for positions in (batch.positions_N, batch.lm_positions_M, batch.positions_N + 1):
+        assert torch.equal(again_P[positions], batch.ids_BT.flatten()[positions])
+
+
+def test_samples_of_like_length_stay_as_they_are(tokens: TokenSet) -> None:
+    assert tokens.batch([0, 1, 2], pad_id=0).packed is None
+    assert tokens.batch([0], pad_id=0).packed is None
+
+
+def test_packing_first_asked_for_in_inference_serves_training_too(tokens: TokenSet) -> None:
+    with torch.inference_mode():
+        batch = TokenSet.of([([2], [3] * 7), ([4], [5])] * 2).batch(range(4), pad_id=0)
+        packed = batch.packed
+    assert packed is not None
+    assert not any(tensor.is_inference() for tensor in vars(packed).values())
+
+
 def test_a_saved_set_is_the_same(tokens: TokenSet, tmp_path: Path) -> None:
     tokens.save(tmp_path / "t.safetensors")
     again = TokenSet.load(tmp_path / "t.safetensors")
@@ -68,6 +101,17 @@ def test_encoding_ends_with_eos_and_drops_what_is_too_long(tmp_path: Path) -> No
     assert int(tokens.ids[-1]) == tokenizer.eos_token_id
     assert tokenizer.decode(tokens.ids[:-1]) == "who is it? it is Ann."
     assert tokenizer.decode(tokens.prompt(0)) == "who is it?"
+
+
+def test_encoding_is_that_of_the_tokenizer_whatever_was_asked_of_it_before(tmp_path: Path) -> None:
+    train_tokenizer(["who is it? it is Ann."] * 3, 300, tmp_path)
+    tokenizer = load_tokenizer(tmp_path)
+    rows = [{"prompt": "who is", "response": " Ann <eos> ü."}, {"prompt": "it", "response": ""}]
+    tokenizer(["a", "b and b"], padding=True, truncation=True, max_length=2)  # leaves its mark
+    tokens, _ = encode(tokenizer, rows, max_tokens=99)
+    for sample, row in enumerate(rows):
+        assert tokens.prompt(sample) == tokenizer(row["prompt"])["input_ids"]
+        assert tokens.response(sample)[:-1] == tokenizer(row["response"])["input_ids"]
 
 
 def test_batches_of_like_length_hold_every_sample_once_and_pad_less() -> None:
