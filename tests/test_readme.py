@@ -114,6 +114,14 @@ def test_the_result_tables_are_the_reference_files() -> None:
         assert "\n".join(table) in README, path
 
 
+def test_the_performance_page_shows_the_reference_run() -> None:
+    page = (ROOT / "docs/performance.md").read_text(encoding="utf-8")
+    found = re.search(r"<!-- performance: (\S+) -->\n(.*)<!-- /performance -->", page, re.S)
+    assert found is not None
+    _, _, measured = (ROOT / found[1]).read_text(encoding="utf-8").partition("\n")
+    assert found[2].strip() == measured.strip().replace("\n## ", "\n### ")
+
+
 def test_links_lead_to_files() -> None:
     for link in re.findall(r"\]\(([^)#]+)\)", README):
         assert link.startswith("https://") or (ROOT / link).exists(), link

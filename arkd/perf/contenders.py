@@ -119,25 +119,63 @@ def trl_gkd(inputs: Inputs) -> Tensor:
 def authors(inputs: Inputs) -> Tensor:
     """The two divergences of ARKD's authors, github.com/agi-content-generation/ARKD@28d5c38.
 
-    `get_kl_loss` of loss/kl_loss.py as main.py calls it, every distribution computed where it is
-    used; the head ratio that multiplies both, with its sort of the vocabulary, is left out.
+    `get_kl_loss` of loss/kl_loss.py without the ratio that it is called with: each distribution
+    anew where it is used, in float32, and a mask of infinite logits over each product.
     """
-    student_NV, teacher_NV = inputs.student_NV, inputs.teacher_NV
-    infinite_NV = torch.isinf(student_NV)
-    mask_N = (inputs.labels_N != -100).int()
+    return _authors(inputs.student_NV, inputs.teacher_NV, inputs.labels_N)
 
-    def expected(weighing_NV: Tensor, valued_NV: Tensor) -> Tensor:
-        """Σ softmax·log_softmax of each row, in float32."""
-        probabilities = weighing_NV.softmax(-1, dtype=torch.float32)
-        products = probabilities * valued_NV.log_softmax(-1, dtype=torch.float32)
-        return products.masked_fill(infinite_NV, 0).sum(-1)
+
+def authors_whole(inputs: Inputs) -> Tensor:
+    """The same as their main.py calls it: both divergences weighted by the head ratio of a token.
+
+    `get_ratio` of loss/kl_loss.py sorts the teacher's vocabulary for each token.
+    """
+    given = inputs.student_NV, inputs.teacher_NV
+    with torch.no_grad():
+        student_NV, teacher_NV = (x_NV.masked_fill(torch.isinf(x_NV), 0) for x_NV in given)
+        p_NV, order_NV = teacher_NV.softmax(-1).sort(dim=-1, descending=True)
+        gaps_NV = (p_NV - student_NV.softmax(-1).gather(-1, order_NV)).abs()
+        tail_NV = p_NV.cumsum(-1) > 0.5
+        tail_NV[:, 0] = False
+        head_N, rest_N = (
+            gaps_NV.masked_fill(mask_NV, 0.0).sum(-1) for mask_NV in (tail_NV, ~tail_NV)
+        )
+        ratio_N = head_N / (head_N + rest_N).clamp_min(1e-10)
+    return _authors(*given, inputs.labels_N, ratio_N)
+
+
+def _authors(
+    student_NV: Tensor, teacher_NV: Tensor, labels_N: Tensor, ratio_N: float | Tensor = 1.0
+) -> Tensor:
+    infinite_NV = torch.isinf(student_NV)
+    mask_N = (labels_N != -100).int()
+
+    def log(logits_NV: Tensor) -> Tensor:
+        return logits_NV.log_softmax(-1, dtype=torch.float32)
+
+    def summed(products_NV: Tensor) -> Tensor:
+        return products_NV.masked_fill(infinite_NV, 0).sum(-1)
 
     def mean(loss_N: Tensor) -> Tensor:
-        return (loss_N * mask_N).sum() / (mask_N.sum() + 1e-10)
+        return (loss_N * ratio_N * mask_N).sum() / (mask_N.sum() + 1e-10)
 
-    fkl = mean(expected(teacher_NV, teacher_NV) - expected(teacher_NV, student_NV))
-    rkl = mean(expected(student_NV, student_NV) - expected(student_NV, teacher_NV))
+    p_NV = teacher_NV.softmax(-1, dtype=torch.float32)
+    fkl = mean(summed(p_NV * log(teacher_NV)) - summed(p_NV * log(student_NV)))
+    q_NV = student_NV.softmax(-1, dtype=torch.float32)
+    rkl = mean(summed(q_NV * log(student_NV)) - summed(q_NV * log(teacher_NV)))
     return 0.5 * fkl + 0.5 * rkl
+
+
+def headed(inputs: Inputs) -> Tensor:
+    """The authors' whole loss by its definition, the head found token by token; an oracle."""
+    q_NV, p_NV = inputs.student_NV.softmax(-1), inputs.teacher_NV.softmax(-1)
+    ratios = []
+    for p_V, gap_V in zip(p_NV.detach(), (p_NV - q_NV).abs().detach(), strict=True):
+        order = p_V.argsort(descending=True)
+        size = max(1, int((p_V[order].cumsum(0) <= 0.5).sum()))
+        ratios.append(gap_V[order[:size]].sum() / gap_V.sum())
+    loss_N = ((q_NV - p_NV) * (q_NV.log() - p_NV.log())).sum(-1)
+    return (loss_N * torch.stack(ratios)).mean() / 2
 
 
 def jensen_shannon(inputs: Inputs) -> Tensor:
@@ -172,6 +210,7 @@ CONTENDERS = (
     Contender("checkpointed", "checkpointed chunks", checkpointed),
     Contender("trl", "TRL 1.16, GKD loss", trl_gkd, jensen_shannon),
     Contender("authors", "ARKD's authors, two KLs", authors),
+    Contender("authors_whole", "ARKD's authors, two KLs and head ratio", authors_whole, headed),
 )
 OURS = ("early", "late_batch", "late_token")
 
