@@ -64,6 +64,7 @@ tune: env ## choose each method's learning rate again, on the development world
 	$(BIN)/arkd tuning --suite longtail-tuning
 
 reference: ## keep a finished run's numbers: make reference SUITE=longtail VERSION=1.0
+	rm -rf results/reference/$(VERSION)/$(SUITE)
 	mkdir -p results/reference/$(VERSION)
 	cd results && find $(SUITE) -path $(SUITE)/data -prune -o \( -name '*.csv' ! -name trajectory.csv ! -path '*/evaluation/*' -o -name manifest.json \
 		-o -name report.html -o -path '*/tables/*' -o -path '*/claims/*' -o -path '*/figures/*' \) -type f -print0 \
