@@ -25,7 +25,7 @@ from torch import Tensor
 from arkd.heads import Head
 from arkd.method import ChunkLoss, Signals
 from arkd.signals import Measurements, Softened, nll
-from arkd.sweeps import Kernel, Projection, recomputed, sweep, swept
+from arkd.sweeps import Formed, Kernel, Projection, recomputed, sweep, swept
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Teacher:
     head: Head
 
 
-def _pair(hidden_NH: Tensor, head: Head, teacher: Teacher) -> tuple[Head, Projection]:
+def _pair(head: Head, teacher: Teacher) -> tuple[Head, Projection]:
     """Return the student's head and the teacher's logits, cut to the shared vocabulary."""
     shared = min(len(head), len(teacher.head))
     return head.cut(shared), Projection(teacher.hidden_NG, teacher.head.cut(shared))
@@ -45,9 +45,7 @@ def _pair(hidden_NH: Tensor, head: Head, teacher: Teacher) -> tuple[Head, Projec
 def _weighted(temperature: float, a_N: Tensor, b_N: Tensor, into: list[Tensor] | None) -> Kernel:
     """Return the kernel of a·FKL + b·RKL, which notes both divergences on its way."""
 
-    def kernel(
-        student_CV: Tensor, teacher_CV: Any, rows: slice
-    ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+    def kernel(student_CV: Tensor, teacher_CV: Any, rows: slice) -> Formed:
         soft = Softened.of(student_CV, teacher_CV, temperature)
         fkl_C, rkl_C, a_C, b_C = soft.fkl(), soft.rkl(), a_N[rows], b_N[rows]
         if into is not None:
@@ -77,7 +75,7 @@ def weighted_divergences(
         rkl_weight: b, likewise.
         temperature: Softens both models.
     """
-    head, other = _pair(hidden_NH, head, teacher)
+    head, other = _pair(head, teacher)
     of_tokens = hidden_NH.new_empty(len(hidden_NH), dtype=head.dtype)
     a_N, b_N = (
         torch.as_tensor(weight).detach().to(of_tokens).expand_as(of_tokens)
@@ -140,13 +138,11 @@ def divergences(
         head_mass: μ of the head–tail gaps; none: they are not measured.
         batch_weights: The weights will be one number each for all tokens.
     """
-    head, other = _pair(hidden_NH, head, teacher)
+    head, other = _pair(head, teacher)
     columns = Measurements(len(hidden_NH), head, temperature, variance, head_mass, labels_N)
     if batch_weights and head.hidden < teacher.head.hidden:
 
-        def both(
-            student_CV: Tensor, teacher_CV: Any, rows: slice
-        ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+        def both(student_CV: Tensor, teacher_CV: Any, rows: slice) -> Formed:
             soft, (fkl_C, rkl_C) = columns.add(student_CV, teacher_CV, rows)
             of_fkl = (soft.q - soft.p).div_(temperature)
             of_rkl = soft.d.sub_(rkl_C[:, None]).mul_(soft.q).div_(temperature)
@@ -199,11 +195,9 @@ def token_divergence(
     """
     other = None
     if teacher is not None:
-        head, other = _pair(hidden_NH, head, teacher)
+        head, other = _pair(head, teacher)
 
-    def kernel(
-        student_CV: Tensor, teacher_CV: Tensor | None, rows: slice
-    ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+    def kernel(student_CV: Tensor, teacher_CV: Tensor | None, rows: slice) -> Formed:
         log_p: Any = None
         if teacher_CV is not None:
             log_p = torch.log_softmax(teacher_CV.to(student_CV.dtype) / temperature, dim=-1)
@@ -230,9 +224,7 @@ def label_log_probs(
 def cross_entropy(hidden_NH: Tensor, head: Head, labels_N: Tensor) -> Tensor:
     """Return the mean cross-entropy of the labels in nats, without keeping [N, V] logits."""
 
-    def kernel(
-        student_CV: Tensor, teacher_CV: Tensor | None, rows: slice
-    ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+    def kernel(student_CV: Tensor, teacher_CV: Tensor | None, rows: slice) -> Formed:
         log_q = torch.log_softmax(student_CV, dim=-1)
         labels_C1 = labels_N[rows, None]
         nll_C = -log_q.gather(1, labels_C1).squeeze(1)

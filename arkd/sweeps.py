@@ -10,6 +10,7 @@ on hidden states and head, of [N, H] and [V, H], instead of the graph behind the
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -20,9 +21,10 @@ from arkd.heads import Head
 CHUNK_BYTES = 32 * 2**20  # of one [C, V] float32 tensor: large enough for a fast product
 BLOCK_BYTES = 2 * 2**20  # of one tensor of element-wise work, on a CPU: small enough for its cache
 
-# Logits of some rows of the student [C, V], which may be overwritten, those of the other model, and
-# the rows → K losses of each row [C], and the gradient of each on the student's logits [C, V].
-Kernel = Callable[[Tensor, Tensor | None, slice], tuple[tuple[Tensor, ...], tuple[Tensor, ...]]]
+# K losses of each row [C], and the gradient of each on the student's logits [C, V].
+Formed = tuple[tuple[Tensor, ...], tuple[Tensor, ...]]
+# Of some rows: the student's logits [C, V], which may be overwritten, the other model's, the rows.
+Kernel = Callable[[Tensor, Tensor | None, slice], Formed]
 
 
 class Projection:
@@ -47,10 +49,14 @@ def chunks(n_tokens: int, vocabulary: int) -> Iterator[slice]:
     return _slices(n_tokens, CHUNK_BYTES // (4 * vocabulary))
 
 
-def _blocks(logits_CV: Tensor) -> Iterator[slice]:
-    """Yield the parts of a chunk to work on at once; on a GPU, the chunk as a whole."""
+def _blocks(rows: slice, logits_CV: Tensor) -> Iterator[tuple[slice, slice]]:
+    """Yield the parts of a chunk to work on at once: their rows, and their place in the chunk.
+
+    On a GPU it is the chunk as a whole.
+    """
     fitting = BLOCK_BYTES // (4 * logits_CV.shape[1])
-    return _slices(len(logits_CV), fitting if logits_CV.is_cpu else len(logits_CV))
+    for block in _slices(len(logits_CV), fitting if logits_CV.is_cpu else len(logits_CV)):
+        yield slice(rows.start + block.start, rows.start + block.stop), block
 
 
 def _slices(n: int, size: int) -> Iterator[slice]:
@@ -64,8 +70,7 @@ def sweep(*models: Projection) -> Iterator[tuple[slice, list[Tensor]]]:
     first = models[0]
     for rows in chunks(len(first.hidden_NH), len(first.head)):
         logits = [model.chunk(rows) for model in models]
-        for block in _blocks(logits[0]):
-            at = slice(rows.start + block.start, rows.start + block.stop)
+        for at, block in _blocks(rows, logits[0]):
             yield at, [logits_CV[block] for logits_CV in logits]
 
 
@@ -103,8 +108,7 @@ def _gradient_sweep(
         other_CV = other.chunk(rows) if other else None
         further = further or [torch.empty_like(logits_CV) for _ in range(count - 1)]
         grads = [logits_CV, *(buffer[: len(logits_CV)] for buffer in further)]
-        for block in _blocks(logits_CV):
-            at = slice(rows.start + block.start, rows.start + block.stop)
+        for at, block in _blocks(rows, logits_CV):
             block_CV = logits_CV[block]
             slope_CV = None if cap is None else 1 - (block_CV / cap).square()
             values, formed = kernel(block_CV, None if other_CV is None else other_CV[block], at)
@@ -117,41 +121,46 @@ def _gradient_sweep(
     return losses, found
 
 
+@dataclass(frozen=True)
+class _Pair:
+    """The models of a sweep, without the tensors of the student that autograd has to see."""
+
+    scale: float
+    soft_cap: float | None
+    other: Projection | None
+
+    def student(self, hidden_NH: Tensor, weight_VH: Tensor, bias_V: Tensor | None) -> Projection:
+        """Return the student's logits, given its tensors."""
+        return Projection(hidden_NH, Head(weight_VH, bias_V, self.scale, self.soft_cap))
+
+
 class _Swept(torch.autograd.Function):
     """K sums over rows of a kernel's losses; the gradients are formed in the forward sweep."""
 
     @staticmethod
-    def forward(
-        ctx: Any,
-        hidden_NH: Tensor,
-        weight_VH: Tensor,
-        bias_V: Tensor | None,
-        head: tuple[float, float | None],
-        other: Projection | None,
-        kernel: Kernel,
-        count: int,
-    ) -> tuple[Tensor, ...]:
-        student = Projection(hidden_NH, Head(weight_VH, bias_V, *head))
-        losses, found = _gradient_sweep(student, other, kernel, count)
+    def forward(ctx: Any, pair: _Pair, kernel: Kernel, count: int, *student: Any) -> Any:
+        projection = pair.student(*student)
+        losses, found = _gradient_sweep(projection, pair.other, kernel, count)
+        hidden_NH, weight_VH, _ = student
         ctx.count, ctx.dtypes = count, (hidden_NH.dtype, weight_VH.dtype, weight_VH.dtype)
-        kept = weight_VH.dtype if count == 1 else student.head.dtype
+        kept = weight_VH.dtype if count == 1 else projection.head.dtype
         ctx.save_for_backward(*(part for own in found for part in _like(own, kept)))
         ctx.mark_non_differentiable(*losses)
         return *(loss_N.sum() for loss_N in losses), *losses
 
     @staticmethod
-    def backward(ctx: Any, *grads: Any) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, *grads: Any) -> Any:
         joined: list[Tensor | None] = []
         for place, dtype in enumerate(ctx.dtypes):  # hidden states, weight, bias
             parts = ctx.saved_tensors[place::3]
-            if parts[0] is None or not ctx.needs_input_grad[place]:
+            if parts[0] is None or not ctx.needs_input_grad[3 + place]:
                 joined.append(None)
                 continue
             total = grads[0] * parts[0]
             for grad, part in zip(grads[1 : ctx.count], parts[1:], strict=True):
                 total.add_(grad * part)
             joined.append(total.to(dtype))
-        return *joined, None, None, None, None
+        return None, None, None, *joined
 
 
 class _Recomputed(torch.autograd.Function):
@@ -160,25 +169,21 @@ class _Recomputed(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any,
-        hidden_NH: Tensor,
-        weight_VH: Tensor,
-        bias_V: Tensor | None,
-        head: tuple[float, float | None],
-        other: Projection | None,
+        pair: _Pair,
         weighted: Callable[..., Kernel],
-        *measured: Tensor,
-    ) -> tuple[Tensor, ...]:
-        ctx.save_for_backward(hidden_NH, weight_VH, bias_V)
-        ctx.rest = head, other, weighted
+        measured: tuple[Tensor, ...],
+        *student: Any,
+    ) -> Any:
+        ctx.save_for_backward(*student)
+        ctx.rest = pair, weighted
         return tuple(loss_N.clone() for loss_N in measured)
 
     @staticmethod
-    def backward(ctx: Any, *weights_N: Any) -> tuple[Tensor | None, ...]:
-        hidden_NH, weight_VH, bias_V = ctx.saved_tensors
-        head, other, weighted = ctx.rest
-        student = Projection(hidden_NH, Head(weight_VH, bias_V, *head))
-        _, (found,) = _gradient_sweep(student, other, weighted(*weights_N), 1)
-        return *_like(found, weight_VH.dtype), None, None, None, *(None for _ in weights_N)
+    def backward(ctx: Any, *weights_N: Any) -> Any:
+        (pair, weighted), student = ctx.rest, ctx.saved_tensors
+        kernel = weighted(*weights_N)
+        _, (found,) = _gradient_sweep(pair.student(*student), pair.other, kernel, 1)
+        return None, None, None, *_like(found, student[1].dtype)
 
 
 def _like(found: _Gradients, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor | None]:
@@ -195,8 +200,8 @@ def swept(
     The gradients on hidden states, head and bias are formed in the forward sweep, and are all that
     is kept for the backward pass.
     """
-    rest = (head.scale, head.soft_cap), other, kernel, count
-    found: tuple[Tensor, ...] = _Swept.apply(hidden_NH, head.weight_VH, head.bias_V, *rest)
+    pair, student = _Pair(head.scale, head.soft_cap, other), (head.weight_VH, head.bias_V)
+    found: tuple[Tensor, ...] = _Swept.apply(pair, kernel, count, hidden_NH, *student)
     return found
 
 
@@ -212,6 +217,6 @@ def recomputed(
     The backward pass sweeps once more, with the kernel `weighted(*weights_N)` of their weighted
     sum; the weights are the gradients that arrive at each loss. The inputs are all that is kept.
     """
-    rest = (head.scale, head.soft_cap), other, weighted, *measured
-    found: tuple[Tensor, ...] = _Recomputed.apply(hidden_NH, head.weight_VH, head.bias_V, *rest)
+    pair, student = _Pair(head.scale, head.soft_cap, other), (head.weight_VH, head.bias_V)
+    found: tuple[Tensor, ...] = _Recomputed.apply(pair, weighted, measured, hidden_NH, *student)
     return found
