@@ -29,7 +29,7 @@ from torch import Tensor
 
 from arkd.data.tokens import TokenSet
 from arkd.heads import Head
-from arkd.models import head, hidden_states
+from arkd.models import head, response_states
 from arkd.shards import HiddenStates, Index, broken, check, index_path
 from arkd.training import progress
 
@@ -118,9 +118,7 @@ class Passes:
 def run_group(model: Any, tokens: TokenSet, samples: list[int]) -> Tensor:
     """Run a model over samples of one length; return float32 [their response tokens, H]."""
     batch = tokens.batch(samples, model.config.pad_token_id)
-    device = next(model.parameters()).device
-    states = hidden_states(model, batch.ids_BT.to(device))
-    return states[batch.positions_N.to(device)].float().cpu()
+    return response_states(model, batch).float().cpu()
 
 
 def hidden_responses(

@@ -176,7 +176,8 @@ def measure_model(
                 )
             own = TokenSet.of(zip(prompts, answers, strict=True))
             teacher = models.load(teacher_dir / "model", harness.model.device)
-            hidden = cache.hidden_responses(teacher, own, "teacher on own samples")
+            with proper:
+                hidden = cache.hidden_responses(teacher, own, "teacher on own samples")
             evidence["student"] = (Evidence(own, hidden), items)
         else:
             evidence[prefix] = (cache.load(prefixes, prefix, made_by), items)

@@ -100,6 +100,12 @@ def hidden_states(model: Any, ids_BT: Tensor, packed: Packed | None = None) -> T
     return states.flatten(0, 1).index_select(0, packed.from_P.to(device))
 
 
+def response_states(model: Any, batch: Batch) -> Tensor:
+    """Return the states that predict the response tokens [N, H], on the model's device."""
+    states = hidden_states(model, batch.ids_BT.to(model.device), batch.packed)
+    return states[batch.positions_N.to(model.device)]
+
+
 _packing: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()
 
 

@@ -34,7 +34,7 @@ from arkd.method import (
     WeightedDivergences,
     Weights,
 )
-from arkd.models import evaluating, head, hidden_states, padding
+from arkd.models import evaluating, head, hidden_states, padding, response_states
 from arkd.seeding import derive_seed
 from arkd.settings import Distillation
 from arkd.tasks import rouge_l
@@ -198,9 +198,8 @@ class StepTools:
         hidden = None
         if self.method.reads_teacher:
             with torch.inference_mode():
-                ids_BT = batch.ids_BT.to(self.device)
-                states = hidden_states(self.sources.teacher, ids_BT, batch.packed)
-            hidden = states[batch.positions_N.to(self.device)].float().clone()
+                hidden = response_states(self.sources.teacher, batch).float()
+            hidden = hidden.clone()  # of a kind that autograd may keep
         return self._pack(list(samples), batch, hidden)
 
     def log_probs(self, responses: Responses, *, temperature: float = 1.0) -> tuple[Tensor, Tensor]:
@@ -238,8 +237,7 @@ class StepTools:
             for start in range(0, len(dev), DEV_BATCH):
                 rows = range(start, min(start + DEV_BATCH, len(dev)))
                 batch = dev.batch(rows, self.model.config.pad_token_id)
-                states = hidden_states(self.model, batch.ids_BT.to(self.device), batch.packed)
-                hidden_NH = states[batch.positions_N.to(self.device)]
+                hidden_NH = response_states(self.model, batch)
                 labels_N = batch.labels_N.to(self.device)
                 total -= float(
                     label_log_probs(hidden_NH, head(self.model), labels_N, temperature=1.0).sum()

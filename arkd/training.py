@@ -15,11 +15,11 @@ from rich.progress import track
 from torch import Tensor
 
 from arkd.checkpoint import Checkpoint
-from arkd.data.tokens import Batch, TokenSet, batch_order
+from arkd.data.tokens import TokenSet, batch_order
 from arkd.device import seed_draws
 from arkd.divergence import cross_entropy
 from arkd.method import State
-from arkd.models import head, hidden_states, padding
+from arkd.models import head, padding, response_states
 from arkd.settings import Optimisation
 
 # What one step computes: the loss to descend, and what to log of it.
@@ -138,17 +138,11 @@ def fit_language_model(
     def step_loss(step: int) -> tuple[Tensor, dict[str, float]]:
         seed_draws(device, "step", *axes, step)
         batch = tokens.batch(batches[step], model.config.pad_token_id)
-        hidden_NH = response_states(model, batch, device)
+        hidden_NH = response_states(model, batch)
         loss = cross_entropy(hidden_NH, head(model), batch.labels_N.to(device))
         return loss, {"tokens": float(batch.tokens), "padding": float(padding(model, batch))}
 
     return optimise(model, optimisation, step_loss, label, checkpoint)
-
-
-def response_states(model: Any, batch: Batch, device: torch.device) -> Tensor:
-    """Return the states that predict the response tokens [N, H]."""
-    states = hidden_states(model, batch.ids_BT.to(device), batch.packed)
-    return states[batch.positions_N.to(device)]
 
 
 def progress(steps: Any, label: str) -> Any:

@@ -22,7 +22,7 @@ from arkd.data.tokens import TokenSet
 from arkd.distill import Step
 from arkd.heads import Head
 from arkd.method import Context, Method, Tools, WeightedDivergences, Weights
-from arkd.models import head, hidden_states
+from arkd.models import head, response_states
 from arkd.perf.pair import Ready
 from arkd.perf.timing import interleave
 from arkd.settings import MethodEntry
@@ -69,8 +69,7 @@ class Live:
         teacher = self.ready.teacher
         batch = self.evidence.tokens.batch(samples, teacher.config.pad_token_id)
         with torch.inference_mode():
-            states = hidden_states(teacher, batch.ids_BT)
-            self.hidden_NG[batch.hidden_rows_N] = states[batch.positions_N]
+            self.hidden_NG[batch.hidden_rows_N] = response_states(teacher, batch)
         return batch.hidden_rows_N
 
 
