@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from arkd import distill, models, registry, tools
 from arkd.cache import Evidence
 from arkd.data.tokens import TokenSet, batch_order
 from arkd.distill import Step
-from arkd.method import FullStep
+from arkd.errors import ArkdError
+from arkd.method import Context, FullStep, Tools, WeightedDivergences, Weights
 from arkd.settings import MethodEntry
 from arkd.suite import load_suite
 from arkd.tools import Sources
@@ -234,3 +236,18 @@ def test_twenty_steps_on_smoke_bring_the_student_nearer_to_its_teacher(
     run = distill.distill(step.model, step.method, step.sources, settings, 1, "")
     assert not run.failed
     assert jsd_to_the_teacher(tree, step.model) < before - 0.005
+
+
+def test_a_promise_of_batch_weights_that_is_broken_is_one_line(tree: Tree) -> None:
+    @dataclass(frozen=True)
+    class Broken(WeightedDivergences):
+        batch_weights = True
+
+        def weights(self, context: Context, tools: Tools) -> Weights:
+            ones_N = torch.ones_like(tools.signals().fkl_N)
+            return Weights(ones_N, 0.0)
+
+    step = make_step(tree, "forward_kl")
+    step.method = Broken()
+    with pytest.raises(ArkdError, match="method Broken: weights of single tokens, where its"):
+        step(0, [0, 1])

@@ -3,30 +3,34 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import oracles
 import pytest
 import torch
+from conftest import ROOT
 from rich.console import Console
 from torch import Tensor
 
 from arkd import models
 from arkd.cache import Evidence
 from arkd.data.tokens import TokenSet
-from arkd.manifest import NAME, core_hash
+from arkd.manifest import NAME
 from arkd.perf import losses, memory, pair, report, run, steps, suite
 from arkd.perf.contenders import CONTENDERS, OURS, Contender, bare, largest_error
 from arkd.perf.inputs import Inputs, Shape, gradients
+from arkd.perf.memory import INSTALL
 from arkd.perf.pair import Ready
 from arkd.perf.ratios import LARGE, SMALL, Ratio, ratios
 from arkd.perf.run import Plan
 from arkd.perf.tables import number, tables
-from arkd.perf.timing import exponent, interleave, median
+from arkd.perf.timing import exponent, interleave
 from arkd.settings import Distillation
 
 SMALLER, LARGER = Shape(7, 5, 6, 23), Shape(7, 6, 5, 23)  # a student below its teacher, and above
@@ -39,7 +43,7 @@ def by_name(name: str) -> Contender:
 def exact(contender: Contender, inputs: Inputs) -> tuple[Tensor, ...]:
     """Loss and both gradients in float64, of the formulas that the methods are tested against."""
     if contender.name == "trl":
-        pytest.importorskip("trl")
+        pytest.importorskip("trl", reason=f"TRL is not installed: {INSTALL}")
     hidden, weight = (
         x.detach().double().requires_grad_() for x in (inputs.hidden_NH, inputs.weight_VH)
     )
@@ -247,7 +251,7 @@ def test_what_a_cost_table_does_not_have_is_said(tmp_path: Path) -> None:
     path = tmp_path / "cost.csv"
     lines = [line.split(",") for line in COST.splitlines()]
     path.write_text("\n".join(",".join([*line[:4], line[-1]]) for line in lines) + "\n")
-    part = {"kind": "suite", "suite": "longtail", **suite.measure_suite(path)}
+    part = {"kind": "suite", "suite": "longtail", "file": "", **suite.measure_suite(path)}
     (table,) = tables({"parts": {"suite": part}})
     assert ("overhead: the rest (%)", "not recorded") in table.rows
     assert part["method_s"]["median"] == pytest.approx((10 + 14 + 6) * 3 / 2)
@@ -345,65 +349,62 @@ def test_steps_are_measured_without_changing_the_student(ready: Ready) -> None:
     assert [r.limit for r in ratios({"step": part})] == [1.15, None, 1.05, 1.3, 1e-4]
 
 
-def test_stages_of_a_finished_run_are_used_and_others_run_elsewhere(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def finish(root: Path) -> None:
-        for _, folders in pair._stages(pair.tree("smoke", root)):
-            for folder in folders:
-                folder.mkdir(parents=True)
-                (folder / NAME).write_text(json.dumps({"core": core_hash()}))
+def test_stages_of_a_finished_run_are_used(smoke: Path, tmp_path: Path) -> None:
+    there, spent = pair.made_stages(smoke, tmp_path / "own", "smoke", 1, lambda text: None)
+    assert (there.results, spent) == (smoke, {})
+    assert not (tmp_path / "own").exists()
 
-    finished, own = tmp_path / "results", tmp_path / "own"
-    ran: list[list[str]] = []
-    monkeypatch.setattr(pair, "_run", lambda command, threads: ran.append(command))
-    finish(finished)
-    there, spent = pair.made_stages(finished, own, "smoke", 1, lambda text: None)
-    assert (there.results, spent, ran) == (finished, {}, [])
-    stale = there.cache("fixture", "gold") / NAME
-    stale.write_text(json.dumps({"core": "of other code"}))
-    there, spent = pair.made_stages(finished, own, "smoke", 1, lambda text: None)
+
+@pytest.mark.heavy
+def test_stages_of_other_code_are_run_anew_and_elsewhere(smoke: Path, tmp_path: Path) -> None:
+    shutil.copytree(smoke / "smoke", tmp_path / "results" / "smoke")
+    stale = pair.tree("smoke", tmp_path / "results").cache("fixture", "gold") / NAME
+    made = json.loads(stale.read_text())
+    stale.write_text(json.dumps(made | {"core": "of other code"}))
+    own = tmp_path / "own"
+    there, spent = pair.made_stages(tmp_path / "results", own, "smoke", 1, lambda text: None)
     assert there.results == own
     assert list(spent) == ["data", "tokens", "teacher", "init", "cache"]
-    assert all(command[-1] == str(own) for command in ran)
-
-
-def plan(tmp_path: Path, **changes: Any) -> Plan:
-    given = {"out": tmp_path, "results": tmp_path, "only": "divergence", "quick": True}
-    return Plan(**given | {"again": False, "repeats": 2, "threads": 1} | changes)
+    for name in ("data", "fixture/cache/gold"):  # the same stages, made of the same
+        again, before = (
+            json.loads((root / "smoke" / name / NAME).read_text()) for root in (own, smoke)
+        )
+        assert again["outputs"] == before["outputs"]
+    assert json.loads(stale.read_text())["core"] == "of other code"
 
 
 def test_an_interrupted_run_goes_on_with_the_parts_that_are_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """All parts are measured for real; the interrupt comes as the second one begins."""
     ran: list[str] = []
     stopped = [True]
+    growth, whole = losses.measure_growth, suite.measure_suite
 
-    def shape(*arguments: Any) -> dict[str, Any]:
-        ran.append("shape")
-        return shape_part(losses.SHAPES[0], SECONDS)
+    def watched_growth(*arguments: Any) -> dict[str, Any]:
+        ran.append("growth")
+        return growth(*arguments)
 
-    def retained(*arguments: Any) -> dict[str, Any]:
-        if stopped.pop():
+    def watched_suite(*arguments: Any) -> dict[str, Any]:
+        if stopped and stopped.pop():
             raise KeyboardInterrupt
-        ran.append("retained")
-        return {"shapes": [vars(Shape(1, 2, 3, v)) for v in (4, 5)], "rows": {}}
+        ran.append("suite")
+        return whole(*arguments)
 
-    monkeypatch.setattr(losses, "measure_shape", shape)
-    monkeypatch.setattr(losses, "measure_retained", retained)
-    console = Console(quiet=True)
+    monkeypatch.setattr(losses, "measure_growth", watched_growth)
+    monkeypatch.setattr(suite, "measure_suite", watched_suite)
+    given = {"out": tmp_path, "results": ROOT / "results", "only": "suite", "quick": True}
+    plan, console = Plan(**given, again=False, repeats=1, threads=1), Console(quiet=True)
     with pytest.raises(KeyboardInterrupt):
-        run.measure(plan(tmp_path), console)
+        run.measure(plan, console)
     saved = json.loads((tmp_path / "performance.json").read_text())
-    assert list(saved["parts"]) == [f"divergence {losses.QUICK_SHAPES[0]}"]
-    stopped.append(False)
-    measured = run.measure(plan(tmp_path), console)
-    assert ran == ["shape", "retained"]
-    assert len(measured["parts"]) == 2
-    assert median(measured["parts"][next(iter(saved["parts"]))]["rows"]["early"]["times_s"]) == 1.5
-    stopped.append(False)
-    run.measure(plan(tmp_path, repeats=3), console)  # other settings: nothing is taken over
-    assert ran == ["shape", "retained"] * 2
+    assert list(saved["parts"]) == ["growth"]
+    measured = run.measure(plan, console)
+    assert ran == ["growth", "suite"]
+    assert json.loads(json.dumps(measured["parts"]["growth"])) == saved["parts"]["growth"]
+    assert measured["parts"]["suite"]["file"] == "results/reference/1.0/longtail/cost.csv"
+    run.measure(replace(plan, repeats=2), console)  # other settings: nothing is taken over
+    assert ran == ["growth", "suite"] * 2
 
 
 def test_the_help_needs_no_torch() -> None:

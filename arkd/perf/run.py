@@ -74,7 +74,7 @@ def parts(plan: Plan) -> list[Part]:
     ticks = losses.growth_ticks(quick, repeats)
     found["suite"].append(Part("growth", "growth", ticks, growth))
     if cost := suite.cost_file(plan.results, WHOLE):
-        found["suite"].append(Part("suite", "suite", 1, partial(_suite, cost)))
+        found["suite"].append(Part("suite", "suite", 1, partial(_suite, plan.results, cost)))
     return [part for name in CHOICES if plan.only in (None, name) for part in found[name]]
 
 
@@ -88,10 +88,11 @@ def _step(plan: Plan, tick: Tick) -> dict[str, Any]:
     return {"suite": name, "quick": plan.quick, "stages_s": spent, **found}
 
 
-def _suite(cost: Path, tick: Tick) -> dict[str, Any]:
+def _suite(results: Path, cost: Path, tick: Tick) -> dict[str, Any]:
     found = suite.measure_suite(cost)
     tick(f"cost of {WHOLE}")
-    return {"suite": WHOLE, **found}
+    # Named from the folder of all results on: where that stands is the machine's own affair.
+    return {"suite": WHOLE, "file": cost.relative_to(results.parent).as_posix(), **found}
 
 
 def _machine(plan: Plan) -> dict[str, Any]:

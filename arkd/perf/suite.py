@@ -33,7 +33,6 @@ def measure_suite(path: Path) -> dict[str, Any]:
         of_stage["runs"] += 1
         of_stage["wall_s"] += float(row["wall_s"])
     return {
-        "file": path.as_posix(),
         "host": rows[0]["host"] if rows else "",
         "stages": stages,
         "startup_s": _sum(rows, "startup_s"),
