@@ -14,9 +14,9 @@ from arkd.claim_curves import statistic
 from arkd.claim_tests import COST_METRICS, Trajectory
 from arkd.claims import Role
 from arkd.curves import FILE, read_windows
+from arkd.settings import ROW_SETTINGS
 from arkd.workflow import CONTROLS, INIT, TEACHER, Tree, seeds
 
-SETTINGS = ("lr", "temperature", "lm_weight")  # of the suite, that a row may spell out
 COST = "cost"
 
 
@@ -59,7 +59,7 @@ class Results:
         name, _, text = label.partition("@")
         parts = [part.partition("=")[::2] for part in text.split(",") if part]
         given = {key: yaml.safe_load(value) for key, value in parts}
-        own = {key: getattr(self.suite.distillation, key) for key in SETTINGS[1:]}
+        own = {key: getattr(self.suite.distillation, key) for key in ROW_SETTINGS[1:]}
         kept = {key: value for key, value in given.items() if own.get(key) != value}
         return name, frozenset((key, str(value)) for key, value in kept.items())
 

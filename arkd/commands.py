@@ -41,10 +41,11 @@ def stage(options: argparse.Namespace) -> None:
 
         collect(tree, options.partial)
     else:
-        from arkd import method_stages, stages
+        from arkd import evaluation_stage, method_stages, stages
 
         axes = [getattr(options, axis) for axis in ("pair", "method", "seed") if axis in options]
-        getattr(method_stages if "method" in options else stages, name)(tree, *axes)
+        rooms = {"distill": method_stages, "evaluate": evaluation_stage}
+        getattr(rooms.get(name, stages), name)(tree, *axes)
 
 
 def _show(name: str, tree: Tree, partial: bool) -> None:

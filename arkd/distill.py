@@ -38,7 +38,7 @@ class Step(torch.nn.Module):
         self.device = next(model.parameters()).device
         if sources.teacher_head is not None:
             sources.teacher_head = sources.teacher_head.to(self.device)
-        self.state = method.start(Run(seed, settings.steps, settings.temperature))
+        self.state = method.start(Run(seed, settings.steps, settings.temperature, sources.replayed))
 
     def forward(self, step: int, samples: list[int]) -> tuple[Tensor, dict[str, float]]:
         """Return the loss of a batch of samples (differentiable) and what to log of it."""
@@ -102,6 +102,12 @@ class Step(torch.nn.Module):
         return torch.stack(losses).mean(), {}
 
 
+def rows_of(split: str, samples: int) -> range:
+    """Return the rows of the training set that a split has: all, or one half of them."""
+    half = samples // 2
+    return {"all": range(samples), "first": range(half), "second": range(half, samples)}[split]
+
+
 def distill(
     model: Any,
     method: Method,
@@ -113,12 +119,12 @@ def distill(
 ) -> Trained:
     """Train a student by one method; the data order depends on the seed alone."""
     step = Step(model, method, sources, settings, seed)
-    samples = len(next(iter(sources.sets.values())).tokens)
-    order = list(batch_order(samples, settings.steps, settings.batch_size, "distill", seed))
+    rows = rows_of(settings.split, len(next(iter(sources.sets.values())).tokens))
+    order = list(batch_order(len(rows), settings.steps, settings.batch_size, "distill", seed))
     return optimise(
         model,
         settings,
-        lambda index: step(index, order[index]),
+        lambda index: step(index, [rows[sample] for sample in order[index]]),
         label,
         checkpoint,
         step.state,

@@ -22,9 +22,9 @@ from arkd.generate import sample
 from arkd.manifest import Stopwatch
 from arkd.paths import benchmarks_dir
 from arkd.records import Value
+from arkd.rouge import scorer
 from arkd.seeding import derive_seed
 from arkd.suite import Suite
-from arkd.tasks import scorer
 from arkd.truth import truth
 from arkd.workflow import TEACHER, TEACHER_SEED, Tree
 

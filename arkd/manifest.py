@@ -26,14 +26,20 @@ from arkd.files import read_json, sha256_file, staged_dir, write_json
 NAME = "manifest.json"
 PACKAGES = ("arkd", "torch", "transformers", "tokenizers", "lm-eval", "rouge-score", "numpy")
 # The modules whose change can change a number; tables, figures and the report only show numbers.
-CORE = (
+# A model does not depend on how it is measured: a new metric needs no new training.
+TRAINING_CORE = (
     *("building.py", "cache.py", "checkpoint.py", "data/*.py", "device.py", "distill.py"),
-    *("divergence.py", "evaluate.py", "fidelity.py", "generate.py", "heads.py", "method.py"),
-    *("method_stages.py", "models.py", "objectives.py", "policy.py", "pretrained.py"),
-    *("records.py", "registry.py", "seeding.py", "settings.py", "shards.py", "signals.py"),
-    *("stages.py", "staging.py", "suite.py", "sweeps.py", "tail.py", "tasks.py", "tools.py"),
-    *("training.py", "truth.py"),
+    *("divergence.py", "generate.py", "heads.py", "method.py", "method_stages.py", "models.py"),
+    *("objectives.py", "policy.py", "pretrained.py", "records.py", "registry.py", "rouge.py"),
+    *("seeding.py", "settings.py", "shards.py", "signals.py", "stages.py", "staging.py"),
+    *("suite.py", "sweeps.py", "tools.py", "training.py"),
 )
+CORE = (
+    *TRAINING_CORE,
+    *("evaluate.py", "evaluation_stage.py", "fidelity.py", "tail.py", "tasks.py", "texts.py"),
+    "truth.py",
+)
+TRAINING_STAGES = ("data", "tokens", "teacher", "init", "cache", "distill")
 
 
 class Stopwatch:
@@ -84,7 +90,7 @@ def stage(
         **axes,
         "config": config,
         "inputs": {role: digest(path) for role, path in sorted(inputs.items())},
-        "core": core_hash(),
+        "core": core_hash(name),
         "versions": versions(),
         "git": git_state(),
     }
@@ -142,11 +148,12 @@ def digest(path: Path) -> str:
 
 
 @cache
-def core_hash() -> str:
-    """Return a hash of the code on which every number depends."""
+def core_hash(stage: str = "evaluate") -> str:
+    """Return a hash of the code on which the numbers of a stage depend: of a training, or all."""
     root = Path(__file__).parent
     total = hashlib.sha256()
-    for path in sorted({path for pattern in CORE for path in root.glob(pattern)}):
+    core = TRAINING_CORE if stage in TRAINING_STAGES else CORE
+    for path in sorted({path for pattern in core for path in root.glob(pattern)}):
         total.update(path.relative_to(root).as_posix().encode() + path.read_bytes())
     return total.hexdigest()[:16]
 

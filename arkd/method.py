@@ -49,6 +49,7 @@ class Run:
     seed: int
     steps: int
     temperature: float
+    replayed: tuple[float, ...] = ()  # α at each step of the row that the method `replays`
 
 
 @dataclass(frozen=True)
@@ -203,6 +204,11 @@ class Method(ABC):
     def required(self) -> tuple[Need, ...]:
         """What it needs as its parameters are set; override it where a parameter adds a need."""
         return self.needs
+
+    @property
+    def replays(self) -> str | None:
+        """The row of the suite whose α, from the run of the same seed, `Run.replayed` holds."""
+        return None
 
     @property
     def reads_teacher(self) -> bool:

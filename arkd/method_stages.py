@@ -1,13 +1,12 @@
-"""The stages of one method: its trainings, and their evaluation."""
+"""The training of one student by one method."""
 
 from __future__ import annotations
 
 from typing import Any, cast
 
 from arkd import manifest, registry
-from arkd.files import read_json, write_jsonl
 from arkd.paths import benchmarks_dir
-from arkd.records import COLUMNS, write_csv
+from arkd.records import read_csv
 from arkd.staging import (
     cache_folders,
     checkpoint_of,
@@ -15,7 +14,7 @@ from arkd.staging import (
     open_stage,
     trained_folder,
 )
-from arkd.workflow import INIT, TEACHER, TEACHER_SEED, Tree, asks_teacher, cached_sources, seeds
+from arkd.workflow import INIT, TEACHER, TEACHER_SEED, Tree, asks_teacher, cached_sources
 
 
 def distill(tree: Tree, pair: str, label: str, seed: int) -> None:
@@ -47,6 +46,11 @@ def distill(tree: Tree, pair: str, label: str, seed: int) -> None:
     if file:
         inputs["method"] = file
     inputs |= {path: benchmarks_dir() / path for path in method.reads}
+    replayed: tuple[float, ...] = ()
+    if method.replays:
+        inputs["replayed"] = trained_folder(tree, pair, method.replays, seed)
+        steps = read_csv(inputs["replayed"] / "trajectory.csv")
+        replayed = tuple(float(row["alpha"]) for row in steps)
     with open_stage(
         tree,
         "distill",
@@ -71,6 +75,7 @@ def distill(tree: Tree, pair: str, label: str, seed: int) -> None:
             TokenSet.load(tokens_dir / "dev.safetensors"),
             tokens_dir / "tokenizer",
             suite.decoding.max_new_tokens,
+            replayed,
         )
         model = models.load(tree.model(pair, INIT, seed), device)
         checkpoint = checkpoint_of(tree.training(pair, label, seed), stage)
@@ -88,35 +93,3 @@ def distill(tree: Tree, pair: str, label: str, seed: int) -> None:
         facts = {"method": label, "lr": settings.lr, "seed": seed, "equation": method.equation}
         card = models.card(f"{label} student of {suite.name}/{pair}", facts)
         models.save(model, tokens_dir / "tokenizer", stage.folder / "model", card)
-
-
-def evaluate(tree: Tree, pair: str, label: str) -> None:
-    """Evaluate every seed of a method or control, in one process."""
-    from arkd.device import prepare
-    from arkd.evaluate import failed_run, measure_model
-
-    suite = tree.suite
-    device = prepare(suite.device)
-    inputs = {
-        "data": tree.data,
-        "tasks": benchmarks_dir() / "tasks",
-        TEACHER: tree.training(pair, TEACHER, TEACHER_SEED),
-        **cache_folders(tree, pair, {"prefixes": None}),
-    }
-    for seed in seeds(suite, label):
-        inputs[f"seed{seed}"] = tree.training(pair, label, seed)
-    records: list[dict[str, Any]] = []
-    samples: list[dict[str, Any]] = []
-    out = tree.evaluation(pair, label)
-    with open_stage(tree, "evaluate", out, inputs, pair=pair, label=label) as stage:
-        for seed in seeds(suite, label):
-            of_run: dict[str, Any] = {"suite": suite.name, "suite_version": suite.version}
-            of_run |= {"pair": pair, "method": label, "seed": seed}
-            if read_json(inputs[f"seed{seed}"] / manifest.NAME)["notes"].get("failed"):
-                values, texts = failed_run()
-            else:
-                values, texts = measure_model(tree, pair, label, seed, str(device), stage.proper)
-            samples += [{"seed": seed, **text} for text in texts]
-            records += [{**of_run, "decode_seed": d, **vars(value)} for value, d in values]
-        write_csv(stage.folder / "records.csv", COLUMNS, records)
-        write_jsonl(stage.folder / "samples.jsonl", samples)

@@ -80,6 +80,9 @@ class Distillation(Optimisation):
         description="λ of L_pt, the same for every method that reads the teacher. Its corpus D_p, "
         "which the paper does not name, is the batch's own gold sequences, prompt included",
     )
+    split: Literal["all", "first", "second"] = Field(
+        "all", description="half of the training rows to train on; rows are independent draws"
+    )
     head_mass: float = Field(0.5, gt=0, lt=1, description="μ that splits head from tail (AKL)")
     variance: Literal["probabilities", "logits"] = Field(
         "probabilities", description="what σ² of ARKD's state runs over, undefined in the paper"
@@ -133,23 +136,28 @@ class Pair(Frozen):
         return self
 
 
+ROW_SETTINGS = ("lr", "temperature", "lm_weight", "split")  # of the suite, that a row may change
+
+
 class MethodEntry(Frozen):
     """A method with its parameters, as a row of every table names it.
 
-    `lr`, `temperature` and `lm_weight` are the suite's settings, changed for this row alone.
+    `lr`, `temperature`, `lm_weight` and `split` are the suite's settings, changed for this row
+    alone.
     """
 
     name: str
     lr: float | None = Field(None, gt=0)
     temperature: float | None = Field(None, gt=0)
     lm_weight: float | None = Field(None, ge=0)
+    split: Literal["all", "first", "second"] | None = None
     seeds: int | None = Field(None, gt=0, description="only the first so many of the suite's seeds")
     params: dict[str, Any] = {}
 
     @property
     def changes(self) -> dict[str, Any]:
         """The settings of the suite that this row changes."""
-        values = {key: getattr(self, key) for key in ("lr", "temperature", "lm_weight")}
+        values = {key: getattr(self, key) for key in ROW_SETTINGS}
         return {key: value for key, value in values.items() if value is not None}
 
     @property

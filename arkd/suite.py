@@ -35,6 +35,9 @@ class Suite(Frozen):
     test_sets: tuple[str, ...] = Field(
         min_length=1, description="the first is in distribution, the rest are not"
     )
+    open_tasks: tuple[str, ...] = Field(
+        (), description="further prompts to answer, scored by what the answers state"
+    )
     choice_tasks: tuple[str, ...] = ()
     perplexity_task: str | None = None
     pairs: tuple[Pair, ...] = Field(min_length=1)
@@ -45,6 +48,9 @@ class Suite(Frozen):
     distillation: Distillation
     decoding: Decoding = Decoding()
     tail: TailSettings = TailSettings()
+    bertscore: Literal["minilm", "deberta-xlarge-mnli"] | None = Field(
+        None, description="encoder of BERTScore: minilm from a pinned wheel, deberta from the hub"
+    )
     max_tokens: int = Field(96, description="prompt and response together; longer rows are dropped")
     device: Literal["auto", "cpu", "cuda"] = "cpu"
     cache_dtype: Literal["float32", "bfloat16"] = Field(

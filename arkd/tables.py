@@ -147,7 +147,7 @@ def table5(make: Builder) -> list[Table]:
 
 def _other_loss(make: Builder, method: str) -> bool:
     """Tell whether a row changes more than the choice of α."""
-    return bool({"temperature", "lm_weight"} & make.suite.entry(method).changes.keys())
+    return bool({"temperature", "lm_weight", "split"} & make.suite.entry(method).changes.keys())
 
 
 def tail(make: Builder, order: Sequence[str]) -> Table:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
 from arkd.errors import ArkdError
 from arkd.files import read_jsonl
+from arkd.rouge import rouge_l
 
 
 def load(*, data_dir: str | None = None, file: str, **_: Any) -> dict[str, Any]:
@@ -35,21 +35,16 @@ def generated(doc: dict[str, Any], results: Sequence[str]) -> dict[str, float]:
     return {"rouge_l": rouge_l(results[0], doc["references"])}
 
 
-def rouge_l(text: str, references: Sequence[str]) -> float:
-    """Return 100 × the largest ROUGE-L F-measure over the references (rouge-score, stemmer on)."""
-    scores = (scorer().score(reference, text)["rougeL"].fmeasure for reference in references)
-    return 100 * max(scores, default=0.0)
+def open_ended(doc: dict[str, Any], results: Sequence[str]) -> dict[str, float]:
+    """Score one open-ended answer by what it states.
 
-
-@cache
-def scorer() -> Any:
-    """Return the scorer, which loads NLTK."""
-    from rouge_score.rouge_scorer import RougeScorer
-    from rouge_score.tokenizers import DefaultTokenizer
-
-    class CachedTokenizer(DefaultTokenizer):
-        """The scorer's own; the same references are asked for again at every decoding seed."""
-
-        tokenize = lru_cache(100_000)(DefaultTokenizer.tokenize)
-
-    return RougeScorer(["rougeL"], tokenizer=CachedTokenizer(use_stemmer=True))
+    Returns:
+        `factual_precision`: the share of its sentences that are true, 0 if it has none.
+        `facts_told`: how many different facts its true sentences state.
+    """
+    sentences = [f"{text.strip()}." for text in results[0].split(".") if text.strip()]
+    told = [name for s in sentences for name, forms in doc["facts"].items() if s in forms]
+    return {
+        "factual_precision": len(told) / max(1, len(sentences)),
+        "facts_told": float(len(set(told))),
+    }

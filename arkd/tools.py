@@ -35,9 +35,9 @@ from arkd.method import (
     Weights,
 )
 from arkd.models import evaluating, head, hidden_states, padding, response_states
+from arkd.rouge import rouge_l
 from arkd.seeding import derive_seed
 from arkd.settings import Distillation
-from arkd.tasks import rouge_l
 
 REWARD_ITEMS = 32  # development prompts that a reward is sampled on
 DEV_BATCH = 64
@@ -53,6 +53,7 @@ class Sources:
     dev: TokenSet | None = None
     tokenizer: Path | None = None
     max_new_tokens: int = 0
+    replayed: tuple[float, ...] = ()  # α of another run, step by step
 
     @cached_property
     def teacher(self) -> Any:

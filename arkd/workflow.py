@@ -77,7 +77,7 @@ def trees(suites: str | list[str], results: str) -> dict[str, Tree]:
             raise ArkdError(f"two suites are called '{made.suite.name}': rename one of them")
         _check_tasks(made.suite)
         for entry in made.suite.entries:
-            registry.build(entry)
+            _check_replayed(made.suite, entry.label, registry.build(entry).replays)
         found[made.suite.name] = made
     return found
 
@@ -85,10 +85,23 @@ def trees(suites: str | list[str], results: str) -> dict[str, Tree]:
 def _check_tasks(suite: Suite) -> None:
     """Refuse a task that is not shipped before anything is trained for it."""
     known = [path.stem for path in (benchmarks_dir() / "tasks").glob("[!_]*.yaml")]
-    tasks = [*suite.test_sets, *suite.choice_tasks, suite.perplexity_task or known[0]]
+    perplexity = [suite.perplexity_task] if suite.perplexity_task else []
+    tasks = [*suite.test_sets, *suite.open_tasks, *suite.choice_tasks, *perplexity]
     for task in tasks:
         if task not in known:
             raise ArkdError(f"suite {suite.name}: no task '{task}'{nearest(task, known)}")
+
+
+def _check_replayed(suite: Suite, row: str, replayed: str | None) -> None:
+    """Refuse a row that replays one which the suite does not train from the same seeds."""
+    if replayed is None:
+        return
+    lacks = set(suite.seeds_of(row)) - set(suite.seeds_of(suite.entry(replayed).label))
+    if lacks:
+        raise ArkdError(
+            f"suite {suite.name}: {row} replays {replayed}, which has no seed {min(lacks)}; "
+            "give both rows the same seeds"
+        )
 
 
 def seeds(suite: Suite, method: str) -> tuple[int, ...]:
@@ -125,15 +138,18 @@ def start_inputs(tree: Tree, pair: str) -> list[str]:
 def distill_inputs(tree: Tree, pair: str, method: str, seed: int) -> list[str]:
     """Return what a distillation waits for besides tokens and start.
 
-    The teacher if it asks it, the cached response sets it trains on, and the method's own files.
+    The teacher if it asks it, the cached response sets it trains on, the run that it replays, and
+    the method's own files.
     """
-    asks = asks_teacher(registry.build(tree.suite.entry(method)))
+    built = registry.build(tree.suite.entry(method))
+    asks = asks_teacher(built)
     teacher = [_made(tree.training(pair, TEACHER, TEACHER_SEED))] if asks else []
+    replayed = [_made(tree.training(pair, built.replays, seed))] if built.replays else []
     caches = [
         _made(tree.cache(pair, source, seed if source == "student" else None))
         for source in cached_sources(tree.suite, method)
     ]
-    return teacher + caches + method_files(tree.suite, method)
+    return teacher + caches + replayed + method_files(tree.suite, method)
 
 
 def evaluate_inputs(tree: Tree, pair: str, method: str) -> list[str]:
@@ -189,6 +205,8 @@ def config_slice(suite: Suite, stage: str, pair: str = "", method: str = "") -> 
             "test_sets": suite.test_sets,
             "choice_tasks": suite.choice_tasks,
             "perplexity_task": suite.perplexity_task,
+            "open_tasks": suite.open_tasks,
+            "bertscore": suite.bertscore,
         }
     elif stage == "collect":
         parts = {

@@ -12,7 +12,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "arkd"
 # From the ground up; a module may import from earlier lines and from its own.
 LAYERS = [
-    ["errors", "seeding", "paths", "__init__"],
+    ["errors", "seeding", "paths", "rouge", "__init__"],
     ["files", "method", "objectives"],
     ["papers"],
     ["data.wheels", "data.phrases", "data.world", "data.questions", "data.probes"],
@@ -28,7 +28,7 @@ LAYERS = [
     ["data.tokens", "sweeps", "signals", "policy"],
     ["divergence"],
     ["methods.arkd", "methods.arkd_code", "methods.arkd_sampled", "methods.frozen_policy"],
-    ["methods.random_alpha", "methods.replay_figure5", "methods.static_018"],
+    ["methods.random_alpha", "methods.replay_alpha", "methods.replay_figure5", "methods.static_018"],
     ["models"],
     ["checkpoint"],
     ["pretrained", "training"],
@@ -51,7 +51,7 @@ LAYERS = [
     ["truth", "evaluate"],
     ["trajectories"],
     ["staging"],
-    ["stages", "method_stages", "collect", "tuning"],
+    ["stages", "method_stages", "evaluation_stage", "collect", "tuning"],
     ["stats"],
     ["claim_tests", "claims"],
     ["cells"],

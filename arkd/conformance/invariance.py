@@ -12,7 +12,7 @@ from torch import Tensor
 from arkd import sweeps
 from arkd.conformance import setting
 from arkd.conformance.comparison import flat_gradient
-from arkd.conformance.setting import SETTINGS, VOCABULARY
+from arkd.conformance.setting import REPLAYED, SETTINGS, VOCABULARY
 from arkd.conformance.subject import (
     SAMPLES,
     Failure,
@@ -73,7 +73,7 @@ def single_tokens(subject: Subject) -> None:
     log_q, log_p = (torch.randn(9, VOCABULARY, generator=g).log_softmax(-1) for _ in range(2))
     labels = torch.randint(0, VOCABULARY, (9,), generator=g)
     order = torch.randperm(9, generator=g)
-    run = Run(1, SETTINGS.steps, SETTINGS.temperature)
+    run = Run(1, SETTINGS.steps, SETTINGS.temperature, REPLAYED)
     for source in method.responses:
 
         def losses(rows: Tensor, source: Any = source) -> Tensor:

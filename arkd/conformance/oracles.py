@@ -198,6 +198,7 @@ ORACLES: dict[str, Oracle] = {
     "linear_dec": lambda c: mixed(c.p_NV, c.q_NV, 1 - c.share),
     "linear_inc": lambda c: mixed(c.p_NV, c.q_NV, c.share),
     "replay_figure5": lambda c: mixed(c.p_NV, c.q_NV, figure5(c.share)),
+    "replay_alpha": lambda c: mixed(c.p_NV, c.q_NV, 0.5 + 0.4 * math.sin(c.step)),
     "greedy_min": lambda c: smaller(c.p_NV, c.q_NV),
     "jsd": lambda c: jsd(c.p_NV, c.q_NV, c.beta),
     "skew_kl": lambda c: skew_kl(c.p_NV, c.q_NV, c.skew),

@@ -7,6 +7,7 @@ the three response sets in length. Nothing is read from disk and nothing is down
 from __future__ import annotations
 
 import copy
+import math
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -33,6 +34,7 @@ LENGTHS: dict[str, tuple[int, ...]] = {
     "dev": (5, 4, 6, 5, 4, 6, 5, 5),
 }
 MAX_NEW_TOKENS = 12
+REPLAYED = tuple(0.5 + 0.4 * math.sin(step) for step in range(40))  # α of another run
 SETTINGS = Distillation(
     steps=10, batch_size=BATCH, lr=5e-3, temperature=2.0, lm_weight=0.1, square_temperature=False
 )
@@ -75,6 +77,7 @@ class Setting:
             lambda: copy.deepcopy(self.teacher),
             self.dev,
             max_new_tokens=MAX_NEW_TOKENS,
+            replayed=REPLAYED if method.replays else (),
         )
         found.decoder = Words()
         return found

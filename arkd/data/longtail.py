@@ -13,7 +13,15 @@ from collections import Counter
 from pathlib import Path
 
 from arkd.data.phrases import RELATIONS
-from arkd.data.probes import TEST_SETS, dev_rows, mc_rows, ppl_rows, test_sets, truth_rows
+from arkd.data.probes import (
+    TEST_SETS,
+    dev_rows,
+    mc_rows,
+    open_rows,
+    ppl_rows,
+    test_sets,
+    truth_rows,
+)
 from arkd.data.questions import LongtailSpec, Question, Row, held_out, make_row, topic_shares
 from arkd.data.world import BANDS, Narrator, World, ask, make_world, zipf_weights
 from arkd.files import write_jsonl
@@ -44,6 +52,7 @@ def build(spec: LongtailSpec, out_dir: Path) -> Row:
     asked |= {f"test_{name}": rows for name, rows in test_sets(spec, world).items()}
     asked |= {f"mc_{band}": mc_rows(spec, world, band) for band in BANDS}
     asked["truth"] = truth_rows(spec, world)
+    asked["open"] = open_rows(spec, world)
     files = training | asked | {"ppl": ppl_rows(spec, world, stated)}
     for name, rows in files.items():
         write_jsonl(out_dir / f"{name}.jsonl", rows)

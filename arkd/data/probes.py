@@ -29,6 +29,7 @@ from arkd.data.world import (
     Narrator,
     World,
     ask,
+    statements,
     topic_phrases,
     zipf_weights,
 )
@@ -167,6 +168,30 @@ def truth_rows(spec: LongtailSpec, world: World) -> list[Row]:
                 "answers": answers,
             }
         )
+    return rows
+
+
+def open_rows(spec: LongtailSpec, world: World) -> list[Row]:
+    """Draw open-ended prompts with every true sentence that an answer may state, by relation.
+
+    A sentence may name its subject or use the pronoun, and states one fact in one of two forms.
+    """
+    rng = random.Random(derive_seed("longtail", spec.world_seed, "open"))
+    rows = []
+    for band in BANDS:
+        entities = [entity for entity in world.seen if entity.band == band]
+        for entity in rng.sample(entities, min(spec.open_items, len(entities))):
+            (template,) = held_out(spec, entity, OPEN_TOPIC, "test")
+            facts = {
+                name: [
+                    text
+                    for answer, _ in entity.facts[name]
+                    for text in statements(entity, name, answer)
+                ]
+                for name in RELATIONS
+            }
+            prompt = ask(entity, OPEN_TOPIC, template)
+            rows.append({"id": len(rows), "prompt": prompt, "facts": facts, "band": band})
     return rows
 
 

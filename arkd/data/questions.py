@@ -49,6 +49,7 @@ class LongtailSpec(WorldSpec):
     truth_ambiguous: int = Field(12, ge=0, description="probes of ambiguous facts, each band")
     truth_contested: int = Field(5, ge=0, description="probes of each contested ratio, each band")
     truth_unseen: int = Field(28, ge=0, description="probes of unseen entities")
+    open_items: int = Field(20, ge=0, description="open-ended prompts of each band, for facts told")
     open_share: float = Field(0.08, gt=0, lt=1, description="share of open-ended prompts")
     combined_share: float = Field(0.12, gt=0, lt=1, description="share of combined prompts")
     cue_share: float = Field(0.3, gt=0, lt=1, description="share of single questions with a cue")

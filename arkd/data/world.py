@@ -235,6 +235,15 @@ def ask(entity: Entity, topic: str, template: str, cue: str = "") -> str:
     return f"{cue}: {question}" if cue else question
 
 
+def statements(entity: Entity, relation: str, answer: str) -> list[str]:
+    """Return the sentences, full stop included, in which a description may state a fact."""
+    phrases, pronoun = RELATIONS[relation], entity.pronoun
+    return [
+        *(f"{who} {phrases.sentence.format(a=answer)}." for who in (entity.name, pronoun.title())),
+        *(f"{phrases.inverted.format(a=answer, s=who)}." for who in (entity.name, pronoun)),
+    ]
+
+
 def make_world(spec: WorldSpec) -> World:
     """Build the world of a spec; the same spec gives the same world."""
     priors = {name: _prior(spec, name) for name, r in RELATIONS.items() if r.kind == "certain"}

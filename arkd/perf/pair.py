@@ -73,7 +73,7 @@ def _stands(folder: Path) -> bool:
     from arkd.files import read_json
 
     made = folder / NAME
-    return made.is_file() and read_json(made)["core"] == core_hash()
+    return made.is_file() and read_json(made)["core"] == core_hash("distill")
 
 
 def _run(command: list[str], threads: int) -> None:

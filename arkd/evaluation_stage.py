@@ -1,0 +1,44 @@
+"""The evaluation of one method or control: all its seeds, in one process."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from arkd import manifest
+from arkd.files import read_json, write_jsonl
+from arkd.paths import benchmarks_dir
+from arkd.records import COLUMNS, write_csv
+from arkd.staging import cache_folders, open_stage
+from arkd.workflow import TEACHER, TEACHER_SEED, Tree, seeds
+
+
+def evaluate(tree: Tree, pair: str, label: str) -> None:
+    """Evaluate every seed of a method or control, in one process."""
+    from arkd.device import prepare
+    from arkd.evaluate import failed_run, measure_model
+
+    suite = tree.suite
+    device = prepare(suite.device)
+    inputs = {
+        "data": tree.data,
+        "tasks": benchmarks_dir() / "tasks",
+        TEACHER: tree.training(pair, TEACHER, TEACHER_SEED),
+        **cache_folders(tree, pair, {"prefixes": None}),
+    }
+    for seed in seeds(suite, label):
+        inputs[f"seed{seed}"] = tree.training(pair, label, seed)
+    records: list[dict[str, Any]] = []
+    samples: list[dict[str, Any]] = []
+    out = tree.evaluation(pair, label)
+    with open_stage(tree, "evaluate", out, inputs, pair=pair, label=label) as stage:
+        for seed in seeds(suite, label):
+            of_run: dict[str, Any] = {"suite": suite.name, "suite_version": suite.version}
+            of_run |= {"pair": pair, "method": label, "seed": seed}
+            if read_json(inputs[f"seed{seed}"] / manifest.NAME)["notes"].get("failed"):
+                values, texts = failed_run()
+            else:
+                values, texts = measure_model(tree, pair, label, seed, str(device), stage.proper)
+            samples += [{"seed": seed, **text} for text in texts]
+            records += [{**of_run, "decode_seed": d, **vars(value)} for value, d in values]
+        write_csv(stage.folder / "records.csv", COLUMNS, records)
+        write_jsonl(stage.folder / "samples.jsonl", samples)
