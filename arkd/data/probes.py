@@ -177,7 +177,7 @@ def open_rows(spec: LongtailSpec, world: World) -> list[Row]:
     A sentence may name its subject or use the pronoun, and states one fact in one of two forms.
     """
     rng = random.Random(derive_seed("longtail", spec.world_seed, "open"))
-    rows = []
+    rows: list[Row] = []
     for band in BANDS:
         entities = [entity for entity in world.seen if entity.band == band]
         for entity in rng.sample(entities, min(spec.open_items, len(entities))):
