@@ -244,6 +244,7 @@ rule collect:
         lambda w: flow.collect_inputs(TREES[w.suite]),
     output:
         f"{ROOT}/records.csv",
+        f"{ROOT}/items.csv",
         f"{ROOT}/trajectories.csv",
         f"{ROOT}/cost.csv",
         f"{ROOT}/manifest.json",

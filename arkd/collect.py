@@ -10,7 +10,7 @@ from arkd import manifest, trajectories
 from arkd.errors import ArkdError
 from arkd.files import read_json, write_json
 from arkd.paths import benchmarks_dir
-from arkd.records import COLUMNS, COST_COLUMNS, read_csv, write_csv
+from arkd.records import COLUMNS, COST_COLUMNS, ITEM_COLUMNS, read_csv, write_csv
 from arkd.workflow import CONTROLS, Tree, methods, seeds
 
 SHARED = "shared"  # method of a stage that serves all methods, in the costs
@@ -31,11 +31,14 @@ def collect(tree: Tree, partial: bool = False) -> None:
         if not partial or (tree.evaluation(pair, method) / manifest.NAME).is_file()
     }
     manifests = {folder: read_json(folder / manifest.NAME) for folder in _stages(tree, partial)}
-    core = _one_maker(tree, manifests)
+    cores = _one_maker(tree, manifests)
     records = [row for folder in evaluations.values() for row in read_csv(folder / "records.csv")]
     records.sort(key=lambda row: tuple(row[column] for column in COLUMNS[:9]))
+    items = [row for folder in evaluations.values() for row in read_csv(folder / "items.csv")]
+    items.sort(key=lambda row: tuple(row[column] for column in ITEM_COLUMNS[:7]))
     costs = [_cost(found) for found in manifests.values()]
     write_csv(tree.root / "records.csv", COLUMNS, records)
+    write_csv(tree.root / "items.csv", ITEM_COLUMNS, items)
     write_csv(tree.root / "cost.csv", COST_COLUMNS, costs)
     trajectories.write(tree, [run for run in methods(suite) if run[1] not in CONTROLS])
     claims = benchmarks_dir() / "claims.yaml"
@@ -44,12 +47,13 @@ def collect(tree: Tree, partial: bool = False) -> None:
         "suite": suite.name,
         "suite_version": suite.version,
         "config": suite.model_dump(mode="json"),
-        "core": core,
+        "core": cores.get("evaluation"),
+        "training_core": cores.get("training"),
         "claims": manifest.digest(claims) if claims.is_file() else None,
         "inputs": {name: manifest.digest(path) for name, path in sorted(evaluations.items())},
         "outputs": {
             name: manifest.digest(tree.root / name)
-            for name in ("records.csv", "trajectories.csv", "cost.csv")
+            for name in ("records.csv", "items.csv", "trajectories.csv", "cost.csv")
         },
         "versions": manifest.versions(),
         "git": manifest.git_state(),
@@ -75,24 +79,30 @@ def _stages(tree: Tree, partial: bool) -> Iterator[Path]:
                 yield folder
 
 
-def _one_maker(tree: Tree, manifests: dict[Path, dict[str, Any]]) -> str | None:
-    """Return the hash of the one core that made all stages.
+def _one_maker(tree: Tree, manifests: dict[Path, dict[str, Any]]) -> dict[str, str]:
+    """Return the hashes of the one core that trained all models and the one that measured them.
 
     Raises:
-        ArkdError: there are two, or two versions of the suite or of a library.
+        ArkdError: there are two of either, or two versions of the suite or of a library.
     """
-    makers: dict[str, Path] = {}
+    cores: dict[str, str] = {}
+    makers: dict[str, dict[str, Path]] = {}
     for folder, found in manifests.items():
+        work = "training" if found["stage"] in manifest.TRAINING_STAGES else "evaluation"
         libraries = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
         maker = f"core {found['core']}, suite version {found['suite_version']}, {libraries}"
-        makers.setdefault(maker, folder)
-    if len(makers) > 1:
-        kinds = "; ".join(f"{folder.as_posix()}: {maker}" for maker, folder in makers.items())
-        raise ArkdError(
-            f"{tree.root}: results of different code are never mixed ({kinds}); make them anew: "
-            f"snakemake --cores all --forceall --config suites='[{tree.named or tree.suite.name}]'"
-        )
-    return next((found["core"] for found in manifests.values()), None)
+        makers.setdefault(work, {}).setdefault(maker, folder)
+        cores[work] = found["core"]
+    for work, of in makers.items():
+        if len(of) > 1:
+            kinds = "; ".join(f"{folder.as_posix()}: {maker}" for maker, folder in of.items())
+            forced = "--forceall" if work == "training" else "--forcerun evaluate"
+            raise ArkdError(
+                f"{tree.root}: results of different code are never mixed ({kinds}); make them "
+                f"anew: snakemake --cores all {forced} "
+                f"--config suites='[{tree.named or tree.suite.name}]'"
+            )
+    return cores
 
 
 def _cost(found: dict[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 from arkd import manifest
 from arkd.files import read_json, write_jsonl
 from arkd.paths import benchmarks_dir
-from arkd.records import COLUMNS, write_csv
+from arkd.records import COLUMNS, ITEM_COLUMNS, write_csv
 from arkd.staging import cache_folders, open_stage
 from arkd.workflow import TEACHER, TEACHER_SEED, Tree, seeds
 
@@ -29,16 +29,22 @@ def evaluate(tree: Tree, pair: str, label: str) -> None:
         inputs[f"seed{seed}"] = tree.training(pair, label, seed)
     records: list[dict[str, Any]] = []
     samples: list[dict[str, Any]] = []
+    items: list[dict[str, Any]] = []
     out = tree.evaluation(pair, label)
     with open_stage(tree, "evaluate", out, inputs, pair=pair, label=label) as stage:
         for seed in seeds(suite, label):
             of_run: dict[str, Any] = {"suite": suite.name, "suite_version": suite.version}
             of_run |= {"pair": pair, "method": label, "seed": seed}
             if read_json(inputs[f"seed{seed}"] / manifest.NAME)["notes"].get("failed"):
-                values, texts = failed_run()
+                found = failed_run()
             else:
-                values, texts = measure_model(tree, pair, label, seed, str(device), stage.proper)
-            samples += [{"seed": seed, **text} for text in texts]
-            records += [{**of_run, "decode_seed": d, **vars(value)} for value, d in values]
+                found = measure_model(tree, pair, label, seed, str(device), stage.proper)
+            samples += [{"seed": seed, **text} for text in found.texts]
+            records += [{**of_run, "decode_seed": d, **vars(value)} for value, d in found.values]
+            items += [
+                {**of_run, "decode_seed": d, "task": task, "metric": "rouge_l", "values": scores}
+                for task, d, scores in found.items
+            ]
         write_csv(stage.folder / "records.csv", COLUMNS, records)
+        write_csv(stage.folder / "items.csv", ITEM_COLUMNS, items)
         write_jsonl(stage.folder / "samples.jsonl", samples)

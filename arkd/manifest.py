@@ -36,8 +36,8 @@ TRAINING_CORE = (
 )
 CORE = (
     *TRAINING_CORE,
-    *("evaluate.py", "evaluation_stage.py", "fidelity.py", "tail.py", "tasks.py", "texts.py"),
-    "truth.py",
+    *("bertscore.py", "evaluate.py", "evaluation_stage.py", "fidelity.py", "harness.py"),
+    *("tail.py", "tasks.py", "texts.py", "truth.py"),
 )
 TRAINING_STAGES = ("data", "tokens", "teacher", "init", "cache", "distill")
 

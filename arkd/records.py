@@ -26,6 +26,8 @@ COLUMNS = (
     "n",
     "higher_is_better",
 )
+# One decoded test set a line; `values` has the score of each item, in the order of the test set.
+ITEM_COLUMNS = (*COLUMNS[:7], "metric", "values")
 COST_COLUMNS = (
     "suite",
     "suite_version",
@@ -85,4 +87,6 @@ def _text(value: Any) -> str:
         return ""
     if isinstance(value, bool):
         return str(int(value))
+    if isinstance(value, list):
+        return " ".join(f"{number:.6g}" for number in value)
     return f"{value:.10g}" if isinstance(value, float) else str(value)

@@ -84,7 +84,7 @@ def trees(suites: str | list[str], results: str) -> dict[str, Tree]:
 
 def _check_tasks(suite: Suite) -> None:
     """Refuse a task that is not shipped before anything is trained for it."""
-    known = [path.stem for path in (benchmarks_dir() / "tasks").glob("[!_]*.yaml")]
+    known = [path.stem for path in (benchmarks_dir() / "tasks").rglob("[!_]*.yaml")]
     perplexity = [suite.perplexity_task] if suite.perplexity_task else []
     tasks = [*suite.test_sets, *suite.open_tasks, *suite.choice_tasks, *perplexity]
     for task in tasks:
@@ -155,7 +155,7 @@ def distill_inputs(tree: Tree, pair: str, method: str, seed: int) -> list[str]:
 def evaluate_inputs(tree: Tree, pair: str, method: str) -> list[str]:
     """Return what the evaluation of a method waits for."""
     return [
-        *sorted(str(path) for path in (benchmarks_dir() / "tasks").glob("*.yaml")),
+        *sorted(str(path) for path in (benchmarks_dir() / "tasks").rglob("*.yaml")),
         _made(tree.data),
         _made(tree.cache(pair, "prefixes")),
         *(_made(tree.training(pair, method, seed)) for seed in seeds(tree.suite, method)),

