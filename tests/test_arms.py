@@ -249,6 +249,19 @@ def test_schedules_meet_their_ends_and_the_figure() -> None:
     assert figure.weights(Context(1, 49), tools).fkl == pytest.approx((0.50 + 0.565) / 2)
 
 
+def test_a_replayed_run_gives_its_own_alpha_step_by_step() -> None:
+    replay = method("replay_alpha", fitted_on="first")
+    assert replay.replays == "arkd@split=first"
+    assert method("replay_alpha").replays == "arkd"
+    alphas = (0.5, 0.52, 0.47)
+    state = replay.start(Run(1, 3, 2.0, alphas))
+    for step, alpha in enumerate(alphas):
+        weights = replay.weights(Context(step, 3, state), Given())
+        assert (weights.fkl, weights.rkl) == (alpha, 1 - alpha)
+    with pytest.raises(ValueError, match="arkd@split=first: 3 values of α for 4 steps"):
+        replay.start(Run(1, 4, 2.0, alphas))
+
+
 def test_greedy_takes_the_smaller_divergence() -> None:
     low, high = torch.full((6,), 0.1), torch.full((6,), 0.2)
     for fkl, rkl, alpha in ((low, high, 1.0), (high, low, 0.0), (low, low, 0.0)):

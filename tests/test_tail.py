@@ -9,6 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from arkd.data.tokens import TokenSet
+from arkd.fidelity import TOKEN_BANDS, frequency_bands
 from arkd.heads import Head
 from arkd.settings import TailSettings
 from arkd.tail import Calibration, measure, measure_tokens, rank_bins
@@ -145,3 +147,13 @@ def test_rank_bins_cover_every_rank_once_and_merge_in_small_vocabularies() -> No
             rank for part in rank_bins(vocabulary).values() for rank in range(vocabulary)[part]
         ]
         assert ranks == list(range(vocabulary))
+
+
+def test_frequency_bands_are_those_of_the_training_responses() -> None:
+    # Token 2 has five of ten occurrences, 3 and 4 two each, 5 one; 0, 1 and 6 never occur. Prompts
+    # (token 6) do not count.
+    responses = [[2, 2, 3, 4], [2, 2, 5], [3, 4, 2]]
+    trained = TokenSet.of(([6, 6], response) for response in responses)
+    bands = [TOKEN_BANDS[band] for band in frequency_bands(trained, 7).tolist()]
+    tail, torso, head = "token_tail", "token_torso", "token_head"
+    assert bands == [tail, tail, head, torso, torso, tail, tail]

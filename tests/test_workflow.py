@@ -11,14 +11,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from conftest import ROOT, snakemake
 
-from arkd import method_stages, stages, workflow
+from arkd import evaluation_stage, method_stages, stages, workflow
 from arkd.collect import collect
 from arkd.errors import ArkdError
 from arkd.manifest import core_hash, hash_tree
@@ -128,7 +128,7 @@ def test_manifests_lead_from_a_record_to_its_sources(tree: Tree) -> None:
     folder = tree.training("fixture", "arkd", 1)
     manifest = json.loads((folder / "manifest.json").read_text())
     assert manifest["outputs"] == hash_tree(folder)
-    assert manifest["core"] == core_hash()
+    assert manifest["core"] == core_hash("distill") != core_hash("evaluate")
     assert set(manifest["inputs"]) == {"tokens", "init", "teacher", "gold_responses", "method"}
     for key in ("versions", "git", "host", "config", "wall_s", "peak_mib"):
         assert manifest[key]
@@ -176,34 +176,50 @@ def test_changing_a_methods_parameter_reruns_that_method_alone(tmp_path: Path) -
     assert own == ["fixed_mix@alpha=0.25"]
 
 
-def test_results_of_two_cores_are_refused(copy: Path) -> None:
+@pytest.mark.parametrize(
+    ("folder", "remedy"),
+    [
+        (lambda tree: tree.tokens("fixture"), "--forceall"),
+        (lambda tree: tree.evaluation("fixture", "arkd"), "--forcerun evaluate"),
+    ],
+)
+def test_results_of_two_cores_are_refused(
+    copy: Path, folder: Callable[[Tree], Path], remedy: str
+) -> None:
     tree = Tree(copy, load_suite("smoke"))
-    with edited(tree.tokens("fixture")) as manifest:
+    with edited(folder(tree)) as manifest:
         manifest["core"] = "0123456789abcdef"
     before = (tree.root / "records.csv").read_bytes()
-    with pytest.raises(ArkdError, match=r"different code are never mixed.*0123456789abcdef"):
+    with pytest.raises(ArkdError, match=rf"never mixed.*0123456789abcdef.*{remedy}"):
         collect(tree)
     assert (tree.root / "records.csv").read_bytes() == before
 
 
-def test_the_core_hash_changes_with_the_core_and_not_with_the_report(tmp_path: Path) -> None:
+def test_a_core_hash_changes_with_its_own_code_alone(tmp_path: Path) -> None:
     package = tmp_path / "arkd"
     shutil.copytree(ROOT / "arkd", package)
-    code = "from arkd.manifest import core_hash; print(core_hash())"
+    code = "from arkd.manifest import core_hash; print(core_hash('distill'), core_hash())"
 
-    def hash_now() -> str:
+    def hashes_now() -> list[str]:
         done = subprocess.run(
             [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
         )
-        return done.stdout
+        return done.stdout.split()
 
-    first = hash_now()
-    with (package / "report.py").open("a") as file:
-        file.write("# edited\n")
-    assert hash_now() == first
-    with (package / "divergence.py").open("a") as file:
-        file.write("# edited\n")
-    assert hash_now() != first
+    def edit(module: str) -> None:
+        with (package / module).open("a") as file:
+            file.write("# edited\n")
+
+    training, all_of_it = hashes_now()
+    edit("report.py")
+    assert hashes_now() == [training, all_of_it]
+    edit("tail.py")  # a metric: models are what they were
+    measured = hashes_now()[1]
+    assert hashes_now()[0] == training
+    assert measured != all_of_it
+    edit("divergence.py")
+    assert hashes_now()[0] != training
+    assert hashes_now()[1] != measured
 
 
 def test_a_cache_of_another_teacher_is_refused(copy: Path) -> None:
@@ -254,7 +270,7 @@ def test_a_run_that_left_the_finite_numbers_is_shown_as_failed(copy: Path) -> No
     tree = Tree(copy, load_suite("smoke"))
     with edited(tree.training("fixture", "arkd", 1)) as manifest:
         manifest["notes"]["failed"] = True
-    method_stages.evaluate(tree, "fixture", "arkd")
+    evaluation_stage.evaluate(tree, "fixture", "arkd")
     collect(tree)
     rows = [row for row in records(copy) if row["method"] == "arkd"]
     assert [(row["metric"], row["value"]) for row in rows] == [("failed", "1")]
