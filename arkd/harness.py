@@ -17,6 +17,8 @@ from lm_eval.tasks import TaskManager
 
 from arkd import bertscore
 from arkd.manifest import Stopwatch
+from arkd.mauve import METRIC as MAUVE
+from arkd.mauve import mauve
 from arkd.paths import benchmarks_dir
 from arkd.records import Value
 from arkd.rouge import scorer
@@ -135,6 +137,10 @@ class Harness:
                 found = fmean(bertscore.scores(suite.bertscore, texts, references))
                 metric = f"bertscore_{suite.bertscore}"
                 values.append(Value(task, metric, "", found, len(texts), True))
+            if suite.mauve:
+                alike = mauve(texts, [sample["doc"]["response"] for sample in samples])
+                if alike is not None:
+                    values.append(Value(task, MAUVE, "", alike, len(texts), True))
             kept = [
                 {"task": task, "decode_seed": decode_seed, "id": s["doc"]["id"], "text": text}
                 for s, text in zip(samples, texts, strict=True)

@@ -37,7 +37,7 @@ TRAINING_CORE = (
 CORE = (
     *TRAINING_CORE,
     *("bertscore.py", "evaluate.py", "evaluation_stage.py", "fidelity.py", "harness.py"),
-    *("tail.py", "tasks.py", "texts.py", "truth.py"),
+    *("mauve.py", "tail.py", "tasks.py", "texts.py", "truth.py"),
 )
 TRAINING_STAGES = ("data", "tokens", "teacher", "init", "cache", "distill")
 

@@ -51,6 +51,9 @@ class Suite(Frozen):
     bertscore: Literal["minilm", "deberta-xlarge-mnli"] | None = Field(
         None, description="encoder of BERTScore: minilm from a pinned wheel, deberta from the hub"
     )
+    mauve: bool = Field(
+        False, description="MAUVE of each test set with at least 1,000 items; needs `arkd[mauve]`"
+    )
     max_tokens: int = Field(96, description="prompt and response together; longer rows are dropped")
     device: Literal["auto", "cpu", "cuda"] = "cpu"
     cache_dtype: Literal["float32", "bfloat16"] = Field(

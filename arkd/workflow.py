@@ -207,6 +207,7 @@ def config_slice(suite: Suite, stage: str, pair: str = "", method: str = "") -> 
             "perplexity_task": suite.perplexity_task,
             "open_tasks": suite.open_tasks,
             "bertscore": suite.bertscore,
+            "mauve": suite.mauve,
         }
     elif stage == "collect":
         parts = {

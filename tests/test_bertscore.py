@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -34,7 +35,7 @@ def by_hand(text: str, reference: str) -> float:
     import torch
     from transformers import AutoModel, AutoTokenizer
 
-    folder = bertscore._minilm()
+    folder = bertscore.minilm_folder()
     tokenizer = AutoTokenizer.from_pretrained(folder)
     model = AutoModel.from_pretrained(folder, dtype=torch.float64).eval()
 
@@ -88,3 +89,22 @@ def test_the_hubs_encoder_is_asked_for_by_name_where_it_is_not_there(tmp_path: P
     )
     assert "HF_HUB_OFFLINE=0" in done.stdout
     assert done.stdout.count("\n") == 1
+
+
+@pytest.mark.heavy
+@pytest.mark.usefixtures("minilm")
+def test_mauve_is_1_for_one_distribution_and_near_0_for_two_far_apart() -> None:
+    from arkd.mauve import ENOUGH, mauve
+
+    rng = random.Random(1)
+    places, foods = [f"city {i}" for i in range(40)], [f"soup of {i} leeks" for i in range(40)]
+    first, second = (
+        [f"We went to {rng.choice(places)} by train." for _ in range(ENOUGH)] for _ in range(2)
+    )
+    other = [f"My aunt cooks {rng.choice(foods)}!" for _ in range(ENOUGH)]
+    alike, apart = mauve(first, second), mauve(first, other)
+    assert alike is not None
+    assert apart is not None
+    assert alike > 0.95
+    assert apart < 0.05
+    assert mauve(first[:-1], second) is None  # too few

@@ -48,6 +48,7 @@ LAYERS = [
     ["conformance.check"],
     ["conformance.golden"],
     ["fidelity", "texts", "bertscore"],
+    ["mauve"],
     ["harness"],
     ["truth", "evaluate"],
     ["trajectories"],
