@@ -96,7 +96,7 @@ def _one_maker(tree: Tree, manifests: dict[Path, dict[str, Any]]) -> dict[str, s
     for work, of in makers.items():
         if len(of) > 1:
             kinds = "; ".join(f"{folder.as_posix()}: {maker}" for maker, folder in of.items())
-            forced = "--forceall" if work == "training" else "--forcerun evaluate"
+            forced = "--forceall" if work == "training" else "--forcerun teacher_cache evaluate"
             raise ArkdError(
                 f"{tree.root}: results of different code are never mixed ({kinds}); make them "
                 f"anew: snakemake --cores all {forced} "
@@ -108,6 +108,7 @@ def _one_maker(tree: Tree, manifests: dict[Path, dict[str, Any]]) -> dict[str, s
 def _cost(found: dict[str, Any]) -> dict[str, Any]:
     """Return the line of one stage; an evaluation covers all seeds of its method."""
     names = {"teacher": "teacher", "data": SHARED, "tokens": SHARED, "cache": SHARED}
+    names["prefixes"] = SHARED
     control = found["notes"].get("control")
     return {
         **{key: found[key] for key in ("suite", "suite_version", "stage", "wall_s", "peak_mib")},

@@ -177,7 +177,9 @@ def cache(tree: Tree, pair: str, source: str, seed: int | None = None) -> None:
     if seed is not None:
         inputs[INIT] = trained_folder(tree, pair, INIT, seed)
     out = tree.cache(pair, source, seed)
-    with open_stage(tree, "cache", out, inputs, pair=pair, source=source, seed=seed) as stage:
+    # No training reads the prefixes: they belong to the code that measures.
+    name = "prefixes" if source == "prefixes" else "cache"
+    with open_stage(tree, name, out, inputs, pair=pair, source=source, seed=seed) as stage:
         keys = ("stage", "config", "inputs", "core", "versions")
         building = Building(out, {key: stage.made_of[key] for key in keys})
         model = models.load(teacher_dir / "model", device)

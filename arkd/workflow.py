@@ -183,7 +183,7 @@ def config_slice(suite: Suite, stage: str, pair: str = "", method: str = "") -> 
         parts = {"teacher": of_pair.teacher, "training": of_pair.teacher_training}
     elif stage == "init" and of_pair:
         parts = {"student": of_pair.student, "training": suite.student_start}
-    elif stage == "cache":
+    elif stage in ("cache", "prefixes"):
         parts = {
             "dtype": suite.cache_dtype,
             "max_new_tokens": suite.decoding.max_new_tokens,

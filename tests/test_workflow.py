@@ -180,7 +180,7 @@ def test_changing_a_methods_parameter_reruns_that_method_alone(tmp_path: Path) -
     ("folder", "remedy"),
     [
         (lambda tree: tree.tokens("fixture"), "--forceall"),
-        (lambda tree: tree.evaluation("fixture", "arkd"), "--forcerun evaluate"),
+        (lambda tree: tree.evaluation("fixture", "arkd"), "--forcerun teacher_cache evaluate"),
     ],
 )
 def test_results_of_two_cores_are_refused(
@@ -242,7 +242,8 @@ def test_costs_hold_every_stage(smoke: Path) -> None:
     with (smoke / "smoke" / "cost.csv").open(newline="") as lines:
         rows = list(csv.DictReader(lines))
     stages_ = [row["stage"] for row in rows]
-    assert stages_.count("cache") == 4
+    assert stages_.count("cache") == 3
+    assert stages_.count("prefixes") == 1
     assert stages_.count("distill") == 2
     assert stages_.count("evaluate") == 5
     assert {row["method"] for row in rows} == {*CONTROLS, "contrastive", "arkd", "shared"}
@@ -256,7 +257,7 @@ def test_costs_tell_what_a_stage_is_for_from_what_it_costs_beside(smoke: Path) -
         trains = row["train_s"] != ""
         assert float(row["startup_s"]) >= 0
         assert 0 <= float(row["proper_s"]) <= float(row["wall_s"])
-        assert (float(row["proper_s"]) > 0) == (trains or row["stage"] in ("cache", "evaluate"))
+        assert (float(row["proper_s"]) > 0) == (trains or row["stage"] in ("cache", "prefixes", "evaluate"))
         assert (row["padding_share"] != "") == trains
         if trains:
             assert float(row["train_s"]) <= float(row["proper_s"]) + 0.002  # rounding
