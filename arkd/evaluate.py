@@ -65,6 +65,7 @@ def measure_model(
     rows = read_jsonl(prefixes / "items.jsonl")
     items = Items([row["set"] for row in rows], [row["band"] for row in rows])
     made_by = manifest.weights(teacher_dir)
+    teacher = models.load(teacher_dir / "model", harness.model.device)
     dev = cache.load(prefixes, "dev", made_by)
     nowhere = ["none"] * len(dev.tokens)
     evidence = {"dev": (dev, Items(nowhere, nowhere))}
@@ -81,13 +82,12 @@ def measure_model(
                     batch_size=suite.decoding.batch_size,
                 )
             own = TokenSet.of(zip(prompts, answers, strict=True))
-            teacher = models.load(teacher_dir / "model", harness.model.device)
             with proper:
                 hidden = cache.hidden_responses(teacher, own, "teacher on own samples")
             evidence["student"] = (Evidence(own, hidden), items)
         else:
             evidence[prefix] = (cache.load(prefixes, prefix, made_by), items)
-    head = cache.load_head(teacher_dir)
+    head = models.head(teacher)
     bands_V = frequency_bands(TokenSet.load(tree.tokens(pair) / "train.safetensors"), len(head))
     for name, (of, whose) in evidence.items():
         with proper:
