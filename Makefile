@@ -67,9 +67,11 @@ reference: ## keep a finished run's numbers: make reference SUITE=longtail VERSI
 	rm -rf results/reference/$(VERSION)/$(SUITE)
 	mkdir -p results/reference/$(VERSION)
 	cd results && find $(SUITE) -path $(SUITE)/data -prune -o \( -name '*.csv' ! -name trajectory.csv ! -path '*/evaluation/*' -o -name manifest.json \
-		-o -name report.html -o -path '*/tables/*' -o -path '*/claims/*' -o -path '*/figures/*' \) -type f -print0 \
+		-o -name data.manifest.json -o -name suite.yaml -o -name report.html -o -path '*/tables/*' -o -path '*/claims/*' -o -path '*/figures/*' \) -type f -print0 \
 		| tar --create --null --files-from - | tar --extract --directory reference/$(VERSION)
-	cp results/$(SUITE)/data/manifest.json results/reference/$(VERSION)/$(SUITE)/data.manifest.json
+	test ! -f results/$(SUITE)/data/manifest.json || \
+		cp results/$(SUITE)/data/manifest.json results/reference/$(VERSION)/$(SUITE)/data.manifest.json
+	PATH="$(abspath $(BIN)):$$PATH" arkd verify --write results/reference/$(VERSION)/$(SUITE)
 
 clean: ## remove all results but the reference ones
 	rm -rf results/longtail results/longtail-full results/longtail-tuning results/smoke results/smoke-teacher results/smollm2-quick

@@ -53,6 +53,20 @@ PERF = """examples:
   arkd perf --only divergence   one part; the others are kept as they were measured
   arkd perf --again             measure anew what was measured before
 """
+VERIFY = """examples:
+  arkd verify results/longtail                 one run: hashes, manifests, tables from records
+  arkd verify results/reference                all that is kept there
+  arkd verify --write results/longtail         and write SHA256SUMS, if nothing is wrong
+"""
+COMPARE = """examples:
+  arkd compare results/longtail results/reference/1.0/longtail    is my rerun the same?
+  arkd compare results/longtail --methods fixed_mix arkd          two rows of one run
+  arkd compare A B --metric rouge_l --format markdown             every test set, for an issue
+"""
+MERGE = """examples:
+  arkd merge merged results/longtail ../theirs/longtail    two people's runs: merged/longtail
+  arkd tables --suite merged/longtail/suite.yaml --results merged
+"""
 AXES = {
     "pair": "teacher and student, by the pair's name in the suite",
     "method": "a row of the suite, such as fixed_mix@alpha=0.25, or a control",
@@ -145,6 +159,28 @@ def parser() -> argparse.ArgumentParser:
     claims.add_argument("--results", default="results", help="folder of all results")
     claims.add_argument("--partial", action="store_true", help="judge by what is there")
     claims.set_defaults(command=commands.claims)
+
+    verify = _add(added, "verify", "check results against their hashes and records", VERIFY)
+    verify.add_argument("folders", nargs="+", metavar="FOLDER", help="a suite's, or a parent")
+    verify.add_argument("--write", action="store_true", help="write SHA256SUMS where all is well")
+    verify.set_defaults(command=commands.verify)
+
+    compare = _add(added, "compare", "compare two runs, or two rows, paired by seed", COMPARE)
+    compare.add_argument("runs", nargs="+", metavar="RUN", help="a suite's folder or records.csv")
+    names = ("A", "B")
+    compare.add_argument("--methods", nargs=2, metavar=names, help="a row of each, or of one run")
+    compare.add_argument("--method", nargs="+", default=[], help="these rows alone")
+    compare.add_argument("--task", nargs="+", default=[], help="these tasks alone")
+    compare.add_argument("--metric", nargs="+", default=[], help="default: those of the summary")
+    compare.add_argument("--format", choices=["text", "markdown", "csv"], default="text")
+    compare.add_argument("--across", action="store_true", help="other suites or versions, too")
+    compare.set_defaults(command=commands.compare)
+
+    merge = _add(added, "merge", "merge several people's runs of one suite", MERGE)
+    merge.add_argument("out", metavar="OUT", help="folder of results to write the merged suite to")
+    merge.add_argument("folders", nargs="+", metavar="FOLDER", help="suites' folders, two or more")
+    merge.add_argument("--partial", action="store_true", help="allow methods that lack seeds")
+    merge.set_defaults(command=commands.merge)
 
     perf = _add(added, "perf", "time the code: divergences, steps, the whole suite", PERF)
     perf.add_argument("--only", choices=["divergence", "step", "suite"], help="one part alone")

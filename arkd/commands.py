@@ -56,7 +56,7 @@ def _show(name: str, tree: Tree, partial: bool) -> None:
     if name == "report":
         from arkd import report
 
-        report.write(tree.suite, tree.results, root / "report.html", partial)
+        report.write(tree.suite, tree.results, root / "report.html", partial, tree.named)
         return
     axes = {"suite": tree.suite.name, "suite_version": tree.suite.version}
     with manifest.stage(name, root / name, inputs=inputs, config={}, **axes) as made:
@@ -84,6 +84,33 @@ def claims(options: argparse.Namespace) -> None:
     with manifest.stage("claims", root / "claims", inputs=inputs, config={}, **axes) as made:
         verdict_table.write(suite, registered, found, made.folder)
     verdict_table.show(suite, registered, found)
+
+
+def verify(options: argparse.Namespace) -> int:
+    """Check results against their hashes, manifests and records."""
+    from arkd import verify as checks
+
+    return checks.run([Path(folder) for folder in options.folders], write=options.write)
+
+
+def compare(options: argparse.Namespace) -> None:
+    """Compare two runs of a suite, or two rows of one."""
+    from arkd import compare_text
+    from arkd.compare import Filter
+
+    chosen = Filter(tuple(options.metric), tuple(options.task), tuple(options.method))
+    methods = tuple(options.methods) if options.methods else None
+    paths = [Path(run) for run in options.runs]
+    compare_text.run(paths, methods, chosen, options.format, options.across)
+
+
+def merge(options: argparse.Namespace) -> None:
+    """Merge several people's runs of one suite."""
+    from arkd.merge import SUITE
+    from arkd.merge import merge as join
+
+    root = join(Path(options.out), [Path(folder) for folder in options.folders], options.partial)
+    print(f"{root}\narkd tables --suite {root / SUITE} --results {options.out}")
 
 
 def run(options: argparse.Namespace) -> int:
