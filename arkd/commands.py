@@ -52,7 +52,8 @@ def _show(name: str, tree: Tree, partial: bool) -> None:
     from arkd import manifest
 
     root = tree.root
-    inputs = {"records": root / "records.csv", "cost": root / "cost.csv"}
+    read = {kind: root / f"{kind}.csv" for kind in ("records", "items", "cost", "trajectories")}
+    inputs = {kind: path for kind, path in read.items() if path.is_file()}
     if name == "report":
         from arkd import report
 

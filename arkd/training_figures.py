@@ -1,4 +1,4 @@
-"""Figures of how training went: the α of each strategy, and what arkd's agent saw."""
+"""Figures of how training went: α over the steps, and what arkd's agent saw."""
 
 from __future__ import annotations
 
@@ -9,21 +9,80 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
 from arkd.curves import Curves, mean_series, progress, rolled
 from arkd.layout import Builder, base_name
 from arkd.paths import benchmarks_dir
+from arkd.plotting import COLOURS, SMALL
+from arkd.stats import mean_interval
 
-# Colours of Okabe and Ito, safe for colour-blind readers; markers and dashes carry them in grey.
-COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 CONSTANT = ("forward_kl", "reverse_kl", "fixed_mix")  # their α needs no picture
 COLUMNS = 5  # panels side by side, at most
 ONE_SEED: dict[str, Any] = {"color": "#56B4E9", "lw": 0.7}
 MEAN: dict[str, Any] = {"color": "#0072B2", "lw": 2.0}
 PAPER: dict[str, Any] = {"color": "0.45", "lw": 1.1, "ls": "--"}
+BAND: dict[str, Any] = {"color": "#56B4E9", "alpha": 0.3, "lw": 0}
 
 
 def alpha(make: Builder) -> Figure | None:
+    """α of arkd over the steps, with the published trajectory on its own axis of steps."""
+    if "arkd" not in make.methods:
+        return None
+    logged = Curves(make)
+    runs = {pair: seeds for pair in make.pairs if (seeds := logged.alpha(pair, "arkd"))}
+    if not runs:
+        return None
+    figure = Figure(figsize=(5.6 * len(runs), 3.5), layout="constrained")
+    grid = figure.subplots(1, len(runs), squeeze=False, sharey=True)[0]
+    paper = published_alpha()
+    for axis, (pair, seeds) in zip(grid, runs.items(), strict=True):
+        for series in seeds.values():
+            axis.plot(rolled(series), **ONE_SEED)
+        mean = rolled(mean_series(seeds))
+        band = interval_series({seed: rolled(series) for seed, series in seeds.items()})
+        if len(band):
+            axis.fill_between(band.index, band["low"], band["high"], **BAND)
+        axis.plot(mean, **MEAN)
+        above = axis.twiny()
+        above.plot(paper, **PAPER)
+        above.grid(False)
+        above.spines["top"].set_visible(True)
+        above.set(xlim=(0, paper.index[-1]))
+        above.set_xlabel("step of the paper's run", fontsize=SMALL)
+        last = max(series.index[-1] for series in seeds.values())
+        axis.set(xlim=(0, last), ylim=(-0.03, 1.03), xlabel="step")
+        if len(runs) > 1:
+            axis.set_title(pair)
+    grid[0].set_ylabel("α, weight of forward KL")
+    names = {"mean over seeds": MEAN, "single seeds": ONE_SEED}
+    handles: list[Any] = [Line2D([], [], **style, label=name) for name, style in names.items()]
+    if any(len(seeds) > 1 for seeds in runs.values()):
+        handles.append(Patch(**BAND, label="95 % t interval"))
+    handles.append(Line2D([], [], **PAPER, label="paper, Figure 5"))
+    figure.legend(handles=handles, loc="outside lower center", ncols=4, fontsize=SMALL)
+    return figure
+
+
+def published_alpha() -> pd.Series:
+    """Return the paper's Figure 5 as read off the plot, α by step."""
+    path = benchmarks_dir() / "published" / "figure5.csv"
+    return pd.read_csv(path).set_index("step")["alpha"]
+
+
+def interval_series(seeds: Mapping[int, pd.Series]) -> pd.DataFrame:
+    """Return the 95 % t interval over seeds at each step that several seeds have."""
+    frame = pd.concat(seeds.values(), axis=1)
+    rows = {
+        step: mean_interval(kept)
+        for step, values in frame.iterrows()
+        if (kept := values.dropna().to_numpy()).size > 1
+    }
+    ends = [(found.low, found.high) for found in rows.values()]
+    return pd.DataFrame(ends, index=[*rows], columns=["low", "high"], dtype=float)
+
+
+def alphas(make: Builder) -> Figure | None:
     """α over training, a panel a strategy, the published trajectory in each."""
     logged = Curves(make)
     arms = [method for method in make.methods if base_name(method) not in CONSTANT]
@@ -40,7 +99,7 @@ def alpha(make: Builder) -> Figure | None:
         figsize=(max(2.15 * across, 5.0), 2.05 * len(lines) + 0.5), layout="constrained"
     )
     grid = figure.subplots(len(lines), across, squeeze=False, sharex=True, sharey=True)
-    paper = pd.read_csv(benchmarks_dir() / "published" / "figure5.csv").set_index("step")["alpha"]
+    paper = published_alpha()
     for place, (axes, line) in enumerate(zip(grid, lines, strict=True)):
         for column, axis in enumerate(axes[len(line) :], len(line)):
             axis.set_axis_off()
@@ -79,7 +138,7 @@ def dynamics(make: Builder) -> Figure | None:
     if "arkd" not in make.methods:
         return None
     logged = Curves(make)
-    shown = {"reward": "reward (nats)", "fkl": "forward KL (nats)", "rkl": "reverse KL (nats)"}
+    shown = {"reward": "reward", "fkl": "forward KL", "rkl": "reverse KL"}
     runs = {(p, c): logged.of(p, "arkd", c) for p in make.pairs for c in shown}
     if not any(runs.values()):
         return None
@@ -93,7 +152,7 @@ def dynamics(make: Builder) -> Figure | None:
                 axis.plot(series, color=colour, lw=0.5, alpha=0.35)
             if seeds:
                 axis.plot(rolled(mean_series(seeds)), color=colour, lw=2)
-            axis.set(xlabel="step", ylabel=label, title=label.split(" (")[0])
+            axis.set(xlabel="step", ylabel=f"{label} (nats/token)", title=label)
         if count > 1:
             row[0].set_title(pair, loc="left")
     return figure

@@ -2,24 +2,37 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
+from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Annotation, Text
+from matplotlib.transforms import Bbox
+from scipy import stats
 from simulate import STEPS, failed_row, lose_curves, rows_of, save, suite_of
 
-from arkd import curves, figures
+from arkd import claim_figures, curves, figures, plotting
 from arkd.curves import Curves
 from arkd.errors import ArkdError
-from arkd.layout import Builder
-from arkd.suite import load_suite
+from arkd.judgement import judge
+from arkd.layout import Builder, captions
+from arkd.paths import benchmarks_dir
+from arkd.suite import Suite, load_suite
 
 METHODS = ("forward_kl", "reverse_kl", "greedy_min", "akl", "arkd")
-NAMES = ["alpha", "dynamics", "strategies", "head_tail"]
+NAMES = [
+    *("seeds", "test_sets", "profile", "pareto", "strategies", "strategies_jsd", "alpha", "alphas"),
+    *("dynamics", "head_tail", "tail", "ranks"),  # simulated controls fail the claims' precondition
+]
 
 
 def texts(svg: bytes) -> list[str]:
@@ -43,7 +56,7 @@ def test_files_are_svg_and_png_and_the_same_twice(tmp_path: Path) -> None:
     save(suite, tmp_path, rows_of(suite))
     first = figures.write(suite, tmp_path, tmp_path / "a")
     second = figures.write(suite, tmp_path, tmp_path / "b")
-    assert [p.name for p in first] == [f"{n}.{s}" for n in NAMES for s in ("svg", "png")]
+    assert [p.name for p in first] == [f"{n}.{s}" for n in NAMES for s in ("svg", "png", "pdf")]
     assert [p.read_bytes() for p in first] == [p.read_bytes() for p in second]
     assert all(p.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n" for p in first if p.suffix == ".png")
 
@@ -60,10 +73,10 @@ def panels_of(figure: Figure) -> dict[str, Axes]:
     return {axis.get_title().replace("\n", " "): axis for axis in figure.axes if axis.get_title()}
 
 
-def test_alpha_has_a_panel_for_each_arm_and_none_for_constants(tmp_path: Path) -> None:
+def test_alphas_have_a_panel_for_each_arm_and_none_for_constants(tmp_path: Path) -> None:
     suite = suite_of((*METHODS, "fixed_mix", "sft", "arkd@baseline=teacher,seeds=2", "linear_dec"))
     save(suite, tmp_path, rows_of(suite))
-    figure = figures.alpha(Builder(suite, tmp_path))
+    figure = figures.alphas(Builder(suite, tmp_path))
     assert figure is not None
     assert list(panels_of(figure)) == [
         *("greedy_min 3 seeds", "akl 3 seeds", "arkd 3 seeds", "arkd baseline=teacher, 2 seeds"),
@@ -72,10 +85,10 @@ def test_alpha_has_a_panel_for_each_arm_and_none_for_constants(tmp_path: Path) -
     assert [text.get_text() for text in figure.legends[0].get_texts()][-1] == "paper, Figure 5"
 
 
-def test_alpha_draws_the_logged_values_smoothed(tmp_path: Path) -> None:
+def test_alphas_draw_the_logged_values_smoothed(tmp_path: Path) -> None:
     suite = suite_of(("arkd",))
     save(suite, tmp_path, rows_of(suite))
-    figure = figures.alpha(Builder(suite, tmp_path))
+    figure = figures.alphas(Builder(suite, tmp_path))
     assert figure is not None
     paper, *seeds, mean = panels_of(figure)["arkd 3 seeds"].get_lines()
     assert len(seeds) == 3
@@ -93,7 +106,7 @@ def test_a_choice_between_two_is_drawn_as_the_share_that_chose_forward(tmp_path:
     suite = suite_of(("greedy_min",))
     save(suite, tmp_path, rows_of(suite))
     make = Builder(suite, tmp_path)
-    figure = figures.alpha(make)
+    figure = figures.alphas(make)
     assert figure is not None
     (axis,) = panels_of(figure).values()
     (filled,) = axis.collections
@@ -107,7 +120,7 @@ def test_a_choice_between_two_is_drawn_as_the_share_that_chose_forward(tmp_path:
 def test_a_policys_mean_is_drawn_where_the_action_is_a_coin(tmp_path: Path) -> None:
     suite = suite_of(("arkd_code",))
     save(suite, tmp_path, rows_of(suite))
-    figure = figures.alpha(Builder(suite, tmp_path))
+    figure = figures.alphas(Builder(suite, tmp_path))
     assert figure is not None
     (axis,) = panels_of(figure).values()
     for line in axis.get_lines()[1:]:
@@ -121,45 +134,15 @@ def test_smoothing_is_a_centred_mean_over_a_twentieth() -> None:
     assert smooth[0] == pytest.approx((0 + 1 + 4) / 3)
 
 
-@pytest.mark.parametrize("count", [9, 52])
-def test_figures_of_many_rows_name_each_row_once(tmp_path: Path, count: int) -> None:
-    suite = load_suite("longtail-full")
-    suite = suite.model_copy(update={"methods": suite.methods[:count]})
-    save(suite, tmp_path, rows_of(suite))
-    drawn = figures.build(suite, tmp_path)
-    labels = [entry.label for entry in suite.entries]
-    named = [text.get_text() for text in drawn["strategies"].axes[0].get_yticklabels()]
-    assert named == labels
-    inches = drawn["strategies"].get_size_inches()[1] / len(labels)
-    assert inches > 0.2  # a line of text is 9 points, 0.125 inches
-    legend = drawn["head_tail"].axes[0].get_legend()
-    assert legend is not None
-    shown = [text.get_text() for text in legend.get_texts()]
-    assert shown == ["init", *(x for x in labels if count == 9 or "@" not in x)]
-    assert drawn["head_tail"].get_size_inches()[1] / len(shown) > 0.17
-
-
-def test_strategies_write_each_value(tmp_path: Path) -> None:
+def test_the_map_writes_each_value(tmp_path: Path) -> None:
     suite = suite_of(METHODS)
     level = {method: 20.0 + place for place, method in enumerate(METHODS)}
     rows = rows_of(suite, lambda method, task, metric: level.get(method, 1.0), sd=0.0)
     save(suite, tmp_path, rows)
-    found = texts(figures.render(suite, tmp_path)["strategies"]["svg"])
+    found = texts(figures.render(suite, tmp_path)["test_sets"]["svg"])
     for method in METHODS:
         assert method in found
         assert found.count(f"{level[method]:.1f}") == len(suite.test_sets)
-
-
-def test_head_and_tail_errors_are_sums_over_rank_bins(tmp_path: Path) -> None:
-    suite = suite_of(METHODS)
-    save(suite, tmp_path, rows_of(suite, lambda m, t, k: 0.25, sd=0.0))
-    figure = figures.head_tail(Builder(suite, tmp_path))
-    assert figure is not None
-    points = {str(line.get_label()): line for line in figure.axes[0].get_lines()}
-    # Two bins hold ranks 1 to 10, three the others; each has an error of 0.25.
-    arkd = points["arkd"]
-    x, y = np.asarray(arkd.get_xdata()), np.asarray(arkd.get_ydata())
-    assert (float(x[0]), float(y[0])) == pytest.approx((0.5, 0.75))
 
 
 def test_a_missing_trajectory_is_named(tmp_path: Path) -> None:
@@ -170,7 +153,7 @@ def test_a_missing_trajectory_is_named(tmp_path: Path) -> None:
         figures.write(suite, tmp_path, tmp_path / "out")
     assert not (tmp_path / "out").exists()
     drawn = figures.build(suite, tmp_path, partial=True)
-    assert "arkd 2 seeds" in panels_of(drawn["alpha"])
+    assert "arkd 2 seeds" in panels_of(drawn["alphas"])
 
 
 def test_a_failed_run_is_left_out_of_curves_and_named_in_the_map(tmp_path: Path) -> None:
@@ -179,11 +162,440 @@ def test_a_failed_run_is_left_out_of_curves_and_named_in_the_map(tmp_path: Path)
     # What a run logged before it failed is still there.
     save(suite, tmp_path, rows + [failed_row(suite, "akl", seed) for seed in suite.seeds])
     drawn = figures.render(suite, tmp_path)
-    assert not any("akl" in text for text in texts(drawn["alpha"]["svg"]))
-    assert texts(drawn["strategies"]["svg"]).count("failed") == len(suite.test_sets)
+    assert not any("akl" in text for text in texts(drawn["alphas"]["svg"]))
+    assert texts(drawn["test_sets"]["svg"]).count("failed") == len(suite.test_sets)
 
 
 def test_figures_without_an_adaptive_method_are_left_out(tmp_path: Path) -> None:
     suite = suite_of(("forward_kl", "reverse_kl"))
     save(suite, tmp_path, rows_of(suite))
-    assert list(figures.render(suite, tmp_path)) == ["strategies", "head_tail"]
+    absent = {"alpha", "alphas", "dynamics"}
+    assert list(figures.render(suite, tmp_path)) == [n for n in NAMES if n not in absent]
+
+
+REFERENCE = Path(__file__).parent.parent / "results" / "reference" / "1.0"
+GROUPS_OF_HEAD = {"rank_1", "rank_2_10"}
+
+
+def kept_suite(name: str) -> Suite:
+    """A suite with the rows that its reference results have; skips where there are none."""
+    path = REFERENCE / name / "records.csv"
+    if not path.is_file():
+        pytest.skip(f"no reference results of {name}")
+    frame = pd.read_csv(path, usecols=["method", "suite_version"], dtype=str)
+    suite = load_suite(name)
+    if set(frame["suite_version"]) != {suite.version}:
+        pytest.skip(f"the reference results of {name} are of another version")
+    there = set(frame["method"])
+    return suite.model_copy(update={"methods": tuple(m for m in suite.methods if m.label in there)})
+
+
+@pytest.fixture(scope="module", params=["longtail", "longtail-full"])
+def kept(request: pytest.FixtureRequest) -> tuple[Suite, pd.DataFrame, dict[str, Figure]]:
+    """A reference suite, its records read anew, and its figures."""
+    suite = kept_suite(request.param)
+    path = REFERENCE / suite.name / "records.csv"
+    frame = pd.read_csv(path, dtype={"group": str, "decode_seed": str}, keep_default_na=False)
+    return suite, frame, figures.build(suite, REFERENCE, partial=True)
+
+
+def by_seed(frame: pd.DataFrame, row: str, task: str, metric: str, group: str = "") -> pd.Series:
+    """A row's values by training seed, decoding seeds averaged."""
+    at = (frame["method"] == row) & (frame["task"] == task) & (frame["metric"] == metric)
+    own = frame[at & (frame["group"] == group)]
+    return own.assign(value=own["value"].astype(float)).groupby("seed")["value"].mean()
+
+
+def t_interval(values: pd.Series) -> tuple[float, float]:
+    """The 95 % t interval, by scipy."""
+    found = stats.t.interval(0.95, len(values) - 1, values.mean(), stats.sem(values))
+    return float(found[0]), float(found[1])
+
+
+def titled(figure: Figure, title: str) -> Axes:
+    return next(axis for axis in figure.axes if axis.get_title() == title)
+
+
+def points_of(axis: Axes) -> dict[str, tuple[float, float]]:
+    """The labelled points of an axis."""
+    return {
+        str(line.get_label()): (float(line.get_xdata()[0]), float(line.get_ydata()[0]))  # type: ignore[index,arg-type]
+        for line in axis.get_lines()
+        if not str(line.get_label()).startswith("_")
+    }
+
+
+def segments(axis: Axes) -> list[tuple[float, ...]]:
+    """The horizontal and vertical lines of two points, as x, x, y, y."""
+    lines = [line.get_xydata() for line in axis.get_lines() if len(line.get_xdata()) == 2]  # type: ignore[arg-type]
+    return [(*np.asarray(xy)[:, 0], *np.asarray(xy)[:, 1]) for xy in lines]
+
+
+def named_points(axis: Axes) -> dict[str, tuple[float, float]]:
+    """The points that a label in the column beside the axes leads to."""
+    notes = [text for text in axis.texts if isinstance(text, Annotation)]
+    return {note.get_text(): (float(note.xy[0]), float(note.xy[1])) for note in notes}
+
+
+Kept = tuple[Suite, pd.DataFrame, dict[str, Figure]]
+
+
+def test_strategies_draw_means_and_intervals_of_the_records(kept: Kept) -> None:
+    suite, frame, drawn = kept
+    for task in suite.test_sets:
+        axis = titled(drawn["strategies"], task.removeprefix("longtail_"))
+        shown = points_of(axis)
+        names = [text.get_text() for text in drawn["strategies"].axes[0].get_yticklabels()]
+        assert list(shown) == names
+        bars = {round(y, 6): (low, high) for low, high, y, _ in segments(axis) if low != high}
+        for row, (x, y) in shown.items():
+            values = by_seed(frame, row, task, "rouge_l")
+            assert x == pytest.approx(values.mean())
+            assert bars[round(y, 6)] == pytest.approx(t_interval(values))
+
+
+def test_strategies_differ_in_alpha_alone(kept: Kept) -> None:
+    suite, _, drawn = kept
+    shown = list(points_of(drawn["strategies"].axes[0]))
+    assert {"forward_kl", "reverse_kl", "greedy_min", "arkd"} <= set(shown)
+    assert not [row for row in shown if suite.entry(row).changes]
+    assert not {"sft", "seqkd", "contrastive", "jsd"} & set(shown)
+    if suite.name == "longtail-full":  # the constants stand by their α
+        constant = ["forward_kl", "fixed_mix@alpha=0.75", "fixed_mix", "fixed_mix@alpha=0.25"]
+        assert shown[:5] == [*constant, "reverse_kl"]
+
+
+def test_seeds_show_every_seed_and_the_mean(kept: Kept) -> None:
+    suite, frame, drawn = kept
+    inside, *outside = suite.test_sets
+    for title, quantities in {
+        "JSD to the teacher": [("fidelity_gold", "jsd")],
+        "ROUGE-L in distribution": [(inside, "rouge_l")],
+        "ROUGE-L out of distribution": [(task, "rouge_l") for task in outside],
+    }.items():
+        axis = titled(drawn["seeds"], title)
+        lines = {str(line.get_label()): line for line in axis.get_lines()}
+        assert {m.label for m in suite.methods} == {n for n in lines if not n.startswith("_")}
+        for row in ("arkd", "forward_kl"):
+            parts = [by_seed(frame, row, *quantity) for quantity in quantities]
+            values = sum(parts[1:], parts[0]) / len(parts)
+            assert np.asarray(lines[row].get_xdata()) == pytest.approx(values.to_numpy())
+            assert len(values) == len(suite.seeds)
+            low, high = t_interval(values)
+            assert any(at[:2] == pytest.approx((low, high)) for at in segments(axis))
+
+
+def test_seeds_are_in_the_order_of_jsd(kept: Kept) -> None:
+    suite, frame, drawn = kept
+    axis = titled(drawn["seeds"], "JSD to the teacher")
+    means = {m.label: by_seed(frame, m.label, "fidelity_gold", "jsd").mean() for m in suite.methods}
+    shown = [text.get_text() for text in axis.get_yticklabels()]
+    assert shown == sorted(means, key=lambda row: means[row])
+
+
+def test_head_and_tail_are_shares_of_the_gap(kept: Kept) -> None:
+    suite, frame, drawn = kept
+    whole, part = drawn["head_tail"].axes
+    shown = named_points(whole) | named_points(part)
+    assert shown["teacher"] == pytest.approx((1, 1))
+    assert shown["init"] == pytest.approx((0, 0))
+    errors = frame[(frame["task"] == "fidelity_gold") & (frame["metric"] == "abs_gap")]
+    head = errors["group"].isin(GROUPS_OF_HEAD)
+    sums = {
+        name: own.assign(value=own["value"].astype(float))
+        .groupby(["method", "seed"])["value"]
+        .sum()
+        for name, own in (("head", errors[head]), ("tail", errors[~head]))
+    }
+    for row in ("arkd", "sft", "reverse_kl"):
+        # The teacher's error is 0: what is closed is 1 less the share of the start's error left.
+        x, y = ((1 - sums[part][row] / sums[part]["init"]).mean() for part in ("head", "tail"))
+        assert shown[row] == pytest.approx((x, y), abs=1e-6)
+    assert len(shown) == 2 + (15 if suite.name == "longtail-full" else len(suite.methods))
+
+
+def test_the_tail_plane_shows_recall_and_precision(kept: Kept) -> None:
+    _, frame, drawn = kept
+    whole, part = drawn["tail"].axes
+    shown = named_points(whole) | named_points(part)
+    for row in ("teacher", "untrained", "init", "arkd", "sft"):
+        recall, precision = (
+            by_seed(frame, row, "fidelity_gold", metric)
+            for metric in ("tail_recall", "tail_precision")
+        )
+        assert shown[row] == pytest.approx((recall.mean(), precision.mean()))
+        if row == "arkd":
+            crossed = [*segments(part), *segments(whole)]
+            level = (precision.mean(), precision.mean())
+            assert any(at == pytest.approx((*t_interval(recall), *level)) for at in crossed)
+            level = (recall.mean(), recall.mean())
+            assert any(at == pytest.approx((*level, *t_interval(precision))) for at in crossed)
+
+
+def test_the_front_is_what_no_other_row_beats(kept: Kept) -> None:
+    suite, frame, drawn = kept
+    costs = pd.read_csv(REFERENCE / suite.name / "cost.csv", keep_default_na=False)
+    own = costs[costs["stage"] == "distill"]
+    seconds = own.assign(t=own["train_s"].astype(float)).groupby("method")["t"].mean()
+    means = {
+        m.label: (seconds[m.label], by_seed(frame, m.label, "fidelity_gold", "jsd").mean())
+        for m in suite.methods
+    }
+    best = {
+        row
+        for row, (x, y) in means.items()
+        if not any(a <= x and b <= y and (a, b) != (x, y) for a, b in means.values())
+    }
+    axis = drawn["pareto"].axes[0]
+    line = next(line for line in axis.get_lines() if line.get_label() == "front")
+    expected = np.array(sorted(means[row] for row in best))
+    assert np.asarray(line.get_xydata()) == pytest.approx(expected)
+    shown = named_points(axis)
+    assert best <= set(shown)
+    assert all(shown[row] == pytest.approx(means[row]) for row in shown)
+
+
+def test_profiles_count_runs_and_test_sets(kept: Kept) -> None:
+    suite, frame, drawn = kept
+    panel = next(a for a in drawn["profile"].axes if a.get_title().startswith("arkd\n"))
+    line = next(line for line in panel.get_lines() if line.get_label() == "arkd")
+    x, y = np.asarray(line.get_xdata()), np.asarray(line.get_ydata())
+    closed = []
+    for task in suite.test_sets:
+        own, start, teacher = (
+            by_seed(frame, m, task, "rouge_l") for m in ("arkd", "init", "teacher")
+        )
+        assert teacher.iloc[0] > start.max()  # so that no test set is left out
+        closed += [(own[s] - start[s]) / (teacher.iloc[0] - start[s]) for s in suite.seeds]
+    for tau in (0.0, 0.5, 0.8, 1.0):
+        assert y[np.flatnonzero(x <= tau)[-1]] == pytest.approx(
+            sum(c > tau for c in closed) / len(closed)
+        )
+    assert f"mean {np.mean(closed):.2f}, {len(suite.seeds)} seeds" in panel.get_title()
+
+
+def test_ranks_draw_the_error_of_each_bin(kept: Kept) -> None:
+    _, frame, drawn = kept
+    axis = titled(drawn["ranks"], "ranks 2–10")
+    values = by_seed(frame, "arkd", "fidelity_gold", "abs_gap", "rank_2_10")
+    assert points_of(axis)["arkd"][0] == pytest.approx(values.mean())
+    assert any(at[:2] == pytest.approx(t_interval(values)) for at in segments(axis))
+    assert "init" in points_of(axis)
+
+
+def test_alpha_has_the_interval_over_seeds(kept: Kept) -> None:
+    suite, _, drawn = kept
+    frame = pd.read_csv(REFERENCE / suite.name / "trajectories.csv")
+    own = frame[frame["method"] == "arkd"].pivot_table(
+        index="window", columns="seed", values="alpha", sort=False
+    )
+    # A centred mean over five windows, away from the ends.
+    middle = pd.concat([own.shift(k) for k in range(-2, 3)]).groupby(level=0).mean().loc[50]
+    axis = drawn["alpha"].axes[0]
+    mean = np.asarray(axis.get_lines()[-1].get_ydata())
+    assert mean[50] == pytest.approx(middle.mean())
+    (band,) = axis.collections
+    ends = {tuple(np.round(v, 9)) for v in np.asarray(band.get_paths()[0].vertices)}
+    step = float(np.asarray(axis.get_lines()[-1].get_xdata())[50])
+    low, high = t_interval(middle)
+    at = sorted(y for x, y in ends if x == pytest.approx(step))
+    assert (at[0], at[-1]) == pytest.approx((low, high))
+    paper = drawn["alpha"].axes[1].get_lines()[0]  # on an axis of the paper's own steps
+    read = pd.read_csv(benchmarks_dir() / "published" / "figure5.csv")
+    assert np.asarray(paper.get_xydata()) == pytest.approx(read.to_numpy())
+
+
+def test_the_forest_shows_what_the_verdicts_hang_on(tmp_path: Path, kept: Kept) -> None:
+    suite, _, drawn = kept
+    from arkd.claims import load_claims
+    from arkd.workflow import Tree
+
+    found = judge(Tree(REFERENCE, suite), load_claims(), partial=True)
+    expected = {one.claim.id: one for one in found if claim_figures.drawn(one)}
+    shown = {
+        name: (axis, point)
+        for axis in drawn["forest"].axes
+        for name, point in points_of(axis).items()
+    }
+    assert set(shown) == set(expected)
+    assert expected
+    told = " ".join(text.get_text() for axis in drawn["forest"].axes for text in axis.texts)
+    for name, (axis, (x, y)) in shown.items():
+        decisive = expected[name].decisive
+        assert decisive is not None
+        assert x == decisive.effect
+        if decisive.low is not None:
+            assert (decisive.low, decisive.high, y, y) in segments(axis)
+        assert expected[name].verdict in told
+
+
+def test_the_forests_interval_is_a_t_interval_at_its_level(tmp_path: Path) -> None:
+    suite = suite_of(("forward_kl", "reverse_kl", "arkd"))
+    scores = {"reverse_kl": 20.0, "forward_kl": 30.0}
+    fidelity = {"teacher": 0.0, "untrained": 2.0}  # the claims' precondition
+
+    def level(method: str, task: str, metric: str) -> float:
+        return scores.get(method, 25.0) if metric == "rouge_l" else fidelity.get(method, 1.0)
+
+    save(suite, tmp_path, rows_of(suite, level, sd=0.1))
+    figure = figures.build(suite, tmp_path)["forest"]
+    axis = next(a for a in figure.axes if "X11" in points_of(a))
+    frame = pd.read_csv(tmp_path / suite.name / "records.csv", keep_default_na=False)
+    a, b = (by_seed(frame, m, "longtail_id", "rouge_l") for m in ("reverse_kl", "forward_kl"))
+    x, y = points_of(axis)["X11"]
+    assert x == pytest.approx((a - b).mean())  # X11 has one comparison, so its level is 95 %
+    assert (*t_interval(a - b), y, y) in [pytest.approx(at) for at in segments(axis)]
+    edges = next(
+        line.get_xdata()
+        for line in axis.get_lines()
+        if line.get_marker() == "|" and float(line.get_ydata()[0]) == y  # type: ignore[index,arg-type]
+    )
+    assert list(np.asarray(edges)) == [0.0]
+    words = [t.get_text() for t in axis.texts if isinstance(t, Annotation) and t.xy[1] == y]
+    assert words == ["contradicted (provisional)"]
+
+
+def boxes(figure: Figure, axis: Axes) -> dict[str, Bbox]:
+    """The boxes of an axis' drawn texts: labels in the axes, names of rows and numbers of ticks.
+
+    The box of a label is that of its words; the line that leads to its point is left out.
+    """
+    texts = list(axis.texts)
+    for one in (axis.xaxis, axis.yaxis):
+        low, high = sorted(one.get_view_interval())
+        ticks = [tick for tick in one.get_major_ticks() if low <= tick.get_loc() <= high]
+        texts += [tick.label1 for tick in ticks if tick.label1.get_visible()]
+    renderer = figure._get_renderer()  # type: ignore[attr-defined]
+    return {
+        f"{place} {text.get_text()}": Text.get_window_extent(text, renderer)
+        for place, text in enumerate(texts)
+        if text.get_text()
+    }
+
+
+@pytest.mark.parametrize("name", ["head_tail", "tail", "pareto", "forest", "strategies", "ranks"])
+def test_labels_do_not_overlap(kept: Kept, name: str) -> None:
+    figure = kept[2][name]
+    with mpl.rc_context(plotting.RC):
+        figure.draw_without_rendering()
+        found = {
+            f"panel {place}: {text}": box
+            for place, axis in enumerate(figure.axes)
+            for text, box in boxes(figure, axis).items()
+        }
+    assert len(found) > 15
+    for (a, first), (b, second) in itertools.combinations(found.items(), 2):
+        assert not first.overlaps(second), f"{a} lies over {b}"
+    width, height = figure.get_size_inches() * figure.dpi
+    for label, box in found.items():
+        assert -1 <= box.x0 <= box.x1 <= width + 1, f"{label} leaves the figure"
+        assert -1 <= box.y0 <= box.y1 <= height + 1, f"{label} leaves the figure"
+
+
+def test_lines_to_labels_do_not_cross(kept: Kept) -> None:
+    figure = kept[2]["head_tail"]
+    axis = figure.axes[1]
+    figure.draw_without_rendering()
+    notes = [text for text in axis.texts if isinstance(text, Annotation)]
+    starts = axis.transData.transform([note.xy for note in notes])
+    ends = axis.transAxes.transform([note.get_position() for note in notes])
+    for i, j in itertools.combinations(range(len(notes)), 2):
+        a, b, c, d = starts[i], ends[i], starts[j], ends[j]
+
+        def side(p: Any, q: Any, r: Any) -> float:
+            return float((q[0] - p[0]) * (r[1] - p[1]) - (q[1] - p[1]) * (r[0] - p[0]))
+
+        crossing = side(a, b, c) * side(a, b, d) < 0 and side(c, d, a) * side(c, d, b) < 0
+        assert not crossing, f"{notes[i].get_text()} and {notes[j].get_text()}"
+
+
+def test_places_are_spread_by_the_least() -> None:
+    assert plotting.spread([0.2, 0.5, 0.9], 0.1) == [0.2, 0.5, 0.9]
+    assert plotting.spread([0.2, 0.2, 0.2], 0.1) == pytest.approx([0.2, 0.3, 0.4])
+    assert plotting.spread([0.9, 0.95, 1.0], 0.1) == pytest.approx([0.8, 0.9, 1.0])
+
+
+def test_rows_left_out_are_counted_on_the_figure(kept: Kept) -> None:
+    suite, _, drawn = kept
+    many = suite.name == "longtail-full"
+    rule = "15 of 53 rows, those with all 10 seeds and no changed setting"
+    for name in ("head_tail", "tail", "pareto", "profile", "ranks"):
+        note = drawn[name]._supxlabel.get_text() if drawn[name]._supxlabel else ""  # type: ignore[attr-defined]
+        assert (rule in note) == many, name
+
+
+def test_many_rows_keep_their_seeds_apart(kept: Kept) -> None:
+    suite, _, drawn = kept
+    for name, axis in (
+        ("seeds", titled(drawn["seeds"], "JSD to the teacher")),
+        ("test_sets", drawn["test_sets"].axes[0]),
+    ):
+        drawn[name].draw_without_rendering()
+        line = axis.get_window_extent().height / drawn[name].dpi / len(suite.methods)
+        assert line > 0.13, name  # inches; a line of text of 9 points is 0.125
+
+
+def test_marks_tell_main_rows_apart_without_colour() -> None:
+    found = plotting.marks([f"row{k}" for k in range(2 * len(plotting.MARKERS))])
+    assert len({(mark.marker, mark.hollow) for mark in found.values()}) == len(found)
+
+
+def test_the_papers_numbers_stand_beside_a_pair_of_the_paper(tmp_path: Path) -> None:
+    base = suite_of(("forward_kl", "reverse_kl", "fixed_mix", "arkd"))
+    pair = base.pairs[0].model_copy(update={"published": "gpt2-1.5B-120M"})
+    sets = ("paper_dolly", "paper_sni", "paper_own")
+    suite = base.model_copy(update={"pairs": (pair,), "test_sets": sets})
+    save(suite, tmp_path, rows_of(suite))
+    figure = figures.build(suite, tmp_path, partial=True)["strategies"]
+    expected = {"dolly": [22.9, 23.2, 23.3, 24.5], "sni": [16.6, 17.8, 17.2, 19.1], "own": []}
+    for title, values in expected.items():
+        lines = titled(figure, title).get_lines()
+        crosses = [line.get_xdata()[0] for line in lines if line.get_marker() == "x"]  # type: ignore[index]
+        assert crosses == values
+    (legend,) = figure.legends
+    assert "paper" in [text.get_text() for text in legend.get_texts()]
+
+
+def test_bertscore_is_drawn_where_it_is_recorded(tmp_path: Path) -> None:
+    suite = suite_of(METHODS).model_copy(update={"bertscore": "minilm"})
+    rows = rows_of(suite)
+    scored = [r | {"metric": "bertscore_minilm", "value": "0.25"} for r in rows
+              if r["metric"] == "rouge_l"]  # fmt: skip
+    save(suite, tmp_path, rows + scored)
+    figure = figures.build(suite, tmp_path)["strategies_bertscore"]
+    assert len(figure.axes) == len(suite.test_sets)
+    assert points_of(figure.axes[0])["arkd"][0] == pytest.approx(0.25)
+
+
+def test_one_seed_and_two_methods_have_no_intervals(tmp_path: Path) -> None:
+    suite = suite_of(("contrastive", "arkd"), seeds=(1,))
+    save(suite, tmp_path, rows_of(suite))
+    drawn = figures.build(suite, tmp_path)
+    assert set(drawn) == set(NAMES)  # without a forest plot: one seed decides no claim
+    for name in ("strategies", "ranks", "head_tail", "tail"):
+        for axis in drawn[name].axes:
+            upright = [s for s in segments(axis) if s[0] != s[1] and s[2] == s[3]]
+            assert not upright, name
+    assert len(figures.write(suite, tmp_path, tmp_path / "out")) == 3 * len(drawn)
+
+
+def test_every_figure_has_title_caption_and_text_for_screen_readers() -> None:
+    text = captions(load_suite("longtail"))["figures"]
+    assert set(text) == {*figures.FIGURES, "forest"}
+    for name, entry in text.items():
+        assert set(entry) == {"title", "caption", "alt"}, name
+        assert re.fullmatch(r"[^{}]+", " ".join(entry.values())), name
+        assert 60 < len(entry["alt"]) < 350, name
+    raw = yaml.safe_load((benchmarks_dir() / "captions.yaml").read_text(encoding="utf-8"))
+    assert raw["figures"].keys() == text.keys()
+
+
+def test_every_pair_has_its_panels(tmp_path: Path) -> None:
+    base = suite_of(("forward_kl", "reverse_kl", "arkd"))
+    second = base.pairs[0].model_copy(update={"name": "second"})
+    suite = base.model_copy(update={"pairs": (*base.pairs, second)})
+    save(suite, tmp_path, rows_of(suite, sd=0.05))
+    for name, figure in figures.build(suite, tmp_path).items():
+        titles = " ".join(axis.get_title() for axis in figure.axes)
+        titles += " ".join(axis.get_title(loc="left") for axis in figure.axes)
+        assert all(pair.name in titles for pair in suite.pairs), name
