@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import importlib.util
 import re
 import shlex
@@ -73,7 +74,9 @@ def test_the_lines_that_are_run_elsewhere_stand_here() -> None:
 def test_every_arkd_command_runs(command: str, tmp_path: Path) -> None:
     if command == "arkd collect":
         pytest.skip("a stage that is mentioned, not a line to type")
-    words = shlex.split(command.replace("METHOD", "arkd"))[1:]
+    # A checkout has no run of its own yet; the reference stands in for it.
+    own = command.replace(" results/longtail ", " results/reference/1.0/longtail ")
+    words = shlex.split(own.replace("METHOD", "arkd"))[1:]
     if words[0] != "claims":
         assert cli.main(words) == 0
         return
@@ -112,6 +115,19 @@ def test_the_result_tables_are_the_reference_files() -> None:
     for path in re.findall(r"<!-- table: (\S+) -->", README):
         table = [line for line in (ROOT / path).read_text().splitlines() if line.startswith("|")]
         assert "\n".join(table) in README, path
+
+
+def test_the_verdicts_are_those_of_the_reference_run() -> None:
+    """Every claim has its verdict as it was judged, and two sentences of what it means."""
+    path = re.search(r"<!-- verdicts: (\S+) -->", README)
+    assert path is not None
+    with (ROOT / path[1]).open(encoding="utf-8", newline="") as lines:
+        judged = {row["claim"]: row["verdict"] for row in csv.DictReader(lines)}
+    shown = re.findall(r"^\| ([CEX]\d+) \| .*? \| \*\*(.*?)\*\* \| (.*) \|$", README, re.M)
+    assert {claim: verdict for claim, verdict, _ in shown} == judged
+    for claim, _, meaning in shown:
+        plain = re.sub(r"\]\([^)]*\)", "", meaning)
+        assert len(re.findall(r"[.](?: |$)", plain)) == 2, claim
 
 
 def test_the_performance_page_shows_the_reference_run() -> None:
