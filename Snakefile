@@ -15,6 +15,9 @@ from arkd.errors import ArkdError
 min_version("9.10")
 
 
+report: "benchmarks/report/workflow.rst"
+
+
 RESULTS = config.get("results", "results")
 try:
     TREES = flow.trees(config.get("suites", "longtail"), RESULTS)
@@ -311,7 +314,21 @@ rule report:
         rules.claims.output,
         rules.figures.output,
     output:
-        f"{ROOT}/report.html",
+        report(
+            f"{ROOT}/report.html",
+            category="Report",
+            labels={"suite": "{suite}", "page": "everything on one page"},
+            caption="benchmarks/report/report.rst",
+        ),
+        # The same by parts, for `snakemake --report`; which there are depends on the suite.
+        report(
+            directory(f"{ROOT}/report"),
+            patterns=["{kind}/{section}/{name}.html", "{kind}/{section}/{name}.svg"],
+            category="{kind}",
+            subcategory="{section}",
+            labels={"suite": "{suite}", "name": "{name}"},
+            caption="benchmarks/report/part.rst",
+        ),
     log:
         f"{ROOT}/logs/report.log",
     conda:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from arkd import curves, manifest
-from arkd.cells import FAILED, MISSING, Cell, Column, Row, SeedValues, Table
+from arkd.cells import FAILED, MISSING, Cell, Column, Origin, Row, SeedValues, Table
 from arkd.curves import Curves
 from arkd.layout import GOLD, Builder, Source
 from arkd.settings import Distillation, MethodEntry
@@ -59,7 +59,7 @@ def temperature(make: Builder) -> list[Table]:
     rows = []
     for pair in make.pairs:
         values = {
-            label: [*_quality(make, pair, label).values()]
+            label: [*quality(make, pair, label).values()]
             for of in families.values()
             for label in of.values()
         }
@@ -71,7 +71,7 @@ def temperature(make: Builder) -> list[Table]:
         for degree in [degree for degree in forward if degree in reverse]:
             a, b = forward[degree], reverse[degree]
             cells = tuple(
-                _difference(make, pair, (a, b), first, second)
+                difference(make, pair, (a, b), first, second)
                 for first, second in zip(values[a], values[b], strict=True)
             )
             name = f"{FORWARD} − {REVERSE}"
@@ -105,11 +105,11 @@ def ablation(make: Builder) -> list[Table]:
     for pair in make.pairs:
         for plain, change, label in changed:
             a, b = (
-                {**_quality(make, pair, row), "alpha": _final(logged, pair, row)}
+                {**quality(make, pair, row), "alpha": final_alpha(logged, pair, row)}
                 for row in (label, plain)
             )
             cells = tuple(
-                _difference(make, pair, (label, plain), a[name], b[name])
+                difference(make, pair, (label, plain), a[name], b[name])
                 for name in ("rouge_l", "jsd", "alpha")
             )
             rows.append(Row((*make.lead(pair), plain, change), cells, pair, label))
@@ -133,7 +133,7 @@ def _plain_rows(make: Builder, entry: MethodEntry) -> dict[str, str]:
     return found
 
 
-def _quality(make: Builder, pair: str, method: str) -> dict[str, SeedValues]:
+def quality(make: Builder, pair: str, method: str) -> dict[str, SeedValues]:
     """Return ROUGE-L in distribution, its mean out of distribution if any, and the JSD, by seed."""
     inside, *outside = (
         make.values(Source(task, "rouge_l", ""), pair, method) for task in make.suite.test_sets
@@ -145,13 +145,13 @@ def _quality(make: Builder, pair: str, method: str) -> dict[str, SeedValues]:
     return found | {"jsd": make.values(Source(GOLD, "jsd", ""), pair, method)}
 
 
-def _final(logged: Curves, pair: str, method: str) -> SeedValues:
+def final_alpha(logged: Curves, pair: str, method: str) -> SeedValues:
     """Return the α that a row ended with, by seed."""
     seeds = logged.alpha(pair, method)
     return {seed: curves.last(series, LATE) for seed, series in seeds.items()}
 
 
-def _difference(
+def difference(
     make: Builder,
     pair: str,
     methods: tuple[str, str],
@@ -165,7 +165,8 @@ def _difference(
     if not seeds:
         return Cell(failed=lost, word=FAILED if lost else MISSING)
     found = paired_difference([a[seed] for seed in seeds], [b[seed] for seed in seeds])
-    return Cell(found.mean, found.half_width, found.n, failed=lost)
+    origin = Origin(pair, methods, tuple((s, a[s] - b[s]) for s in seeds), "paired difference")
+    return Cell(found.mean, found.half_width, found.n, failed=lost, origin=origin)
 
 
 def _same_weights(make: Builder, pair: str, method: str, other: str) -> Cell:

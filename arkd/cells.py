@@ -7,7 +7,7 @@ their training seed first. A failed run counts as failed, never as missing and n
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +29,17 @@ SeedValues = dict[int, float]
 
 
 @dataclass(frozen=True)
+class Origin:
+    """Where a cell's number comes from, so that a reader can follow it to the runs behind it."""
+
+    pair: str
+    methods: tuple[str, ...]  # one, or the two whose difference it is
+    seeds: tuple[tuple[int, float], ...]  # training seed and its value
+    quantity: str  # what was looked up, in words of the records where `source` is absent
+    source: tuple[str, str, str] | None = None  # task, metric and group in `records.csv`
+
+
+@dataclass(frozen=True)
 class Cell:
     """A mean over `n` seeds with the half width of its interval, or a word where there is none."""
 
@@ -38,6 +49,7 @@ class Cell:
     bold: bool = False
     failed: int = 0  # runs of this cell that failed
     word: str | None = None  # stands in place of the number
+    origin: Origin | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from arkd.cells import (
     NOT_REPORTED,
     Cell,
     Column,
+    Origin,
     Records,
     Row,
     SeedValues,
@@ -75,19 +76,32 @@ class Builder:
         found = self.records.values(pair, method, source.task, source.metric, source.group)
         return {s: found[s] for s in self.expected(method) if s in found}
 
-    def cell(self, values: SeedValues, pair: str, method: str, what: str) -> Cell:
-        """Return a cell and note the seeds it lacks."""
+    def cell(
+        self,
+        values: SeedValues,
+        pair: str,
+        method: str,
+        what: str,
+        where: tuple[str, str, str] | None = None,
+    ) -> Cell:
+        """Return a cell and note the seeds it lacks.
+
+        `where` names the rows of the records, if its values stand there as they are.
+        """
         failed = self.records.failed(pair, method)
         for seed in self.expected(method):
             if seed not in values and seed not in failed:
                 self.missing.setdefault(f"{pair}/{method}/seed{seed}", {})[what] = None
-        return make_cell(values, failed, self.expected(method))
+        kept = tuple((seed, values[seed]) for seed in self.expected(method) if seed in values)
+        origin = Origin(pair, (method,), kept, what, where)
+        return replace(make_cell(values, failed, self.expected(method)), origin=origin)
 
     def column(self, source: Source, pair: str, methods: Sequence[str]) -> dict[str, Cell]:
         """Return one column's cells by method, the proven best trained method set bold."""
         values = {method: self.values(source, pair, method) for method in methods}
         name = " ".join(filter(None, (source.task, source.metric, source.group)))
-        cells = {m: self.cell(values[m], source.pair or pair, m, name) for m in methods}
+        where = (source.task, source.metric, source.group)
+        cells = {m: self.cell(values[m], source.pair or pair, m, name, where) for m in methods}
         expected = {method: self.expected(method) for method in methods}
         best = bold_method(values, expected, self.records.higher_is_better(source.metric))
         return {m: replace(cell, bold=m == best) for m, cell in cells.items()}

@@ -1,58 +1,189 @@
-"""One self-contained HTML page of a suite's results: no file beside it, no outside request."""
+"""One self-contained HTML page of a suite's results: no file beside it, no outside request.
+
+Beside it lies a folder of the same name with one page or drawing for each table, figure and the
+verdicts, which Snakemake's own report (`snakemake --report`) shows by category.
+"""
 
 from __future__ import annotations
 
-import os
+import base64
+import hashlib
 import re
+from collections.abc import Iterator, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
-from jinja2 import Environment, StrictUndefined
-from markupsafe import Markup
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
 
-from arkd import figures, tables, tabular
-from arkd.cells import Row, Table, read_csv
-from arkd.claims import claims_path, load_claims
-from arkd.files import read_json, write_text
-from arkd.layout import captions
-from arkd.records import read_csv as read_rows
+from arkd import tables
+from arkd.cells import Table, read_csv
+from arkd.files import read_json, staged_dir, write_text
+from arkd.report_claims import claims_view
+from arkd.report_figures import figure_views
+from arkd.report_origins import panel_data, suite_command
+from arkd.report_views import run_views, sections, slug, span, table_view
 from arkd.suite import Suite
-from arkd.tabular import number
-from arkd.workflow import TEACHER, Tree, methods, seeds
+from arkd.workflow import Tree, methods, seeds
+
+STYLE = "report.css.j2"
+SCRIPTS = {"script": "report.js.j2", "panel": "report_panel.js.j2"}
+CLAIMS_TITLE = "Verdicts on the paper's claims"
 
 
-def write(suite: Suite, results_dir: Path, out_file: Path, partial: bool = False) -> Path:
+def write(
+    suite: Suite, results_dir: Path, out_file: Path, partial: bool = False, named: str = ""
+) -> Path:
     """Write the report of a suite and return its path.
 
     Args:
         suite: The suite whose results are shown.
         results_dir: The folder of all suites' results.
-        out_file: The page; links to manifests and tables are relative to it.
+        out_file: The page; links to manifests and tables are relative to it. Its parts go into the
+            folder beside it that has its name.
         partial: Show missing cells as '–' instead of refusing them.
+        named: What the command line calls the suite, if not by its name.
 
     Raises:
-        ArkdError: If results are missing and `partial` is not set, or a file is malformed.
+        ArkdError: If results are missing and `partial` is not set, or a file is malformed; nothing
+            is written then.
     """
-    tree = Tree(results_dir, suite)
-    template = files("arkd.templates").joinpath("report.html.j2").read_text(encoding="utf-8")
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    page = environment.from_string(template).render(
+    tree = Tree(results_dir, suite, named)
+    made = tables.build(suite, results_dir, partial)
+    parts = sections(made)
+    views = [(name, [table_view(table, tree, out_file) for table in own]) for name, own in parts]
+    drawn = figure_views(tree, out_file, partial)
+    claims = claims_view(tree, out_file)
+    environment, page = templates()
+    text = environment.get_template("report.html.j2").render(
+        **page,
         suite=suite,
         partial=partial,
+        several_pairs=len(suite.pairs) > 1,
+        strip=strip(tree, made),
         facts=facts(tree),
-        tables=[
-            table_view(table, tree, out_file) for table in tables.build(suite, results_dir, partial)
-        ],
-        figures=figure_views(suite, results_dir, partial),
-        claims=claim_views(tree.root),
+        sections=views,
+        figures=drawn,
+        claims=claims,
         runs=run_views(tree, out_file),
+        data=panel_data(made, tree, out_file),
     )
-    write_text(out_file, page)
+    with staged_dir(out_file.with_suffix("")) as folder:
+        for name, content in _parts(environment, page, views, drawn, claims):
+            write_text(folder / name, content)
+        write_text(out_file, text)
     return out_file
+
+
+def templates() -> tuple[Environment, dict[str, Any]]:
+    """Return the templates and what every page has: style, scripts and the policy they fall under.
+
+    The policy lets a page load nothing and run nothing but its own scripts.
+    """
+    environment = Environment(
+        loader=PackageLoader("arkd"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"codes": codes, "slug": slug, "heading": heading, "label": label}
+    folder = files("arkd.templates")
+    scripts = {key: folder.joinpath(file).read_text("utf-8") for key, file in SCRIPTS.items()}
+    digests = [hashlib.sha256(text.encode()).digest() for text in scripts.values()]
+    allowed = " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)
+    policy = (
+        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    style = Markup(environment.get_template(STYLE).render())
+    made = {key: Markup(text) for key, text in scripts.items()}
+    return environment, {"css": style, "policy": policy, **made}
+
+
+def codes(text: str) -> Markup:
+    """Return text in which what stands in backticks is code."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
+
+
+def heading(text: str) -> Markup:
+    """Return a column's title that breaks between words only, never before its arrow."""
+    whole = str(escape(text)).replace("ROUGE-L", '<span class="whole">ROUGE-L</span>')
+    return Markup(re.sub(r" ([↑↓])", "\u00a0\\1", whole))
+
+
+def label(text: str) -> Markup:
+    """Return a row's label that may break before its parameters."""
+    return Markup(re.sub(r"([@,])", r"<wbr>\1", str(escape(text))))
+
+
+def _parts(
+    environment: Environment,
+    page: dict[str, Any],
+    views: Sequence[tuple[str, list[dict[str, Any]]]],
+    drawn: Sequence[dict[str, Any]],
+    claims: dict[str, Any] | None,
+) -> Iterator[tuple[str, str]]:
+    """Yield the files for Snakemake's report, each with its caption as reStructuredText beside it.
+
+    They are named `Kind/Section/name`: category, subcategory and label there.
+    """
+    of_part = environment.get_template("report_part.html.j2")
+    for section, own in views:
+        for view in own:
+            table = view["table"]
+            name = f"Tables/{section}/{table.name}"
+            yield (
+                f"{name}.html",
+                of_part.render(
+                    **page, title=table.title, caption=table.caption, view=view, claims=None
+                ),
+            )
+            yield f"{name}.rst", rst(table.title, table.caption)
+    for figure in drawn:
+        name = f"Figures/All/{figure['name']}"
+        yield f"{name}.svg", figure["file"]
+        yield f"{name}.rst", rst(figure["title"], figure["caption"])
+    if claims and claims["claims"]:
+        yield (
+            "Claims/All/claims.html",
+            of_part.render(
+                **page, title=CLAIMS_TITLE, caption=claims["lead"], view=None, claims=claims
+            ),
+        )
+        yield "Claims/All/claims.rst", rst(CLAIMS_TITLE, claims["lead"])
+
+
+def rst(title: str, caption: str) -> str:
+    """Return a title and a caption as reStructuredText that reads as it stands."""
+    marked = re.sub(r"`([^`]+)`", r"\1", caption)
+    return f"**{_plain(title)}.** {_plain(marked)}\n"
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"([\\*`_|])", r"\\\1", text)
+
+
+def strip(tree: Tree, made: Sequence[Table]) -> list[tuple[str, str]]:
+    """Return what was run in a few numbers."""
+    suite = tree.suite
+    trained = sum(len(seeds(suite, entry.label)) for entry in suite.entries) * len(suite.pairs)
+    counts = sorted({len(suite.seeds_of(entry.label)) for entry in suite.entries})
+    spread = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else f"{counts[0]}" if counts else ""
+    wall_s = float(read_csv(tree.root / "cost.csv", suite, ["wall_s"])["wall_s"].sum())
+    pairs = len(suite.pairs)
+    known = {
+        "Rows": str(len({method for _, method in methods(suite)})),
+        "Pairs": ", ".join(pair.name for pair in suite.pairs) if pairs < 3 else str(pairs),
+        "Students": f"{trained:,}".replace(",", "\u202f"),
+        "Training seeds a row": spread,
+        "Decoding seeds": str(len(suite.decoding.seeds)),
+        "Steps": f"{suite.distillation.steps:,}".replace(",", "\u202f"),
+        "Run time, all stages": duration(wall_s),
+        "Tables": str(len(made)),
+    }
+    return [(name, value) for name, value in known.items() if value]
 
 
 def facts(tree: Tree) -> list[tuple[str, str]]:
@@ -60,18 +191,16 @@ def facts(tree: Tree) -> list[tuple[str, str]]:
     suite = tree.suite
     manifest: dict[str, Any] = read_json(tree.root / "manifest.json")
     host, git = manifest.get("host", {}), manifest.get("git", {})
-    wall_s = float(read_csv(tree.root / "cost.csv", suite, ["wall_s"])["wall_s"].sum())
     commit = str(git.get("commit") or "")[:12] + (" with changes" if git.get("dirty") else "")
     machine = [str(host[k]) for k in ("processor", "system", "machine") if host.get(k)]
     if host.get("cores"):
         machine.append(f"{host['cores']} cores")
     known = {
         "Suite": f"{suite.name}, version {suite.version}",
-        "Command": f"snakemake --cores all --config suites='[{suite.name}]'",
-        "Training seeds": ", ".join(map(str, suite.seeds)),
-        "Decoding seeds": ", ".join(map(str, suite.decoding.seeds)),
+        "Command": suite_command(suite, tree.named),
+        "Training seeds": span(seed for seed in suite.seeds),
+        "Decoding seeds": span(suite.decoding.seeds),
         "Host": ", ".join(machine),
-        "Run time, all stages added": duration(wall_s),
         "Versions": ", ".join(f"{k} {v}" for k, v in manifest.get("versions", {}).items()),
         "Hash of the core": str(manifest.get("core", "")),
         "Commit": commit,
@@ -84,131 +213,3 @@ def duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
-
-
-def table_view(table: Table, tree: Tree, out_file: Path) -> dict[str, Any]:
-    """Return a table as the template draws it: rows in groups, cells with sortable values."""
-    groups: list[tuple[tuple[str, ...], list[dict[str, Any]]]] = []
-    labels = len(table.label_columns)
-    for row in table.rows:
-        if not groups or groups[-1][0] != row.labels[:-1]:
-            groups.append((row.labels[:-1], []))
-        texts = tabular.row_texts(table, row)
-        offset = len(texts) - len(row.cells)
-        cells = [{"text": t, "value": t, "bold": False} for t in texts[labels:offset]]
-        for text, cell in zip(texts[offset:], row.cells, strict=True):
-            value = "" if cell.mean is None else repr(cell.mean)
-            cells.append({"text": text, "value": value, "bold": cell.bold})
-        link = row_link(row, tree, out_file)
-        groups[-1][1].append(
-            {"labels": row.labels, "method": row.method, "link": link, "cells": cells}
-        )
-    saved = [(s, tree.root / "tables" / f"{table.name}.{s}") for s in ("csv", "md", "tex")]
-    return {
-        "table": table,
-        "headings": tabular.headings(table),
-        "labels": labels,
-        "groups": [rows for _, rows in groups],
-        "files": [(s, relative(path, out_file)) for s, path in saved if path.is_file()],
-    }
-
-
-def row_link(row: Row, tree: Tree, out_file: Path) -> str | None:
-    """Return the relative address of the first manifest behind a row, if it is there."""
-    pair = row.pair or tree.suite.pairs[0].name
-    manifests = run_manifests(tree, pair, row.method or "")
-    return relative(next(iter(manifests.values())), out_file) if manifests else None
-
-
-def run_manifests(tree: Tree, pair: str, method: str) -> dict[int, Path]:
-    """Return the manifests of a method's or control's runs that are there, by seed."""
-    paths = {
-        seed: tree.training(pair, method, seed) / "manifest.json"
-        for seed in seeds(tree.suite, method)
-    }
-    return {seed: path for seed, path in paths.items() if path.is_file()}
-
-
-def relative(path: Path, out_file: Path) -> str:
-    """Return a path as a link from the page."""
-    return quote(Path(os.path.relpath(path, out_file.parent)).as_posix())
-
-
-def run_views(tree: Tree, out_file: Path) -> list[dict[str, Any]]:
-    """Return the manifests of every run that are there, a line for each pair and method."""
-    lines = []
-    for pair, method in methods(tree.suite):
-        links = [
-            ("model" if method == TEACHER else f"seed {seed}", relative(path, out_file))
-            for seed, path in run_manifests(tree, pair, method).items()
-        ]
-        if links:
-            lines.append({"pair": pair, "method": method, "links": links})
-    return lines
-
-
-def claim_views(root: Path) -> list[dict[str, str]]:
-    """Return the verdicts that `arkd claims` wrote, or the registered claims without any."""
-    path = root / "claims" / "claims.csv"
-    if path.is_file():
-        return [
-            {"id": row["claim"], "statement": row["statement"], "verdict": verdict_text(row)}
-            for row in read_rows(path)
-        ]
-    if not claims_path().is_file():
-        return []
-    words = "none yet: run `arkd claims`"
-    return [
-        {"id": claim.id, "statement": claim.statement, "verdict": words}
-        for claim in load_claims().claims
-    ]
-
-
-def verdict_text(row: dict[str, str]) -> str:
-    """Say a verdict of `claims.csv` in a line: what was found, in how much, and how sure."""
-    status = f" ({row['status']})" if row["status"] else ""
-    text = row["verdict"] + status + (f": {row['reason']}" if row["reason"] else "")
-    if not int(row["comparisons"]):
-        return text
-    text += f"; {row['holds']} hold, {row['refuted']} refuted, {row['open']} open"
-    if row["decisive"] and row["effect"]:
-        shown = {key: number(float(row[key]), 3) for key in ("effect", "low", "high") if row[key]}
-        interval = f" [{shown['low']}, {shown['high']}]" if "low" in shown else ""
-        text += f"; {row['decisive']}: {shown['effect']}{interval} {row['unit']}"
-    return text
-
-
-def figure_views(suite: Suite, results_dir: Path, partial: bool) -> list[dict[str, Any]]:
-    """Return the figures with title, caption and drawing."""
-    text = captions(suite)["figures"]
-    drawn = figures.render(suite, results_dir, partial)
-    return [
-        {"name": name, **text[name], "svg": inline(name, files["svg"], text[name]["alt"])}
-        for name, files in drawn.items()
-    ]
-
-
-def inline(name: str, svg: bytes, alt: str) -> Markup:
-    """Return an SVG file as an element of the page.
-
-    Ids get the figure's name, so that they stay unique in the page; backgrounds become
-    transparent, so that the page's own shows in light and dark.
-    """
-    text = svg.decode("utf-8")
-    text = text[text.index("<svg") :]
-    text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
-    text = re.sub(r'\bid="', f'id="{name}-', text)
-    text = re.sub(r'xlink:href="#', f'href="#{name}-', text)
-    text = re.sub(r"url\(#", f"url(#{name}-", text)
-    text = re.sub(
-        r'(id="[\w-]*patch_\d+">\s*<path[^>]*style=")fill: #ffffff', r"\1fill: none", text
-    )
-    opening = text.index(">")
-    size = re.search(r'viewBox="[^"]*"', text[:opening])
-    width = re.search(r'width="([\d.]+)pt"', text[:opening])
-    points = float(width[1]) if width else 400.0
-    head = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" {size[0] if size else ""} role="img" '
-        f'aria-label="{Markup.escape(alt)}" style="width:{points * 4 / 3:.0f}px"'
-    )
-    return Markup(head + text[opening:])

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from arkd import analyses, tabular
+from arkd import aggregates, analyses, students, tabular, variance
 from arkd.cells import Cell, Column, Row, SeedValues, Table, read_csv
 from arkd.errors import ArkdError
 from arkd.files import write_text
@@ -63,7 +63,10 @@ def build(suite: Suite, results_dir: Path, partial: bool = False) -> list[Table]
     order = (TEACHER, UNTRAINED, INIT, *make.methods)
     tables = [summary(make, order), table1(make, order), *table2(make, order), *table5(make)]
     tables += [*analyses.alpha(make), *analyses.temperature(make), *analyses.ablation(make)]
+    tables += [*aggregates.aggregate(make), *students.generalisation(make, order)]
     tables += [tail(make, order), *bins(make, order), *truth(make, order), *recall(make, order)]
+    tables += [*students.weaknesses(make, order), *students.generation(make, order)]
+    tables += [*students.adaptation(make), *variance.variance(make), *variance.new_items(make)]
     tables += [cost(make), *tuning(make)]
     if make.missing and not partial:
         raise ArkdError(make.gap_message())

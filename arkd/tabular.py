@@ -8,39 +8,10 @@ from __future__ import annotations
 
 import csv
 import io
-import re
+import itertools
 
 from arkd.cells import FEW_SEEDS, NOT_REPORTED, Cell, Column, Row, Table
-
-LATEX = {
-    "\\": r"\textbackslash{}",
-    "&": r"\&",
-    "%": r"\%",
-    "$": r"\$",
-    "#": r"\#",
-    "_": r"\_",
-    "{": r"\{",
-    "}": r"\}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "|": r"\textbar{}",
-    "–": "--",
-    "−": "$-$",
-    "±": r"$\pm$",
-    "×": r"$\times$",
-    "≥": r"$\geq$",
-    "≤": r"$\leq$",
-    "↑": r"$\uparrow$",
-    "↓": r"$\downarrow$",
-    "†": r"$^\dagger$",
-    "α": r"$\alpha$",
-    "ε": r"$\varepsilon$",
-    "λ": r"$\lambda$",
-    "μ": r"$\mu$",
-}
-LINE = 75  # characters; a LaTeX table that is wider is shrunk to the line
+from arkd.latex import Grid, render
 
 
 def formats(table: Table) -> dict[str, str]:
@@ -132,51 +103,30 @@ def to_markdown(table: Table) -> str:
 def to_latex(table: Table) -> str:
     """Return a booktabs table that a paper can input."""
     head = headings(table)
-    labels = len(table.label_columns)
-    body = [rf"\begin{{tabular}}{{{'l' * labels}{'r' * (len(head) - labels)}}}", r"\toprule"]
-    body += [_latex_line([escape(text) for text in head]), r"\midrule"]
-    previous: Row | None = None
-    for row in table.rows:
-        if previous and row.labels[:-1] != previous.labels[:-1]:
-            body.append(r"\midrule")
-        texts = [escape(text) for text in row_texts(table, row)]
-        offset = len(texts) - len(row.cells)
-        for place, cell in enumerate(row.cells):
-            if cell.bold:
-                texts[offset + place] = rf"\textbf{{{texts[offset + place]}}}"
-        body.append(_latex_line(texts))
-        previous = row
-    body += [r"\bottomrule", r"\end{tabular}"]
-    grid = [head, *(row_texts(table, row) for row in table.rows)]
-    wide = sum(max(map(len, column)) + 2 for column in zip(*grid, strict=True)) > LINE
-    if wide:
-        body = [r"\resizebox{\linewidth}{!}{%", *body, "}"]
-    notes = [rf"\par\footnotesize {escape(note)}" for note in table.notes]
-    needs = "packages booktabs and graphicx" if wide else "package booktabs"
-    return "\n".join(
-        [
-            f"% needs the {needs}",
-            r"\begin{table}[t]",
-            r"\centering",
-            rf"\caption{{{escape(f'{table.title}. {table.caption}')}}}",
-            rf"\label{{tab:arkd-{table.name}}}",
-            r"\small",
-            *body,
-            *notes,
-            r"\end{table}",
-            "",
-        ]
+    offset = len(head) - len(table.columns)  # labels and, where there is one, the number of seeds
+    rows = table.rows
+    grid = Grid(
+        name=table.name,
+        caption=f"{table.title}. {table.caption}",
+        head=head,
+        rows=[row_texts(table, row) for row in rows],
+        labels=offset,
+        left=len(table.label_columns),
+        bold=frozenset(
+            (number, offset + place)
+            for number, row in enumerate(rows)
+            for place, cell in enumerate(row.cells)
+            if cell.bold
+        ),
+        ruled=frozenset(
+            number + 1
+            for number, (row, after) in enumerate(itertools.pairwise(rows))
+            if row.labels[:-1] != after.labels[:-1]
+        ),
+        notes=table.notes,
     )
-
-
-def escape(text: str) -> str:
-    """Return text that LaTeX prints as it stands."""
-    return re.sub(r".", lambda match: LATEX.get(match[0], match[0]), text, flags=re.DOTALL)
+    return render(grid)
 
 
 def _markdown_line(texts: list[str]) -> str:
     return "| " + " | ".join(text.replace("|", "\\|") for text in texts) + " |"
-
-
-def _latex_line(texts: list[str]) -> str:
-    return " & ".join(texts) + r" \\"

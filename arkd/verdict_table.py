@@ -9,9 +9,10 @@ from arkd.cells import Cell, Column, Row, Table
 from arkd.claims import Claims
 from arkd.files import write_text
 from arkd.judgement import Judgement
+from arkd.latex_text import breakable, escape
 from arkd.records import write_csv
 from arkd.suite import Suite
-from arkd.tabular import escape, to_markdown
+from arkd.tabular import to_markdown
 from arkd.verdict_text import (
     CLAIM_COLUMNS,
     COMPARISON_COLUMNS,
@@ -105,24 +106,28 @@ def _table(suite: Suite, claims: Claims, made: Sequence[Line]) -> Table:
 
 
 def _latex(suite: Suite, claims: Claims, made: Sequence[Line]) -> str:
-    """Return a table over several pages whose long texts break within their columns."""
+    """Return a table over several pages, sideways, whose long texts break within their columns."""
     columns = "".join(
-        rf">{{\raggedright\arraybackslash}}p{{{width}\linewidth}}" for width in WIDTHS
+        rf">{{\raggedright\arraybackslash\hspace{{0pt}}}}p{{{width:g}\linewidth}}"
+        for width in WIDTHS
     )
     head = " & ".join(rf"\textbf{{{escape(text)}}}" for text in (*HEAD, *TAIL)) + r" \\"
-    body = [" & ".join(escape(text) for text in line.texts) + r" \\" for line in made]
+    body = [" & ".join(breakable(text) for text in line.texts) + r" \\" for line in made]
     notes = _notes(suite, claims, [line.judgement for line in made])
+    caption = escape(f"{TITLE}. {_caption(suite, claims)}")
+    rules = [r"\toprule", head, r"\midrule"]
     return "\n".join(
         [
-            "% needs the packages booktabs, longtable and array; best on a page turned sideways",
-            r"{\scriptsize\setlength{\tabcolsep}{2pt}",
+            "% needs the packages booktabs, longtable, array and pdflscape",
+            r"\begin{landscape}",
+            r"\scriptsize\setlength{\tabcolsep}{2pt}\setlength{\LTcapwidth}{\linewidth}",
             rf"\begin{{longtable}}{{{columns}}}",
-            rf"\caption{{{escape(f'{TITLE}. {_caption(suite, claims)}')}}}",
-            r"\label{tab:arkd-claims} \\",
-            *[r"\toprule", head, r"\midrule", r"\endhead", *body, r"\bottomrule"],
+            rf"\caption{{{caption}}} \label{{tab:arkd-claims}} \\",
+            *[*rules, r"\endfirsthead", *rules, r"\endhead", r"\bottomrule", r"\endfoot"],
+            *body,
             r"\end{longtable}",
             *[rf"\par {escape(note)}" for note in notes],
-            "}",
+            r"\end{landscape}",
             "",
         ]
     )

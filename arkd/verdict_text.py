@@ -45,7 +45,7 @@ def _texts(suite: Suite, one: Judgement) -> tuple[str, ...]:
     decisive = one.decisive
     measured, smallest, what, seeds = DASH, DASH, DASH, DASH
     if decisive and decisive.effect is not None:
-        places = _digits(decisive.comparison)
+        places = digits(decisive.comparison)
         measured = number(decisive.effect, places)
         if decisive.low is not None and decisive.high is not None:
             measured += f" [{number(decisive.low, places)}, {number(decisive.high, places)}]"
@@ -76,7 +76,8 @@ def describe(one: Comparison) -> str:
     return f"{one.test}: {arms}" + (f", {where}" if where else "")
 
 
-def _digits(one: Comparison) -> int:
+def digits(one: Comparison) -> int:
+    """Return the decimals that a comparison's effect is shown with."""
     if one.kind == "arithmetic":
         return 0
     nats = one.unit.startswith("nats") or one.metric == "bert_score"

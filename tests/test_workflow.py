@@ -257,7 +257,9 @@ def test_costs_tell_what_a_stage_is_for_from_what_it_costs_beside(smoke: Path) -
         trains = row["train_s"] != ""
         assert float(row["startup_s"]) >= 0
         assert 0 <= float(row["proper_s"]) <= float(row["wall_s"])
-        assert (float(row["proper_s"]) > 0) == (trains or row["stage"] in ("cache", "prefixes", "evaluate"))
+        assert (float(row["proper_s"]) > 0) == (
+            trains or row["stage"] in ("cache", "prefixes", "evaluate")
+        )
         assert (row["padding_share"] != "") == trains
         if trains:
             assert float(row["train_s"]) <= float(row["proper_s"]) + 0.002  # rounding

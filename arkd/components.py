@@ -1,0 +1,188 @@
+"""Variance components: how much of a score's spread seeds, decodings and test items make.
+
+The model of one method's scores on one test set, S training seeds, each decoded D times, I items:
+
+    y[s, d, i] = μ + a[s] + b[s, d] + c[i] + (ac)[s, i] + e[s, d, i]
+
+with independent effects of mean 0. Decoding seeds are nested in training seeds: decoding 1 of two
+students shares nothing but its number. Items are crossed with both, since every student answers the
+same ones. (ac) is what one student makes of one item, whatever the decoding; e is the rest, the
+chance of one sampled answer. All effects are random: seeds, decodings and items stand for those
+that could have been drawn instead.
+
+The components are estimated by equating the mean squares of the balanced analysis of variance with
+what they are expected to be (method of moments):
+
+    E MS(seed)        = σ²e + D·σ²ac + I·σ²b + D·I·σ²a      S − 1 degrees of freedom
+    E MS(decoding)    = σ²e          + I·σ²b                S(D − 1)
+    E MS(item)        = σ²e + D·σ²ac + S·D·σ²c              I − 1
+    E MS(seed × item) = σ²e + D·σ²ac                        (S − 1)(I − 1)
+    E MS(rest)        = σ²e                                 S(D − 1)(I − 1)
+
+The solutions have no bias and can fall below 0 where a component is small.
+
+Source: S. R. Searle, G. Casella, C. E. McCulloch, Variance Components, 1992, chapters 4 and 5;
+the same decomposition is a G study (L. J. Cronbach et al., The Dependability of Behavioral
+Measurements, 1972), `one_more` its D study.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+
+from arkd.errors import ArkdError
+
+
+@dataclass(frozen=True)
+class MeanSquares:
+    """The mean squares of the balanced analysis of variance, in squared points."""
+
+    training_seed: float
+    decoding_seed: float
+    item: float
+    seed_item: float
+    rest: float
+
+
+@dataclass(frozen=True)
+class Components:
+    """Variances by source, in squared points of the metric.
+
+    As estimated they may be negative; `cut` puts those at 0.
+    """
+
+    training_seed: float
+    decoding_seed: float
+    item: float
+    seed_item: float
+    rest: float
+
+    def __iter__(self) -> Iterator[float]:
+        """Yield the variances in the order of `SOURCES`."""
+        return (getattr(self, name) for name in SOURCES)
+
+    @property
+    def total(self) -> float:
+        """The variance of one score: of a random item, sampled once from a random student."""
+        return sum(self)
+
+    def cut(self) -> Components:
+        """Return the components with negative estimates put at 0."""
+        return Components(*(max(0.0, value) for value in self))
+
+
+SOURCES = tuple(field.name for field in fields(Components))
+
+
+@dataclass(frozen=True)
+class Design:
+    """How many training seeds, decodings of each and test items a mean rests on."""
+
+    seeds: int
+    decodings: int
+    items: int
+
+
+def mean_squares(scores: np.ndarray) -> MeanSquares:
+    """Return the mean squares of one method's scores.
+
+    Args:
+        scores: Shape [seeds, decodings, items], two or more of each, none missing.
+
+    Raises:
+        ArkdError: there are fewer, or a score is not finite.
+    """
+    y = np.asarray(scores, dtype=float)
+    if y.ndim != 3 or min(y.shape) < 2 or not np.isfinite(y).all():
+        raise ArkdError(
+            f"variance components need two seeds, two decodings and two items or more, and finite "
+            f"scores; got {' × '.join(map(str, y.shape))}"
+        )
+    s, d, i = y.shape
+    grand = y.mean()
+    seed = y.mean(axis=(1, 2), keepdims=True)
+    decoding = y.mean(axis=2, keepdims=True)
+    item = y.mean(axis=(0, 1), keepdims=True)
+    both = y.mean(axis=1, keepdims=True)  # of a seed and an item
+
+    def square(residual: np.ndarray, repeats: int, freedom: int) -> float:
+        return repeats * float((residual**2).sum()) / freedom
+
+    return MeanSquares(
+        training_seed=square(seed - grand, d * i, s - 1),
+        decoding_seed=square(decoding - seed, i, s * (d - 1)),
+        item=square(item - grand, s * d, i - 1),
+        seed_item=square(both - seed - item + grand, d, (s - 1) * (i - 1)),
+        rest=square(y - decoding - both + seed, 1, s * (d - 1) * (i - 1)),
+    )
+
+
+def components(scores: np.ndarray) -> Components:
+    """Return the variance components of one method's scores, negative ones as they came out.
+
+    Args:
+        scores: Shape [seeds, decodings, items], two or more of each.
+
+    Raises:
+        ArkdError: see `mean_squares`.
+    """
+    s, d, i = np.shape(scores) if np.ndim(scores) == 3 else (0, 0, 0)
+    ms = mean_squares(scores)
+    return Components(
+        training_seed=(ms.training_seed - ms.decoding_seed - ms.seed_item + ms.rest) / (d * i),
+        decoding_seed=(ms.decoding_seed - ms.rest) / i,
+        item=(ms.item - ms.seed_item) / (s * d),
+        seed_item=(ms.seed_item - ms.rest) / d,
+        rest=ms.rest,
+    )
+
+
+def pooled(parts: Iterable[tuple[Components, int]]) -> Components:
+    """Return the mean of several methods' components, weighted by seeds − 1.
+
+    Estimates are averaged before any is cut, so that the mean stays without bias.
+
+    Args:
+        parts: Components as estimated, and the number of training seeds behind them.
+    """
+    known = list(parts)
+    weights = np.array([seeds - 1 for _, seeds in known], dtype=float)
+    values = np.array([[*part] for part, _ in known])
+    return Components(*(float(v) for v in weights @ values / weights.sum()))
+
+
+def variance_of_mean(parts: Components, design: Design) -> Components:
+    """Return what each source adds to the variance of a method's mean over a design.
+
+    σ²a/S + σ²b/SD + σ²c/I + σ²ac/SI + σ²e/SDI. The root of the total is the standard error where
+    seeds, decodings and items could all have been others. The root of the total less `item` is the
+    standard error over seeds, which the tables' intervals rest on: it holds for these items.
+
+    Args:
+        parts: Components, cut.
+        design: What the mean rests on.
+    """
+    s, d, i = design.seeds, design.decodings, design.items
+    counts = (s, s * d, i, s * i, s * d * i)
+    return Components(*(value / count for value, count in zip(parts, counts, strict=True)))
+
+
+def one_more(parts: Components, design: Design) -> dict[str, float]:
+    """Return by which share the standard error falls with one more of each kind.
+
+    Args:
+        parts: Components, cut, not all 0.
+        design: What the mean rests on now.
+
+    Returns:
+        For `seeds`, `decodings` and `items`: 1 − SE(one more) / SE(now), between 0 and 1.
+    """
+    now = variance_of_mean(parts, design).total
+    larger = {kind: replace(design, **{kind: getattr(design, kind) + 1}) for kind in vars(design)}
+    return {
+        kind: 1 - (variance_of_mean(parts, more).total / now) ** 0.5
+        for kind, more in larger.items()
+    }

@@ -1,0 +1,376 @@
+"""The report in a headless Chromium: sorted, filtered, opened by keyboard, in both colour schemes.
+
+Skipped where there is no Chromium; `apt-get install chromium` brings one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from browser import BROWSER, Browser
+from report_pages import METHODS, drawn_rows, make_page
+from scipy import stats
+from simulate import suite_of
+
+from arkd import report
+
+needs_browser = pytest.mark.skipif(
+    BROWSER is None, reason="no Chromium here: `apt-get install chromium` for the browser tests"
+)
+SCHEMES = ("light", "dark")
+TEXTS = ("ink", "soft", "link", "supported", "contradicted", "inconclusive")
+GROUNDS = ("paper", "raised", "band", "hover")
+PHONE = 360
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_page(tmp_path_factory.mktemp("results")) / "longtail" / "report.html"
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    with Browser(tmp_path_factory.mktemp("profile")) as made:
+        yield made
+
+
+def column(browser: Browser, table: str, place: int) -> list[str]:
+    """The values that the rows of a table are sorted by, in the order shown."""
+    return browser.run(
+        f"[...document.querySelectorAll('[data-name={table}] tbody tr[data-r]')]"
+        f".map(row => row.querySelectorAll('td')[{place}].dataset.v ?? '')"
+    )
+
+
+def head(table: str, place: int) -> str:
+    return f"[...document.querySelectorAll('[data-name={table}] thead th')].at({place})"
+
+
+def shown(browser: Browser, table: str) -> list[str]:
+    return browser.run(
+        f"[...document.querySelectorAll('[data-name={table}] tbody tr[data-r]')]"
+        ".filter(row => !row.hidden).map(row => row.cells[0].textContent)"
+    )
+
+
+def type_in(browser: Browser, text: str) -> None:
+    browser.run(
+        f"(() => {{ const field = document.getElementById('filter'); field.value = '{text}';"
+        " field.dispatchEvent(new Event('input')); })()"
+    )
+
+
+@needs_browser
+def test_the_page_asks_for_nothing_and_complains_of_nothing(browser: Browser, page: Path) -> None:
+    for width, dark in ((1280, False), (1280, True), (PHONE, False)):
+        browser.open(page, width, dark=dark)
+        browser.run("document.querySelector('tr[data-r] > td:not(.fixed)').click()")
+        assert browser.complaints() == []
+        assert browser.requests() == []
+
+
+@needs_browser
+def test_the_driver_sees_complaints_and_requests(browser: Browser, tmp_path: Path) -> None:
+    """Otherwise the test above would prove nothing."""
+    bad = tmp_path / "bad.html"
+    bad.write_text("<img src='http://127.0.0.1:9/a.png'><script>throw Error('x')</script>")
+    browser.open(bad)
+    assert browser.requests() == ["http://127.0.0.1:9/a.png"]
+    assert any("Error: x" in text for text in browser.complaints())
+
+
+@needs_browser
+def test_the_policy_of_the_page_keeps_other_scripts_out(browser: Browser, page: Path) -> None:
+    browser.open(page)
+    browser.run(
+        "document.body.append(Object.assign(document.createElement('script'),"
+        " {textContent: 'window.ran = 1'}))"
+    )
+    assert browser.run("window.ran ?? 0") == 0
+    assert any("Content Security Policy" in text for text in browser.complaints())
+
+
+@needs_browser
+def test_a_heading_sorts_up_and_down_and_back(browser: Browser, page: Path) -> None:
+    browser.open(page)
+    before = column(browser, "table1", 1)
+    numbers = sorted(map(float, before))
+    states = []
+    for _ in range(3):
+        browser.run(f"{head('table1', 2)}.firstElementChild.click()")
+        states.append(browser.run(f"{head('table1', 2)}.getAttribute('aria-sort')"))
+        states.append(column(browser, "table1", 1))
+    assert states[0] == "ascending"
+    assert [float(value) for value in states[1]] == numbers
+    assert states[2] == "descending"
+    assert [float(value) for value in states[3]] == numbers[::-1]
+    assert states[4:] == [None, before]
+
+
+@needs_browser
+def test_what_has_no_number_is_last_in_both_directions(browser: Browser, page: Path) -> None:
+    browser.open(page)
+    browser.run("document.querySelectorAll('[data-name=table1] tbody tr[data-r]')[1]"
+                ".querySelectorAll('td')[1].removeAttribute('data-v')")  # fmt: skip
+    for _ in range(2):
+        browser.run(f"{head('table1', 2)}.firstElementChild.click()")
+        values = column(browser, "table1", 1)
+        assert values[-1] == ""
+        assert "" not in values[:-1]
+
+
+@needs_browser
+def test_rows_of_one_metric_stay_together_when_sorted(browser: Browser, page: Path) -> None:
+    browser.open(page)
+    browser.run(f"{head('bins', 2)}.firstElementChild.click()")
+    groups = browser.run(
+        "[...document.querySelectorAll('[data-name=bins] tbody')].map(body =>"
+        " [...body.querySelectorAll('tr[data-r]')].map(row => Number(row.dataset.r)))"
+    )
+    size = len(METHODS) + 3
+    assert [sorted(group) for group in groups] == [
+        list(range(start, start + size)) for start in (0, size, 2 * size)
+    ]
+    firsts = browser.run(
+        "[...document.querySelectorAll('[data-name=bins] tbody')].map(b => b.rows[0].className)"
+    )
+    assert firsts == ["group"] * 3
+
+
+@needs_browser
+def test_rows_are_filtered_by_any_of_the_words(browser: Browser, page: Path) -> None:
+    browser.open(page)
+    every = len(shown(browser, "table1"))
+    type_in(browser, "ALPHA=0.25 forward")
+    controls = ["teacher", "untrained", "init"]
+    assert shown(browser, "table1") == [*controls, "forward_kl", "fixed_mix@alpha=0.25"]
+    browser.run("document.getElementById('controls').click()")
+    assert shown(browser, "table1") == ["forward_kl", "fixed_mix@alpha=0.25"]
+    assert re.fullmatch(
+        r"\d+ of \d+ rows", browser.run("document.getElementById('count').innerText")
+    )
+    type_in(browser, "")
+    browser.run("document.getElementById('controls').click()")
+    browser.run("document.getElementById('variants').click()")
+    assert shown(browser, "table1") == [*controls, "forward_kl", "arkd"]
+    assert every == len(METHODS) + 3
+    type_in(browser, "nowhere")
+    browser.run("document.getElementById('controls').click()")
+    hidden = browser.run("document.querySelector('[data-name=table1]').closest('.scroll').hidden")
+    assert hidden is True
+
+
+@needs_browser
+def test_claims_are_filtered_by_verdict_and_sorted_with_their_comparisons(
+    browser: Browser, page: Path
+) -> None:
+    browser.open(page)
+    bodies = "[...document.querySelectorAll('#verdict-table > tbody')]"
+    counts = browser.run(f"{bodies}.map(body => body.dataset.verdict)")
+    word = counts[0]
+    browser.run(f"document.querySelector('[data-show=\"{word}\"]').click()")
+    left = browser.run(f"{bodies}.filter(body => !body.hidden).map(body => body.dataset.verdict)")
+    assert left == [word] * counts.count(word)
+    pressed = "document.querySelector('[aria-pressed=true]')?.dataset.show ?? null"
+    assert browser.run(pressed) == word
+    browser.run(f"document.querySelector('[data-show=\"{word}\"]').click()")
+    assert browser.run(pressed) is None
+    browser.run(
+        "document.querySelectorAll('#verdict-table > thead th')[4].firstElementChild.click()"
+    )
+    assert browser.run(f"{bodies}.map(body => body.dataset.verdict)") == sorted(counts)
+    assert browser.run(
+        f"{bodies}.every(body => body.rows.length === 1 || body.rows[1].querySelector('details'))"
+    )
+
+
+@needs_browser
+def test_a_verdict_is_told_without_colour(browser: Browser, page: Path) -> None:
+    browser.open(page)
+    texts = browser.run("[...document.querySelectorAll('.judged .verdict')].map(v => v.innerText)")
+    known = {"✓": "supported", "✗": "contradicted", "○": "inconclusive", "–": "not testable"}
+    assert texts
+    for text in texts:
+        mark, word = text.split(maxsplit=1)
+        assert known[mark] == word
+
+
+@needs_browser
+def test_a_number_opens_by_keyboard_and_shows_what_it_is_made_of(
+    browser: Browser, page: Path
+) -> None:
+    """Oracle: the simulated rows averaged here, and scipy's t interval."""
+    browser.open(page)
+    suite = suite_of(METHODS)
+    first = "document.querySelector('[data-name=summary] tr[data-r] > td:not(.fixed)')"
+    browser.run(f"{first}.focus()")
+    for key in ("ArrowDown",) * 5 + ("ArrowRight", "ArrowLeft", "End", "Home"):
+        browser.press(key)
+    browser.press("Enter")
+    assert browser.run("document.getElementById('panel').open")
+    text = browser.run("document.getElementById('panel').innerText")
+    wanted = {"method": "arkd", "task": suite.test_sets[0], "metric": "rouge_l"}
+    own = [
+        np.mean([float(str(r["value"])) for r in drawn_rows()
+                 if r["seed"] == seed and all(r[k] == v for k, v in wanted.items())])
+        for seed in (1, 2, 3)
+    ]  # fmt: skip
+    shown_mean = float(browser.run("document.querySelector('#panel .big').innerText"))
+    assert shown_mean == pytest.approx(np.mean(own), rel=1e-12)
+    reach = stats.t.ppf(0.975, 2) * np.std(own, ddof=1) / np.sqrt(3)
+    low, high = re.search(r"([\d.]+) to ([\d.]+)", text).groups()  # type: ignore[union-attr]
+    assert float(low) == pytest.approx(np.mean(own) - reach, rel=1e-8)
+    assert float(high) == pytest.approx(np.mean(own) + reach, rel=1e-8)
+    seeds = browser.run(
+        "[...document.querySelectorAll('#panel tbody tr')]"
+        ".map(row => [...row.cells].map(cell => cell.innerText))"
+    )
+    assert [row[0] for row in seeds] == ["1", "2", "3"]
+    assert [float(row[1]) for row in seeds] == pytest.approx(own, rel=1e-4)
+    for part in ("records.csv", "arkd", suite.test_sets[0], "rouge_l", "snakemake --cores all"):
+        assert part in text
+    links = browser.run("[...document.querySelectorAll('#panel a')].map(a => a.href)")
+    assert len(links) >= 4
+    assert all(Path(link.removeprefix("file://")).is_file() for link in links)
+    browser.press("Escape")
+    assert not browser.run("document.getElementById('panel').open")
+    focused = browser.run("document.activeElement.parentElement.dataset.r")
+    assert focused == "5"  # where the reader was
+
+
+@needs_browser
+def test_every_cell_opens_and_none_complains(browser: Browser, page: Path) -> None:
+    browser.open(page)
+    opened = browser.run("""
+      [...document.querySelectorAll('tr[data-r] > td:not(.fixed)')].map(cell => {
+        cell.click();
+        const panel = document.getElementById('panel');
+        const text = panel.innerText;
+        panel.close();
+        return /NaN|undefined|Infinity|null/.test(text) ? text : '';
+      }).filter(Boolean)
+    """)
+    assert opened == []
+    assert browser.complaints() == []
+
+
+@needs_browser
+def test_a_table_is_one_stop_of_the_tab_key_besides_its_headings(
+    browser: Browser, page: Path
+) -> None:
+    browser.open(page)
+    stops = browser.run(
+        "[...document.querySelectorAll('table.data[role=grid]')]"
+        ".map(t => [...t.querySelectorAll('td')].filter(cell => cell.tabIndex === 0).length)"
+    )
+    assert stops
+    assert set(stops) == {1}
+
+
+@needs_browser
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_the_colours_follow_the_system_and_then_the_button(
+    browser: Browser, page: Path, scheme: str
+) -> None:
+    browser.open(page, dark=scheme == "dark")
+    ground = "getComputedStyle(document.body).backgroundColor"
+    before = browser.run(ground)
+    assert before == rgb(variables(scheme)["paper"])
+    browser.run("document.getElementById('theme').click()")
+    other = next(name for name in SCHEMES if name != scheme)
+    assert browser.run(ground) == rgb(variables(other)["paper"])
+    assert browser.run("document.getElementById('theme').innerText") == f"{scheme.title()} colours"
+    browser.run("document.getElementById('theme').click()")
+    assert browser.run(ground) == before
+
+
+@needs_browser
+@pytest.mark.parametrize("width", [PHONE, 768, 1280])
+def test_the_page_is_never_wider_than_the_screen(browser: Browser, page: Path, width: int) -> None:
+    browser.open(page, width)
+    browser.run("document.querySelectorAll('details').forEach(one => { one.open = true; })")
+    wide = "[document.documentElement.scrollWidth, document.documentElement.clientWidth]"
+    shown_width, room = browser.run(wide)
+    assert shown_width <= room == width
+    browser.run("document.querySelector('tr[data-r] > td:not(.fixed)').click()")
+    body = "document.getElementById('panel-body')"
+    assert browser.run(f"{body}.scrollWidth <= {body}.clientWidth")
+
+
+@needs_browser
+def test_a_wide_table_keeps_its_headings_and_names_in_sight(browser: Browser, page: Path) -> None:
+    browser.open(page, PHONE, 640)
+    region = "document.querySelector('[data-name=tail]').closest('.scroll')"
+    browser.run(f"{region}.style.maxHeight = '120px'; {region}.scrollTo(200, 60)")
+    left, top = browser.run(f"[{region}.scrollLeft, {region}.scrollTop]")
+    assert left == 200
+    assert top > 0
+    places: Any = browser.run(f"""(() => {{
+      const region = {region}, at = part => part.getBoundingClientRect();
+      const name = at(region.querySelector('tbody th.first'));
+      const head = at(region.querySelector('thead th'));
+      return [name.left - at(region).left, head.top - at(region).top];
+    }})()""")
+    assert places == pytest.approx([0, 1], abs=1.01)  # a border of one pixel
+
+
+@needs_browser
+def test_headings_of_the_contents_lead_to_what_they_name(browser: Browser, page: Path) -> None:
+    browser.open(page)
+    lost = browser.run(
+        "[...document.querySelectorAll('.contents a')].filter(a => "
+        "document.getElementById(decodeURIComponent(a.hash.slice(1)))?.textContent.trim()"
+        " !== a.textContent.trim()).map(a => a.textContent)"
+    )
+    assert lost == ["Verdicts"]  # the heading has more words
+
+
+def variables(scheme: str) -> dict[str, str]:
+    """The colours of a scheme as the style sheet sets them, those of light where dark has none."""
+    _, page = report.templates()
+    style = str(page["css"])
+    light = re.search(r":root \{(.*?)\}", style, re.DOTALL)
+    dark = re.search(r':root\[data-theme="dark"\] \{(.*?)\}', style, re.DOTALL)
+    assert light
+    assert dark
+    found = dict(re.findall(r"--([\w-]+): ([^;]+);", light[1]))
+    return found | (dict(re.findall(r"--([\w-]+): ([^;]+);", dark[1])) if scheme == "dark" else {})
+
+
+def rgb(colour: str) -> str:
+    red, green, blue = (int(colour[place : place + 2], 16) for place in (1, 3, 5))
+    return f"rgb({red}, {green}, {blue})"
+
+
+def contrast(one: str, other: str) -> float:
+    """The contrast ratio of WCAG 2.2, https://www.w3.org/TR/WCAG22/#dfn-contrast-ratio."""
+
+    def luminance(colour: str) -> float:
+        parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    high, low = sorted((luminance(one), luminance(other)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+def test_the_contrast_of_black_and_white_and_of_a_known_grey() -> None:
+    assert contrast("#000000", "#ffffff") == pytest.approx(21)
+    assert contrast("#767676", "#ffffff") == pytest.approx(4.54, abs=0.005)  # WCAG's own example
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_text_stands_out_from_every_ground(scheme: str) -> None:
+    colours = variables(scheme)
+    for text in TEXTS:
+        for ground in GROUNDS:
+            assert contrast(colours[text], colours[ground]) >= 4.5, (text, ground)
+    for drawn in ("supported", "contradicted", "inconclusive"):
+        assert contrast(colours[drawn], colours["claimed"]) >= 3.0  # of a drawing
+    assert contrast(colours["rule"], colours["paper"]) >= 3.0  # of a field's border
+    assert contrast(colours["ink"], colours["warm"]) >= 4.5
