@@ -8,7 +8,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from arkd.analyses import difference
-from arkd.cells import MISSING, SIGNIFICANCE, Cell, Column, Row, SeedValues, Table
+from arkd.cells import (
+    MISSING,
+    SIGNIFICANCE,
+    Cell,
+    Column,
+    Origin,
+    Row,
+    SeedValues,
+    Table,
+    make_cell,
+)
 from arkd.layout import Builder, Source
 from arkd.resampling import Estimate, seed_interval
 from arkd.scores import gap_closed, iqm, probability_of_improvement
@@ -21,8 +31,8 @@ from arkd.workflow import INIT, TEACHER
 REFERENCES = ("fixed_mix", "fixed_mix@alpha=0.5", "forward_kl", "seqkd", "sft")
 POWER = 0.8  # at which the smallest difference that could be seen is stated
 NO_TEST = (
-    "not run yet, the reference itself, or no interval: a single seed has none, and a share that is "
-    "the same without any one seed"
+    "not run yet, the reference itself, or without an interval: a single seed, or a share that is "
+    "the same whichever seed is left out"
 )
 Closed = dict[int, np.ndarray]  # seed → the share of the gap closed on each test set
 
@@ -116,10 +126,10 @@ def _closed_rows(make: Builder, pair: str, sets: Sequence[str], chosen: str | No
         if chosen and row != chosen and closed[row].keys() & closed[chosen].keys()
     }
     tested = {row: one.p_value for row, one in against.items() if one.p_value is not None}
-    adjusted = dict(zip(tested, holm([*tested.values()]), strict=True))
+    adjusted = dict(zip(tested, holm([*tested.values()]).tolist(), strict=True))
     rows = []
     for row in make.methods:
-        mean = make.cell(means[row], pair, row, "gap closed")
+        mean = derived(make, means[row], pair, row, "share of the gap in ROUGE-L closed")
         cells = [*_estimate(_iqm(make, pair, row, closed[row]), mean), mean]
         if chosen:
             gap = difference(make, pair, (row, chosen), means[row], means[chosen])
@@ -151,6 +161,13 @@ def _against(make: Builder, pair: str, row: str, own: Closed, other: Closed) -> 
         paired_difference(a.mean(axis=1), b.mean(axis=1)).p_value,
         seed_interval(probability_of_improvement, a, b, seed=seed, bounds=(0.0, 1.0)),
     )
+
+
+def derived(make: Builder, values: SeedValues, pair: str, row: str, what: str) -> Cell:
+    """Return a cell of values put together from others, whose tables note what is missing."""
+    seeds = [seed for seed in make.expected(row) if seed in values]
+    cell = make_cell(values, make.records.failed(pair, row), make.expected(row))
+    return replace(cell, origin=Origin(pair, (row,), tuple((s, values[s]) for s in seeds), what))
 
 
 def _with_ends(column: Column) -> tuple[Column, Column, Column]:

@@ -72,7 +72,8 @@ def _page(grid: Grid, panels: list[list[int]], size: Size, sideways: bool) -> st
     set_size = rf"\{size.command}\setlength{{\tabcolsep}}{{{size.separation_pt:g}pt}}"
     notes = [rf"\par\footnotesize {escape(note)}" for note in grid.notes]
     if floats:
-        inner = [r"\centering", rf"\caption{{{escape(grid.caption)}}}", _label(grid), set_size]
+        above = r"\centering\setlength{\belowcaptionskip}{6pt}"
+        inner = [above, rf"\caption{{{escape(grid.caption)}}}", _label(grid), set_size]
         lines = [r"\begin{table}[t]", *inner, *_tabular(grid), *notes, r"\end{table}"]
         return "\n".join(["% needs the package booktabs", *lines, ""])
     begin, end = (r"\begin{landscape}", r"\end{landscape}") if sideways else ("{", "}")
@@ -157,7 +158,7 @@ def _heading(grid: Grid, column: int) -> list[str]:
             lines[-1] += f" {word}"
         else:
             lines.append(word)
-    return lines
+    return [line.replace("\u00a0", " ") for line in lines]
 
 
 def _column_ems(grid: Grid, column: int) -> float:

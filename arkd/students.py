@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from arkd.aggregates import reference
+from arkd.aggregates import derived, reference
 from arkd.analyses import difference, final_alpha, quality
 from arkd.cells import Cell, Column, Origin, Row, SeedValues, Table, bold_method, make_cell
 from arkd.curves import Curves
@@ -51,7 +51,7 @@ def generalisation(make: Builder, order: Sequence[str]) -> list[Table]:
             found, drop = quality(make, pair, row), _drop(make, pair, row)
             parts = (found["rouge_l"], found["outside"], drop)
             names = ("ROUGE-L", "ROUGE-L out of distribution", "drop in ROUGE-L")
-            cells = [make.cell(v, pair, row, n) for v, n in zip(parts, names, strict=True)]
+            cells = [derived(make, v, pair, row, n) for v, n in zip(parts, names, strict=True)]
             if chosen:
                 if row == TEACHER:  # one model, set beside every seed
                     drop = {seed: value for seed in base for value in drop.values()}
@@ -120,7 +120,7 @@ def _absolute(make: Builder, source: Source, pair: str, order: Sequence[str]) ->
     name = f"{source.task} |{source.metric}| {source.group}"
     best = bold_method(values, {row: make.expected(row) for row in order}, higher=False)
     return {
-        row: replace(make.cell(values[row], pair, row, name), bold=row == best) for row in order
+        row: replace(derived(make, values[row], pair, row, name), bold=row == best) for row in order
     }
 
 
@@ -175,7 +175,7 @@ def adaptation(make: Builder) -> list[Table]:
             half = (*make.lead(pair), HALVES.get(split, split))
             for row in (own, replayed):
                 cells = [
-                    make.cell(v, pair, row, c.key)
+                    derived(make, v, pair, row, c.title)
                     for v, c in zip(values[row], columns, strict=True)
                 ]
                 rows.append(Row((*half, row), tuple(cells), pair, row))

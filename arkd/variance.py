@@ -22,6 +22,7 @@ from arkd.items import read_items
 from arkd.layout import Builder, short_name
 from arkd.resampling import BOOTSTRAP_SEEDS, crossed_bootstrap
 from arkd.seeding import derive_seed
+from arkd.tabular import number
 
 TITLES = {
     "training_seed": "training seed",
@@ -56,7 +57,7 @@ def variance(make: Builder) -> list[Table]:
             design = Design(most, *next(iter(enough.values())).shape[1:])
             name = short_name(make.suite, task)
             negative += [
-                f"{name} {TITLES[source]} ({value:.1f})"
+                f"{name} {TITLES[source]} ({number(value, 2)})"
                 for source, value in zip(SOURCES, found, strict=True)
                 if value < 0
             ]

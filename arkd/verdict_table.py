@@ -26,7 +26,7 @@ from arkd.verdict_text import (
 from arkd.verdicts import CONTRADICTED, INCONCLUSIVE, SUPPORTED
 
 TITLE = "Verdicts on the paper's claims"
-WIDTHS = (0.04, 0.2, 0.08, 0.13, 0.06, 0.14, 0.1, 0.06, 0.05, 0.08)  # of the LaTeX table's columns
+WIDTHS = (0.04, 0.2, 0.085, 0.13, 0.065, 0.145, 0.095, 0.06, 0.04, 0.065)  # of the LaTeX columns
 COLOURS = {SUPPORTED: "green", CONTRADICTED: "red", INCONCLUSIVE: "yellow"}
 
 
@@ -111,7 +111,7 @@ def _latex(suite: Suite, claims: Claims, made: Sequence[Line]) -> str:
         rf">{{\raggedright\arraybackslash\hspace{{0pt}}}}p{{{width:g}\linewidth}}"
         for width in WIDTHS
     )
-    head = " & ".join(rf"\textbf{{{escape(text)}}}" for text in (*HEAD, *TAIL)) + r" \\"
+    head = " & ".join(rf"\textbf{{{breakable(text)}}}" for text in (*HEAD, *TAIL)) + r" \\"
     body = [" & ".join(breakable(text) for text in line.texts) + r" \\" for line in made]
     notes = _notes(suite, claims, [line.judgement for line in made])
     caption = escape(f"{TITLE}. {_caption(suite, claims)}")
@@ -124,7 +124,7 @@ def _latex(suite: Suite, claims: Claims, made: Sequence[Line]) -> str:
             rf"\begin{{longtable}}{{{columns}}}",
             rf"\caption{{{caption}}} \label{{tab:arkd-claims}} \\",
             *[*rules, r"\endfirsthead", *rules, r"\endhead", r"\bottomrule", r"\endfoot"],
-            *body,
+            *[line for row in body for line in (row, r"\addlinespace[2pt]")][:-1],
             r"\end{longtable}",
             *[rf"\par {escape(note)}" for note in notes],
             r"\end{landscape}",
