@@ -15,7 +15,7 @@ ROW_SUM = 1e-3  # rows this near to 1 that are nowhere negative are probabilitie
 
 
 def _numpy(values: Any) -> npt.NDArray[Any]:
-    """Return a tensor as an array, which knows no bfloat16; what is no tensor is taken as numpy does."""
+    """Return a tensor, or what numpy takes, as an array; those know no bfloat16."""
     if not isinstance(values, Tensor):
         return np.asarray(values)
     tensor = values.detach().cpu()
