@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from arkd.layout import Builder, Source, short_name
+from arkd.aggregates import closed_by_seed, open_gaps
+from arkd.layout import Builder, short_name
 from arkd.plotting import SMALL, foot, main_rows
-from arkd.scores import gap_closed, performance_profile
+from arkd.scores import performance_profile
 from arkd.stats import mean_interval
-from arkd.workflow import INIT, TEACHER
 
-ROUGE = "rouge_l"
 COLUMNS = 5  # panels side by side
 START, WHOLE = 0.0, 1.0  # shares of the gap that are always in view: the start's and the teacher's
 BAND: dict[str, Any] = {"step": "post", "color": "0.7", "alpha": 0.5, "lw": 0}
@@ -28,12 +26,12 @@ def profile(make: Builder) -> Figure | None:
     found: dict[tuple[str, str], np.ndarray] = {}
     left_out: dict[str, None] = {}
     for pair in make.pairs:
-        sets = _open_gaps(make, pair)
+        sets = open_gaps(make, pair)
         left_out |= {short_name(make.suite, t): None for t in make.suite.test_sets if t not in sets}
         for row in choice.rows if sets else ():
-            scores = _scores(make, pair, row, sets)
-            if len(scores):
-                found[pair, row] = scores
+            by_seed = closed_by_seed(make, pair, row, sets)
+            if by_seed:
+                found[pair, row] = np.array([*by_seed.values()])
         ranked = sorted((k for k in found if k[0] == pair), key=lambda key: -found[key].mean())
         lines += [ranked[i : i + COLUMNS] for i in range(0, len(ranked), COLUMNS)]
     if not found:
@@ -70,30 +68,6 @@ def profile(make: Builder) -> Figure | None:
     gone = f"left out, teacher not ahead of the start: {', '.join(left_out)}" if left_out else ""
     foot(figure, "\n".join(filter(None, (closed, choice.note, gone))))
     return figure
-
-
-def _open_gaps(make: Builder, pair: str) -> list[str]:
-    """Return the test sets on which the teacher is ahead of the start of every seed."""
-    sets = []
-    for task in make.suite.test_sets:
-        teacher, start = (make.values(Source(task, ROUGE, ""), pair, m) for m in (TEACHER, INIT))
-        if teacher and start and min(teacher.values()) > max(start.values()):
-            sets.append(task)
-    return sets
-
-
-def _scores(make: Builder, pair: str, row: str, sets: Sequence[str]) -> np.ndarray:
-    """Return the share of the gap that each seed closed on each test set, shape [seeds, sets]."""
-    own, start, teacher = (
-        [make.values(Source(task, ROUGE, ""), pair, m) for task in sets]
-        for m in (row, INIT, TEACHER)
-    )
-    shared = [seed for seed in make.expected(row) if all(seed in p for p in (*own, *start))]
-    if not shared:
-        return np.empty((0, len(sets)))
-    values, starts = ([[part[seed] for part in parts] for seed in shared] for parts in (own, start))
-    best = [next(iter(part.values())) for part in teacher]
-    return gap_closed(np.array(values), np.array(starts), best)
 
 
 def steps(scores: np.ndarray, ends: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:
