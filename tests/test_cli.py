@@ -51,7 +51,7 @@ def assert_one_line(done: subprocess.CompletedProcess, message: str) -> None:
             r"no method 'ark' \(did you mean 'arkd'\?\)",
         ),
         (["collect", "--suite", "smoke"], r"no such file; run the stage that writes it first"),
-        (["tables", "--suite", "smoke"], r"cost\.csv: no such file"),
+        (["tables", "--suite", "smoke"], r"records\.csv: no such file"),
         (["cite", "arkt"], r"no method 'arkt' \(did you mean 'arkd'\?\)"),
         (
             [

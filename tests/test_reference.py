@@ -36,7 +36,9 @@ def test_every_row_of_the_tables_has_every_number(run: Path) -> None:
     for method, measured in found.items():
         assert {int(seed) for seed, _ in measured} == set(workflow.seeds(suite, method))
         metrics = {metric for _, metric in measured}
-        assert metrics == {metric for _, metric in found["teacher"]}, method
+        # What random pairs of references score is a fact of the test sets, kept with the teacher.
+        of_models = {m for _, m in found["teacher"] if not m.endswith("_random_pairs")}
+        assert metrics - {m for m in metrics if m.endswith("_random_pairs")} == of_models, method
     assert {row["suite_version"] for row in rows} == {suite.version}
 
 
