@@ -20,7 +20,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "Tail": ("bins", "weaknesses"),
     "Truth": ("truth", "recall"),
     "α": ("table5", "alpha", "adaptation"),
-    "Statistics": ("aggregate", "variance"),
+    "Statistics": ("aggregate", "variance", "new_items"),
     "Cost": ("cost", "tuning"),
 }
 OTHER = "Further tables"  # what no section names
