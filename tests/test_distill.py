@@ -45,6 +45,7 @@ def sources(tree: Tree, sets: Any, head: Any) -> Sources:
         TokenSet.load(tree.tokens("fixture") / "dev.safetensors"),
         tree.tokens("fixture") / "tokenizer",
         tree.suite.decoding.max_new_tokens,
+        replayed=(0.5,) * tree.suite.distillation.steps,  # read by a method that replays a run
     )
 
 
