@@ -7,8 +7,6 @@ manifest, and a changed manifest contradicts the next one, up to the suite's own
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections import Counter
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -19,7 +17,7 @@ from typing import Any, cast
 from arkd.checksums import LOGS
 from arkd.errors import ArkdError
 from arkd.files import read_json, sha256_file
-from arkd.manifest import NAME
+from arkd.manifest import NAME, digest_of
 from arkd.suite import Suite
 from arkd.workflow import INIT, TEACHER, TEACHER_SEED, Tree
 
@@ -187,8 +185,7 @@ class Chain:
     def digest(self, path: Path) -> str | None:
         """Return the digest of a stage's folder or a file (`manifest.digest`); None if not kept."""
         if path in self.manifests:
-            outputs = json.dumps(self.manifests[path]["outputs"], sort_keys=True)
-            return hashlib.sha256(outputs.encode()).hexdigest()
+            return digest_of(self.manifests[path]["outputs"])
         if path.is_file():
             self.findings.checked.add(path)
             return self.findings.sha256(path)

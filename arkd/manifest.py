@@ -132,6 +132,11 @@ def hash_tree(folder: Path) -> dict[str, str]:
     return {path.relative_to(folder).as_posix(): sha256_file(path) for path in files}
 
 
+def digest_of(outputs: dict[str, str]) -> str:
+    """Return one hash of the hashes of a stage's files."""
+    return hashlib.sha256(json.dumps(outputs, sort_keys=True).encode()).hexdigest()
+
+
 def digest(path: Path) -> str:
     """Return one hash of a stage's outputs (times and hosts left out), or of a folder or file.
 
@@ -140,8 +145,7 @@ def digest(path: Path) -> str:
     """
     if path.is_dir():
         made = path / NAME
-        outputs = read_json(made)["outputs"] if made.is_file() else hash_tree(path)
-        return hashlib.sha256(json.dumps(outputs, sort_keys=True).encode()).hexdigest()
+        return digest_of(read_json(made)["outputs"] if made.is_file() else hash_tree(path))
     if not path.exists():
         raise ArkdError(f"{path}: no such file; run the stage that writes it first")
     return sha256_file(path)
