@@ -24,6 +24,15 @@ from arkd.sweeps import chunks
 from arkd.tail import measure
 
 Kind = Literal["logits", "labels"]
+CITATION = """
+@software{arkd,
+  title   = {arkd: A reproducibility benchmark for white-box distillation of language models},
+  author  = {{The arkd developers}},
+  version = {0.1.0},
+  year    = {2026},
+  license = {Apache-2.0}
+}
+"""  # of the measures that are this project's own
 FEATURES: dict[Kind, Any] = {"logits": Sequence(Value("float32")), "labels": Value("int64")}
 
 

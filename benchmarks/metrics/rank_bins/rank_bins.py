@@ -26,22 +26,12 @@ Returns:
     rkl_rank_1, rkl_rank_2_10, ... (`float`): the bin's part of KL(q||p), in nats.
 """
 
-_CITATION = """
-@software{arkd,
-  title   = {arkd: A reproducibility benchmark for white-box distillation of language models},
-  author  = {{The arkd developers}},
-  version = {0.1.0},
-  year    = {2026},
-  license = {Apache-2.0}
-}
-"""
-
 
 class RankBins(logits_metric.LogitsMetric):
     """Absolute gap and parts of both KLs in bins of the teacher's ranks."""
 
     def _info(self) -> evaluate.MetricInfo:
-        return self.card(_DESCRIPTION, _KWARGS_DESCRIPTION, _CITATION)
+        return self.card(_DESCRIPTION, _KWARGS_DESCRIPTION, logits_metric.CITATION)
 
     def _compute(self, predictions: Any, references: Any, settings: Any) -> dict[str, float]:
         found = logits_metric.sums(predictions, references, settings)

@@ -32,16 +32,6 @@ Returns:
     tail_tokens (`int`): how many tail tokens count.
 """
 
-_CITATION = """
-@software{arkd,
-  title   = {arkd: A reproducibility benchmark for white-box distillation of language models},
-  author  = {{The arkd developers}},
-  version = {0.1.0},
-  year    = {2026},
-  license = {Apache-2.0}
-}
-"""
-
 
 class TailRecall(logits_metric.LogitsMetric):
     """Recall and precision of the teacher's tail."""
@@ -49,7 +39,7 @@ class TailRecall(logits_metric.LogitsMetric):
     options = ("tail_mass", "epsilon_scale", "recall_ratio")
 
     def _info(self) -> evaluate.MetricInfo:
-        return self.card(_DESCRIPTION, _KWARGS_DESCRIPTION, _CITATION)
+        return self.card(_DESCRIPTION, _KWARGS_DESCRIPTION, logits_metric.CITATION)
 
     def _compute(self, predictions: Any, references: Any, settings: Any) -> dict[str, float]:
         found = logits_metric.sums(predictions, references, settings)
