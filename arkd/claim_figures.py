@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from arkd.claim_tests import IN_PRINT
 from arkd.claims import load_claims
 from arkd.judgement import Judgement, judge
 from arkd.layout import Builder
@@ -19,7 +20,6 @@ from arkd.verdicts import CONTRADICTED, INCONCLUSIVE, SUPPORTED, Comparison, Dec
 
 LINE_IN = 0.36  # a claim has two lines of text
 RATIO = "a / b − 1"
-IN_PRINT = ("published", "arithmetic")  # decided by the paper's own numbers, whatever a suite gives
 VERDICTS = {
     SUPPORTED: Mark("#0072B2", "o"),
     CONTRADICTED: Mark("#D55E00", "X"),

@@ -165,6 +165,7 @@ class Arithmetic(Bounded):
     derivation: str
 
 
+IN_PRINT = ("published", "arithmetic")  # kinds that the paper's own numbers decide
 AnyTest = Annotated[
     Paired | Trajectory | Identity | Order | Published | Arithmetic, Field(discriminator="kind")
 ]

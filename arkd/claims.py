@@ -17,6 +17,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from arkd.claim_tests import (
     COST_METRICS,
+    IN_PRINT,
     PUBLISHED_METRICS,
     RECORD_METRICS,
     TASKS,
@@ -56,6 +57,11 @@ class Claim(Part):
     def primary(self) -> tuple[AnyTest, ...]:
         """The tests that decide."""
         return tuple(test for test in self.tests if test.role == "primary")
+
+    @property
+    def in_print(self) -> bool:
+        """Whether the paper's print alone decides it, whatever a suite ran."""
+        return all(test.kind in IN_PRINT for test in self.primary)
 
     @model_validator(mode="after")
     def _complete(self) -> Claim:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from arkd.claim_results import Results
-from arkd.claim_tests import Arithmetic, Published
+from arkd.claim_tests import IN_PRINT
 from arkd.claim_values import comparisons
 from arkd.claims import Claim, Claims
 from arkd.errors import ArkdError
@@ -64,7 +64,7 @@ def judge(tree: Tree, claims: Claims, partial: bool = False) -> list[Judgement]:
             unchecked = [broken[pair][1] for pair in own if broken[pair][1]]
             if failed:
                 one = Judgement(claim, one.pair, WITHHELD, failed[0])
-            elif unchecked and one.verdict != UNTESTED and not _in_print(claim):
+            elif unchecked and one.verdict != UNTESTED and not claim.in_print:
                 one = replace(one, provisional=one.provisional or unchecked[0])
             found.append(one)
     if results.gaps and not partial:
@@ -104,7 +104,7 @@ def _judge(results: Results, claims: Claims, claim: Claim, pairs: list[str]) -> 
         decided[role] = tuple(step_down(family, rule.level, rule.power))
     word = verdict(claim.rule, [one.decision for one in decided["primary"]])
     reasons = [one.comparison.reason for one in decided["primary"] if one.comparison.reason]
-    provisional = "" if _in_print(claim) else _provisional(results, claims, decided["primary"])
+    provisional = "" if claim.in_print else _provisional(results, claims, decided["primary"])
     return Judgement(
         claim,
         name,
@@ -142,7 +142,7 @@ def _names(suite: Suite, claims: Claims) -> list[str]:
 
 def _enough(one: Comparison, needed: int) -> Comparison:
     """Refuse a comparison of too few seeds (`failed_runs`, `min_seeds`)."""
-    if one.reason or one.kind in ("published", "arithmetic", "order") or len(one.values) >= needed:
+    if one.reason or one.kind in (*IN_PRINT, "order") or len(one.values) >= needed:
         return one
     arms = " and ".join(filter(None, (one.a, one.b)))
     lost = f", {len(one.failed)} failed" if one.failed else ""
@@ -150,16 +150,11 @@ def _enough(one: Comparison, needed: int) -> Comparison:
     return replace(one, reason=f"{arms}: {left} left{lost}, {needed} are needed", outcome=None)
 
 
-def _in_print(claim: Claim) -> bool:
-    """Tell whether a claim is decided by the paper's print alone and rests on no run."""
-    return all(isinstance(test, Published | Arithmetic) for test in claim.primary)
-
-
 def _provisional(results: Results, claims: Claims, primary: Iterable[Decided]) -> str:
     """Say why a verdict is not final: other seeds or another world than registered."""
     registered = set(claims.rule.registered_seeds)
     for one in primary:
-        if one.comparison.kind in ("published", "arithmetic"):
+        if one.comparison.kind in IN_PRINT:
             continue
         seeds = {*one.comparison.values, *one.comparison.failed}
         if not seeds <= registered:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from arkd.claims import Claim, Claims, claims_path, load_claims
+from arkd.claims import Claims, claims_path, load_claims
 from arkd.errors import ArkdError
 from arkd.judgement import WITHHELD
 from arkd.records import read_csv
@@ -84,7 +84,7 @@ def lead(suite: Suite, registered: Claims, rows: Sequence[Line]) -> str:
     provisional = [row for row in judged if row["status"] == "provisional"]
     if not provisional:
         return found
-    in_print = {claim.id for claim in registered.claims if _in_print(claim)}
+    in_print = {claim.id for claim in registered.claims if claim.in_print}
     why = Counter(row["reason"] for row in provisional).most_common(1)[0][0]
     if all(row["status"] == "provisional" or row["claim"] in in_print for row in judged):
         scope = "Every verdict that rests on these runs is provisional"
@@ -98,11 +98,6 @@ def _instead(suite: Suite, registered: Claims, what: str) -> str:
     """Say which suite to run for final verdicts, if there is another one."""
     others = [name for name in verdict_suites(registered) if name != suite.name]
     return f"; for {what}, run `{suite_command(load_suite(others[0]))}`" if others else ""
-
-
-def _in_print(claim: Claim) -> bool:
-    """Tell whether a claim is decided by the paper's print, whatever a suite ran."""
-    return all(test.kind in ("published", "arithmetic") for test in claim.primary)
 
 
 def verdict_suites(registered: Claims) -> list[str]:
