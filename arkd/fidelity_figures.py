@@ -9,13 +9,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from arkd.cells import SeedValues, read_csv
+from arkd.cells import SeedValues
 from arkd.dot_plots import dots
 from arkd.layout import GOLD, Builder, Source, base_name
 from arkd.plotting import SMALL, Mark, cross, foot, label_points, main_rows, marks
 from arkd.scores import gap_closed
 from arkd.stats import Interval, mean_interval
-from arkd.tables import BINS
+from arkd.tables import BINS, run_costs
 from arkd.workflow import INIT, TEACHER, UNTRAINED
 
 HEAD_BINS = ("rank_1", "rank_2_10")
@@ -173,10 +173,12 @@ def _limits(intervals: Sequence[Interval]) -> tuple[float, float]:
 def pareto(make: Builder) -> Figure | None:
     """Training time of a run against JSD to the teacher, with the rows that none dominates."""
     choice = main_rows(make, make.methods, plain=True)
-    costs = train_seconds(make)
+    costs = run_costs(make)
 
     def both(pair: str, row: str) -> tuple[SeedValues, SeedValues]:
-        return costs.get((pair, row), {}), make.values(Source(GOLD, "jsd", ""), pair, row)
+        seconds = costs.get((pair, row, "train_s"), {})
+        own = {seed: seconds[seed] for seed in make.expected(row) if seed in seconds}
+        return own, make.values(Source(GOLD, "jsd", ""), pair, row)
 
     every = {pair: points(both, pair, make.methods) for pair in make.pairs}
     if not any(every.values()):
@@ -213,22 +215,6 @@ def pareto(make: Builder) -> Figure | None:
         places = {r: (found[r][0].mean, found[r][1].mean) for r in shown if r in found}
         label_points(figure, axis, places, known)
     return figure
-
-
-def train_seconds(make: Builder) -> dict[tuple[str, str], SeedValues]:
-    """Return the seconds spent in training steps, by pair and row and by seed.
-
-    Evaluation is left out, and so is what all rows share: the teacher and its caches.
-    """
-    frame = read_csv(make.dir / "cost.csv", make.suite, ["train_s"])
-    frame = frame[frame["stage"].ne("evaluate") & frame["train_s"].notna()]
-    totals = frame.groupby(["pair", "method", "seed"], sort=False)["train_s"].sum()
-    found: dict[tuple[str, str], SeedValues] = {}
-    for run in totals.reset_index().to_dict("records"):
-        row, seed = (run["pair"], run["method"]), int(run["seed"])
-        if seed in make.expected(run["method"]):
-            found.setdefault(row, {})[seed] = float(run["train_s"])
-    return found
 
 
 def front(found: Mapping[str, Point]) -> list[str]:

@@ -116,17 +116,31 @@ class Builder:
         key = " ".join(part for part in parts if part)
         return Column(key, source.title, source.digits)
 
+    def printed(
+        self, source: Source, pair: str, metric: str, table: str | None = ""
+    ) -> dict[str, float]:
+        """Return what the paper prints of a quantity by method, in one of its tables or in any.
+
+        Args:
+            source: The quantity; its task tells the data set.
+            pair: Whose published pair is meant.
+            metric: The quantity's metric as the published numbers call it.
+            table: As the published numbers call it; empty for any of them.
+        """
+        name = self.suite.pair(pair).published
+        return {
+            method: value
+            for (its_table, its_pair, its, dataset, method), value in self.published.items()
+            if (its_pair, its) == (name, metric)
+            and table in ("", its_table)
+            and f"_{source.task}".endswith(f"_{dataset}")
+        }
+
     def quoted(
         self, table: str, source: Source, pair: str, methods: Sequence[str]
     ) -> dict[str, Cell] | None:
         """Return the paper's column beside a source; None where the paper has no such column."""
-        name = self.suite.pair(source.pair or pair).published
-        column = (PAPER_TABLES.get(table), name, source.metric)
-        known = {
-            method: value
-            for (*its_column, dataset, method), value in self.published.items()
-            if tuple(its_column) == column and f"_{source.task}".endswith(f"_{dataset}")
-        }
+        known = self.printed(source, source.pair or pair, source.metric, PAPER_TABLES.get(table))
         if not known:
             return None
         return {m: Cell(known[m]) if m in known else Cell(word=NOT_REPORTED) for m in methods}

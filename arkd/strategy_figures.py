@@ -9,15 +9,8 @@ from matplotlib.figure import Figure
 from arkd.dot_plots import dots
 from arkd.layout import GOLD, Builder, Source, base_name, short_name
 from arkd.plotting import Mark, foot, main_rows
-from arkd.tables import ALPHA_CONTROLS, ALPHA_STRATEGIES
+from arkd.tables import ALPHA_GROUPS, ALPHA_STRATEGIES
 
-GROUPS: dict[str, tuple[str, ...]] = {
-    "constant α": ("forward_kl", "fixed_mix", "reverse_kl"),
-    "schedule": ("linear_dec", "linear_inc"),
-    "rule of the batch": ("greedy_min", "akl"),
-    "learnt": ("arkd", "arkd_sampled", "arkd_code"),
-    "control": ALPHA_CONTROLS,
-}
 MARKS = {
     "constant α": Mark("#000000", "o"),
     "schedule": Mark("#D55E00", "s"),
@@ -78,16 +71,12 @@ def _draw(make: Builder, sources: Sequence[Source], unit: str, paper: str) -> Fi
     if not choice.rows or not sources:
         return None
     groups = {
-        name: [row for row in choice.rows if base_name(row) in of] for name, of in GROUPS.items()
+        name: [row for row in choice.rows if base_name(row) in of]
+        for name, of in ALPHA_GROUPS.items()
     }
 
     def quoted(pair: str, source: Source) -> dict[str, float]:
-        name = make.suite.pair(pair).published
-        return {
-            method: value
-            for (_, its, metric, dataset, method), value in make.published.items()
-            if (its, metric) == (name, paper) and f"_{source.task}".endswith(f"_{dataset}")
-        }
+        return make.printed(source, pair, paper)
 
     groups = {name: rows for name, rows in groups.items() if rows}
     figure = dots(make, groups, sources, unit, MARKS, quoted, reference="arkd")

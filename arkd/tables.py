@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,20 +18,14 @@ from arkd.paths import benchmarks_dir
 from arkd.suite import Suite
 from arkd.workflow import INIT, TEACHER, UNTRAINED
 
-ALPHA_CONTROLS = ("random_alpha", "frozen_policy", "static_018", "replay_figure5")
-ALPHA_STRATEGIES = (
-    "forward_kl",
-    "fixed_mix",
-    "reverse_kl",
-    "linear_dec",
-    "linear_inc",
-    "greedy_min",
-    "akl",
-    "arkd",
-    "arkd_sampled",
-    "arkd_code",
-    *ALPHA_CONTROLS,
-)
+ALPHA_GROUPS: dict[str, tuple[str, ...]] = {  # ways to choose α, by their kind
+    "constant α": ("forward_kl", "fixed_mix", "reverse_kl"),
+    "schedule": ("linear_dec", "linear_inc"),
+    "rule of the batch": ("greedy_min", "akl"),
+    "learnt": ("arkd", "arkd_sampled", "arkd_code"),
+    "control": ("random_alpha", "frozen_policy", "static_018", "replay_figure5"),
+}
+ALPHA_STRATEGIES = tuple(itertools.chain.from_iterable(ALPHA_GROUPS.values()))
 BINS = {
     "rank_1": "rank 1",
     "rank_2_10": "2–10",
@@ -143,7 +138,7 @@ def table5(make: Builder) -> list[Table]:
     if not present:
         return []
     table = make.table("table5", {"": sources}, present)
-    controls = [m for m in present if base_name(m) in ALPHA_CONTROLS]
+    controls = [m for m in present if base_name(m) in ALPHA_GROUPS["control"]]
     note = f"Controls, whose α no agent learnt in the run: {', '.join(controls)}."
     return [replace(table, notes=(*table.notes, note)) if controls else table]
 
@@ -218,8 +213,11 @@ def recall(make: Builder, order: Sequence[str]) -> list[Table]:
     return [make.table("recall", {"": sources}, order)] if sources else []
 
 
-def cost(make: Builder) -> Table:
-    """Time, throughput and memory of training, and the overhead against the fixed mix."""
+def run_costs(make: Builder) -> dict[tuple[str, str, str], SeedValues]:
+    """Return what the trainings of each (pair, row) cost, by the name of the cost and by seed.
+
+    Evaluation is left out, and so is what all rows share: the teacher and its caches.
+    """
     frame = read_csv(
         make.dir / "cost.csv",
         make.suite,
@@ -235,6 +233,12 @@ def cost(make: Builder) -> Table:
             if pd.notna(run[name]):
                 key = (run["pair"], run["method"], str(name))
                 costs.setdefault(key, {})[int(run["seed"])] = float(run[name])
+    return costs
+
+
+def cost(make: Builder) -> Table:
+    """Time, throughput and memory of training, and the overhead against the fixed mix."""
+    costs = run_costs(make)
     columns = [
         Column("wall_s", "wall time (s)"),
         Column("train_s", "training (s)"),
