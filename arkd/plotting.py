@@ -99,6 +99,11 @@ def panels(make: Builder, width: float, height: float) -> tuple[Figure, list[Axe
     return figure, axes
 
 
+def broken(label: str) -> str:
+    """Return a row's label for the title of a narrow panel: each further change on a new line."""
+    return label.replace(",", ",\n")
+
+
 def foot(figure: Figure, *parts: str) -> None:
     """Write below a figure what it leaves out; nothing where there is nothing to say."""
     text = "; ".join(filter(None, parts))

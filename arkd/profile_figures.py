@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from arkd.aggregates import closed_by_seed, open_gaps
 from arkd.layout import Builder, short_name
-from arkd.plotting import SMALL, foot, main_rows
+from arkd.plotting import SMALL, broken, foot, main_rows
 from arkd.scores import performance_profile
 from arkd.stats import mean_interval
 
@@ -59,7 +59,7 @@ def profile(make: Builder) -> Figure | None:
             axis.step(*curves[key], where="post", color="black", lw=1.6, label=key[1])
             count = f"{len(found[key])} seed{'s' if len(found[key]) > 1 else ''}"
             lead = [key[0]] * (len(make.pairs) > 1)
-            name = [*lead, key[1], f"mean {found[key].mean():.2f}, {count}"]
+            name = [*lead, broken(key[1]), f"mean {found[key].mean():.2f}, {count}"]
             axis.set_title("\n".join(name), fontsize=SMALL)
             axis.set(xlim=limits, ylim=(-0.02, 1.02))
     for axis in grid[:, 0]:

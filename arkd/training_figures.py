@@ -14,7 +14,7 @@ from matplotlib.patches import Patch
 from arkd.curves import Curves, mean_series, progress, rolled
 from arkd.layout import Builder, base_name
 from arkd.paths import benchmarks_dir
-from arkd.plotting import COLOURS, SMALL
+from arkd.plotting import COLOURS, SMALL, broken
 from arkd.stats import mean_interval
 
 CONSTANT = ("forward_kl", "reverse_kl", "fixed_mix")  # their α needs no picture
@@ -110,7 +110,10 @@ def alphas(make: Builder) -> Figure | None:
             _draw_seeds(axis, arm, seeds)
             name, _, change = arm.partition("@")
             counted = f"{len(seeds)} seed{'s' if len(seeds) > 1 else ''}"
-            title = [pair] * (len(make.pairs) > 1) + [name, f"{change}, {counted}".lstrip(", ")]
+            title = [pair] * (len(make.pairs) > 1) + [
+                name,
+                f"{broken(change)}, {counted}".lstrip(", "),
+            ]
             axis.set_title("\n".join(title), fontsize=8)
     for axis in grid[:, 0]:
         axis.set(xlim=(0, 1), ylim=(-0.03, 1.03), ylabel="α")
