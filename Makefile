@@ -74,4 +74,4 @@ reference: ## keep a finished run's numbers: make reference SUITE=longtail VERSI
 	PATH="$(abspath $(BIN)):$$PATH" arkd verify --write results/reference/$(VERSION)/$(SUITE)
 
 clean: ## remove all results but the reference ones
-	rm -rf results/longtail results/longtail-full results/longtail-tuning results/smoke results/smoke-teacher results/smollm2-quick
+	rm -rf results/longtail results/longtail-full results/longtail-splits results/longtail-tuning results/smoke results/smoke-teacher results/smollm2-quick

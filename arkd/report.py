@@ -198,7 +198,7 @@ def facts(tree: Tree) -> list[tuple[str, str]]:
     known = {
         "Suite": f"{suite.name}, version {suite.version}",
         "Command": suite_command(suite, tree.named),
-        "Training seeds": span(seed for seed in suite.seeds),
+        "Training seeds": span(suite.seeds),
         "Decoding seeds": span(suite.decoding.seeds),
         "Host": ", ".join(machine),
         "Versions": ", ".join(f"{k} {v}" for k, v in manifest.get("versions", {}).items()),

@@ -24,7 +24,7 @@ def minilm() -> None:
         try:
             bertscore.scorer("minilm")
         except ArkdError as error:
-            pytest.skip(f"the encoder's wheel cannot be had here: {error}")
+            pytest.skip(str(error))  # says how to bring the wheel by hand
 
 
 def by_hand(text: str, reference: str) -> float:

@@ -23,7 +23,11 @@ from arkd.suite import load_suite
 
 RUNS = sorted(path.parent for path in (ROOT / "results" / "reference").glob("*/*/records.csv"))
 COMMITTED = [path for run in RUNS for path in sorted(run.rglob("*.tex"))]
-needs_tex = pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no pdflatex")
+needs_tex = pytest.mark.skipif(
+    shutil.which("pdflatex") is None,
+    reason="no pdflatex: `apt-get install texlive-latex-base texlive-latex-recommended`; "
+    "the checker below runs without",
+)
 # The page that tables are laid out for, and the standard encodings of a plain document.
 PAGE = rf"\usepackage[textwidth={PORTRAIT_PT}pt,textheight={LANDSCAPE_PT}pt]{{geometry}}"
 FONTS = r"\usepackage[T1]{fontenc}"
