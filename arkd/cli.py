@@ -13,6 +13,7 @@ from typing import Any
 
 from arkd import __version__, commands
 from arkd.errors import ArkdError
+from arkd.interrupts import heard
 
 EPILOG = """examples:
   arkd run longtail                      the whole suite: data to report
@@ -90,13 +91,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     options = parser().parse_args(argv)
     try:
-        status: int | None = options.command(options)
+        with heard():
+            status: int | None = options.command(options)
         return status or 0
     except ArkdError as error:
         print(f"arkd: error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("arkd: interrupted; nothing was left half-written", file=sys.stderr)
+        if argv is None:  # an import that was broken off may hold a lock that the exit waits for
+            sys.stdout.flush()
+            os._exit(130)
         return 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

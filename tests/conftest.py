@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from pathlib import Path
 
@@ -13,6 +14,11 @@ ROOT = Path(__file__).parent.parent
 # A job has one thread, and so have the tests: sums do not depend on the machine's cores.
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["MKL_CBWR"] = "AVX2"
+
+
+def heed_interrupts() -> None:
+    """Let a child heed Ctrl-C, which it would ignore where the tests run in the background."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def snakemake(results: Path, *options: str, suite: str = "smoke") -> subprocess.CompletedProcess:

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, snakemake
+from conftest import ROOT, heed_interrupts, snakemake
 
 from arkd import cli
 
@@ -123,7 +123,11 @@ def test_an_interrupted_stage_leaves_nothing_and_says_so(tmp_path: Path) -> None
         assert run(*stage, "--suite", str(own), "--results", str(tmp_path)).returncode == 0
     command = ["arkd", "init", "--suite", str(own), "--results", str(tmp_path)]
     process = subprocess.Popen(
-        [*command, "--pair", "fixture", "--seed", "1"], stderr=subprocess.PIPE, text=True, cwd=ROOT
+        [*command, "--pair", "fixture", "--seed", "1"],
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        preexec_fn=heed_interrupts,
     )
     folder = tmp_path / "smoke" / "fixture" / "init" / "seed1"
     deadline = time.monotonic() + 60

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, snakemake
+from conftest import ROOT, heed_interrupts, snakemake
 
 from arkd import evaluation_stage, method_stages, stages, workflow
 from arkd.collect import collect
@@ -298,7 +298,11 @@ def test_an_interrupted_workflow_goes_on_from_what_is_done(tmp_path: Path) -> No
     results = tmp_path / "results"
     command = ["snakemake", "--cores", "2", "--nolock", "--config", "suites=[smoke]"]
     process = subprocess.Popen(
-        [*command, f"results={results}"], cwd=ROOT, start_new_session=True, stderr=subprocess.PIPE
+        [*command, f"results={results}"],
+        cwd=ROOT,
+        start_new_session=True,
+        stderr=subprocess.PIPE,
+        preexec_fn=heed_interrupts,
     )
     tokens = results / "smoke" / "fixture" / "tokens" / "manifest.json"
     deadline = time.monotonic() + 120
