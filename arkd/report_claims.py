@@ -165,5 +165,6 @@ def _told(row: Line, every: int) -> str:
     """Say how a claim's comparisons came out: 5 comparisons, of which 1 holds, 4 open."""
     primary = int(row["comparisons"] or 0)
     counts = [f"{row[word]} {word}" for word in OF_COMPARISONS if row[word] not in ("", "0")]
-    text = f"{primary} comparison{'' if primary == 1 else 's'}: {', '.join(counts)}"
+    text = f"{primary} comparison{'' if primary == 1 else 's'}"
+    text += f": {', '.join(counts)}" if counts else ""  # of too few seeds none is decided or open
     return f"{text}; {every - primary} secondary" if every > primary else text

@@ -347,6 +347,12 @@ def test_a_claim_has_effect_interval_power_and_its_comparisons(tmp_path: Path) -
     assert second["effect"] == "0.0123"
 
 
+def test_comparisons_of_too_few_seeds_are_counted_without_an_outcome() -> None:
+    line = comparison_line("C3", "rouge", effect="", decision="")
+    row = claim_line("C3", "not testable", line, holds=0, refuted=0, open=0)
+    assert report_claims.claim_view(row, [line])["told"] == "1 comparison"
+
+
 def test_comparisons_go_to_their_claims_in_order() -> None:
     rows = [{"claim": "C1", "comparisons": "1"}, {"claim": "C1", "comparisons": "2"}]
     rows += [{"claim": "C2", "comparisons": "0"}, {"claim": "C3", "comparisons": "1"}]
