@@ -123,14 +123,14 @@ class Pair(Frozen):
     teacher: Annotated[Scratch | Pretrained | Folder, Field(discriminator="source")]
     student: Annotated[Scratch | Cut, Field(discriminator="source")]
     teacher_training: Optimisation | None = Field(
-        None, description="how the teacher is trained in the run; none: used as it is"
+        None, description="how the teacher is trained on the suite's data; none: used as it is"
     )
     published: str | None = Field(None, description="pair of benchmarks/published to stand beside")
 
     @model_validator(mode="after")
     def _teacher_can_be_made(self) -> Pair:
-        if isinstance(self.teacher, Scratch) != (self.teacher_training is not None):
-            raise ValueError("teacher_training goes with a teacher from scratch, and only with one")
+        if isinstance(self.teacher, Scratch) and self.teacher_training is None:
+            raise ValueError("a teacher from scratch needs teacher_training")
         if self.name in ("data", "tables", "figures", "logs"):
             raise ValueError(f"the name '{self.name}' is taken by a folder of the results")
         return self

@@ -93,7 +93,8 @@ def teacher(tree: Tree, pair: str) -> None:
         facts = {"parameters": models.parameters(model), "trained_on_the_suite": bool(trained)}
         stage.notes |= facts
         if trained:
-            train_set = TokenSet.load(tokens_dir / "teacher_train.safetensors")
+            own = tokens_dir / "teacher_train.safetensors"  # else what the students train on
+            train_set = TokenSet.load(own if own.is_file() else tokens_dir / "train.safetensors")
             checkpoint = checkpoint_of(out, stage)
             with stage.proper:
                 run = training.fit_language_model(
