@@ -47,7 +47,7 @@ def reference(make: Builder) -> str | None:
 def open_gaps(make: Builder, pair: str) -> list[str]:
     """Return the test sets on which the teacher is ahead of the start of every seed."""
     sets = []
-    for task in make.suite.test_sets:
+    for task in make.scored:
         teacher, start = (_rouge(make, pair, row, task) for row in (TEACHER, INIT))
         if teacher and start and min(teacher.values()) > max(start.values()):
             sets.append(task)
@@ -91,7 +91,7 @@ def aggregate(make: Builder) -> list[Table]:
     left_out: list[str] = []
     for pair in make.pairs:
         sets = open_gaps(make, pair)
-        left_out += [task for task in make.suite.test_sets if task not in sets]
+        left_out += [task for task in make.scored if task not in sets]
         if sets:
             rows += _closed_rows(make, pair, sets, chosen)
     columns = [

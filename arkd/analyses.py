@@ -81,7 +81,7 @@ def temperature(make: Builder) -> list[Table]:
         Column("rouge_l out_of_distribution", "ROUGE-L out of distribution ↑", 2),
         Column("jsd", "JSD (nats) ↓", 4),
     ]
-    if len(make.suite.test_sets) == 1:
+    if not make.outside:
         del columns[1]
     labels = (*make.lead("Pair"), "Method", "T")
     return [make.finish("temperature", labels, columns, rows, compared=False)] if rows else []
@@ -136,7 +136,8 @@ def _plain_rows(make: Builder, entry: MethodEntry) -> dict[str, str]:
 def quality(make: Builder, pair: str, method: str) -> dict[str, SeedValues]:
     """Return ROUGE-L in distribution, its mean out of distribution if any, and the JSD, by seed."""
     inside, *outside = (
-        make.values(Source(task, "rouge_l", ""), pair, method) for task in make.suite.test_sets
+        make.values(Source(task, "rouge_l", ""), pair, method)
+        for task in (make.suite.test_sets[0], *make.outside)
     )
     found = {"rouge_l": inside}
     if outside:

@@ -22,6 +22,8 @@ SIGNIFICANCE = 0.05
 FEW_SEEDS = 3  # below this a cell is marked
 SHOWN_GAPS = 8  # runs that the error about missing values names
 MISSING, FAILED, NOT_REPORTED = "–", "failed", "n/a"
+# Recorded of any sampled answers, and of those that have references.
+SAMPLED, SCORED = "distinct_2", "rouge_l"
 
 RUN = ["pair", "method", "seed"]
 QUANTITY = ["task", "metric", "group"]
@@ -49,6 +51,8 @@ class Cell:
     bold: bool = False
     failed: int = 0  # runs of this cell that failed
     word: str | None = None  # stands in place of the number
+    mark: str = ""  # stands behind the number
+    why: str = ""  # what word or mark mean here, for the note below the table
     origin: Origin | None = field(default=None, compare=False, repr=False)
 
 
@@ -94,6 +98,9 @@ class Records:
         for run in failed[RUN].to_dict("records"):
             self._failed.setdefault((run["pair"], run["method"]), set()).add(int(run["seed"]))
         values = frame[frame["metric"] != "failed"]
+        self._metrics: dict[str, set[str]] = {}
+        for task, metric in values[["task", "metric"]].drop_duplicates().to_numpy():
+            self._metrics.setdefault(task, set()).add(metric)
         pairs = values[["metric", "higher_is_better"]].drop_duplicates("metric")
         self._higher = {
             r["metric"]: _truth(r["higher_is_better"]) for r in pairs.to_dict("records")
@@ -123,6 +130,11 @@ class Records:
     def higher_is_better(self, metric: str) -> bool | None:
         """Return the metric's direction; None where neither direction is better."""
         return self._higher.get(metric)
+
+    def without_references(self, task: str) -> bool:
+        """Tell whether answers to a task were sampled that nothing could be compared with."""
+        metrics = self._metrics.get(task, set())
+        return SAMPLED in metrics and SCORED not in metrics
 
     def groups(self, task: str, metric: str) -> list[str]:
         """Return the groups in which a metric of a task was recorded, in order of appearance."""

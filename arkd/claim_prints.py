@@ -8,7 +8,7 @@ from functools import cache
 
 from arkd.claim_tests import AnyTest, Arithmetic, Paired, Published, Trajectory
 from arkd.claims import Claim
-from arkd.layout import read_published
+from arkd.published import of_paper
 from arkd.tabular import number
 from arkd.verdicts import Comparison, beyond
 
@@ -24,7 +24,7 @@ SILENT = "–"
 @cache
 def printed_numbers() -> dict[tuple[str, ...], float]:
     """Return the paper's numbers by (pair, metric, dataset, method)."""
-    return {key[1:]: value for key, value in read_published().items()}
+    return {(one.pair, one.metric, one.dataset, one.method): one.value for one in of_paper()}
 
 
 def in_print(of: Comparison, test: AnyTest) -> Iterator[Comparison]:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import yaml
 
+from arkd import beside
 from arkd.cells import (
-    FAILED,
-    FEW_SEEDS,
     MISSING,
-    NOT_REPORTED,
     Cell,
     Column,
     Origin,
@@ -27,12 +25,12 @@ from arkd.cells import (
     make_cell,
     read_records,
 )
+from arkd.notes import notes
 from arkd.paths import benchmarks_dir
+from arkd.published import PAPER_ENCODER, Printed, check_pair
 from arkd.suite import Suite
 from arkd.workflow import Tree, seeds
 
-# What the published numbers call the tables that ours are laid out after.
-PAPER_TABLES = {"table1": "1", "table2": "2 and 4", "table5": "5 and 6"}
 GOLD = "fidelity_gold"  # fidelity to the teacher on the gold responses
 
 
@@ -56,11 +54,24 @@ class Builder:
         self.tree = Tree(results_dir, suite)
         self.dir = self.tree.root
         self.records: Records = read_records(self.dir / "records.csv", suite)
-        self.published = read_published()
-        self.captions = captions(suite)["tables"]
+        for pair in suite.pairs:
+            if pair.published is not None:
+                check_pair(pair.published, f"suite {suite.name}: pairs.{pair.name}.published")
+        text = captions(suite)
+        self.captions, self.sentences = text["tables"], text["sentences"]
         self.methods = [entry.label for entry in suite.entries]
         self.pairs = [pair.name for pair in suite.pairs]
         self.missing: dict[str, dict[str, None]] = {}  # by run, in order, each value once
+
+    @property
+    def scored(self) -> list[str]:
+        """The test sets whose answers can be compared with references."""
+        return [t for t in self.suite.test_sets if not self.records.without_references(t)]
+
+    @property
+    def outside(self) -> list[str]:
+        """Those of them that are out of distribution."""
+        return [task for task in self.scored if task != self.suite.test_sets[0]]
 
     def lead(self, pair: str) -> tuple[str, ...]:
         """Return what a row, or the heading over rows, has first where there are several pairs."""
@@ -98,6 +109,9 @@ class Builder:
 
     def column(self, source: Source, pair: str, methods: Sequence[str]) -> dict[str, Cell]:
         """Return one column's cells by method, the proven best trained method set bold."""
+        if self.nothing_to_compare(source):
+            why = f"under {short_name(self.suite, source.task)}: no references to compare with"
+            return dict.fromkeys(methods, Cell(word=MISSING, why=why))
         values = {method: self.values(source, pair, method) for method in methods}
         name = " ".join(filter(None, (source.task, source.metric, source.group)))
         where = (source.task, source.metric, source.group)
@@ -105,6 +119,11 @@ class Builder:
         expected = {method: self.expected(method) for method in methods}
         best = bold_method(values, expected, self.records.higher_is_better(source.metric))
         return {m: replace(cell, bold=m == best) for m, cell in cells.items()}
+
+    def nothing_to_compare(self, source: Source) -> bool:
+        """Tell whether a quantity cannot be there, because its task has no references."""
+        lacks = self.records.without_references(source.task)
+        return lacks and not self.records.groups(source.task, source.metric)
 
     def arrow(self, source: Source) -> str:
         """Return the mark that tells which direction is better."""
@@ -116,34 +135,10 @@ class Builder:
         key = " ".join(part for part in parts if part)
         return Column(key, source.title, source.digits)
 
-    def printed(
-        self, source: Source, pair: str, metric: str, table: str | None = ""
-    ) -> dict[str, float]:
-        """Return what the paper prints of a quantity by method, in one of its tables or in any.
-
-        Args:
-            source: The quantity; its task tells the data set.
-            pair: Whose published pair is meant.
-            metric: The quantity's metric as the published numbers call it.
-            table: As the published numbers call it; empty for any of them.
-        """
-        name = self.suite.pair(pair).published
-        return {
-            method: value
-            for (its_table, its_pair, its, dataset, method), value in self.published.items()
-            if (its_pair, its) == (name, metric)
-            and table in ("", its_table)
-            and f"_{source.task}".endswith(f"_{dataset}")
-        }
-
-    def quoted(
-        self, table: str, source: Source, pair: str, methods: Sequence[str]
-    ) -> dict[str, Cell] | None:
-        """Return the paper's column beside a source; None where the paper has no such column."""
-        known = self.printed(source, source.pair or pair, source.metric, PAPER_TABLES.get(table))
-        if not known:
-            return None
-        return {m: Cell(known[m]) if m in known else Cell(word=NOT_REPORTED) for m in methods}
+    def printed(self, source: Source, pair: str) -> dict[str, Printed]:
+        """Return what the paper prints of a quantity by method."""
+        name = self.suite.pair(source.pair or pair).published
+        return beside.printed(name, source.task, source.metric)
 
     def table(self, name: str, sections: dict[str, list[Source]], methods: Sequence[str]) -> Table:
         """Lay out a table: rows are methods, by pair and by section where there are several.
@@ -153,6 +148,11 @@ class Builder:
         first = next(iter(sections.values()))
         own_pair = first[0].pair is None
         pairs = self.pairs if own_pair else self.pairs[:1]
+        compared = {  # with the paper, in each pair's rows if in any
+            source
+            for source in itertools.chain.from_iterable(sections.values())
+            if name in beside.TABLES and any(self.printed(source, pair) for pair in pairs)
+        }
         columns: list[Column] = []
         rows: list[Row] = []
         for pair in pairs:
@@ -162,11 +162,11 @@ class Builder:
                     heading = self.heading(source, with_pair=not own_pair)
                     if len(sections) == 1:
                         heading = replace(heading, title=heading.title + self.arrow(source))
-                    stacked.append((heading, self.column(source, pair, methods)))
-                    paper = self.quoted(name, source, pair, methods)
-                    if paper:
-                        column = Column(f"{heading.key} paper", "paper", source.digits, False)
-                        stacked.append((column, paper))
+                    own = self.column(source, pair, methods)
+                    stacked.append((heading, own))
+                    if source in compared:
+                        paper = beside.cells(own, self.printed(source, pair))
+                        stacked += zip(beside.columns(heading), paper, strict=True)
                 columns = columns or [column for column, _ in stacked]
                 lead = self.lead(pair) if own_pair else ()
                 if len(sections) > 1:
@@ -181,7 +181,20 @@ class Builder:
             columns = [
                 replace(c, key=s.group or s.task) for c, s in zip(columns, first, strict=True)
             ]
-        return self.finish(name, labels, columns, rows)
+        table = self.finish(name, labels, columns, rows)
+        return replace(table, caption=" ".join((table.caption, *self._said(name, columns))))
+
+    def _said(self, name: str, columns: Iterable[Column]) -> list[str]:
+        """Return what the caption of one of the paper's tables says beyond what it always says."""
+        if name not in beside.TABLES:
+            return []
+        keys = [column.key for column in columns]
+        said = ["bertscore"] if any("bertscore" in key for key in keys) else []
+        if any(key.endswith(" paper") for key in keys):
+            said.append("paper")
+            if self.suite.bertscore not in (None, PAPER_ENCODER):
+                said.append("other_encoder")
+        return [self.sentences[key]["caption"] for key in said]
 
     def finish(
         self,
@@ -197,39 +210,18 @@ class Builder:
         `compared` tells whether the methods of a column were tested against each other, `dash`
         what the mark of an empty cell means.
         """
-        text, rows = self.captions[name], tuple(rows)
-        cells = [cell for row in rows for cell in row.cells]
-        counted = [cell for cell in cells if cell.word is None and cell.n]
-        notes = []
-        if any(cell.n < FEW_SEEDS for cell in counted):
-            notes.append(
-                "† fewer than three seeds; one seed has no interval. The teacher is one model."
-            )
-        if any(cell.bold for cell in cells):
-            notes.append(
-                "Bold: the best trained method, where its lead over the runner-up, paired by seed, "
-                "is significant at 5 % after Holm's correction for the column's comparisons."
-            )
-        elif compared:
-            notes.append(
-                "Nothing is bold: in no column is the best trained method's lead over the "
-                "runner-up significant at 5 % after Holm's correction."
-            )
+        text, rows, columns = self.captions[name], tuple(rows), tuple(columns)
         trained = {row.method for row in rows if row.method in self.methods}
-        if compared and len({len(self.expected(method)) for method in trained}) > 1:
-            notes.append(
-                "Rows differ in their number of seeds: the best is chosen by the mean over the "
-                "seeds that all trained rows share, and compared with each other row on the seeds "
-                "that the two share (three at least)."
-            )
-        if any(cell.failed for cell in cells):
-            notes.append(f"'{FAILED}': the run did not finish; its seed is not in the mean.")
-        if any(cell.word == NOT_REPORTED for cell in cells):
-            notes.append(f"'{NOT_REPORTED}': the paper reports no such number.")
-        if any(cell.word == MISSING for cell in cells):
-            notes.append(f"'{MISSING}': {dash}.")
-        return Table(
-            name, text["title"], text["caption"], labels, tuple(columns), rows, tuple(notes)
+        uneven = len({len(self.expected(method)) for method in trained}) > 1
+        told = [*notes(rows, compared, uneven, dash), *self._in_no_mean(columns)]
+        return Table(name, text["title"], text["caption"], labels, columns, rows, tuple(told))
+
+    def _in_no_mean(self, columns: Iterable[Column]) -> list[str]:
+        """Return the note on test sets without references, where a table has means over sets."""
+        lost = [short_name(self.suite, t) for t in self.suite.test_sets if t not in self.scored]
+        means = any("out_of_distribution" in column.key for column in columns)
+        return (
+            [f"Without references, hence in no mean: {', '.join(lost)}."] if lost and means else []
         )
 
     def gap_message(self) -> str:
@@ -250,6 +242,7 @@ def captions(suite: Suite) -> dict[str, Any]:
         "mu": suite.tail.tail_mass,
         "recall_ratio": suite.tail.recall_ratio,
         "temperature": f"{suite.distillation.temperature:g}",
+        "encoder": suite.bertscore or "",
     }
     return {
         kind: {
@@ -258,15 +251,6 @@ def captions(suite: Suite) -> dict[str, Any]:
         }
         for kind, entries in yaml.safe_load(text).items()
     }
-
-
-def read_published() -> dict[tuple[str, ...], float]:
-    """Return the paper's numbers by (table, pair, metric, dataset, method)."""
-    frame = pd.read_csv(
-        benchmarks_dir() / "published" / "arkd.csv", dtype=str, keep_default_na=False
-    )
-    key = ("table", "pair", "metric", "dataset", "method")
-    return {tuple(r[k] for k in key): float(r["value"]) for r in frame.to_dict("records")}
 
 
 def base_name(label: str) -> str:

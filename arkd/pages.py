@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import inspect
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from arkd import catalogue, registry
+from arkd import catalogue, published, registry
 from arkd.errors import ArkdError
 from arkd.files import write_text
 from arkd.method import Method
@@ -148,14 +147,18 @@ def _results(name: str) -> Results | None:
 
 def _published(name: str) -> dict[str, Any] | None:
     """Return the ARKD paper's numbers for the method, if it has any."""
-    with (benchmarks_dir() / "published" / "arkd.csv").open(encoding="utf-8") as lines:
-        rows = [r for r in csv.DictReader(lines) if r["method"].split("@")[0] == name]
-    rouge = [r for r in rows if r["metric"] == "rouge_l" and r["table"] in ("1", "2 and 4")]
+    rouge = [
+        one
+        for one in published.of_paper()
+        if one.method.split("@")[0] == name
+        and one.metric == "rouge_l"
+        and one.table in ("1", "2 and 4")
+    ]
     if not rouge:
         return None
-    sets = list(dict.fromkeys(r["dataset"] for r in rouge))
-    found = {(r["pair"], r["dataset"]): r["value"] for r in rouge}
-    pairs = list(dict.fromkeys(r["pair"] for r in rouge))
+    sets = list(dict.fromkeys(one.dataset for one in rouge))
+    found = {(one.pair, one.dataset): one.text for one in rouge}
+    pairs = list(dict.fromkeys(one.pair for one in rouge))
     return {
         "title": "ROUGE-L in the ARKD paper's Tables 1, 2 and 4 (other data, other models):",
         "columns": ["pair", *sets],

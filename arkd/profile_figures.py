@@ -27,7 +27,7 @@ def profile(make: Builder) -> Figure | None:
     left_out: dict[str, None] = {}
     for pair in make.pairs:
         sets = open_gaps(make, pair)
-        left_out |= {short_name(make.suite, t): None for t in make.suite.test_sets if t not in sets}
+        left_out |= {short_name(make.suite, t): None for t in make.scored if t not in sets}
         for row in choice.rows if sets else ():
             by_seed = closed_by_seed(make, pair, row, sets)
             if by_seed:

@@ -18,14 +18,12 @@ MARKS = {
     "learnt": Mark("#0072B2", "^"),
     "control": Mark("#555555", "v", hollow=True),
 }
-# The paper's encoder; numbers of another one do not stand beside its own.
-PAPER_ENCODER = "deberta-xlarge-mnli"
 
 
 def strategies(make: Builder) -> Figure | None:
     """ROUGE-L of each strategy on each test set."""
-    sources = [Source(t, "rouge_l", short_name(make.suite, t)) for t in make.suite.test_sets]
-    return _draw(make, sources, "ROUGE-L (0–100)", "rouge_l")
+    sources = [Source(t, "rouge_l", short_name(make.suite, t)) for t in make.scored]
+    return _draw(make, sources, "ROUGE-L (0–100)")
 
 
 def strategies_bertscore(make: Builder) -> Figure | None:
@@ -36,8 +34,7 @@ def strategies_bertscore(make: Builder) -> Figure | None:
         for t in make.suite.test_sets
         if make.records.groups(t, metric)
     ]
-    paper = "bert_score" if make.suite.bertscore == PAPER_ENCODER else ""
-    return _draw(make, sources, "BERTScore F1 (0–1)", paper)
+    return _draw(make, sources, "BERTScore F1 (0–1)")
 
 
 def strategies_jsd(make: Builder) -> Figure | None:
@@ -47,7 +44,7 @@ def strategies_jsd(make: Builder) -> Figure | None:
     sources = [Source(GOLD, "jsd", short_name(make.suite, t), group=t) for t in own]
     if not own and "" in recorded:
         sources = [Source(GOLD, "jsd", "all test sets")]
-    return _draw(make, sources, "JSD (nats/token)", "")
+    return _draw(make, sources, "JSD (nats/token)")
 
 
 def chosen(make: Builder) -> list[str]:
@@ -66,7 +63,7 @@ def _alpha(make: Builder, row: str) -> float:
     return float(make.suite.entry(row).params.get("alpha", 0.5))
 
 
-def _draw(make: Builder, sources: Sequence[Source], unit: str, paper: str) -> Figure | None:
+def _draw(make: Builder, sources: Sequence[Source], unit: str) -> Figure | None:
     choice = main_rows(make, chosen(make))
     if not choice.rows or not sources:
         return None
@@ -76,7 +73,7 @@ def _draw(make: Builder, sources: Sequence[Source], unit: str, paper: str) -> Fi
     }
 
     def quoted(pair: str, source: Source) -> dict[str, float]:
-        return make.printed(source, pair, paper)
+        return {method: one.value for method, one in make.printed(source, pair).items()}
 
     groups = {name: rows for name, rows in groups.items() if rows}
     figure = dots(make, groups, sources, unit, MARKS, quoted, reference="arkd")

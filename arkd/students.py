@@ -35,7 +35,7 @@ HALVES = {"first": "first half", "second": "second half"}
 def generalisation(make: Builder, order: Sequence[str]) -> list[Table]:
     """ROUGE-L in distribution, its mean out of it, and the drop between the two."""
     chosen = reference(make)
-    if len(make.suite.test_sets) == 1:
+    if not make.outside:
         return []
     columns = [
         Column("rouge_l in_distribution", "ROUGE-L ↑", 2),
@@ -161,7 +161,7 @@ def adaptation(make: Builder) -> list[Table]:
         Column("jsd", "JSD (nats) ↓", 4),
         Column("alpha last", "α, last 10 %", 3),
     ]
-    if len(make.suite.test_sets) == 1:
+    if not make.outside:
         del columns[1]
     rows = []
     for pair in make.pairs:

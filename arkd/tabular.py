@@ -34,6 +34,7 @@ def cell_text(cell: Cell, column: Column) -> str:
         text += f" ± {number(cell.half, column.digits)}"
     if cell.n and cell.n < FEW_SEEDS:
         text += "†"
+    text += cell.mark
     return f"{text} ({cell.failed} failed)" if cell.failed else text
 
 

@@ -43,7 +43,7 @@ def variance(make: Builder) -> list[Table]:
     rows: list[Row] = []
     negative: list[str] = []
     for pair in make.pairs if items else ():
-        for task in make.suite.test_sets:
+        for task in make.scored:
             by_row = {row: items.of(pair, row, task) for row in make.methods} if items else {}
             enough = {
                 row: np.stack([*of.values()])
@@ -113,7 +113,7 @@ def new_items(make: Builder) -> list[Table]:
     items, chosen = read_items(make), reference(make)
     if items is None or chosen is None:
         return []
-    inside, *outside = make.suite.test_sets
+    inside, outside = make.suite.test_sets[0], make.outside
     kinds = {"in_distribution": [inside]} | ({"out_of_distribution": outside} if outside else {})
     columns = [
         column

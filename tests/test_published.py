@@ -1,12 +1,24 @@
-"""The published numbers stand as the paper prints them; every value here was typed by hand."""
+"""The published numbers stand as they are printed; every value here was typed by hand.
+
+`data/published` has the tables a second time, in the layout and with the names of their sources:
+typed from the sources and not from the files that are tested.
+"""
 
 from __future__ import annotations
 
 import csv
+import io
+import re
+import statistics
 from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from conftest import ROOT
 
+from arkd import cli, published, published_text
+from arkd.errors import ArkdError
 from arkd.paths import benchmarks_dir
 
 SMALL, MEDIUM, LLAMA = "gpt2-1.5B-120M", "gpt2-1.5B-340M", "llama-13B-7B"
@@ -117,9 +129,9 @@ def test_teachers() -> None:
 def test_minillm_is_quoted_without_bert_score() -> None:
     rows = [row for row in ROWS if row["method"] == "minillm"]
     assert [(r["pair"], r["metric"], r["value"], r["provenance"]) for r in rows] == [
-        (SMALL, "rouge_l", "24.6", "quoted"),
-        (MEDIUM, "rouge_l", "25.4", "quoted"),
-        (LLAMA, "rouge_l", "29.0", "quoted"),
+        (SMALL, "rouge_l", "24.6", "quoted from minillm"),
+        (MEDIUM, "rouge_l", "25.4", "quoted from minillm"),
+        (LLAMA, "rouge_l", "29.0", "quoted from minillm"),
     ]
 
 
@@ -148,7 +160,7 @@ def test_columns_hold_what_the_readme_says() -> None:
         assert row["paper"] == "arkd"
         assert row["arxiv"] == "2606.29869"
         assert row["std"] == ""  # the paper reports no spread
-        assert row["provenance"] in ("read", "quoted")
+        assert row["provenance"] in ("read", "quoted from minillm")
         low, high = (10, 40) if row["metric"] == "rouge_l" else (0.7, 0.9)
         assert low <= float(row["value"]) <= high
 
@@ -164,3 +176,249 @@ def test_figure5_moves_forward_and_ends_low() -> None:
     assert points[-1] == (4800, 0.175)
     assert all(0.46 <= alpha <= 0.57 for step, alpha in points if step <= 700)
     assert all(0.13 <= alpha <= 0.23 for step, alpha in points if step >= 2800)
+
+
+TRANSCRIPTS = Path(__file__).parent / "data" / "published"
+PAIRS = {"120M": SMALL, "340M": MEDIUM, "7B": LLAMA, "OpenLLaMA2-3B": "openllama2-7B-3B"}
+SETS = {"Dolly": "dolly", "SelfInst": "selfinst", "Vicuna": "vicuna", "S-NI": "sni", "UnNI": "unni"}
+SETS |= {"Avg": "average", "Training Time": "training"}
+METRICS = {"ROUGE-L": "rouge_l", "BERTScore": "bert_score", "seconds": "seconds_per_sample"}
+# What the sources call the methods; the others have their own name, lower-cased.
+LABELS = {
+    **{"SFT w/o KD": "sft", "FKL": "forward_kl", "KL": "forward_kl", "FKLD": "forward_kl"},
+    **{"FKL (1.0)": "forward_kl", "RKL": "reverse_kl", "RKLD": "reverse_kl"},
+    **{"RKL (0.0)": "reverse_kl", "FKL+RKL": "fixed_mix", "0.5": "fixed_mix"},
+    **{"Sym-KL": "fixed_mix", "WSD": "fixed_mix", "0.25": "fixed_mix@alpha=0.25"},
+    **{"0.75": "fixed_mix@alpha=0.75", "JS": "jsd", "Jensen's KL": "jsd", "TV": "tvd"},
+    **{"SFKL": "skew_kl", "SKL": "skew_kl", "SRKL": "skew_rkl", "AB": "alpha_beta"},
+    **{"α-β": "alpha_beta", "Ours": "alpha_beta", "DistiLLM-SKL": "distillm"},
+    **{"DistiLLM-SRKL": "distillm@divergence=skew_rkl", "DistiLLM-2": "contrastive"},
+    **{"Prior SOTA result": "prior_sota", "On-policy + Ours": "abkd@sgo=on_policy"},
+    **{"Mixed + Ours": "abkd@sgo=mixed", "Adaptive Off-policy + Ours": "abkd@sgo=adaptive"},
+    **{str(row): f"row_{row}" for row in range(1, 5)},
+}
+Number = tuple[str, ...]  # paper, table, pair, method, data set, metric, value, spread
+
+
+def transcribed(path: Path) -> Iterator[Number]:
+    """Read tables in the layout of their sources."""
+    paper = table = of = ""
+    head: list[str] = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if line.startswith("# "):
+            paper = line[2:]
+        elif line.startswith("## "):
+            table, of = line[3:].split(":")
+            head = []
+        elif line.startswith("|") and not line.startswith("|-"):
+            first, *cells = (cell.strip() for cell in line.strip("|").split("|"))
+            if not head:
+                head = cells
+            for name, cell in zip(head, cells, strict=True):
+                if cells is not head:
+                    for rest in numbers_of(of, name, cell):
+                        yield (paper, table.strip(), rest[0], label(first), *rest[1:])
+
+
+def numbers_of(of: str, column: str, cell: str) -> Iterator[Number]:
+    """Read a cell, `24.5 / .815`, `24.5±.2` or `24.5 (0.2)`: a number for each pair and metric."""
+    what, _, pairs = of.partition(" at ")
+    metrics, _, dataset = what.partition(" on ")
+    found = zip(metrics.split("/"), cell.split("/"), strict=False)  # a BERTScore may be lacking
+    for metric, text in found:
+        value, *std = re.findall(r"\d*\.\d+", text) or [""]
+        for pair in pairs.split(",") if pairs else [column]:
+            key = (PAIRS[pair.strip()], dataset or SETS[column], METRICS[metric.strip()])
+            if value:
+                yield (*key, whole(value), *map(whole, std or [""]))
+
+
+def whole(text: str) -> str:
+    return f"0{text}" if text.startswith(".") else text
+
+
+def label(name: str) -> str:
+    return LABELS.get(name, name.lower())
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in TRANSCRIPTS.glob("*.md")))
+def test_every_cell_is_that_of_the_printed_table_and_none_is_added(name: str) -> None:
+    typed = list(transcribed(TRANSCRIPTS / f"{name}.md"))
+    kept = [
+        (one.paper, one.table, *one.cell, one.text, one.std)
+        for one in published.read(benchmarks_dir() / "published" / f"{name}.csv")
+    ]
+    assert sorted(kept) == sorted(typed)
+    assert len(kept) == len(set(kept))
+
+
+def test_every_file_has_a_transcript() -> None:
+    files = {path.stem for path in (benchmarks_dir() / "published").glob("*.csv")}
+    assert files - {"figure5"} == {path.stem for path in TRANSCRIPTS.glob("*.md")}
+
+
+def test_printed_averages_are_those_of_the_printed_cells() -> None:
+    drkl = [one for one in published.of_paper("drkl") if one.pair == SMALL]
+    averages = {one.method: one.value for one in drkl if one.dataset == "average"}
+    assert len(averages) == 11
+    for method, average in averages.items():
+        cells = [one.value for one in drkl if one.method == method and one.dataset != "average"]
+        assert len(cells) == 5
+        assert average == pytest.approx(statistics.fmean(cells), abs=0.0051)
+
+
+def test_a_mean_of_posted_scores_is_their_mean() -> None:
+    (one,) = [one for one in published.of_paper("distillm#5") if one.method == "minillm"]
+    posted = [float(text) for text in re.findall(r"\d\d\.\d{4}", one.setting)]
+    assert len(posted) == 5
+    assert f"{statistics.fmean(posted):.2f}" == one.text
+
+
+def test_provenance_tells_how_a_number_was_read() -> None:
+    kinds: dict[str, set[str]] = {}
+    for one in published.numbers():
+        kinds.setdefault(one.paper, set()).add(one.kind)
+    assert kinds["arkd"] == {"read", "quoted from"}
+    assert kinds["minillm"] == kinds["akl"] == kinds["mta"] == kinds["sra"] == {"quoted by"}
+    assert kinds["drkl"] == kinds["wasd"] == kinds["care_kd"] == {"read"}
+    assert kinds["abkd"] == {"authors:"}
+    assert kinds["LMOps#314"] == kinds["LMOps#163"] == {"users:"}
+    assert kinds["distillm#5"] == {"authors:", "users:"}
+    assert kinds["dpkd"] == {"read", "doubtful:"}
+
+
+def test_the_readme_tells_of_every_file_and_column() -> None:
+    text = (benchmarks_dir() / "published" / "README.md").read_text(encoding="utf-8")
+    for path in (benchmarks_dir() / "published").glob("*.csv"):
+        assert f"`{path.name}`" in text, path.name
+    for word in (*published.COLUMNS, *published.METRICS, *published.DATASETS, *published.KINDS):
+        assert f"`{word}" in text, word
+
+
+LINE = "mine,,1,gpt2-1.5B-120M,akl,sni,rouge_l,19.2,0.1,top-p=1.0,read"
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (LINE.replace("sni", "snii"), r"2: dataset: unknown 'snii' \(did you mean 'sni'\?\)"),
+        (LINE.replace("rouge_l", "rouge"), r"2: metric: unknown 'rouge' \(did you mean 'rouge_l'"),
+        (LINE.replace("19.2", "192"), r"2: value: '192' is no number that rouge_l can have"),
+        (LINE.replace("19.2", "nan"), r"2: value: 'nan' is no number"),
+        (LINE.replace("19.2", ""), r"2: value: '' is no number"),
+        (LINE.replace("0.1,", "±0.1,"), r"2: std: '±0.1' is no number"),
+        (LINE.replace(",,1", ",2606,1"), r"2: arxiv: '2606' is no number of arXiv; leave it empty"),
+        (LINE.replace("read", "quoted"), r"2: provenance: 'quoted' must begin with one of: read"),
+        (LINE.replace("read", "users:"), r"2: provenance: 'users:' must begin with one of"),
+        (LINE.replace("mine", ""), r"2: paper: '' is no name"),
+        (LINE.replace("top-p", "a, b"), r"2: provenance: a line has 11 values"),
+        (f"{LINE}\n{LINE}", r"3: method: gpt2-1.5B-120M, akl, sni, rouge_l stands twice"),
+    ],
+)
+def test_a_bad_line_is_named_by_file_line_and_column(
+    tmp_path: Path, line: str, message: str
+) -> None:
+    path = tmp_path / "mine.csv"
+    path.write_text(f"{','.join(published.COLUMNS)}\n{line}\n", encoding="utf-8")
+    with pytest.raises(ArkdError, match=rf"mine\.csv:{message}") as caught:
+        published.read(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_other_columns_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "mine.csv"
+    path.write_text("paper,value\n", encoding="utf-8")
+    with pytest.raises(ArkdError, match=r"mine\.csv:1: the columns must be paper,arxiv,"):
+        published.read(path)
+
+
+def test_a_repeated_or_doubtful_number_does_not_count() -> None:
+    rows = [one for one in published.numbers() if one.pair == SMALL and one.dataset == "dolly"]
+    own = [one for one in rows if one.method == "minillm" and one.metric == "rouge_l"]
+    assert [one.paper for one in own if one.repeated] == ["arkd"]
+    assert "arkd" not in {one.paper for one in published.counted(own)}
+    # Without the source's own number the repeated one stands for it.
+    only = [one for one in own if one.paper == "arkd"]
+    assert [one.origin for one in published.counted(only * 2)] == ["minillm"]
+    (doubtful,) = [one for one in published.numbers() if one.kind == "doubtful:"]
+    assert published.counted([doubtful]) == []
+
+
+def test_the_spread_between_papers() -> None:
+    (reverse,) = published_text.methods(["reverse_kl"], SMALL)
+    spread = reverse.spread("sni")
+    assert spread is not None
+    # 17.2 ARKD, 17.7 CaRE-KD, 21.03 DRKL, 21.42 WASD, 23.27 ABKD
+    assert (spread.ends, spread.range, spread.sources) == ("17.2–23.27", "6.07", 5)
+    assert reverse.spread("average") is None
+    (minillm,) = published_text.methods(["minillm"], SMALL)
+    spread = minillm.spread("dolly")
+    assert spread is not None
+    assert (spread.ends, spread.range, spread.sources) == ("23.84–24.6", "0.76", 4)
+
+
+def test_all_methods_are_those_of_several_sources() -> None:
+    labels = [method.label for method in published_text.methods([], SMALL)]
+    assert {"forward_kl", "reverse_kl", "fixed_mix", "akl", "minillm", "teacher"} <= set(labels)
+    assert not {"arkd", "drkl", "wasd", "greedy_min"} & set(labels)
+
+
+def test_the_variants_of_a_method_are_apart() -> None:
+    labels = [method.label for method in published_text.methods(["fixed_mix"], SMALL)]
+    assert labels == ["fixed_mix", "fixed_mix@alpha=0.75", "fixed_mix@alpha=0.25"]
+
+
+def test_the_command_prints_each_source_and_the_spread(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["published", "minillm", "kd"]) == 0
+    text = capsys.readouterr().out
+    assert re.search(r"arkd +1 .* 24\.6‡ ", text)
+    assert re.search(r"minillm +1 .* 24\.6\* +13\.2\* +16\.9\* +25\.3\* +26\.6\*", text)
+    assert re.search(r"lowest–highest +23\.84–24\.6 ", text)
+    assert "? doubtful, not counted: it repeats MiniLLM's row;" in text
+    assert cli.main(["published", "akl", "--pair", MEDIUM, "--format", "markdown"]) == 0
+    text = capsys.readouterr().out
+    assert "| drkl | 1 |" in text
+    assert "| 24.93 | 11.07 | 15.20 | 19.77 | 21.61 |" in text
+    assert "lowest" not in text  # a single source
+
+
+def test_the_command_as_csv_has_every_number_with_its_spread(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert cli.main(["published", "--format", "csv", "minillm"]) == 0
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    dolly = [row for row in rows if row["dataset"] == "dolly"]
+    assert {row["paper"]: row["counted"] for row in dolly} == {
+        **{"arkd": "no", "care_kd": "yes", "minillm": "yes"},
+        **{"LMOps#314": "yes", "distillm#5": "yes"},
+    }
+    assert {(row["low"], row["high"], row["sources"]) for row in dolly} == {("23.84", "24.6", "4")}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["revers_kl"],
+            "no ROUGE-L of 'revers_kl' for gpt2-1.5B-120M (did you mean 'reverse_kl'?)",
+        ),
+        (["wasd", "--pair", LLAMA], "no ROUGE-L of 'wasd' for llama-13B-7B; there is for gpt2"),
+        (["--pair", "gpt2-120M"], "--pair: no published pair 'gpt2-120M' (did you mean 'gpt2-1.5B"),
+    ],
+)
+def test_an_unknown_name_is_one_line(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["published", *arguments]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert len(error.splitlines()) == 1
+
+
+def test_only_one_module_reads_the_printed_numbers() -> None:
+    readers = {
+        path.name
+        for path in (ROOT / "arkd").rglob("*.py")
+        if re.search(r"published.*\.csv|arkd\.csv", path.read_text(encoding="utf-8"))
+    }
+    assert readers <= {"published.py", "training_figures.py", "oracles.py", "replay_figure5.py"}

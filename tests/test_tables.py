@@ -13,7 +13,7 @@ import pytest
 from scipy import stats
 from simulate import cost_rows, failed_row, flat, rows_of, save, suite_of
 
-from arkd import tables, tabular
+from arkd import figures, tables, tabular
 from arkd.cells import Cell, Column, Row, Table, best_method
 from arkd.errors import ArkdError
 from arkd.suite import Suite
@@ -298,20 +298,179 @@ def test_strategies_stand_in_the_papers_order(tmp_path: Path) -> None:
     assert [c.key for c in table.columns][-1] == "fidelity_gold jsd"
 
 
+def beside_the_paper(*pairs: str, **changes: Any) -> Suite:
+    """Return a suite that stands beside pairs of the paper, one of them of ours each."""
+    first = suite_of().pairs[0]
+    own = [
+        first.model_copy(update={"name": name, "published": name.partition("=")[2] or None})
+        for name in pairs
+    ]
+    methods = changes.pop("methods", (*METHODS, "akl"))
+    return suite_of(methods, pairs=tuple(own), **{"test_sets": ("dolly", "sni"), **changes})
+
+
+def bertscores(
+    rows: list[dict[str, Any]], encoder: str, value: str = "0.8"
+) -> list[dict[str, Any]]:
+    return [
+        row | {"metric": f"bertscore_{encoder}", "value": value}
+        for row in rows
+        if row["metric"] == "rouge_l"
+    ]
+
+
 def test_the_papers_numbers_stand_beside_a_published_pair(tmp_path: Path) -> None:
     base = suite_of(METHODS)
     assert all(c.title != "paper" for c in built(base, tmp_path, rows_of(base))["table1"].columns)
-    pair = base.pairs[0].model_copy(update={"published": "gpt2-1.5B-120M"})
-    suite = suite_of((*METHODS, "akl"), pairs=(pair,), test_sets=("x_dolly", "x_sni"))
+    suite = beside_the_paper("own=gpt2-1.5B-120M", test_sets=("x_dolly", "x_sni"))
     found = built(suite, tmp_path, rows_of(suite))
     paper = {row.method: row.cells[1] for row in found["table1"].rows}
     assert paper["arkd"].mean == 24.5
     assert paper["teacher"].mean == 27.1
     assert paper["akl"].word == "n/a"
     head = tabular.to_csv(found["table1"]).splitlines()[0]
-    assert head.endswith(f"{pair.name} x_dolly rouge_l n,{pair.name} x_dolly rouge_l paper")
-    assert [c.title for c in found["table2"].columns] == ["sni ↑", "paper"]
-    assert cells_of(found["table5"], "fixed_mix")[3].mean == 17.8
+    key = "own=gpt2-1.5B-120M x_dolly rouge_l"
+    assert head.endswith(f"{key} n,{key} paper,{key} distance")
+    assert paper["fixed_mix"].mean == 23.2
+    assert [c.title for c in found["table2"].columns] == ["sni ↑", "paper", "Δ"]
+    assert [c.title for c in found["table5"].columns][-1] == "JSD (nats) ↓"
+    assert cells_of(found["table5"], "fixed_mix")[4].mean == 17.8
+
+
+def test_the_distance_to_the_paper_is_in_half_widths_of_our_interval(tmp_path: Path) -> None:
+    suite = beside_the_paper("own=gpt2-1.5B-120M")
+    table = built(suite, tmp_path, rows_of(suite, sd=1.0))["table1"]
+    own, paper, distance = cells_of(table, "arkd")
+    assert own.mean is not None
+    assert own.half is not None
+    assert distance.mean == pytest.approx((own.mean - 24.5) / own.half)
+    assert paper.half is None
+    # One teacher has no interval, akl no printed number.
+    assert cells_of(table, "teacher")[2].word == cells_of(table, "akl")[2].word == "–"
+    assert "Δ: ours less the paper's, in half widths of our 95 % interval" in table.caption
+    assert any(note.startswith("'–' under Δ: no printed number, or no") for note in table.notes)
+    assert not any("partial" in note for note in table.notes)
+
+
+def test_a_number_that_the_paper_repeats_is_marked(tmp_path: Path) -> None:
+    suite = beside_the_paper("own=gpt2-1.5B-120M", methods=("arkd", "minillm"))
+    table = built(suite, tmp_path, rows_of(suite))["table1"]
+    texts = {row.method: tabular.row_texts(table, row)[3] for row in table.rows}
+    assert (texts["minillm"], texts["arkd"]) == ("24.6‡", "24.5")
+    (note,) = [note for note in table.notes if note.startswith("‡")]
+    assert "it repeats minillm's (as reported by Gu et al. 2024" in note
+    assert r"24.6$^\ddagger$" in tabular.to_latex(table)
+
+
+def test_bertscore_stands_beside_rouge_and_the_papers_beside_that_of_its_encoder(
+    tmp_path: Path,
+) -> None:
+    suite = beside_the_paper("own=gpt2-1.5B-120M", bertscore="deberta-xlarge-mnli")
+    rows = rows_of(suite)
+    rows += bertscores(rows, "deberta-xlarge-mnli")
+    found = built(suite, tmp_path, rows)
+    beside = ["paper", "Δ"]
+    titles = [c.title for c in found["table1"].columns]
+    assert titles == ["ROUGE-L ↑", *beside, "BERTScore ↑", *beside]
+    assert cells_of(found["table1"], "arkd")[4].mean == 0.815
+    titles = [c.title for c in found["table2"].columns]
+    assert titles == ["sni ↑", *beside, "sni BERTScore ↑", *beside]
+    assert cells_of(found["table2"], "arkd")[4].mean == 0.805
+    assert cells_of(found["table5"], "reverse_kl")[10].mean == 0.785  # of Figure 7
+    assert "with the encoder deberta-xlarge-mnli" in found["table2"].caption
+
+
+def test_bertscore_of_another_encoder_has_no_column_of_the_paper(tmp_path: Path) -> None:
+    suite = beside_the_paper("own=gpt2-1.5B-120M", bertscore="minilm")
+    rows = rows_of(suite)
+    found = built(suite, tmp_path, rows + bertscores(rows, "minilm"))
+    titles = [c.title for c in found["table1"].columns]
+    assert titles == ["ROUGE-L ↑", "paper", "Δ", "BERTScore ↑"]
+    assert "cannot stand beside that of another encoder" in found["table1"].caption
+    plain = suite_of(METHODS, bertscore="minilm")
+    rows = rows_of(plain)
+    found = built(plain, tmp_path, rows + bertscores(rows, "minilm"))
+    assert [c.title for c in found["table1"].columns] == ["ROUGE-L ↑", "BERTScore ↑"]
+    assert "paper" not in found["table1"].caption
+
+
+def test_pairs_with_and_without_a_pair_of_the_paper_share_a_table(tmp_path: Path) -> None:
+    suite = beside_the_paper("own", "a=gpt2-1.5B-120M", "b=gpt2-1.5B-340M")
+    found = built(suite, tmp_path, rows_of(suite))
+    assert [c.title for c in found["table1"].columns] == [
+        "own ROUGE-L ↑",
+        *("a=gpt2-1.5B-120M ROUGE-L ↑", "paper", "Δ"),
+        *("b=gpt2-1.5B-340M ROUGE-L ↑", "paper", "Δ"),
+    ]
+    assert [cell.mean for cell in cells_of(found["table1"], "arkd")[2::3]] == [24.5, 26.1]
+    printed = [r.cells[1].mean for r in found["table2"].rows if r.method == "arkd"]
+    assert printed == [None, 19.1, 26.8]
+
+
+def test_a_pair_that_no_paper_has_is_refused(tmp_path: Path) -> None:
+    suite = beside_the_paper("own=gpt2-1.5B-120")
+    message = r"pairs\.own=.*\.published: no published pair 'gpt2-1\.5B-120' \(did you mean"
+    with pytest.raises(ArkdError, match=message):
+        built(suite, tmp_path, rows_of(suite))
+
+
+def unreferenced(rows: list[dict[str, Any]], task: str) -> list[dict[str, Any]]:
+    """Return records with text statistics of every task, and of one with those alone."""
+    texts = [r | {"metric": "distinct_2", "higher_is_better": ""} for r in rows
+             if r["metric"] == "rouge_l"]  # fmt: skip
+    scored = [r for r in rows if r["task"] != task or not r["metric"].startswith(("rouge", "bert"))]
+    return scored + texts
+
+
+def test_a_task_without_references_is_no_gap(tmp_path: Path) -> None:
+    suite = beside_the_paper(
+        "own=gpt2-1.5B-120M", test_sets=("dolly", "vicuna", "sni"), bertscore="minilm"
+    )
+    rows = rows_of(suite, sd=1.0)
+    rows = unreferenced(rows + bertscores(rows, "minilm"), "vicuna")
+    found = built(suite, tmp_path, rows)
+    table = found["table2"]
+    shown = dict(zip([c.key for c in table.columns], cells_of(table, "arkd"), strict=True))
+    for key in ("vicuna rouge_l", "vicuna rouge_l distance", "vicuna bertscore_minilm"):
+        assert shown[key].word == "–", key
+    assert shown["vicuna rouge_l paper"].mean == 14.5
+    assert shown["sni rouge_l"].mean is not None
+    assert "'–' under vicuna: no references to compare with." in table.notes
+    assert not any("partial" in note for note in table.notes)
+    assert any("vicuna: no references" in note for note in found["table5"].notes)
+    assert not any(column.key.startswith("vicuna") for column in found["generation"].columns)
+
+
+def test_means_over_test_sets_leave_out_the_one_without_references(tmp_path: Path) -> None:
+    suite = suite_of(METHODS, test_sets=("dolly", "vicuna", "sni"))
+    rows = rows_of(suite, lambda method, *_: 90.0 if method == "teacher" else 30.0, sd=1.0)
+    found = built(suite, tmp_path, unreferenced(rows, "vicuna"))
+    own = suite_of(METHODS, test_sets=("dolly", "sni"))
+    rows = [row for row in rows if row["task"] != "vicuna"]
+    without = built(own, tmp_path / "own", rows)
+    for name in ("generalisation", "aggregate"):
+        assert [row.cells for row in found[name].rows] == [row.cells for row in without[name].rows]
+    (note,) = [note for note in found["generalisation"].notes if "references" in note]
+    assert note == "Without references, hence in no mean: vicuna."
+    assert not any("vicuna" in note for note in found["aggregate"].notes)
+
+
+def test_figures_survive_a_task_without_references(tmp_path: Path) -> None:
+    suite = suite_of(METHODS, test_sets=("dolly", "vicuna", "sni"))
+    save(suite, tmp_path, unreferenced(rows_of(suite, planted, sd=1.0), "vicuna"))
+    drawn = figures.build(suite, tmp_path)
+    shown = [axis.get_title() for axis in drawn["strategies"].axes]
+    assert shown == ["dolly", "sni"]
+    texts = [text.get_text() for text in drawn["test_sets"].axes[0].texts]
+    assert texts[1::3] == ["–"] * len(METHODS)
+
+
+def test_missing_scores_of_a_task_with_references_are_a_gap(tmp_path: Path) -> None:
+    suite = suite_of(METHODS, test_sets=("dolly", "vicuna", "sni"))
+    rows = rows_of(suite)
+    scored = [row for row in rows if (row["task"], row["method"]) == ("vicuna", "arkd")]
+    with pytest.raises(ArkdError, match=r"forward_kl/seed1 \(vicuna rouge_l"):
+        built(suite, tmp_path, unreferenced(rows, "vicuna") + scored)
 
 
 def test_pairs_are_columns_of_table1_and_rows_of_the_others(tmp_path: Path) -> None:
