@@ -21,15 +21,17 @@ from arkd.settings import Decoding
 from arkd.suite import Suite, load_suite
 
 TASKS = benchmarks_dir() / "tasks"
-FAMILIES = {"longtail": "longtail", "smollm2": "smollm2-quick"}  # and the suite its README quotes
+SUITES = {"longtail": "longtail", "smollm2": "smollm2-quick"}  # that a family's README quotes
+FAMILIES = (*SUITES, "dolly")
 SHIPPED = {
     family: sorted(p.stem for p in (TASKS / family).glob("[!_]*.yaml")) for family in FAMILIES
 }
 BANDS = ("head", "tail", "torso")
 GROUPS = {
     **{f"arkd_{family}": names for family, names in SHIPPED.items()},
-    **{f"arkd_{family}_mc": [f"{family}_mc_{band}" for band in BANDS] for family in FAMILIES},
+    **{f"arkd_{family}_mc": [f"{family}_mc_{band}" for band in BANDS] for family in SUITES},
     "arkd_longtail_ood": [f"longtail_{n}" for n in ("combined", "rare", "style", "template")],
+    "arkd_dolly_ood": ["selfinst", "sni", "unni", "vicuna"],
     "arkd_smollm2_ood": [f"smollm2_{n}" for n in ("chat", "continuation", "rare", "use")],
 }
 MEANS = {"ood": "rouge_l", "mc": "acc"}  # what a group of one kind of task averages
@@ -40,7 +42,8 @@ def readme(family: str) -> str:
 
 
 def family_of(name: str) -> str:
-    return name.removeprefix("arkd_").partition("_")[0]
+    of_task = {task: family for family, tasks in SHIPPED.items() for task in tasks}
+    return of_task.get(name, name.removeprefix("arkd_").partition("_")[0])
 
 
 @cache
@@ -93,7 +96,7 @@ def plain_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_shipped_task_loads_with_stock_lm_eval(plain_data: Path) -> None:
     found = task_manager(plain_data)
     names = [name for family in SHIPPED.values() for name in family]
-    assert len(names) == 19
+    assert len(names) == 24
     assert set(names) <= set(found.all_tasks)  # one that does not parse is skipped silently
     loaded = found.load(names)["tasks"]
     assert sorted(loaded) == sorted(names)
@@ -117,7 +120,7 @@ def test_a_group_has_its_tasks_and_averages_what_is_alike(group: str, plain_data
 
 def test_no_task_lies_outside_a_family() -> None:
     assert [path.name for path in TASKS.glob("[!_]*.yaml")] == []
-    assert {path.name for path in TASKS.iterdir() if path.is_dir()} == set(FAMILIES)
+    assert {path.name for path in TASKS.iterdir() if path.is_dir()} == {*FAMILIES, "public"}
 
 
 @pytest.mark.parametrize("name", [name for family in SHIPPED.values() for name in family])
@@ -171,12 +174,12 @@ def used_by(name: str, suite: Suite) -> set[str]:
     return asked & set(SHIPPED[name])
 
 
-@pytest.mark.parametrize(("family", "suite"), FAMILIES.items())
+@pytest.mark.parametrize(("family", "suite"), SUITES.items())
 def test_the_suite_asks_every_task_of_its_family(family: str, suite: str) -> None:
     assert used_by(family, load_suite(suite)) == set(SHIPPED[family])
 
 
-@pytest.mark.parametrize(("family", "suite"), FAMILIES.items())
+@pytest.mark.parametrize(("family", "suite"), SUITES.items())
 def test_a_stock_run_decodes_as_the_suite_does(family: str, suite: str) -> None:
     decoding: Decoding = load_suite(suite).decoding
     changed = dict(re.findall(r"--gen_kwargs (\w+)=(\w+)", readme(family)))
@@ -201,6 +204,10 @@ def test_the_best_reference_counts() -> None:
     assert found["rouge_l"] == pytest.approx(100 * score["rougeL"].fmeasure)
     # "lives" and "lived" share a stem: 2 of 3 words and 2 of 4 words → F = 4/7.
     assert found["rouge_l"] == pytest.approx(100 * 4 / 7)
+
+
+def test_an_item_without_a_reference_has_no_score() -> None:
+    assert tasks.generated({"references": []}, ["Anything."]) == {}
 
 
 def test_a_missing_data_folder_is_named() -> None:

@@ -150,6 +150,12 @@ class TokenSet:
     def __len__(self) -> int:
         return len(self.prompt_lengths)
 
+    def head(self, samples: int) -> TokenSet:
+        """Return the first so many samples, or all."""
+        kept = min(samples, len(self))
+        starts = self.starts[: kept + 1]
+        return TokenSet(self.ids[: int(starts[-1])], starts, self.prompt_lengths[:kept])
+
     @cached_property
     def response_starts(self) -> Tensor:
         """Where each sample's response tokens start among all response tokens [S + 1]."""
@@ -217,14 +223,30 @@ def encode(tokenizer: Any, rows: list[dict[str, Any]], max_tokens: int) -> tuple
     """Encode prompts and responses (ended by EOS); return the set and how many were too long.
 
     Prompt and response are encoded apart, so that a prompt has the same tokens in training, in
-    generation and in every response set.
+    generation and in every response set. A prompt to which nobody gave an answer, a row whose
+    `references` are empty, has a response of no tokens.
     """
     prompts = _ids(tokenizer, [row["prompt"] for row in rows])
     answers = _ids(tokenizer, [row["response"] for row in rows])
     eos = tokenizer.eos_token_id
-    samples = [(p, [*r, eos]) for p, r in zip(prompts, answers, strict=True)]
+    answered = [row.get("references") != [] for row in rows]
+    samples = [
+        (p, [*r, eos] if known else [])
+        for p, r, known in zip(prompts, answers, answered, strict=True)
+    ]
     fitting = [(p, r) for p, r in samples if len(p) + len(r) <= max_tokens]
     return TokenSet.of(fitting), len(samples) - len(fitting)
+
+
+def encode_corpus(tokenizer: Any, texts: list[str], max_tokens: int) -> TokenSet:
+    """Encode plain texts, each ended by EOS and cut into pieces of at most so many tokens.
+
+    A piece is a prompt of one token and its continuation: each token but the first is predicted.
+    """
+    eos = tokenizer.eos_token_id
+    ids = [[*found, eos] for found in _ids(tokenizer, texts)]
+    pieces = [run[i : i + max_tokens] for run in ids for i in range(0, len(run), max_tokens)]
+    return TokenSet.of((piece[:1], piece[1:]) for piece in pieces if len(piece) > 1)
 
 
 def _ids(tokenizer: Any, texts: list[str]) -> list[list[int]]:

@@ -1,0 +1,253 @@
+"""A user's own JSONL files as a suite's data: training, tests and, if wanted, plain text.
+
+A line is one object. What it may hold:
+
+| key | in | meaning |
+|---|---|---|
+| `prompt` | all | what is asked, as the model reads it |
+| `instruction`, `input` | all | in place of `prompt`: what the suite's template makes a prompt of |
+| `response` or `output` | all | the gold answer; a test may lack it |
+| `references` | tests | a list of right answers; without it the response is the only one |
+| `band` | all | `head`, `torso` or `tail`: how popular that is which is asked about |
+| `kind` | all | any word for the kind of question |
+
+Other keys are passed over. Texts stand as they are given, white space and all: a tokenizer that
+glues a space to the word behind it wants answers that begin with one, which `separator` adds.
+A test without any answer has no ROUGE-L and no gold prefixes; its samples are described still.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from arkd.data.corpus import Corpus
+from arkd.data.prompts import Template, prompt
+from arkd.errors import ArkdError, nearest
+from arkd.files import sha256_file, write_jsonl, write_text
+from arkd.paths import benchmarks_dir
+from arkd.seeding import derive_seed
+
+Row = dict[str, Any]
+BANDS = ("head", "torso", "tail")
+TEXTS = ("prompt", "instruction", "input", "response", "output", "band", "kind")
+KEYS = (*TEXTS, "references")
+TASKS = "tasks"  # the folder of the tests' lm-eval tasks
+Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]
+
+
+class FilesSpec(BaseModel):
+    """Where the files lie, from the folder of the suite's own file, and how they are read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    source: Literal["files"] = Field("files", description="which builder makes the data")
+    train: str = Field(description="rows that the students train on")
+    dev: str | None = Field(
+        None, description="rows for choices made before the tests; none: split off from train"
+    )
+    tests: dict[Name, str] = Field(
+        min_length=1, description="by the name of the test set; the first is in distribution"
+    )
+    corpus: Corpus | None = Field(None, description="D_p, the plain text of L_pt; none: none")
+    dev_examples: int = Field(100, ge=1, description="rows split off from train where dev is none")
+    max_rows: int | None = Field(None, ge=1, description="of each file, a draw; none: all")
+    data_seed: int = Field(1, description="seed of the split and of the draws")
+    template: Template = Field("alpaca", description="of rows that have an instruction")
+    separator: str = Field("", description="put before every answer that does not begin with it")
+
+
+def inputs(spec: FilesSpec, place: Callable[[str], Path]) -> dict[str, Path]:
+    """Return the user's files by what they are.
+
+    Args:
+        spec: Which files.
+        place: Where a path of the suite leads.
+    """
+    named = {"train": spec.train, "dev": spec.dev}
+    named |= {f"test_{name}": path for name, path in spec.tests.items()}
+    named |= {"corpus": spec.corpus.path if spec.corpus else None}
+    return {role: place(path) for role, path in named.items() if path}
+
+
+def build(spec: FilesSpec, out_dir: Path, place: Callable[[str], Path]) -> Row:
+    """Write all data files and the tests' lm-eval tasks, and return a summary for the manifest.
+
+    Args:
+        spec: Which files, and how they are read.
+        out_dir: The data folder.
+        place: Where a path of the suite leads.
+
+    Raises:
+        ArkdError: a file is missing, empty or malformed, or too small to split.
+    """
+    paths = inputs(spec, place)
+    files = {role: _rows(spec, role, path) for role, path in paths.items() if role != "corpus"}
+    if "dev" not in files:
+        files = _split(spec, paths["train"], files.pop("train")) | files
+    first = next(iter(spec.tests))
+    if not any(row["response"] for row in files[f"test_{first}"]):
+        raise ArkdError(
+            f"{paths[f'test_{first}']}: no row has an answer; the first of data.tests is the test "
+            "in distribution and needs some: list another first, or give responses"
+        )
+    written = {role: [{"id": i, **row} for i, row in enumerate(of)] for role, of in files.items()}
+    sources: Row = {role: {"sha256": sha256_file(path)} for role, path in paths.items()}
+    if spec.corpus:
+        own = {"path": str(paths["corpus"])} if spec.corpus.path else {}
+        texts = spec.corpus.model_copy(update=own).texts(sources)
+        sources["corpus"].pop("path", None)  # it is in the suite, as the user wrote it
+        written["corpus"] = [{"id": number, "text": text} for number, text in enumerate(texts)]
+    for role, rows in written.items():
+        write_jsonl(out_dir / f"{role}.jsonl", rows)
+    for name in spec.tests:
+        write_text(out_dir / TASKS / f"{name}.yaml", task(name))
+    summary = _summary(files) | {"sources": sources}
+    summary["rows"] = {role: len(rows) for role, rows in written.items()}
+    for warning in summary["warnings"]:
+        print(f"arkd: {warning}", file=sys.stderr, flush=True)
+    return summary
+
+
+def task(name: str) -> str:
+    """Return the lm-eval task of a test set: the template of all generation tasks, over its file.
+
+    It stands beside the data, so that the stock `lm_eval` finds it there, too.
+    """
+    template = (benchmarks_dir() / "tasks" / "_generate.yaml").read_text(encoding="utf-8")
+    own = f"task: {name}\ndataset_kwargs:\n  file: test_{name}.jsonl\nmetadata:\n  version: 1.0\n"
+    return template + own
+
+
+def _split(spec: FilesSpec, path: Path, rows: list[Row]) -> dict[str, list[Row]]:
+    """Deal training rows out to training and development; each keeps the order of the file."""
+    if len(rows) <= spec.dev_examples:
+        raise ArkdError(
+            f"{path}: {len(rows)} rows, and data.dev_examples splits {spec.dev_examples} off, "
+            "which leaves none to train on; lower it, or name a file in data.dev"
+        )
+    rng = random.Random(derive_seed("files", spec.data_seed, "dev"))
+    chosen = set(rng.sample(range(len(rows)), spec.dev_examples))
+    return {
+        "train": [row for place, row in enumerate(rows) if place not in chosen],
+        "dev": [rows[place] for place in sorted(chosen)],
+    }
+
+
+def _rows(spec: FilesSpec, role: str, path: Path) -> list[Row]:
+    """Return a file's rows, or a draw of them in the order of the file."""
+    is_test = role.startswith("test_")
+    rows = [_row(spec, place, given, is_test) for place, given in _lines(path)]
+    if not rows:
+        raise ArkdError(f"{path}: no rows; data.{role.replace('_', 's.', 1)} needs one at least")
+    if spec.max_rows is None or len(rows) <= spec.max_rows:
+        return rows
+    rng = random.Random(derive_seed("files", spec.data_seed, role))
+    return [rows[place] for place in sorted(rng.sample(range(len(rows)), spec.max_rows))]
+
+
+def _row(spec: FilesSpec, place: str, given: Row, is_test: bool) -> Row:
+    """Return a line as the suite's files have it.
+
+    Raises:
+        ArkdError: a key is missing, empty or of the wrong type.
+    """
+    for key in TEXTS:
+        if not isinstance(given.get(key, ""), str):
+            raise ArkdError(f"{place}: {key}: text is wanted, not {given[key]!r:.40}")
+    references = given.get("references", [])
+    if not isinstance(references, list) or not all(isinstance(one, str) for one in references):
+        raise ArkdError(f"{place}: references: a list of texts is wanted, not {references!r:.40}")
+    if given.get("instruction", "").strip():
+        asked = prompt(spec.template, given["instruction"], given.get("input", ""))
+    else:
+        asked = _wanted(place, given, "prompt")
+    if is_test and "response" not in given and "output" not in given:
+        response = next(iter(references), "")
+    else:
+        response = _wanted(place, given, "output" if "output" in given else "response")
+    if response and "references" not in given:
+        references = [response]
+    band = given.get("band", "none")
+    if band not in (*BANDS, "none"):
+        raise ArkdError(f"{place}: band: {', '.join(BANDS)} or none is wanted, not '{band}'")
+    row: Row = {"prompt": asked, "response": _apart(spec, response)}
+    if is_test:
+        row["references"] = [_apart(spec, one) for one in references if one.strip()]
+    return row | {"band": band, "kind": given.get("kind", "none")}
+
+
+def _wanted(place: str, given: Row, key: str) -> str:
+    """Return a text that must be there."""
+    text = given.get(key)
+    if text is None:
+        near = next((own for own in given if own not in KEYS and nearest(own, [key])), None)
+        raise ArkdError(f"{place}: no '{key}'" + (f" (is '{near}' meant for it?)" if near else ""))
+    if not text.strip():
+        raise ArkdError(f"{place}: {key}: must not be empty")
+    return str(text)
+
+
+def _apart(spec: FilesSpec, answer: str) -> str:
+    """Return an answer with the separator before it."""
+    return answer if not answer or answer.startswith(spec.separator) else spec.separator + answer
+
+
+def _lines(path: Path) -> Iterator[tuple[str, Row]]:
+    """Yield the objects of a JSONL file, each with the place to name in an error.
+
+    Raises:
+        ArkdError: no such file, or a line that is not UTF-8, not JSON or no object.
+    """
+    if not path.is_file():
+        raise ArkdError(f"{path}: no such file; correct the path in the suite's data")
+    with path.open("rb") as lines:
+        for number, line in enumerate(lines, start=1):
+            place = f"{path}:{number}"
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line.decode("utf-8-sig"))
+                json.dumps(row, ensure_ascii=False).encode()
+            except UnicodeError:
+                raise ArkdError(f"{place}: not UTF-8 text; save the file as UTF-8") from None
+            except json.JSONDecodeError as error:
+                what = f"{error.msg}, column {error.colno}"
+                raise ArkdError(
+                    f"{place}: not valid JSON ({what}); a line holds one object"
+                ) from None
+            if not isinstance(row, dict):
+                raise ArkdError(f"{place}: an object with keys is wanted, not {row!r:.40}")
+            yield place, row
+
+
+def _summary(files: dict[str, list[Row]]) -> Row:
+    """Count what may be worth knowing, and warn of what may spoil the numbers."""
+    trained = {row["prompt"] for row in files["train"]}
+    held_out = {role: rows for role, rows in files.items() if role != "train"}
+    tests = {role: rows for role, rows in held_out.items() if role != "dev"}
+    shared = {role: sum(r["prompt"] in trained for r in rows) for role, rows in held_out.items()}
+    lacking = {role: sum(not r["references"] for r in rows) for role, rows in tests.items()}
+    warnings = [
+        f"data: {role}: {count:,} of {len(files[role]):,} prompts also stand in training"
+        for role, count in shared.items()
+        if count
+    ] + [
+        f"data: {role}: {count:,} of {len(files[role]):,} rows have no references, hence no ROUGE-L"
+        for role, count in lacking.items()
+        if count
+    ]
+    return {
+        "bands": {role: Counter(row["band"] for row in rows) for role, rows in files.items()},
+        "kinds": {role: Counter(row["kind"] for row in rows) for role, rows in files.items()},
+        "rows_without_references": lacking,
+        "prompts_shared_with_training": shared,
+        "warnings": warnings,
+    }
