@@ -62,6 +62,8 @@ rule all:
 
 
 rule data:
+    input:
+        lambda w: flow.data_inputs(TREES[w.suite]),
     output:
         f"{ROOT}/data/manifest.json",
     log:

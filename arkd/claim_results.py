@@ -13,7 +13,7 @@ from arkd.cells import SeedValues, gap_message, read_csv, read_records
 from arkd.claim_curves import statistic
 from arkd.claim_tests import COST_METRICS, Trajectory
 from arkd.claims import Role
-from arkd.curves import FILE, read_windows
+from arkd.curves import FILE, read_windows, trained_steps
 from arkd.settings import ROW_SETTINGS
 from arkd.workflow import CONTROLS, INIT, TEACHER, Tree, seeds
 
@@ -79,6 +79,15 @@ class Results:
         if task == COST:
             return any(key[3:] == (metric, group) for key in self._costs)
         return group in self.records.groups(task, metric)
+
+    @property
+    def steps(self) -> int:
+        """How many steps the suite trains for."""
+        return trained_steps(self.suite, self._runs.values())
+
+    def without_references(self, task: str) -> bool:
+        """Tell whether a task's answers have nothing to be compared with."""
+        return self.records.without_references(task)
 
     def values(self, pair: str, arm: str, task: str, metric: str, group: str = "") -> SeedValues:
         """Return the value of each planned seed, decoding seeds averaged; failed runs have none."""

@@ -9,7 +9,7 @@ from functools import partial
 from itertools import pairwise, product
 from typing import Any
 
-from arkd.cells import SeedValues
+from arkd.cells import SCORED, SeedValues
 from arkd.claim_prints import in_print
 from arkd.claim_results import Results
 from arkd.claim_tests import (
@@ -51,6 +51,8 @@ def _paired(results: Results, of: Comparison, test: Paired) -> Iterator[Comparis
             yield replace(of, b=b, task=name, reason=f"the suite has no task in the role '{name}'")
         for task in tasks:
             one = replace(of, b=b, task=task, group=group)
+            if name != task and test.metric == SCORED and results.without_references(task):
+                continue  # a set of prompts alone, which the role's other sets stand for
             if not results.measured(task, test.metric, group):
                 where = f" in group '{group}'" if group else ""
                 yield replace(one, reason=f"no {test.metric} was measured on {task}{where}")

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from arkd import __version__, commands
+from arkd import __version__, commands, hub
 from arkd.errors import ArkdError
 from arkd.interrupts import heard
 
@@ -39,6 +39,16 @@ NEW = """examples:
   arkd new my_method --kind weights     a method that weighs forward and reverse KL
   arkd new my_method --package          a package of your own: arkd-method-my_method/
 """
+NEW_SUITE = """examples:
+  arkd new-suite mine                   mine.yaml, every setting explained, to be filled in
+  arkd new-suite mine --teacher models/big --student models/small \\
+      --train data/train.jsonl --test data/test.jsonl --test rare=data/rare.jsonl
+  arkd new-suite mine --out suites/mine.yaml
+then:
+  arkd plan mine.yaml                   the time and memory that it will take
+  arkd run mine.yaml --dry-run          what would run
+  arkd run mine.yaml                    all of it: results/mine/report.html
+"""
 CLAIMS_EXAMPLES = """examples:
   arkd claims                                  the verdicts of the suite longtail
   arkd claims --suite longtail-full            of the run that the claims were registered for
@@ -47,6 +57,13 @@ CLAIMS_EXAMPLES = """examples:
 CITE_EXAMPLES = """examples:
   arkd cite arkd akl    the entries of two methods
   arkd cite             all of them
+"""
+PUBLISHED = """examples:
+  arkd published                       every method that more than one source has
+  arkd published akl drkl              two methods
+  arkd published reverse_kl --pair gpt2-1.5B-340M
+                                       another pair of teacher and student
+  arkd published --format csv          all numbers with source, setting and spread
 """
 PERF = """examples:
   arkd perf                     everything: some 40 minutes on two quiet cores
@@ -86,8 +103,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.environ.setdefault("MKL_CBWR", "AVX2")
     os.environ.setdefault("ATEN_CPU_CAPABILITY", "avx2")
     os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX2")
-    for library in ("HF_HUB", "HF_DATASETS", "TRANSFORMERS", "HF_EVALUATE"):
-        os.environ.setdefault(f"{library}_OFFLINE", "1")  # nothing here is fetched from a hub
+    hub.keep_offline()  # what a suite names on the hub is fetched by `hub` alone
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     options = parser().parse_args(argv)
     try:
@@ -152,9 +168,33 @@ def parser() -> argparse.ArgumentParser:
     new.add_argument("--package", action="store_true", help="as a package of its own, here")
     new.set_defaults(command=commands.new)
 
+    text = "write the commented file of a suite over your own models and data"
+    suite = _add(added, "new-suite", text, NEW_SUITE)
+    suite.add_argument("name", help="the suite's name, and that of its folder of results")
+    suite.add_argument("--teacher", metavar="DIR", help="folder of a Hugging Face model")
+    suite.add_argument("--student", metavar="DIR", help="another, with the same vocabulary")
+    suite.add_argument("--train", metavar="FILE", help="JSONL: prompt and response")
+    suite.add_argument("--dev", metavar="FILE", help="the same; default: split off from --train")
+    suite.add_argument(
+        "--test",
+        metavar="[NAME=]FILE",
+        action="append",
+        help="JSONL: prompt, response or references; the first is in distribution; may be repeated",
+    )
+    suite.add_argument("--corpus", metavar="FILE", help="JSONL: text, for the L_pt of distillation")
+    suite.add_argument("--out", metavar="FILE", help="default: ./NAME.yaml")
+    suite.set_defaults(command=commands.new_suite)
+
     cite = _add(added, "cite", "print BibTeX of methods, each entry once", CITE_EXAMPLES)
     cite.add_argument("methods", nargs="*", metavar="METHOD", help="all if none is named")
     cite.set_defaults(command=commands.cite)
+
+    text = "show what papers print of a method, and how far they are apart"
+    published = _add(added, "published", text, PUBLISHED)
+    published.add_argument("methods", nargs="*", metavar="METHOD", help="default: the shared ones")
+    published.add_argument("--pair", default="gpt2-1.5B-120M", help="default: gpt2-1.5B-120M")
+    published.add_argument("--format", choices=["text", "markdown", "csv"], default="text")
+    published.set_defaults(command=commands.published)
 
     pages = added.add_parser("pages", help="write the methods' pages and the paper index")
     pages.set_defaults(command=commands.pages)

@@ -118,9 +118,9 @@ def run(options: argparse.Namespace) -> int:
     """Run a suite from data to report, by the project's workflow."""
     import subprocess
 
-    from arkd.suite import load_suite
+    from arkd.workflow import trees
 
-    load_suite(options.suite)
+    trees(options.suite, options.results)
     snakefile = Path(__file__).parent.parent / "Snakefile"
     if not snakefile.is_file():
         raise ArkdError(f"{snakefile}: no such file; `arkd run` needs a checkout of the project")
@@ -196,6 +196,16 @@ def new(options: argparse.Namespace) -> None:
     print(scaffold.create(options.name, options.kind, package=options.package))
 
 
+def new_suite(options: argparse.Namespace) -> None:
+    """Write the file of a suite over the user's own models and data."""
+    from arkd import suite_scaffold
+
+    given = {"tests": options.test, "dev": options.dev, "corpus": options.corpus}
+    given |= {key: getattr(options, key) for key in ("teacher", "student", "train")}
+    named = suite_scaffold.Given(**{key: value for key, value in given.items() if value})
+    print(suite_scaffold.create(options.name, named, options.out))
+
+
 def perf(options: argparse.Namespace) -> None:
     """Time the code, and show what must hold of it beside what does."""
     for name in ("repeats", "threads"):
@@ -227,6 +237,13 @@ def cite(options: argparse.Namespace) -> None:
         _warn(broken)
     for entry in catalogue.entries(found):
         print(entry, end="\n\n")
+
+
+def published(options: argparse.Namespace) -> None:
+    """Show what papers print of methods."""
+    from arkd import published_text
+
+    published_text.run(options.methods, options.pair, options.format)
 
 
 def pages(options: argparse.Namespace) -> None:

@@ -6,6 +6,7 @@ be made again from the files that are kept with the results.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,13 @@ def read_windows(root: Path, suite: Suite) -> dict[tuple[str, str, int], pd.Data
         (run["pair"].iloc[0], run["method"].iloc[0], int(run["seed"].iloc[0])): run
         for _, run in frame.groupby(RUN, sort=False)
     }
+
+
+def trained_steps(suite: Suite, runs: Iterable[pd.DataFrame]) -> int:
+    """Return how many steps a suite trains for; one given in epochs, how many its runs took."""
+    if suite.distillation.epochs is None:
+        return suite.distillation.steps
+    return max((int(run["last_step"].max()) + 1 for run in runs), default=0)
 
 
 class Curves:

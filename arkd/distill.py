@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +14,7 @@ from arkd.data.tokens import batch_order
 from arkd.device import seed_draws
 from arkd.divergence import cross_entropy
 from arkd.method import Context, FullStep, Method, Run, TokenDivergence, WeightedDivergences
-from arkd.models import head
+from arkd.models import head, hidden_states
 from arkd.settings import Distillation
 from arkd.tools import Sources, StepTools
 from arkd.training import Trained, optimise
@@ -35,6 +36,12 @@ class Step(torch.nn.Module):
         self.sources = sources
         self.settings = settings
         self.seed = seed
+        self.corpus_order: list[list[int]] = []
+        if settings.lm_weight > 0 and settings.lm_corpus == "corpus" and method.reads_teacher:
+            assert sources.corpus is not None
+            rows, steps = len(sources.corpus), settings.steps
+            order = batch_order(rows, steps, settings.batch_size, "corpus", seed)
+            self.corpus_order = list(order)
         self.device = next(model.parameters()).device
         if sources.teacher_head is not None:
             sources.teacher_head = sources.teacher_head.to(self.device)
@@ -59,16 +66,27 @@ class Step(torch.nn.Module):
         if self.settings.square_temperature:
             loss = loss * tools.temperature**2
         if self.method.reads_teacher and self.settings.lm_weight > 0:  # λ·L_pt, to no other method
-            gold = tools.responses()
-            lm = cross_entropy(
-                tools.states(gold)[gold.batch.lm_positions_M.to(self.device)],
-                head(self.model),
-                gold.batch.lm_labels_M.to(self.device),
-            )
+            lm = self._language_model(step, tools)
             loss = loss + self.settings.lm_weight * lm
             log["lm"] = float(lm.detach())
         log |= {"tokens": float(tools.tokens), "padding": float(tools.padding)}
         return loss, log
+
+    def _language_model(self, step: int, tools: StepTools) -> Tensor:
+        """Return L_pt: the cross-entropy of every token of the batch's gold rows, or of D_p's."""
+        if self.corpus_order:
+            assert self.sources.corpus is not None
+            pad = self.model.config.pad_token_id
+            batch = self.sources.corpus.batch(self.corpus_order[step], pad)
+            states = hidden_states(self.model, batch.ids_BT.to(self.device), batch.packed)
+        else:
+            gold = tools.responses()
+            batch, states = gold.batch, tools.states(gold)
+        return cross_entropy(
+            states[batch.lm_positions_M.to(self.device)],
+            head(self.model),
+            batch.lm_labels_M.to(self.device),
+        )
 
     def _weighted(
         self, method: WeightedDivergences, context: Context, tools: StepTools
@@ -116,10 +134,12 @@ def distill(
     seed: int,
     label: str,
     checkpoint: Checkpoint | None = None,
+    judge: Callable[[], float] | None = None,
 ) -> Trained:
     """Train a student by one method; the data order depends on the seed alone."""
-    step = Step(model, method, sources, settings, seed)
     rows = rows_of(settings.split, len(next(iter(sources.sets.values())).tokens))
+    settings = settings.over(len(rows))
+    step = Step(model, method, sources, settings, seed)
     order = list(batch_order(len(rows), settings.steps, settings.batch_size, "distill", seed))
     return optimise(
         model,
@@ -128,4 +148,5 @@ def distill(
         label,
         checkpoint,
         step.state,
+        judge,
     )

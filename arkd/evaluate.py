@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from arkd import bertscore, cache, manifest, models
@@ -26,6 +26,7 @@ class Measured:
     values: list[tuple[Value, int | None]]  # with the decoding seed, none where nothing is decoded
     texts: list[dict[str, Any]]
     items: list[tuple[str, int, list[float]]]  # task, decoding seed, ROUGE-L of each item
+    versions: dict[str, str] = field(default_factory=dict)  # of the public tasks
 
 
 def measure_model(
@@ -52,10 +53,13 @@ def measure_model(
             texts += answered.texts
             if answered.rouge_l:
                 scores.append((answered.task, decode_seed, answered.rouge_l))
-    values += [(value, None) for value in harness.likelihood()]
+    values += [(value, None) for value in (*harness.likelihood(), *harness.public())]
     if suite.bertscore and label == TEACHER:  # a fact of the test sets, kept with one model
         for task in suite.test_sets:
-            references = [row["references"] for row in read_jsonl(tree.data / f"test_{task}.jsonl")]
+            of_task = read_jsonl(tree.data / f"test_{task}.jsonl")
+            references = [row["references"] for row in of_task if row["references"]]
+            if not references:
+                continue
             chance = bertscore.random_pairs(suite.bertscore, references)
             metric = f"bertscore_{suite.bertscore}_random_pairs"
             values.append((Value(task, metric, "", chance, len(references), None), None))
@@ -65,7 +69,7 @@ def measure_model(
     rows = read_jsonl(prefixes / "items.jsonl")
     items = Items([row["set"] for row in rows], [row["band"] for row in rows])
     made_by = manifest.weights(teacher_dir)
-    teacher = models.load(teacher_dir / "model", harness.model.device)
+    teacher = models.load(teacher_dir / "model", harness.model.device, suite.training.precision)
     dev = cache.load(prefixes, "dev", made_by)
     nowhere = ["none"] * len(dev.tokens)
     evidence = {"dev": (dev, Items(nowhere, nowhere))}
@@ -100,7 +104,7 @@ def measure_model(
         with proper:
             found = truth(harness.model, harness.tokenizer, probes)
             values += [(value, None) for value in found]
-    return Measured(values, texts, scores)
+    return Measured(values, texts, scores, harness.versions)
 
 
 def failed_run() -> Measured:

@@ -39,6 +39,8 @@ def evaluate(tree: Tree, pair: str, label: str) -> None:
                 found = failed_run()
             else:
                 found = measure_model(tree, pair, label, seed, str(device), stage.proper)
+            if found.versions:
+                stage.notes["task_versions"] = found.versions
             samples += [{"seed": seed, **text} for text in found.texts]
             records += [{**of_run, "decode_seed": d, **vars(value)} for value, d in found.values]
             items += [

@@ -10,12 +10,14 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+import datasets
 import lm_eval
 import torch
 from lm_eval.models.huggingface import HFLM
 from lm_eval.tasks import TaskManager
 
 from arkd import bertscore
+from arkd.data.public import SOURCES
 from arkd.manifest import Stopwatch
 from arkd.mauve import METRIC as MAUVE
 from arkd.mauve import mauve
@@ -63,7 +65,7 @@ class Answered:
     task: str
     values: list[Value]
     texts: list[dict[str, Any]] = field(default_factory=list)
-    rouge_l: list[float] = field(default_factory=list)  # of each item, in the order of the task
+    rouge_l: list[float] = field(default_factory=list)  # of each scored item, in the task's order
 
 
 class Harness:
@@ -75,19 +77,25 @@ class Harness:
         # Its notes on every task and every batch would bury a workflow's own lines.
         for name in ("lm_eval", "lm-eval", "lm_eval.api.task"):
             logging.getLogger(name).setLevel(logging.ERROR)
+        datasets.disable_progress_bars()
         self.suite = suite
         self.lm = Writer(
             pretrained=str(model_dir),
             device=device,
-            dtype="float32",
+            dtype=suite.training.precision,
             batch_size=suite.decoding.batch_size,
         )
         self.tasks = TaskManager(
-            include_path=str(benchmarks_dir() / "tasks"),
+            include_path=[
+                benchmarks_dir() / "tasks",
+                *_own_folder(data_dir),
+                *_stock_folders(suite),
+            ],
             include_defaults=False,
             metadata={"data_dir": str(data_dir)},
         )
         self.loaded: dict[tuple[str, ...], Any] = {}
+        self.versions: dict[str, str] = {}  # of the public tasks, as lm-eval reports them
         self.proper = proper
         scorer()  # its imports are no part of what is timed
 
@@ -128,33 +136,52 @@ class Harness:
             texts = [sample["resps"][0][0] for sample in samples]
             prompts = [sample["arguments"][0][0] for sample in samples]
             written = [self.lm.written[asked] for asked in zip(prompts, texts, strict=True)]
-            scores = [float(sample["rouge_l"]) for sample in samples]
-            values = [Value(task, "rouge_l", "", fmean(scores), len(scores), True)]
-            for metric, number in text_statistics(texts, written).items():
-                values.append(Value(task, metric, "", number, len(texts), None))
-            if suite.bertscore:
-                references = [sample["doc"]["references"] for sample in samples]
-                found = fmean(bertscore.scores(suite.bertscore, texts, references))
-                metric = f"bertscore_{suite.bertscore}"
-                values.append(Value(task, metric, "", found, len(texts), True))
-            if suite.mauve:
-                alike = mauve(texts, [sample["doc"]["response"] for sample in samples])
-                if alike is not None:
-                    values.append(Value(task, MAUVE, "", alike, len(texts), True))
+            scored = [(s, text) for s, text in zip(samples, texts, strict=True) if "rouge_l" in s]
+            scores = [float(sample["rouge_l"]) for sample, _ in scored]
+            values = [
+                Value(task, metric, "", number, len(texts), None)
+                for metric, number in text_statistics(texts, written).items()
+            ]
+            if scored:  # prompts without a reference answer, such as Vicuna's, are only described
+                values[:0] = [Value(task, "rouge_l", "", fmean(scores), len(scores), True)]
+                values += self._against_references(task, scored)
             kept = [
                 {"task": task, "decode_seed": decode_seed, "id": s["doc"]["id"], "text": text}
                 for s, text in zip(samples, texts, strict=True)
             ]
             yield Answered(task, values, kept, scores)
+        for change in suite.decoding.variants:
+            draws = derive_seed("decoding", change.label, seed, decode_seed)
+            for task, samples in self._sampled(sets, draws, change.changes):
+                scores = [float(sample["rouge_l"]) for sample in samples if "rouge_l" in sample]
+                if scores:
+                    value = Value(task, "rouge_l", change.label, fmean(scores), len(scores), True)
+                    yield Answered(task, [value])
         opens = list(suite.open_tasks)
         for task, samples in self._sampled(opens, derive_seed("open", seed, decode_seed)):
             yield Answered(task, list(_by_band(task, samples)))
 
-    def _sampled(self, tasks: list[str], draws: int) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-        """Yield the samples of each task, decoded as the suite says."""
+    def _against_references(
+        self, task: str, scored: list[tuple[dict[str, Any], str]]
+    ) -> Iterator[Value]:
+        """Yield what else the suite asks of the answers to items that have references."""
+        suite, texts = self.suite, [text for _, text in scored]
+        if suite.bertscore:
+            references = [sample["doc"]["references"] for sample, _ in scored]
+            found = fmean(bertscore.scores(suite.bertscore, texts, references))
+            yield Value(task, f"bertscore_{suite.bertscore}", "", found, len(texts), True)
+        if suite.mauve:
+            alike = mauve(texts, [sample["doc"]["response"] for sample, _ in scored])
+            if alike is not None:
+                yield Value(task, MAUVE, "", alike, len(texts), True)
+
+    def _sampled(
+        self, tasks: list[str], draws: int, changes: dict[str, Any] | None = None
+    ) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+        """Yield the samples of each task, decoded as the suite says but for some changes."""
         if not tasks:
             return
-        decoding = self.suite.decoding
+        decoding = self.suite.decoding.model_copy(update=changes)
         options = {
             "do_sample": True,
             "temperature": decoding.temperature,
@@ -162,7 +189,7 @@ class Harness:
             "top_k": decoding.top_k,
             "max_gen_toks": decoding.max_new_tokens,
         }
-        if decoding.no_repeat_ngram:
+        if decoding.no_repeat_ngram or decoding.variants:  # 0 undoes what a pass before has set
             options["no_repeat_ngram_size"] = decoding.no_repeat_ngram
         results = self._run(tasks, draws, options)
         for task in tasks:
@@ -176,12 +203,42 @@ class Harness:
             return
         results = self._run(tasks, seed=0)
         for task in tasks:
-            n = len(results["samples"][task])
-            for key, value in sorted(results["results"][task].items()):
-                metric, _, filtered = key.partition(",")
-                if filtered == "none" and not metric.endswith("_stderr"):
-                    better = results["higher_is_better"][task].get(metric)
-                    yield Value(task, metric, "", float(value), n, better)
+            yield from _totals(task, results)
+
+    def public(self) -> Iterator[Value]:
+        """Yield what the public tasks give, which draw nothing; PopQA's by popularity as well."""
+        tasks = self.suite.public_tasks
+        if not tasks:
+            return
+        # A stock task reads its rows from the suite's data as the member of a group of one.
+        results = self._run([f"arkd_{t}" if SOURCES[t].family else t for t in tasks], seed=0)
+        for task in tasks:
+            self.versions[task] = str(results["versions"][task])
+            yield from _totals(task, results)
+            yield from (v for v in _by_band(task, results["samples"][task]) if v.group)
+
+
+def _own_folder(data_dir: Path) -> list[Path]:
+    """Return where the data hold tasks of their own: those over a user's files."""
+    folder = data_dir / "tasks"
+    return [folder] if folder.is_dir() else []
+
+
+def _stock_folders(suite: Suite) -> list[Path]:
+    """Return where lm-eval defines the suite's public tasks; to index all of its own takes 11 s."""
+    stock = Path(lm_eval.__file__).parent / "tasks"
+    families = (SOURCES[task].family for task in suite.public_tasks)
+    return [stock / family for family in families if family]
+
+
+def _totals(task: str, results: dict[str, Any]) -> Iterator[Value]:
+    """Yield the metrics that lm-eval gives a task as a whole."""
+    n = len(results["samples"][task])
+    for key, value in sorted(results["results"][task].items()):
+        metric, _, filtered = key.partition(",")
+        if filtered == "none" and not metric.endswith("_stderr"):
+            better = results["higher_is_better"][task].get(metric)
+            yield Value(task, metric, "", float(value), n, better)
 
 
 def _by_band(task: str, samples: list[dict[str, Any]]) -> Iterator[Value]:

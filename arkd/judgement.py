@@ -120,7 +120,6 @@ def _untestable(results: Results, claims: Claims, claim: Claim, pairs: int) -> s
     """Say why a suite cannot test a claim, whatever its runs gave; empty if it can."""
     suite = results.suite
     lacking = [arm for arm in claim.needs if results.arm(arm) is None]
-    steps = suite.distillation.steps
     if claim.not_testable:
         return claim.not_testable
     for name in _names(suite, claims):
@@ -128,8 +127,8 @@ def _untestable(results: Results, claims: Claims, claim: Claim, pairs: int) -> s
             return claim.suites[name]
     if lacking:
         return f"the suite has no arm {', '.join(lacking)}"
-    if steps < claim.min_steps:
-        return f"the suite trains for {steps} steps, {claim.min_steps} are needed"
+    if results.steps < claim.min_steps:
+        return f"the suite trains for {results.steps} steps, {claim.min_steps} are needed"
     if pairs < claim.min_pairs:
         return f"the suite has {pairs} pair, {claim.min_pairs} are needed"
     return ""

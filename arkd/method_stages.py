@@ -26,6 +26,7 @@ def distill(tree: Tree, pair: str, label: str, seed: int) -> None:
     from arkd.device import prepare
     from arkd.distill import Sources
     from arkd.distill import distill as train
+    from arkd.trainee import Trainee, corpus_of
 
     suite = tree.suite
     entry = suite.entry(label)
@@ -65,31 +66,33 @@ def distill(tree: Tree, pair: str, label: str, seed: int) -> None:
             source: teacher_cache.load(folder, "train", made_by)
             for source, folder in caches.items()
         }
-        tokens_dir = tree.tokens(pair)
+        tokens_dir, precision = tree.tokens(pair), suite.training.precision
         if "gold" not in sets:
             sets["gold"] = Evidence(TokenSet.load(tokens_dir / "train.safetensors"))
         read = Sources(
             cast(Any, sets),
             teacher_cache.load_head(inputs[TEACHER]) if method.reads_teacher else None,
-            lambda: models.load(tree.model(pair, TEACHER, TEACHER_SEED), device),
+            lambda: models.load(tree.model(pair, TEACHER, TEACHER_SEED), device, precision),
             TokenSet.load(tokens_dir / "dev.safetensors"),
             tokens_dir / "tokenizer",
             suite.decoding.max_new_tokens,
             replayed,
+            corpus_of(tokens_dir, settings),
         )
-        model = models.load(tree.model(pair, INIT, seed), device)
+        student = Trainee.load(tree, pair, tree.model(pair, INIT, seed), device, seed)
         checkpoint = checkpoint_of(tree.training(pair, label, seed), stage)
         with stage.proper:
             run = train(
-                model,
+                student.model,
                 method,
                 read,
                 settings,
                 seed,
                 f"{label}, seed {seed}",
                 checkpoint,
+                student.judge(settings, "distill", seed),
             )
         finish_training(stage, run)
         facts = {"method": label, "lr": settings.lr, "seed": seed, "equation": method.equation}
         card = models.card(f"{label} student of {suite.name}/{pair}", facts)
-        models.save(model, tokens_dir / "tokenizer", stage.folder / "model", card)
+        student.save(stage.folder / "model", card)

@@ -19,6 +19,7 @@ from arkd.data.tokens import Batch, Packed
 from arkd.errors import ArkdError
 from arkd.files import write_text
 from arkd.heads import Head
+from arkd.passes import run_body
 from arkd.seeding import derive_seed
 from arkd.settings import Scratch
 
@@ -46,15 +47,15 @@ def build(spec: Scratch, tokenizer: Any, *seed_axes: str | int) -> Any:
     return LlamaForCausalLM(config)
 
 
-def load(folder: Path, device: torch.device) -> Any:
-    """Load a model in float32 for a device.
+def load(folder: Path, device: torch.device, dtype: str = "float32") -> Any:
+    """Load a model for a device, in float32 or bfloat16.
 
     Raises:
         ArkdError: the folder is not a model that can be read, or not one of a kind that is known.
     """
     try:
         model = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=torch.float32, local_files_only=True, use_safetensors=True
+            folder, dtype=getattr(torch, dtype), local_files_only=True, use_safetensors=True
         )
     except (OSError, ValueError, SafetensorError) as error:
         reason = str(error).splitlines()[0]
@@ -89,14 +90,9 @@ def hidden_states(model: Any, ids_BT: Tensor, packed: Packed | None = None) -> T
     wherever there is no padding.
     """
     if packed is None or not packs(model):
-        states: Tensor = model.base_model(input_ids=ids_BT, use_cache=False).last_hidden_state
-        return states.flatten(0, 1)
+        return run_body(model, ids_BT).flatten(0, 1)
     device = ids_BT.device
-    states = model.base_model(
-        input_ids=packed.ids_RT.to(device),
-        position_ids=packed.places_RT.to(device),
-        use_cache=False,
-    ).last_hidden_state
+    states = run_body(model, packed.ids_RT.to(device), packed.places_RT.to(device))
     return states.flatten(0, 1).index_select(0, packed.from_P.to(device))
 
 
@@ -127,7 +123,8 @@ def packs(model: Any) -> bool:
                 _packing[model] = False
             else:
                 gap, most = both.last_hidden_state[0, 3:] - alone, float(alone.abs().max())
-                _packing[model] = float(gap.abs().max()) <= 1e-5 * most  # float32's rounding
+                off = 1e-5 if gap.dtype == torch.float32 else 2e-2  # each type's rounding
+                _packing[model] = float(gap.abs().max()) <= off * most
     return _packing[model]
 
 
@@ -166,9 +163,10 @@ def check_head(model: Any) -> None:
         ArkdError: they do not: the model does something else to its logits.
     """
     ids_BT = torch.tensor([[0, 1, 2]], device=model.device)
-    own = model(input_ids=ids_BT, use_cache=False).logits[0].float()
+    own = model(input_ids=ids_BT, use_cache=False).logits[0]
     ours = head(model).logits(hidden_states(model, ids_BT)).float()
-    if not torch.allclose(ours, own, rtol=1e-3, atol=1e-3 * float(own.abs().max())):
+    off = 1e-3 if own.dtype == torch.float32 else 2e-2  # bfloat16 has 8 bits
+    if not torch.allclose(ours, own.float(), rtol=off, atol=off * float(own.abs().max())):
         raise ArkdError(
             f"{type(model).__name__}: its logits are not those of its last hidden states and its "
             "head (scale, cap and bias minded); this family is not supported"

@@ -19,6 +19,7 @@ from markupsafe import Markup, escape
 
 from arkd import tables
 from arkd.cells import Table, read_csv
+from arkd.curves import read_windows, trained_steps
 from arkd.files import read_json, staged_dir, write_text
 from arkd.report_claims import claims_view
 from arkd.report_figures import figure_views
@@ -173,13 +174,14 @@ def strip(tree: Tree, made: Sequence[Table]) -> list[tuple[str, str]]:
     spread = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else f"{counts[0]}" if counts else ""
     wall_s = float(read_csv(tree.root / "cost.csv", suite, ["wall_s"])["wall_s"].sum())
     pairs = len(suite.pairs)
+    steps = trained_steps(suite, read_windows(tree.root, suite).values())
     known = {
         "Rows": str(len({method for _, method in methods(suite)})),
         "Pairs": ", ".join(pair.name for pair in suite.pairs) if pairs < 3 else str(pairs),
         "Students": f"{trained:,}".replace(",", "\u202f"),
         "Training seeds a row": spread,
         "Decoding seeds": str(len(suite.decoding.seeds)),
-        "Steps": f"{suite.distillation.steps:,}".replace(",", "\u202f"),
+        "Steps": f"{steps:,}".replace(",", "\u202f"),
         "Run time, all stages": duration(wall_s),
         "Tables": str(len(made)),
     }

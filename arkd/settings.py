@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from arkd.errors import ArkdError
 
 
 class Frozen(BaseModel):
@@ -47,6 +49,14 @@ class Folder(Frozen):
     path: str
 
 
+class Hub(Frozen):
+    """A model of the Hugging Face hub, as one commit has it."""
+
+    source: Literal["hub"]
+    repo: str = Field(pattern=r"^[\w.-]+/[\w.-]+$", description="owner/name")
+    revision: str = Field(pattern=r"^[0-9a-f]{40}$", description="full hash of a commit")
+
+
 class Cut(Frozen):
     """A student made of some of the teacher's own layers."""
 
@@ -54,17 +64,63 @@ class Cut(Frozen):
     layers: int = Field(gt=1)
 
 
+class Lora(Frozen):
+    """Low-rank adapters that are trained in the place of the weights, and merged at the end."""
+
+    rank: int = Field(16, gt=0)
+    alpha: int = Field(32, gt=0, description="the adapters' scale is alpha / rank")
+    dropout: float = Field(0.0, ge=0, lt=1)
+    targets: tuple[str, ...] = Field(
+        (), description="names of the layers that get one; none: every linear layer of the blocks"
+    )
+
+
+class Selection(Frozen):
+    """Which of a run's states is kept: the best on development data, of evenly spaced ones."""
+
+    metric: Literal["rouge_l", "nll"] = Field(
+        "rouge_l", description="of sampled answers, or −log q of the gold ones"
+    )
+    points: int = Field(gt=0, description="states that are compared; the last step is one of them")
+    items: int = Field(500, gt=0, description="development rows, from the first on")
+
+
 class Optimisation(Frozen):
     """One run of AdamW: batches, steps, rate and schedule."""
 
-    steps: int = Field(ge=0)
-    batch_size: int = Field(gt=0)
+    steps: int = Field(0, ge=0, description="optimiser steps; or give `epochs`")
+    epochs: int | None = Field(None, gt=0, description="passes over the rows, whole batches only")
+    batch_size: int = Field(gt=0, description="rows a step, however many run at once")
     lr: float = Field(gt=0, description="peak learning rate")
     warmup_share: float = Field(0.05, ge=0, lt=1, description="share of steps with a rising rate")
-    schedule: Literal["cosine", "constant"] = "cosine"
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    min_lr: float = Field(0.0, ge=0, description="where the cosine ends")
     weight_decay: float = Field(0.01, ge=0)
     clip_norm: float = Field(1.0, gt=0)
     betas: tuple[float, float] = (0.9, 0.999)
+    selection: Selection | None = Field(None, description="none: the last step's state is kept")
+
+    @model_validator(mode="after")
+    def _one_length(self) -> Self:
+        if (self.steps > 0) if self.epochs else ("steps" not in self.model_fields_set):
+            raise ValueError("give either steps or epochs, and set one that is extended to null")
+        return self
+
+    def over(self, rows: int) -> Self:
+        """Return the settings with their number of steps, given how many rows there are.
+
+        Raises:
+            ArkdError: an epoch over so few rows has not one batch.
+        """
+        if self.epochs is None:
+            return self
+        if rows < self.batch_size:
+            raise ArkdError(
+                f"batch_size: {self.batch_size} rows a step, and there are {rows}; lower it, or "
+                "give steps in place of epochs"
+            )
+        steps = self.epochs * (rows // self.batch_size)
+        return self.model_copy(update={"steps": steps, "epochs": None})
 
 
 class Distillation(Optimisation):
@@ -74,11 +130,18 @@ class Distillation(Optimisation):
     square_temperature: bool = Field(
         False, description="multiply divergences by T²; the ARKD paper does not mention it"
     )
+    reduction: Literal["tokens", "sequences", "sums"] = Field(
+        "tokens",
+        description="of a batch's token losses: their mean; the mean over sequences of each one's "
+        "mean; or, as eq 1 of the paper reads, of each one's sum",
+    )
     lm_weight: float = Field(
-        0.1,
-        ge=0,
-        description="λ of L_pt, the same for every method that reads the teacher. Its corpus D_p, "
-        "which the paper does not name, is the batch's own gold sequences, prompt included",
+        0.1, ge=0, description="λ of L_pt, the same for every method that reads the teacher"
+    )
+    lm_corpus: Literal["gold", "corpus"] = Field(
+        "gold",
+        description="D_p of L_pt, which the paper does not name: the batch's own gold sequences, "
+        "prompt included, or the data's `corpus`",
     )
     split: Literal["all", "first", "second"] = Field(
         "all", description="half of the training rows to train on; rows are independent draws"
@@ -92,6 +155,25 @@ class Distillation(Optimisation):
     )
 
 
+class DecodingChange(Frozen):
+    """Another way to decode the same students: what differs from the suite's own."""
+
+    temperature: float | None = Field(None, gt=0)
+    top_p: float | None = Field(None, gt=0, le=1)
+    top_k: int | None = Field(None, ge=0)
+    no_repeat_ngram: int | None = Field(None, ge=0)
+
+    @property
+    def changes(self) -> dict[str, Any]:
+        """The settings that differ."""
+        return self.model_dump(exclude_none=True)
+
+    @property
+    def label(self) -> str:
+        """The name of its columns and records, such as `top_p=1.0`."""
+        return ",".join(f"{key}={value}" for key, value in self.changes.items())
+
+
 class Decoding(Frozen):
     """Sampling of evaluated text."""
 
@@ -102,6 +184,9 @@ class Decoding(Frozen):
     no_repeat_ngram: int = Field(0, ge=0)
     max_new_tokens: int = Field(48, gt=0)
     batch_size: int = Field(256, gt=0)
+    variants: tuple[DecodingChange, ...] = Field(
+        (), description="decode once more so, for ROUGE-L alone: what decoding does to it"
+    )
 
 
 class TailSettings(Frozen):
@@ -120,8 +205,10 @@ class Pair(Frozen):
     """A teacher and the student distilled from it."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9._-]+$")
-    teacher: Annotated[Scratch | Pretrained | Folder, Field(discriminator="source")]
-    student: Annotated[Scratch | Cut, Field(discriminator="source")]
+    teacher: Annotated[Scratch | Pretrained | Folder | Hub, Field(discriminator="source")]
+    student: Annotated[Scratch | Cut | Folder | Hub, Field(discriminator="source")]
+    teacher_lora: Lora | None = Field(None, description="adapters of a teacher that is trained")
+    lora: Lora | None = Field(None, description="adapters of every student; none: all weights")
     teacher_training: Optimisation | None = Field(
         None, description="how the teacher is trained on the suite's data; none: used as it is"
     )
@@ -134,6 +221,25 @@ class Pair(Frozen):
         if self.name in ("data", "tables", "figures", "logs"):
             raise ValueError(f"the name '{self.name}' is taken by a folder of the results")
         return self
+
+
+class Training(Frozen):
+    """How models are held and run: memory against time, and the precision of their bodies."""
+
+    precision: Literal["float32", "bfloat16"] = Field(
+        "float32",
+        description="bfloat16: bodies run, and frozen weights lie, in it; what is trained, logits "
+        "and losses stay in float32",
+    )
+    micro_batch: int | None = Field(
+        None,
+        gt=0,
+        description="rows of a batch that run at once, the others before and after them; the loss "
+        "is of the whole batch; none: all at once",
+    )
+    checkpoint_layers: bool = Field(
+        False, description="keep no activations within a block, compute them again"
+    )
 
 
 ROW_SETTINGS = ("lr", "temperature", "lm_weight", "split")  # of the suite, that a row may change

@@ -6,13 +6,12 @@ The heavy libraries are imported inside the functions, so that a stage loads onl
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from arkd import manifest
-from arkd.data import longtail, smollm2
+from arkd.data import instructions, longtail, own_files, public, smollm2
 from arkd.files import read_json, read_jsonl, write_jsonl
-from arkd.paths import benchmarks_dir
-from arkd.settings import Cut, Folder, Pretrained, Scratch
+from arkd.settings import Cut, Folder, Hub, Pretrained, Scratch
 from arkd.staging import checkpoint_of, finish_training, open_stage, trained_folder
 from arkd.workflow import (
     INIT,
@@ -22,20 +21,29 @@ from arkd.workflow import (
     Tree,
 )
 
+BUILDERS = {"longtail": longtail, "smollm2": smollm2, "instructions": instructions}
+
 
 def data(tree: Tree) -> None:
     """Write the suite's text: training sets, tests and probes."""
     spec = tree.suite.data
     with open_stage(tree, "data", tree.data, {}) as stage:
-        builder = longtail if isinstance(spec, longtail.LongtailSpec) else smollm2
-        stage.notes["summary"] = builder.build(cast(Any, spec), stage.folder)
+        if isinstance(spec, own_files.FilesSpec):
+            stage.notes["summary"] = own_files.build(spec, stage.folder, tree.place)
+        else:
+            builder: Any = BUILDERS[spec.source]
+            stage.notes["summary"] = builder.build(spec, stage.folder)
+        if tree.suite.public_tasks:
+            asked, own = tree.suite.public_tasks, getattr(spec, "data_dir", None)
+            found = public.write(asked, tree.suite.public_items, stage.folder, own)
+            stage.notes["public_tasks"] = found
 
 
 def tokens(tree: Tree, pair: str) -> None:
     """Train or fetch the pair's tokenizer, and encode every gold response."""
-    from arkd.data.tokens import encode, load_tokenizer, train_tokenizer
+    from arkd.data.tokens import encode, encode_corpus, load_tokenizer, train_tokenizer
 
-    suite, teacher = tree.suite, tree.suite.pair(pair).teacher
+    suite, teacher = tree.suite, tree.pair(pair).teacher
     with open_stage(tree, "tokens", tree.tokens(pair), {"data": tree.data}, pair=pair) as stage:
         folder = stage.folder / "tokenizer"
         if isinstance(teacher, Scratch):
@@ -49,9 +57,12 @@ def tokens(tree: Tree, pair: str) -> None:
 
             convert_tokenizer(folder)
         else:
-            from arkd.models import copy_tokenizer
+            from arkd.given import shared_tokenizer
 
-            copy_tokenizer(_folder(teacher), folder)
+            student = tree.pair(pair).student
+            shared_tokenizer(
+                teacher, student if isinstance(student, Folder | Hub) else None, folder
+            )
         tokenizer = load_tokenizer(folder)
         names = ["train", "dev"]
         if (tree.data / "teacher_train.jsonl").is_file():
@@ -62,6 +73,11 @@ def tokens(tree: Tree, pair: str) -> None:
             encoded, dropped[name] = encode(tokenizer, texts_, suite.max_tokens)
             encoded.save(stage.folder / f"{name}.safetensors")
         stage.notes |= {"vocabulary": len(tokenizer), "rows_too_long": dropped}
+        if (tree.data / "corpus.jsonl").is_file():
+            plain = [row["text"] for row in read_jsonl(tree.data / "corpus.jsonl")]
+            corpus = encode_corpus(tokenizer, plain, suite.max_tokens)
+            corpus.save(stage.folder / "corpus.safetensors")
+            stage.notes["corpus_tokens"] = len(corpus.ids)
 
 
 def teacher(tree: Tree, pair: str) -> None:
@@ -70,8 +86,10 @@ def teacher(tree: Tree, pair: str) -> None:
     from arkd.cache import save_head
     from arkd.data.tokens import TokenSet, load_tokenizer
     from arkd.device import prepare
+    from arkd.given import load_given
+    from arkd.trainee import Trainee
 
-    spec, suite = tree.suite.pair(pair), tree.suite
+    spec, suite = tree.pair(pair), tree.suite
     device = prepare(suite.device)
     tokens_dir = tree.tokens(pair)
     out = tree.training(pair, TEACHER, TEACHER_SEED)
@@ -85,8 +103,9 @@ def teacher(tree: Tree, pair: str) -> None:
 
             convert_smollm2(tokens_dir / "tokenizer", folder)
             model = models.load(folder, device)
-        elif isinstance(spec.teacher, Folder):
-            model = models.load(_folder(spec.teacher), device)
+        elif isinstance(spec.teacher, Folder | Hub):
+            held = suite.training.precision if spec.teacher_lora or not trained else "float32"
+            model = load_given(spec.teacher, tokens_dir / "tokenizer", device, held)
         else:
             tokenizer = load_tokenizer(tokens_dir / "tokenizer")
             model = models.build(spec.teacher, tokenizer, "teacher").to(device)
@@ -95,25 +114,37 @@ def teacher(tree: Tree, pair: str) -> None:
         if trained:
             own = tokens_dir / "teacher_train.safetensors"  # else what the students train on
             train_set = TokenSet.load(own if own.is_file() else tokens_dir / "train.safetensors")
-            checkpoint = checkpoint_of(out, stage)
+            trainee = Trainee.of(tree, pair, model, spec.teacher_lora, "teacher")
             with stage.proper:
                 run = training.fit_language_model(
-                    model, train_set, trained, "teacher", "teacher", checkpoint=checkpoint
+                    model,
+                    train_set,
+                    trained,
+                    "teacher",
+                    "teacher",
+                    checkpoint=checkpoint_of(out, stage),
+                    judge=trainee.judge(trained, "teacher"),
                 )
             finish_training(stage, run)
-        if not isinstance(spec.teacher, Pretrained) or trained:
-            card = models.card(f"Teacher of {suite.name}/{pair}", facts)
+        card = models.card(f"Teacher of {suite.name}/{pair}", facts)
+        if trained:
+            trainee.save(folder, card)
+        elif not isinstance(spec.teacher, Pretrained):
             models.save(model, tokens_dir / "tokenizer", folder, card)
         save_head(stage.folder, model)
 
 
 def init(tree: Tree, pair: str, seed: int) -> None:
     """Build the untrained student of a seed, and its SFT start, shared by all methods."""
+    import torch
+
     from arkd import models, training
     from arkd.data.tokens import TokenSet, load_tokenizer
     from arkd.device import prepare
+    from arkd.given import load_given
+    from arkd.trainee import Trainee
 
-    spec, suite = tree.suite.pair(pair), tree.suite
+    spec, suite = tree.pair(pair), tree.suite
     device = prepare(suite.device)
     tokens_dir = tree.tokens(pair)
     inputs = {"tokens": tokens_dir}
@@ -127,6 +158,11 @@ def init(tree: Tree, pair: str, seed: int) -> None:
             from arkd.pretrained import cut_student
 
             cut_student(tree.model(pair, TEACHER, TEACHER_SEED), folder, spec.student.layers)
+        elif isinstance(spec.student, Folder | Hub):
+            held = suite.training.precision
+            model = load_given(spec.student, tokens_dir / "tokenizer", torch.device("cpu"), held)
+            card = models.card(f"Student of {suite.name}/{pair}, as it was given", {})
+            models.save(model, tokens_dir / "tokenizer", folder, card)
         else:
             tokenizer = load_tokenizer(tokens_dir / "tokenizer")
             model = models.build(spec.student, tokenizer, "student", seed)
@@ -136,23 +172,23 @@ def init(tree: Tree, pair: str, seed: int) -> None:
         tree, "init", tree.training(pair, INIT, seed), inputs, pair=pair, seed=seed
     ) as stage:
         stage.notes["control"] = INIT
-        model = models.load(untrained / "model", device)
+        student = Trainee.load(tree, pair, untrained / "model", device, seed)
+        facts = {"parameters": models.parameters(student.model), "seed": seed}
         train_set = TokenSet.load(tokens_dir / "train.safetensors")
-        checkpoint = checkpoint_of(tree.training(pair, INIT, seed), stage)
         with stage.proper:
             run = training.fit_language_model(
-                model,
+                student.model,
                 train_set,
                 suite.student_start,
                 f"start, seed {seed}",
                 "start",
                 seed,
-                checkpoint=checkpoint,
+                checkpoint=checkpoint_of(tree.training(pair, INIT, seed), stage),
+                judge=student.judge(suite.student_start, "start", seed),
             )
         finish_training(stage, run)
-        facts = {"parameters": models.parameters(model), "seed": seed}
         card = models.card(f"SFT start of {suite.name}/{pair}", facts)
-        models.save(model, tokens_dir / "tokenizer", stage.folder / "model", card)
+        student.save(stage.folder / "model", card)
 
 
 def cache(tree: Tree, pair: str, source: str, seed: int | None = None) -> None:
@@ -183,8 +219,11 @@ def cache(tree: Tree, pair: str, source: str, seed: int | None = None) -> None:
     with open_stage(tree, name, out, inputs, pair=pair, source=source, seed=seed) as stage:
         keys = ("stage", "config", "inputs", "core", "versions")
         building = Building(out, {key: stage.made_of[key] for key in keys})
-        model = models.load(teacher_dir / "model", device)
-        sampler = model if seed is None else models.load(tree.model(pair, INIT, seed), device)
+        precision = suite.training.precision
+        model = models.load(teacher_dir / "model", device, precision)
+        sampler = model
+        if seed is not None:
+            sampler = models.load(tree.model(pair, INIT, seed), device, precision)
         of_tokenizer = manifest.digest(tokens_dir / "tokenizer")
         made_of = {"teacher": manifest.weights(teacher_dir), "tokenizer": of_tokenizer}
         vocabulary = read_json(tokens_dir / manifest.NAME)["notes"]["vocabulary"]
@@ -220,7 +259,7 @@ def cache(tree: Tree, pair: str, source: str, seed: int | None = None) -> None:
             tests = [
                 {**row, "set": name}
                 for name in suite.test_sets
-                for row in read_jsonl(tree.data / f"test_{name}.jsonl")[: suite.tail.items_per_set]
+                for row in _answered(tree.data / f"test_{name}.jsonl")[: suite.tail.items_per_set]
             ]
             items = [{"set": row["set"], "band": row["band"]} for row in tests]
             write_jsonl(stage.folder / "items.jsonl", items)
@@ -232,6 +271,6 @@ def cache(tree: Tree, pair: str, source: str, seed: int | None = None) -> None:
     building.remove()
 
 
-def _folder(spec: Folder) -> Path:
-    path = Path(spec.path)
-    return path if path.is_absolute() else benchmarks_dir() / path
+def _answered(path: Path) -> list[dict[str, Any]]:
+    """Return the items of a test set that have an answer: the others have no gold prefixes."""
+    return [row for row in read_jsonl(path) if row["response"]]

@@ -83,3 +83,6 @@ def finish_training(stage: manifest.Stage, run: Any) -> None:
         "tokens_per_s": round(trained / run.train_s, 1) if run.train_s else 0.0,
         "padding_share": round(padded / max(1.0, trained + padded), 4),
     }
+    if run.judged:
+        best = max(run.judged, key=lambda steps: (run.judged[steps], -steps))
+        stage.notes |= {"development": run.judged, "kept_after_steps": best}

@@ -10,7 +10,10 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
+from arkd.data.instructions import InstructionsSpec
 from arkd.data.longtail import LongtailSpec
+from arkd.data.own_files import FilesSpec
+from arkd.data.public import PublicTask
 from arkd.data.smollm2 import Smollm2Spec
 from arkd.errors import ArkdError, nearest
 from arkd.paths import benchmarks_dir
@@ -22,6 +25,7 @@ from arkd.settings import (
     Optimisation,
     Pair,
     TailSettings,
+    Training,
 )
 
 
@@ -31,21 +35,31 @@ class Suite(Frozen):
     name: str = Field(pattern=r"^[A-Za-z0-9._-]+$", description="of the results folder")
     version: str = Field(pattern=r"^\d+\.\d+$", description="Major.Minor; tables never mix two")
     description: str
-    data: Annotated[LongtailSpec | Smollm2Spec, Field(discriminator="source")]
+    data: Annotated[
+        LongtailSpec | Smollm2Spec | InstructionsSpec | FilesSpec, Field(discriminator="source")
+    ]
     test_sets: tuple[str, ...] = Field(
-        min_length=1, description="the first is in distribution, the rest are not"
+        min_length=1,
+        description="the first is in distribution, the rest are not; own files: all, as listed",
     )
     open_tasks: tuple[str, ...] = Field(
         (), description="further prompts to answer, scored by what the answers state"
     )
     choice_tasks: tuple[str, ...] = ()
     perplexity_task: str | None = None
+    public_tasks: tuple[PublicTask, ...] = Field(
+        (), description="lm-eval's own tasks on public data, fetched from the hub or from data_dir"
+    )
+    public_items: int | None = Field(
+        None, gt=0, description="of each public task, evenly spaced; none: all"
+    )
     pairs: tuple[Pair, ...] = Field(min_length=1)
     methods: tuple[MethodEntry, ...]
     lr_grid: tuple[float, ...] = Field((), description="run every method at each of these rates")
     seeds: tuple[int, ...] = Field(min_length=1)
     student_start: Optimisation = Field(description="the SFT start shared by a seed's methods")
     distillation: Distillation
+    training: Training = Training()
     decoding: Decoding = Decoding()
     tail: TailSettings = TailSettings()
     bertscore: Literal["minilm", "deberta-xlarge-mnli"] | None = Field(
@@ -116,10 +130,20 @@ class Suite(Frozen):
             changes |= {"lr": rate} if rate else {}
         return self.distillation.model_copy(update=changes)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _own_tests(cls, value: Any) -> Any:
+        data = value.get("data") if isinstance(value, dict) else None
+        own = (
+            data.get("tests") if isinstance(data, dict) and data.get("source") == "files" else None
+        )
+        return {"test_sets": list(own), **value} if isinstance(own, dict) else value
+
     @model_validator(mode="after")
     def _distinct(self) -> Suite:
         for what, names in (
             ("test_sets", list(self.test_sets)),
+            ("public_tasks", list(self.public_tasks)),
             ("methods", [entry.label for entry in self.entries]),
             ("pairs", [pair.name for pair in self.pairs]),
             ("seeds", list(self.seeds)),
@@ -149,7 +173,12 @@ def tuned_rates(tuning: str | None) -> dict[str, float]:
 
 def suite_names() -> list[str]:
     """Return the names of the shipped suites."""
-    return sorted(path.stem for path in (benchmarks_dir() / "suites").glob("*.yaml"))
+    return sorted(_shipped())
+
+
+def _shipped() -> dict[str, Path]:
+    """Return the files of the shipped suites by name; those of variants lie in a folder below."""
+    return {path.stem: path for path in (benchmarks_dir() / "suites").rglob("*.yaml")}
 
 
 def suite_path(name: str) -> Path:
@@ -159,8 +188,8 @@ def suite_path(name: str) -> Path:
         ArkdError: there is no such suite.
     """
     path = Path(name) if name.endswith((".yaml", ".yml")) else None
-    path = path or benchmarks_dir() / "suites" / f"{name}.yaml"
-    if not path.is_file():
+    path = path or _shipped().get(name)
+    if path is None or not path.is_file():
         known = suite_names()
         raise ArkdError(
             f"no suite '{name}'{nearest(name, known)}; shipped: {', '.join(known)}, "

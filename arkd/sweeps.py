@@ -75,33 +75,37 @@ def sweep(*models: Projection) -> Iterator[tuple[slice, list[Tensor]]]:
 
 
 class _Gradients:
-    """The gradients of one loss on hidden states, head and bias, summed up chunk by chunk."""
+    """The gradients of one loss on hidden states, head and bias, summed up chunk by chunk.
 
-    def __init__(self, student: Projection, dtype: torch.dtype) -> None:
+    A frozen head has none, and its product is saved.
+    """
+
+    def __init__(self, student: Projection, dtype: torch.dtype, frozen: bool) -> None:
         self.student = student
         self.hidden_NH = torch.empty_like(student.hidden_NH, dtype=dtype)
-        self.weight_VH = torch.zeros_like(student.head.weight_VH)
-        bias_V = student.head.bias_V
-        self.bias_V = None if bias_V is None else torch.zeros_like(bias_V)
+        weight_VH, bias_V = student.head.weight_VH, student.head.bias_V
+        self.weight_VH = None if frozen else torch.zeros_like(weight_VH)
+        self.bias_V = None if frozen or bias_V is None else torch.zeros_like(bias_V)
 
     def add(self, rows: slice, grad_CV: Tensor) -> None:
         """Add a chunk's gradient on W·h + b, the scale left out."""
         head, hidden_CH = self.student.head, self.student.hidden_NH[rows]
         self.hidden_NH[rows] = (grad_CV @ head.weight_VH).mul_(head.scale)
-        self.weight_VH.addmm_(grad_CV.T, hidden_CH.to(head.dtype), alpha=head.scale)
+        if self.weight_VH is not None:
+            self.weight_VH.addmm_(grad_CV.T, hidden_CH.to(head.dtype), alpha=head.scale)
         if self.bias_V is not None:
             self.bias_V.add_(grad_CV.sum(0), alpha=head.scale)
 
 
 def _gradient_sweep(
-    student: Projection, other: Projection | None, kernel: Kernel, count: int
+    student: Projection, other: Projection | None, kernel: Kernel, count: int, frozen: bool
 ) -> tuple[list[Tensor], list[_Gradients]]:
     """Return K losses of each row [N], and the gradients of their sums."""
     n_tokens, cap = len(student.hidden_NH), student.head.soft_cap
     losses = [student.hidden_NH.new_empty(n_tokens, dtype=student.head.dtype) for _ in range(count)]
     # One gradient is rounded to the states' precision as it is; several are when they are joined.
     dtype = student.hidden_NH.dtype if count == 1 else student.head.dtype
-    found = [_Gradients(student, dtype) for _ in range(count)]
+    found = [_Gradients(student, dtype, frozen) for _ in range(count)]
     further: list[Tensor] = []  # buffers; the first gradient takes the logits' place
     for rows in chunks(n_tokens, len(student.head)):
         logits_CV = student.chunk(rows)
@@ -140,7 +144,8 @@ class _Swept(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, pair: _Pair, kernel: Kernel, count: int, *student: Any) -> Any:
         projection = pair.student(*student)
-        losses, found = _gradient_sweep(projection, pair.other, kernel, count)
+        frozen = not ctx.needs_input_grad[4]
+        losses, found = _gradient_sweep(projection, pair.other, kernel, count, frozen)
         hidden_NH, weight_VH, _ = student
         ctx.count, ctx.dtypes = count, (hidden_NH.dtype, weight_VH.dtype, weight_VH.dtype)
         kept = weight_VH.dtype if count == 1 else projection.head.dtype
@@ -182,14 +187,15 @@ class _Recomputed(torch.autograd.Function):
     def backward(ctx: Any, *weights_N: Any) -> Any:
         (pair, weighted), student = ctx.rest, ctx.saved_tensors
         kernel = weighted(*weights_N)
-        _, (found,) = _gradient_sweep(pair.student(*student), pair.other, kernel, 1)
+        frozen = not ctx.needs_input_grad[4]
+        _, (found,) = _gradient_sweep(pair.student(*student), pair.other, kernel, 1, frozen)
         return None, None, None, *_like(found, student[1].dtype)
 
 
-def _like(found: _Gradients, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor | None]:
+def _like(found: _Gradients, dtype: torch.dtype) -> tuple[Tensor | None, ...]:
     """Return gradients on states, weight and bias, the latter two in a dtype."""
-    bias_V = found.bias_V
-    return found.hidden_NH, found.weight_VH.to(dtype), None if bias_V is None else bias_V.to(dtype)
+    of_head = (None if part is None else part.to(dtype) for part in (found.weight_VH, found.bias_V))
+    return found.hidden_NH, *of_head
 
 
 def swept(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from arkd import aggregates, analyses, students, tabular, variance
+from arkd import aggregates, analyses, decoders, public_tasks, students, tabular, variance
 from arkd.cells import Cell, Column, Row, SeedValues, Table, read_csv
 from arkd.errors import ArkdError
 from arkd.files import write_text
@@ -60,6 +60,7 @@ def build(suite: Suite, results_dir: Path, partial: bool = False) -> list[Table]
     tables += [*analyses.alpha(make), *analyses.temperature(make), *analyses.ablation(make)]
     tables += [*aggregates.aggregate(make), *students.generalisation(make, order)]
     tables += [tail(make, order), *bins(make, order), *truth(make, order), *recall(make, order)]
+    tables += [*public_tasks.public(make, order), *decoders.decoding(make, order)]
     tables += [*students.weaknesses(make, order), *students.generation(make, order)]
     tables += [*students.adaptation(make), *variance.variance(make), *variance.new_items(make)]
     tables += [cost(make), *tuning(make)]
@@ -89,9 +90,19 @@ def write(suite: Suite, results_dir: Path, out_dir: Path, partial: bool = False)
     return paths
 
 
-def rouge_sources(make: Builder, sets: Iterable[str]) -> list[Source]:
-    """Return one ROUGE-L column for each test set, named without the suite's prefix."""
-    return [Source(name, "rouge_l", short_name(make.suite, name)) for name in sets]
+def quality_sources(make: Builder, sets: Iterable[str]) -> list[Source]:
+    """Return ROUGE-L and, where it is measured, BERTScore of each test set, side by side.
+
+    Columns are named without the suite's prefix.
+    """
+    score, every = f"bertscore_{make.suite.bertscore}", make.suite.test_sets
+    scored = any(make.records.groups(task, score) for task in every)
+    sources = []
+    for name in sets:
+        short = short_name(make.suite, name)
+        sources.append(Source(name, "rouge_l", short))
+        sources += [Source(name, score, f"{short} BERTScore", 3)] * scored
+    return sources
 
 
 def summary(make: Builder, order: Sequence[str]) -> Table:
@@ -113,28 +124,28 @@ def summary(make: Builder, order: Sequence[str]) -> Table:
 
 
 def table1(make: Builder, order: Sequence[str]) -> Table:
-    """In distribution: a ROUGE-L column for each pair."""
-    task, many = make.suite.test_sets[0], len(make.pairs) > 1
-    return make.table(
-        "table1",
-        {"": [Source(task, "rouge_l", f"{p} ROUGE-L" if many else "ROUGE-L", pair=p)
-              for p in make.pairs]},
-        order,
-    )  # fmt: skip
+    """In distribution: ROUGE-L, and BERTScore where it is measured, of each pair."""
+    titles = {"rouge_l": "ROUGE-L", f"bertscore_{make.suite.bertscore}": "BERTScore"}
+    sources = [
+        replace(source, pair=pair, title=" ".join((*make.lead(pair), titles[source.metric])))
+        for pair in make.pairs
+        for source in quality_sources(make, make.suite.test_sets[:1])
+    ]
+    return make.table("table1", {"": sources}, order)
 
 
 def table2(make: Builder, order: Sequence[str]) -> list[Table]:
-    """Out of distribution: a ROUGE-L column for each further test set."""
-    sources = rouge_sources(make, make.suite.test_sets[1:])
+    """Out of distribution: the same of each further test set."""
+    sources = quality_sources(make, make.suite.test_sets[1:])
     return [make.table("table2", {"": sources}, order)] if sources else []
 
 
 def table5(make: Builder) -> list[Table]:
-    """Ways to choose α: ROUGE-L on all sets and the JSD to the teacher."""
+    """Ways to choose α: quality on all sets and the JSD to the teacher."""
     rank = {name: place for place, name in enumerate(ALPHA_STRATEGIES)}
     present = [m for m in make.methods if base_name(m) in rank and not _other_loss(make, m)]
     present.sort(key=lambda m: rank[base_name(m)])
-    sources = [*rouge_sources(make, make.suite.test_sets), Source(GOLD, "jsd", "JSD (nats)", 3)]
+    sources = [*quality_sources(make, make.suite.test_sets), Source(GOLD, "jsd", "JSD (nats)", 3)]
     if not present:
         return []
     table = make.table("table5", {"": sources}, present)

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from arkd import development
 from arkd.cache import Evidence
 from arkd.data.tokens import Batch, TokenSet, load_tokenizer
 from arkd.divergence import (
@@ -34,13 +35,12 @@ from arkd.method import (
     WeightedDivergences,
     Weights,
 )
-from arkd.models import evaluating, head, hidden_states, padding, response_states
-from arkd.rouge import rouge_l
+from arkd.models import head, hidden_states, padding, response_states
+from arkd.reduction import token_scale
 from arkd.seeding import derive_seed
 from arkd.settings import Distillation
 
 REWARD_ITEMS = 32  # development prompts that a reward is sampled on
-DEV_BATCH = 64
 
 
 @dataclass
@@ -54,6 +54,7 @@ class Sources:
     tokenizer: Path | None = None
     max_new_tokens: int = 0
     replayed: tuple[float, ...] = ()  # α of another run, step by step
+    corpus: TokenSet | None = None  # D_p of L_pt, where it is not the gold rows
 
     @cached_property
     def teacher(self) -> Any:
@@ -152,7 +153,8 @@ class StepTools:
                 head_mass=self.settings.head_mass if gaps else None,
                 batch_weights=isinstance(method, WeightedDivergences)
                 and method.batch_weights
-                and asked[0] == self.temperature,
+                and asked[0] == self.temperature
+                and self.settings.reduction != "sequences",
             )
         return self._measured[asked].signals
 
@@ -168,17 +170,19 @@ class StepTools:
                 f"method {type(self.method).__name__}: weights of single tokens, where its "
                 "`batch_weights` promises one number for all; leave `batch_weights` out"
             )
+        gold = self.responses()
+        scale = token_scale(self.settings.reduction, gold)
+        fkl, rkl = (x if scale is None else x * scale for x in (weights.fkl, weights.rkl))
         for (temperature, _), found in self._measured.items():
             if temperature == self.temperature:  # measured already: the weights came late
                 signals = found.signals
-                return found.loss(weights.fkl, weights.rkl), signals.fkl_N, signals.rkl_N
-        gold = self.responses()
+                return found.loss(fkl, rkl), signals.fkl_N, signals.rkl_N
         return weighted_divergences(
             self.predicting(gold),
             head(self.model),
             self.teacher(gold),
-            weights.fkl,
-            weights.rkl,
+            fkl,
+            rkl,
             temperature=self.temperature,
         )
 
@@ -219,44 +223,33 @@ class StepTools:
     def mean_loss(
         self, responses: Responses, loss: ChunkLoss, *, temperature: float | None = None
     ) -> Tensor:
-        """Return the mean over tokens of a loss, differentiable in the student."""
+        """Return the mean over tokens of a loss, or the suite's reduction of it, differentiable."""
+        scale = token_scale(self.settings.reduction, responses)
+
+        def scaled(log_q_CV: Tensor, log_p_CV: Tensor, rows: slice) -> Tensor:
+            assert scale is not None
+            return loss(log_q_CV, log_p_CV, rows) * (scale[rows] if scale.ndim else scale)
+
         return token_divergence(
             self.predicting(responses),
             head(self.model),
             self.teacher(responses) if self.method.reads_teacher else None,
-            loss,
+            loss if scale is None else scaled,
             temperature=temperature or self.temperature,
         )
 
-    @torch.no_grad()
     def dev_nll(self) -> float:
         """Return the student's −log q of the development responses, mean over tokens."""
         self._must_need("rewards")
-        dev = self._dev()
-        total = 0.0
-        with evaluating(self.model):
-            for start in range(0, len(dev), DEV_BATCH):
-                rows = range(start, min(start + DEV_BATCH, len(dev)))
-                batch = dev.batch(rows, self.model.config.pad_token_id)
-                hidden_NH = response_states(self.model, batch)
-                labels_N = batch.labels_N.to(self.device)
-                total -= float(
-                    label_log_probs(hidden_NH, head(self.model), labels_N, temperature=1.0).sum()
-                )
-        return total / max(1, int(dev.response_starts[-1]))
+        return development.nll(self.model, self._dev())
 
     def rouge_l(self, model: Literal["student", "teacher"] = "student") -> float:
         """Return the ROUGE-L (0–1) of a model's sampled answers to some development prompts."""
         self._must_need("rewards")
-        dev = self._dev()
-        rows = range(min(REWARD_ITEMS, len(dev)))
+        dev = self._dev().head(REWARD_ITEMS)
         asked = self.model if model == "student" else self.sources.teacher
-        drawn = self._draw(asked, [dev.prompt(row) for row in rows], 1.0, 0.0)
-        decode = self.sources.decoder.batch_decode
-        texts = decode(drawn, skip_special_tokens=True)
-        references = decode([dev.response(row) for row in rows], skip_special_tokens=True)
-        scores = [rouge_l(text, [ref]) for text, ref in zip(texts, references, strict=True)]
-        return sum(scores) / (100 * max(1, len(scores)))
+        drawn = self._draw(asked, [dev.prompt(row) for row in range(len(dev))], 1.0, 0.0)
+        return development.mean_rouge_l(drawn, dev, self.sources.decoder)
 
     def _draw(
         self, model: Any, prompts: list[list[int]], temperature: float, teacher_share: float

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from arkd import registry
-from arkd.errors import ArkdError, nearest
+from arkd import own_suite, registry
+from arkd.data.own_files import FilesSpec, inputs
+from arkd.errors import ArkdError
 from arkd.method import Method
 from arkd.paths import benchmarks_dir
-from arkd.settings import Cut
-from arkd.suite import Suite, load_suite
+from arkd.settings import Cut, Folder, Hub, Pair
+from arkd.suite import Suite, load_suite, suite_path
 
 TEACHER, INIT, UNTRAINED = "teacher", "init", "untrained"
 CONTROLS = (TEACHER, INIT, UNTRAINED)
@@ -36,6 +37,20 @@ class Tree:
     def data(self) -> Path:
         """Text of training, tests and probes."""
         return self.root / "data"
+
+    def place(self, path: str) -> Path:
+        """Where a path that the suite names leads, from the folder of its own file."""
+        return own_suite.place(suite_path(self.named) if self.named else None, path)
+
+    def pair(self, name: str) -> Pair:
+        """A pair of the suite, the places of its models found."""
+        pair = self.suite.pair(name)
+        found = {
+            role: spec.model_copy(update={"path": str(self.place(spec.path).absolute())})
+            for role, spec in (("teacher", pair.teacher), ("student", pair.student))
+            if isinstance(spec, Folder)
+        }
+        return pair.model_copy(update=found)
 
     def tokens(self, pair: str) -> Path:
         """The pair's tokenizer, and the gold responses as tokens."""
@@ -75,21 +90,12 @@ def trees(suites: str | list[str], results: str) -> dict[str, Tree]:
         made = tree(named, results)
         if made.suite.name in found:
             raise ArkdError(f"two suites are called '{made.suite.name}': rename one of them")
-        _check_tasks(made.suite)
+        own_suite.check_tasks(made.suite)
+        own_suite.check_places(made.suite, made.place)
         for entry in made.suite.entries:
             _check_replayed(made.suite, entry.label, registry.build(entry).replays)
         found[made.suite.name] = made
     return found
-
-
-def _check_tasks(suite: Suite) -> None:
-    """Refuse a task that is not shipped before anything is trained for it."""
-    known = [path.stem for path in (benchmarks_dir() / "tasks").rglob("[!_]*.yaml")]
-    perplexity = [suite.perplexity_task] if suite.perplexity_task else []
-    tasks = [*suite.test_sets, *suite.open_tasks, *suite.choice_tasks, *perplexity]
-    for task in tasks:
-        if task not in known:
-            raise ArkdError(f"suite {suite.name}: no task '{task}'{nearest(task, known)}")
 
 
 def _check_replayed(suite: Suite, row: str, replayed: str | None) -> None:
@@ -127,6 +133,14 @@ def cached_sources(suite: Suite, label: str) -> list[str]:
 def asks_teacher(method: Method) -> bool:
     """Tell whether a training needs the teacher: its values, its samples or its rewards."""
     return bool({"teacher_logits", "teacher_samples", "rewards"} & set(method.required))
+
+
+def data_inputs(tree: Tree) -> list[str]:
+    """Return what the data wait for: a user's own files, and the template of their tasks."""
+    if not isinstance(tree.suite.data, FilesSpec):
+        return []
+    files = inputs(tree.suite.data, tree.place).values()
+    return [*map(str, files), str(benchmarks_dir() / "tasks" / "_generate.yaml")]
 
 
 def start_inputs(tree: Tree, pair: str) -> list[str]:
@@ -179,13 +193,18 @@ def config_slice(suite: Suite, stage: str, pair: str = "", method: str = "") -> 
         parts = {"data": suite.data}
     elif stage == "tokens" and of_pair:
         parts = {"teacher": of_pair.teacher, "max_tokens": suite.max_tokens}
+        if isinstance(of_pair.student, Folder | Hub):
+            parts["student"] = of_pair.student
     elif stage == "teacher" and of_pair:
         parts = {"teacher": of_pair.teacher, "training": of_pair.teacher_training}
+        parts |= {"lora": of_pair.teacher_lora, "run": suite.training}
     elif stage == "init" and of_pair:
         parts = {"student": of_pair.student, "training": suite.student_start}
+        parts |= {"lora": of_pair.lora, "run": suite.training}
     elif stage in ("cache", "prefixes"):
         parts = {
             "dtype": suite.cache_dtype,
+            "precision": suite.training.precision,
             "max_new_tokens": suite.decoding.max_new_tokens,
             "batch_size": suite.decoding.batch_size,
             "prefixes": suite.tail.prefixes,
@@ -196,11 +215,15 @@ def config_slice(suite: Suite, stage: str, pair: str = "", method: str = "") -> 
         entry = suite.entry(method)
         method_ = registry.build(entry)
         parts = {"distillation": suite.settings(entry), "parameters": method_.params}
+        parts |= {"lora": suite.pair(pair).lora, "run": suite.training}
         if {"student_samples", "rewards"} & set(method_.required):
             parts["max_new_tokens"] = suite.decoding.max_new_tokens
+        if suite.distillation.selection:
+            parts["decoding"] = suite.decoding
     elif stage == "evaluate":
         parts = {
             "decoding": suite.decoding,
+            "precision": suite.training.precision,
             "tail": suite.tail,
             "test_sets": suite.test_sets,
             "choice_tasks": suite.choice_tasks,
@@ -214,6 +237,8 @@ def config_slice(suite: Suite, stage: str, pair: str = "", method: str = "") -> 
             "methods": methods(suite),
             "seeds": {m: seeds(suite, m) for _, m in methods(suite)},
         }
+    if suite.public_tasks and stage in ("data", "evaluate"):
+        parts |= {"public_tasks": suite.public_tasks, "public_items": suite.public_items}
     parts |= {"version": suite.version, "device": suite.device}
     return {key: _plain(value) for key, value in parts.items()}
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from arkd import trajectories
+from arkd import public_tasks, trajectories
 from arkd.records import write_csv
 from arkd.settings import MethodEntry
 from arkd.suite import Suite, load_suite
@@ -88,6 +88,9 @@ def _quantities(suite: Suite) -> list[tuple[str, str, str, str, str]]:
     found += [(task, "acc", "", "", "true") for task in suite.choice_tasks]
     if suite.perplexity_task:
         found.append((suite.perplexity_task, "word_perplexity", "", "", "false"))
+    for column in public_tasks.columns(suite):
+        higher = "false" if column.metric == "perplexity" else "true"
+        found.append((column.task, column.metric, column.group, "", higher))
     for metrics, higher in ((LOWER, "false"), (HIGHER, "true"), (NEITHER, "")):
         found += [("fidelity_gold", metric, "", "", higher) for metric in metrics]
     found += [

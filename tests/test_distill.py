@@ -252,3 +252,40 @@ def test_a_promise_of_batch_weights_that_is_broken_is_one_line(tree: Tree) -> No
     step.method = Broken()
     with pytest.raises(ArkdError, match="method Broken: weights of single tokens, where its"):
         step(0, [0, 1])
+
+
+@pytest.mark.parametrize("method", ["forward_kl", "arkd", "jsd"])
+@pytest.mark.parametrize("reduction", ["sequences", "sums"])
+def test_a_reduction_weighs_tokens_as_it_says(tree: Tree, method: str, reduction: str) -> None:
+    """From the loss of each sequence alone: a mean over tokens is then the sequence's own mean."""
+    samples = [0, 3, 7]
+    step = make_step(tree, method, reduction=reduction, lm_weight=0.0)
+    loss, log = step(0, samples)
+    alone = make_step(tree, method, lm_weight=0.0)
+    if method == "arkd":  # one α for the batch, where each sequence alone would have its own
+        alone.method = registry.build(MethodEntry(name="fixed_mix", params={"alpha": log["alpha"]}))
+    means = [alone(0, [sample])[0].item() for sample in samples]
+    lengths = step.sources.sets["gold"].tokens.response_starts.diff()[samples].tolist()
+    weights = [1.0] * 3 if reduction == "sequences" else lengths
+    expected = sum(w * m for w, m in zip(weights, means, strict=True)) / 3
+    assert len(set(lengths)) > 1
+    assert loss.item() == pytest.approx(expected, rel=1e-4)
+
+
+def test_another_corpus_takes_the_place_of_the_gold_rows(tree: Tree) -> None:
+    texts = TokenSet.of([([5], [9, 2, 7]), ([3], [8, 8, 1, 4, 6]), ([11], [12, 13])])
+    step = make_step(tree, "fixed_mix")
+    read = step.sources
+    read.corpus = texts
+    settings = step.settings.model_copy(update={"lm_corpus": "corpus"})
+    model = step.model
+    other = Step(model, step.method, read, settings, seed=1)
+    _, log = other(0, [0, 1])
+    (drawn, *_) = batch_order(3, settings.steps, settings.batch_size, "corpus", 1)
+    nll = []
+    for sample in drawn:
+        ids = texts.ids[texts.starts[sample] : texts.starts[sample + 1]].long()
+        with torch.no_grad():
+            log_q = oracles.probabilities(model.double()(ids[None]).logits[0, :-1]).log()
+        nll.append(-log_q.gather(1, ids[1:, None]))
+    assert log["lm"] == pytest.approx(torch.cat(nll).mean().item(), abs=1e-5)

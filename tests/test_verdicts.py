@@ -890,3 +890,28 @@ def test_the_paper_s_effects_come_from_its_tables() -> None:
     assert effect("X11") == "0.4 to 1.1 (3 cells)"
     assert effect("C6") == "0.18, 0.45"
     assert effect("C9") == "–"
+
+
+def test_prompts_without_references_are_no_part_of_a_role(tmp_path: Path) -> None:
+    """Their answers are sampled, and ROUGE-L has nothing to compare them with."""
+    suite = suite_of("arkd", "sft", "seqkd", "forward_kl", "reverse_kl", "fixed_mix")
+    tree = write_results(tmp_path, suite, lambda m, *_: 5.0 if m == "arkd" else 1.0)
+    prompts = suite.test_sets[1]
+    path = tree.root / "records.csv"
+    frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+    alone = frame["task"].eq(prompts) & frame["metric"].eq("rouge_l")
+    frame.loc[alone, "metric"] = "distinct_2"
+    frame.to_csv(path, index=False)
+    found = judged(tree, "C2")["C2"]
+    assert {one.comparison.task for one in found.primary} == set(suite.test_sets[2:])
+    assert found.verdict == "supported"
+
+
+def test_steps_of_a_suite_in_epochs_are_those_that_its_runs_took(tmp_path: Path) -> None:
+    suite = suite_of("arkd", "greedy_min")
+    tree = write_results(tmp_path, suite, lambda *_: 1.0)
+    epochs = suite.distillation.model_copy(update={"steps": 0, "epochs": 3})
+    same = suite.model_copy(update={"distillation": epochs})
+    roles = CLAIMS.roles
+    assert Results(tree, roles).steps == 1000
+    assert Results(Tree(tmp_path, same), roles).steps == 1000
