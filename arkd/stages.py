@@ -259,7 +259,7 @@ def cache(tree: Tree, pair: str, source: str, seed: int | None = None) -> None:
             tests = [
                 {**row, "set": name}
                 for name in suite.test_sets
-                for row in _answered(tree.data / f"test_{name}.jsonl")[: suite.tail.items_per_set]
+                for row in read_jsonl(tree.data / f"test_{name}.jsonl")[: suite.tail.items_per_set]
             ]
             items = [{"set": row["set"], "band": row["band"]} for row in tests]
             write_jsonl(stage.folder / "items.jsonl", items)
@@ -269,8 +269,3 @@ def cache(tree: Tree, pair: str, source: str, seed: int | None = None) -> None:
                     add(prefix, gold if prefix == "gold" else sampled(gold, "test"))
         building.publish(stage.folder)
     building.remove()
-
-
-def _answered(path: Path) -> list[dict[str, Any]]:
-    """Return the items of a test set that have an answer: the others have no gold prefixes."""
-    return [row for row in read_jsonl(path) if row["response"]]

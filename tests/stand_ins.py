@@ -138,22 +138,22 @@ TOKENIZERS = {
 MODELS = {"gpt2": gpt2, "llama": llama, "qwen": qwen}
 
 
-def suite(name: str, family: str, folder: Path, **changes: Any) -> Path:
+def suite(name: str, family: str, folder: Path, pairs: int = 2, **changes: Any) -> Path:
     """Write a suite that runs a shipped one on stand-ins, and return its file.
 
-    Sizes, steps and places are other; data, protocol, tasks, regime and rows of the tables are the
+    Sizes, steps and places are other; protocol, tasks, regime and layout of the tables are the
     shipped suite's own.
     """
     from arkd.suite import load_suite
 
     given = {role: {"source": "folder", "path": str(folder / family / role)} for role in WIDTHS}
     shipped = load_suite(name)
-    pairs = []
-    for pair, student in zip(shipped.pairs, ("student", "second"), strict=False):
+    made = []
+    for pair, student in zip(shipped.pairs[:pairs], ("student", "second"), strict=False):
         own = pair.model_dump(mode="json", exclude_none=True)
         own |= {"teacher": given["teacher"], "student": given[student]}
         own["teacher_training"] |= {"epochs": 1, "batch_size": 8, "lr": 1e-3}
-        pairs.append(own)
+        made.append(own)
     of_start = {"epochs": 1, "batch_size": 8, "lr": 2e-3}
     if shipped.student_start.selection:
         of_start["selection"] = {"points": 2, "items": 8}
@@ -164,7 +164,7 @@ def suite(name: str, family: str, folder: Path, **changes: Any) -> Path:
         "extends": name,
         "name": f"{name}-stand-in",
         "data": {"data_dir": str(folder / "data"), "dev_rows": 16, "test_rows": 12},
-        "pairs": pairs,
+        "pairs": made,
         "public_tasks": [],
         "seeds": [1],
         "student_start": of_start,
@@ -177,7 +177,9 @@ def suite(name: str, family: str, folder: Path, **changes: Any) -> Path:
         "device": "cpu",
     }
     path = folder / f"{name}.yaml"
-    path.write_text(yaml.safe_dump(own | changes, sort_keys=False), encoding="utf-8")
+    for key, value in changes.items():
+        own[key] = own[key] | value if isinstance(own.get(key), dict) else value
+    path.write_text(yaml.safe_dump(own, sort_keys=False), encoding="utf-8")
     return path
 
 
