@@ -8,7 +8,7 @@ export OMP_NUM_THREADS ?= 1
 SUITE ?= longtail
 VERSION ?= 1.0
 
-.PHONY: help env benchmark smoke smollm2-quick perf test test-all lint format fixture tune reference clean
+.PHONY: help env benchmark smoke smollm2-quick smollm2 perf test test-all lint format fixture tune reference clean
 
 help: ## show this list
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -29,6 +29,9 @@ smoke: env ## run the whole pipeline on the one-minute suite
 
 smollm2-quick: env ## run the real-model suite (30 minutes, downloads 140 MB once)
 	PATH="$(abspath $(BIN)):$$PATH" snakemake --cores $(CORES) --config suites='[smollm2-quick]'
+
+smollm2: env ## run the real-model suite in full (some two hours, downloads 140 MB once)
+	PATH="$(abspath $(BIN)):$$PATH" snakemake --cores $(CORES) --config suites='[smollm2]'
 
 perf: env ## time the code beside others' (40 minutes; keep the machine quiet)
 	-$(BIN)/python -m pip install --quiet --no-deps trl==1.16.0
@@ -74,4 +77,4 @@ reference: ## keep a finished run's numbers: make reference SUITE=longtail VERSI
 	PATH="$(abspath $(BIN)):$$PATH" arkd verify --write results/reference/$(VERSION)/$(SUITE)
 
 clean: ## remove all results but the reference ones
-	rm -rf results/longtail results/longtail-full results/longtail-splits results/longtail-tuning results/smoke results/smoke-teacher results/smollm2-quick
+	find results -mindepth 1 -maxdepth 1 -type d ! -name reference -exec rm -rf {} +

@@ -71,6 +71,15 @@ PERF = """examples:
   arkd perf --only divergence   one part; the others are kept as they were measured
   arkd perf --again             measure anew what was measured before
 """
+PLAN = """examples:
+  arkd plan gpt2-dolly                       memory, tokens, hours and disk, on six GPUs
+  arkd plan gpt2-dolly --gpu a100 4090       on these two
+  arkd plan mine.yaml --prompt-tokens 300 --response-tokens 120
+                                             lengths that it cannot count yet
+  arkd plan mine.yaml --config me/model=config.json
+                                             a model of the hub that is not here
+  arkd plan longtail --format csv            every number, in bytes and operations
+"""
 VERIFY = """examples:
   arkd verify results/longtail                 one run: hashes, manifests, tables from records
   arkd verify results/reference                all that is kept there
@@ -146,6 +155,22 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--cores", default="all", help="how many jobs at once (default: all cores)")
     run.add_argument("--dry-run", action="store_true", help="show what would run")
     run.set_defaults(command=commands.run)
+
+    plan = _add(added, "plan", "estimate what a suite takes: memory, hours, disk", PLAN)
+    plan.add_argument("suite", nargs="?", default="longtail", help="name or YAML file")
+    plan.add_argument("--gpu", nargs="+", default=[], metavar="NAME", help="default: all known")
+    plan.add_argument("--format", choices=["text", "markdown", "csv", "json"], default="text")
+    plan.add_argument("--results", default="results", help="what stands there is counted")
+    plan.add_argument("--prompt-tokens", type=float, metavar="N", help="mean of a prompt")
+    plan.add_argument("--response-tokens", type=float, metavar="N", help="mean of its answer")
+    plan.add_argument(
+        "--config",
+        action="append",
+        default=[],
+        metavar="REPO=FILE",
+        help="config.json of a model of the hub; may be repeated",
+    )
+    plan.set_defaults(command=commands.plan)
 
     listing = _add(added, "list", "list the methods, or the suites", LIST_EXAMPLES)
     listing.add_argument("what", nargs="?", choices=["methods", "suites"], default="methods")

@@ -142,6 +142,26 @@ def run(options: argparse.Namespace) -> int:
     return subprocess.run(command, check=False, env={**os.environ, "PATH": path}).returncode
 
 
+def plan(options: argparse.Namespace) -> None:
+    """Estimate what a suite takes, before anything is run."""
+    from arkd import workflow
+    from arkd.plan import records, text
+    from arkd.plan.jobs import Assumed
+
+    configs = {}
+    for given in options.config:
+        repo, equals, file = given.partition("=")
+        if not equals:
+            raise ArkdError(f"--config: REPO=FILE is wanted, found '{given}'")
+        configs[repo] = Path(file)
+    for name in ("prompt_tokens", "response_tokens"):
+        if (value := getattr(options, name)) is not None and value <= 0:
+            raise ArkdError(f"--{name.replace('_', '-')}: must be above 0, found {value:g}")
+    assumed = Assumed(options.prompt_tokens, options.response_tokens, configs)
+    tree = workflow.trees(options.suite, options.results).popitem()[1]
+    text.show(records.plan(tree, options.gpu, assumed), options.format)
+
+
 def list_methods(options: argparse.Namespace) -> None:
     """List the methods, or the suites."""
     from rich.console import Console

@@ -5,7 +5,6 @@ The heavy libraries are imported inside the functions, so that a stage loads onl
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from arkd import manifest

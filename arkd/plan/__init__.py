@@ -1,0 +1,1 @@
+"""What a suite will take, told before anything is run: `arkd plan`."""

@@ -1,0 +1,267 @@
+"""The jobs of a suite's workflow, each with what it holds, computes and leaves on the disk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from arkd import registry
+from arkd.plan import memory, work
+from arkd.plan.memory import Held, Memory, Objective
+from arkd.plan.methods import objective
+from arkd.plan.resolve import shapes
+from arkd.plan.rows import Rows, requests, rows
+from arkd.plan.shapes import BYTES, Shape
+from arkd.plan.work import Work
+from arkd.settings import Lora, Optimisation, Pair
+from arkd.workflow import CONTROLS, TEACHER, Tree, cached_sources, seeds
+
+NOTHING, IDLE = Memory(), Work()
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job of the workflow, or several that cost the same."""
+
+    stage: str
+    pair: str = ""
+    names: tuple[str, ...] = ()  # of methods, or of a response set
+    count: int = 1
+    parameters: int = 0  # of the model that is trained or run
+    trained: int = 0  # of them or beside them, that are trained
+    memory: Memory = NOTHING  # of one
+    work: Work = IDLE  # of all
+    disk: int = 0  # of all: models and caches
+
+
+@dataclass(frozen=True)
+class Assumed:
+    """What the user says of lengths and models that the plan cannot see."""
+
+    prompt: float | None = None
+    response: float | None = None
+    configs: Mapping[str, Path] = field(default_factory=dict)
+
+
+def jobs(tree: Tree, assumed: Assumed) -> tuple[list[Job], list[str]]:
+    """Return the jobs of a suite in the order of the workflow, and what was assumed of its rows.
+
+    Raises:
+        ArkdError: the shape of a model is not known, or an epoch has not one batch.
+    """
+    found, notes = [Job("data")], []
+    for pair in tree.suite.pairs:
+        own = rows(tree, pair.name, assumed.prompt, assumed.response)
+        teacher, student = shapes(tree, pair.name, own.vocabulary, assumed.configs)
+        notes += [note for note in own.notes if note not in notes]
+        found += _Planner(tree, pair, own, teacher, student).jobs()
+    found.append(Job("collect, tables, claims, figures, report", count=5))
+    return found, notes
+
+
+@dataclass(frozen=True)
+class _Planner:
+    """The jobs of one pair."""
+
+    tree: Tree
+    pair: Pair
+    rows: Rows
+    teacher: Shape
+    student: Shape
+
+    @property
+    def gpu(self) -> bool:
+        return self.tree.suite.device != "cpu"
+
+    @property
+    def wide(self) -> int:
+        return BYTES[self.tree.suite.training.precision]
+
+    @property
+    def lengths(self) -> tuple[float, float]:
+        return self.rows.prompt, self.rows.response
+
+    @property
+    def length(self) -> float:
+        return sum(self.lengths)
+
+    def jobs(self) -> list[Job]:
+        """Return them in the order of the workflow."""
+        found = [Job("tokens"), self._teacher(), self._start(), *self._caches()]
+        entries = self.tree.suite.entries
+        found += _grouped(self._distill(entry.label) for entry in entries)
+        found += _grouped(
+            self._evaluate(label) for label in (*CONTROLS, *(entry.label for entry in entries))
+        )
+        return [replace(job, pair=self.pair.name) for job in found]
+
+    def _held(self, shape: Shape, lora: Lora | None, settings: Optimisation) -> Held:
+        training, selects = self.tree.suite.training, settings.selection is not None
+        return Held(shape, training, self.gpu, lora, selects)
+
+    def _fitted(self, held: Held, settings: Optimisation, train: int, of: Objective) -> Job:
+        """Return a training: what it holds and computes, the judging of its states included."""
+        settings = settings.over(train)
+        held_bytes = memory.training(held, settings.batch_size, self.tree.suite.max_tokens, of)
+        done = work.training(held, of, settings.steps, settings.batch_size, self.lengths)
+        if chosen := settings.selection:
+            items = min(chosen.items, self.rows.files.get("dev", 0))
+            each = work.states(held.shape, items, self.length, read=False)
+            if chosen.metric == "rouge_l":
+                each = self._drawn(held.shape, items)
+            done += each.times(chosen.points)
+        return Job(
+            "", parameters=held.shape.parameters, trained=held.trained, memory=held_bytes, work=done
+        )
+
+    def _drawn(self, shape: Shape, prompts: float, alike: bool = True) -> Work:
+        suite = self.tree.suite
+        decoding, precision = suite.decoding, suite.training.precision
+        new, batch = decoding.max_new_tokens, decoding.batch_size
+        return work.drawing(shape, prompts, self.rows.prompt, new, batch, precision, alike)
+
+    def _teacher(self) -> Job:
+        trained, shape = self.pair.teacher_training, self.teacher
+        stored = self.wide * shape.parameters + 4 * shape.head
+        if trained is None:
+            held = Memory(weights=self.wide * shape.parameters)
+            return Job(TEACHER, parameters=shape.parameters, memory=held, disk=stored)
+        held_ = self._held(shape, self.pair.teacher_lora, trained)
+        job = self._fitted(held_, trained, self.rows.teacher_train, Objective(tensors=3))
+        return replace(job, stage=TEACHER, disk=stored)
+
+    def _start(self) -> Job:
+        suite = self.tree.suite
+        held = self._held(self.student, self.pair.lora, suite.student_start)
+        job = self._fitted(held, suite.student_start, self.rows.train, Objective(tensors=3))
+        count = len(suite.seeds)
+        disk = 2 * count * self.wide * self.student.parameters  # untrained, and started
+        return replace(
+            job, stage="student_init", count=count, work=job.work.times(count), disk=disk
+        )
+
+    def _caches(self) -> list[Job]:
+        suite = self.tree.suite
+        needed = {s for entry in suite.entries for s in cached_sources(suite, entry.label)}
+        found = []
+        for source in ("gold", "teacher", "student"):
+            if source in needed:
+                sampler = {"teacher": self.teacher, "student": self.student}.get(source)
+                count = len(suite.seeds) if source == "student" else 1
+                found.append(self._cache(source, count, {self.rows.train: sampler}))
+        prefixes: dict[int, Shape | None] = {self.rows.files.get("dev", 0): None}
+        job = self._cache("prefixes", 1, prefixes)
+        for prefix in suite.tail.prefixes:
+            if prefix != "student":
+                sampler = self.teacher if prefix == "teacher" else None
+                more = self._cache("prefixes", 1, {self._items: sampler})
+                job = replace(
+                    job,
+                    work=job.work + more.work,
+                    disk=job.disk + more.disk,
+                    memory=max(job.memory, more.memory, key=lambda held: held.peak),
+                )
+        return [*found, job]
+
+    @property
+    def _items(self) -> int:
+        """Test items whose positions are measured."""
+        suite = self.tree.suite
+        sizes = (self.rows.test(name) for name in suite.test_sets)
+        return sum(min(size, suite.tail.items_per_set) for size in sizes)
+
+    def _cache(self, source: str, count: int, sets: dict[int, Shape | None]) -> Job:
+        """Return a cache of response sets: rows of each, and the model that draws them, if any."""
+        suite, teacher = self.tree.suite, self.teacher
+        training = suite.training
+        weights, held, done, answered = teacher.parameters, 0, Work(), 0.0
+        held = memory.passing(teacher, training)
+        for size, sampler in sets.items():
+            done += work.states(teacher, size, self.length)
+            answered += size * self.rows.response
+            if sampler is not None:
+                most = suite.max_tokens + suite.decoding.max_new_tokens
+                batch = suite.decoding.batch_size
+                held = max(held, memory.decoding(sampler, batch, most, training))
+                done += self._drawn(sampler, size)
+                weights += 0 if sampler is teacher else sampler.parameters
+        return Job(
+            "student_responses" if source == "student" else "teacher_cache",
+            names=(source,),
+            count=count,
+            parameters=teacher.parameters,
+            memory=Memory(weights=self.wide * weights, activations=held),
+            work=done.times(count),
+            disk=int(count * answered * teacher.hidden * BYTES[suite.cache_dtype]),
+        )
+
+    def _distill(self, label: str) -> Job:
+        suite = self.tree.suite
+        settings = suite.settings(suite.entry(label))
+        method = registry.build(suite.entry(label))
+        new = suite.decoding.max_new_tokens
+        of = objective(method, settings, self.student, self.teacher, new)
+        rows_ = self.rows.train // (1 if settings.split == "all" else 2)
+        held = self._held(self.student, self.pair.lora, settings)
+        job, count = self._fitted(held, settings, rows_, of), len(suite.seeds_of(label))
+        disk = count * self.wide * self.student.parameters
+        return replace(
+            job, stage="distill", names=(label,), count=count, work=job.work.times(count), disk=disk
+        )
+
+    def _evaluate(self, label: str) -> Job:
+        suite, own = self.tree.suite, self.rows
+        shape = self.teacher if label == TEACHER else self.student
+        decoding, teacher = suite.decoding, self.teacher
+        asked, longest = requests(self.tree, own)
+        tests = sum(own.test(name) for name in suite.test_sets)
+        opens = own.files.get("open", 0) if suite.open_tasks else 0
+        drawn = len(decoding.seeds) * ((1 + len(decoding.variants)) * tests + opens)
+        done = self._drawn(shape, drawn, alike=False)
+        done += work.states(shape, asked / max(1.0, self.length), self.length, read=False)
+        done += Work(head_flops=2 * asked * shape.head)
+        measured = {"dev": own.files.get("dev", 0)} | dict.fromkeys(
+            suite.tail.prefixes, self._items
+        )
+        for prefix, size in measured.items():
+            done += work.states(shape, size, self.length, read=False)
+            done += Work(head_flops=2 * size * own.response * (shape.head + teacher.head))
+            if prefix == "student":
+                done += self._drawn(shape, size) + work.states(teacher, size, self.length)
+        held = memory.evaluating(
+            shape,
+            teacher,
+            suite.training,
+            self.gpu,
+            rows=decoding.batch_size,
+            length=suite.max_tokens + decoding.max_new_tokens,
+            scored=longest,
+            positions=int(max(measured.values()) * own.response),
+        )
+        models = len(seeds(suite, label))
+        return Job(
+            "evaluate",
+            names=(label,),
+            parameters=shape.parameters,
+            memory=held,
+            work=done.times(models),
+        )
+
+
+def _grouped(found: Iterable[Job]) -> list[Job]:
+    """Join the jobs of a stage that cost the same; one evaluation is one, whatever its seeds."""
+    groups: dict[tuple[object, ...], list[Job]] = {}
+    for job in found:
+        cost = job.memory, job.parameters, job.trained, job.work.times(1 / job.count)
+        groups.setdefault(cost, []).append(job)
+    return [
+        replace(
+            group[0],
+            names=tuple(name for job in group for name in job.names),
+            count=sum(job.count for job in group),
+            work=sum((job.work for job in group), IDLE),
+            disk=sum(job.disk for job in group),
+        )
+        for group in groups.values()
+    ]

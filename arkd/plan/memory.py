@@ -1,0 +1,211 @@
+"""What a job holds at its peak, from the shapes of its models.
+
+A training step has a few moments at which the most can be held; the largest counts. Shapes: N
+tokens of a batch, V vocabulary, H and G the hidden sizes of student and teacher.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from arkd.plan.shapes import BYTES, Shape
+from arkd.settings import Lora, Training
+
+# As in `arkd.sweeps` and `arkd.cache`, which load torch; a test compares them.
+CHUNK_BYTES = 32 * 2**20
+BLOCK_BYTES = 2 * 2**20
+BATCH_TOKENS = 4096
+
+SAMPLING = 36  # bytes a logit at once: scores, their sorted copies and places, probabilities
+MEASURED = 15  # chunk-sized tensors at once where fidelity is measured
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes at the peak of a job, on its device; and in RAM beside it."""
+
+    weights: int = 0
+    optimiser: int = 0  # AdamW's moments and the gradients of what is trained
+    activations: int = 0  # states, keys and values of the passes
+    loss: int = 0  # logits, the teacher's head and states, gradients on head and states
+    host: int = 0
+
+    @property
+    def peak(self) -> int:
+        """All of it on the device."""
+        return self.weights + self.optimiser + self.activations + self.loss
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What a step's loss needs beside one pass of the model."""
+
+    teacher: Shape | None = None  # whose cached states and head it reads
+    passes: int = 1  # over batches whose states are held together
+    sweeps: int = 1  # sums of token losses, each with its own gradient on the head
+    gradients: int = 1  # of a sweep; two where both divergences' are formed before the weights
+    late: bool = False  # weights follow from what is measured, by a second sweep
+    tensors: int = 7  # block-sized, at once
+    lm: bool = False  # λ·L_pt, a cross-entropy over every token
+    live: Shape | None = None  # a teacher that is run in the step
+    sampled: int = 0  # new tokens of each row that are drawn in the step
+    drawing_share: float = 1.0  # of the steps, that draw
+    mixed: bool = False  # the live teacher draws along
+
+
+@dataclass(frozen=True)
+class Held:
+    """How a model that is trained lies and runs, and what is selected."""
+
+    shape: Shape
+    training: Training
+    gpu: bool
+    lora: Lora | None = None
+    selects: bool = False
+
+    @property
+    def trained(self) -> int:
+        """Parameters that are trained."""
+        return self.shape.adapters(self.lora) if self.lora else self.shape.parameters
+
+    @property
+    def weights(self) -> int:
+        """Bytes of all weights: what is trained lies in float32."""
+        if not self.lora:
+            return 4 * self.shape.parameters
+        return BYTES[self.training.precision] * self.shape.parameters + 4 * self.trained
+
+    def kept(self, tokens: int) -> tuple[int, int]:
+        """Return what passes keep for the backward one, and what a block's own one needs then."""
+        shape = self.shape
+        half = self.training.precision == "bfloat16"
+        block = tokens * shape.kept(self.training, self.lora is not None, self.gpu)
+        ends = 12 * shape.hidden * tokens  # embedding, final norm, states
+        copies = 2 * shape.products if half and not self.lora else 0  # autocast's, of the weights
+        if self.training.checkpoint_layers:
+            states = tokens * shape.hidden * (2 if half and self.lora else 4)
+            return shape.layers * states + ends + copies, 2 * block
+        return shape.layers * block + ends + copies, block
+
+
+def training(held: Held, rows: int, length: int, objective: Objective) -> Memory:
+    """Return what training takes, with rows all as long as they may be.
+
+    Args:
+        held: The model.
+        rows: Of a batch.
+        length: Tokens of a row.
+        objective: The loss.
+    """
+    shape, tokens = held.shape, rows * length
+    states, gradients = 4 * tokens * shape.hidden, 4 * held.trained
+    weights, moments = held.weights, (3 if held.selects else 2) * gradients
+    if objective.live:
+        weights += BYTES[held.training.precision] * objective.live.parameters
+    micro = held.training.micro_batch or rows
+    at_once = min(micro, rows) * length
+    kept, block = held.kept(at_once)
+    split = micro < rows
+    standing, formed, loss, again = _loss(held, tokens, objective)
+    joined = objective.passes * 2 * states if split else 0  # of the parts, and as a whole
+    all_kept = joined or objective.passes * kept
+    # The step's forward pass finds the gradients of the step before; the backward pass begins
+    # without, and has all of them while a second micro-batch adds to those of the first. Last is
+    # the embedding's, which the head's is added to.
+    moments_of_step = [
+        Memory(weights, moments + gradients, all_kept, standing + loss),
+        Memory(weights, moments, (joined + kept if split else all_kept) + block, standing + again),
+        Memory(weights, moments + gradients, 0, standing + formed),
+    ]
+    if split:
+        moments_of_step.append(
+            Memory(weights, moments + gradients, joined + kept + block, standing)
+        )
+    if objective.sampled:
+        drawn = decoding(shape, rows, length, held.training)
+        if objective.live and objective.mixed:
+            drawn += decoding(objective.live, rows, length, held.training)
+        moments_of_step.append(Memory(weights, moments + gradients, drawn, standing))
+    most = max(moments_of_step, key=lambda moment: moment.peak)
+    # A checkpoint is written from a copy in RAM.
+    copy = (4 * held.trained) + moments
+    return Memory(most.weights, most.optimiser, most.activations, most.loss, copy)
+
+
+def _loss(held: Held, tokens: int, objective: Objective) -> tuple[int, int, int, int]:
+    """Return what a loss holds: always, as one gradient on the head, at its most, and backward."""
+    shape, teacher = held.shape, objective.teacher
+    chunk = min(CHUNK_BYTES, 4 * shape.vocabulary * tokens)
+    block = chunk if held.gpu else min(BLOCK_BYTES, chunk)
+    states = 4 * tokens * shape.hidden
+    of_head = 0 if held.lora else 4 * shape.head
+    # A head that lies in bfloat16 is read in float32.
+    copied = 4 * shape.head if held.lora and held.training.precision == "bfloat16" else 0
+    standing = 4 * teacher.head if teacher else 0
+    read = 4 * tokens * teacher.hidden if teacher else 0
+    buffers = chunk * (objective.gradients + (teacher is not None)) + objective.tensors * block
+    sums = objective.sweeps * objective.gradients
+    kept = 0 if objective.late else sums * (of_head + states)
+    most = kept + buffers
+    if objective.lm:  # after the divergence, whose buffers are gone
+        kept += of_head + states
+        most = max(most, kept + chunk + 3 * block)
+    second = of_head + states + buffers + copied + read
+    again = kept + (second if objective.late else of_head)
+    return standing, of_head, read + states + copied + most, again
+
+
+def decoding(shape: Shape, rows: int, length: int, training: Training) -> int:
+    """Return what sampling takes beside the weights, with sequences that grow so long."""
+    wide = BYTES[training.precision]
+    cache = rows * length * shape.cached(wide)
+    grown = cache // shape.layers  # a block's keys and values are copied as they grow
+    return cache + grown + rows * shape.vocabulary * SAMPLING
+
+
+def passing(shape: Shape, training: Training, tokens: int = BATCH_TOKENS) -> int:
+    """Return what a pass that keeps nothing takes beside the weights."""
+    return tokens * shape.passing(BYTES[training.precision])
+
+
+def evaluating(
+    student: Shape,
+    teacher: Shape,
+    training: Training,
+    gpu: bool,
+    *,
+    rows: int,
+    length: int,
+    scored: int,
+    positions: int,
+) -> Memory:
+    """Return what the evaluation of a model takes.
+
+    Args:
+        student: What is evaluated.
+        teacher: What it is compared with.
+        training: The precision.
+        gpu: Whether it runs on one.
+        rows: Of a batch.
+        length: Of a prompt and its answer, in tokens.
+        scored: Of the rows whose likelihood is asked, in tokens; their logits are dense.
+        positions: Tokens whose fidelity is measured, in the largest set.
+    """
+    wide = BYTES[training.precision]
+    own, both = wide * student.parameters, wide * (student.parameters + teacher.parameters)
+    chunk = min(CHUNK_BYTES, 4 * student.vocabulary * positions)
+    copied = 4 * (student.head + teacher.head) if wide == 2 else 0  # before a chunk is measured
+    measured = max(MEASURED * chunk, copied + 2 * chunk)
+    states = 4 * positions * (student.hidden + teacher.hidden)
+    # The states of all positions are gathered in RAM.
+    beside = 0 if gpu else 2 * states
+    logits = 2 * wide * rows * scored * student.vocabulary  # and their logarithms
+    moments = [
+        Memory(own, 0, decoding(student, rows, length, training), 0),
+        Memory(own, 0, rows * scored * student.passing(wide), logits),
+        Memory(both, 0, passing(teacher, training) + beside, 0),
+        Memory(both, 0, states + beside, measured),
+    ]
+    most = max(moments, key=lambda moment: moment.peak)
+    host = 2 * states if gpu else 0
+    return Memory(most.weights, 0, most.activations, most.loss, host)

@@ -1,0 +1,72 @@
+"""What a method asks of a step, as far as its declarations tell."""
+
+from __future__ import annotations
+
+from arkd.method import FullStep, Method, TokenDivergence, WeightedDivergences
+from arkd.plan.memory import Objective
+from arkd.plan.shapes import Shape
+from arkd.settings import Distillation
+
+
+def draws(method: Method, model: str) -> bool:
+    """Tell whether a method samples from `student` or `teacher` while it trains."""
+    return f"{model}_samples" in method.required and model not in method.responses
+
+
+def runs_teacher(method: Method) -> bool:
+    """Tell whether the teacher itself is run in the training, on what was drawn there."""
+    return (draws(method, "student") and method.reads_teacher) or draws(method, "teacher")
+
+
+def weighs_late(method: Method) -> bool:
+    """Tell whether a method looks at the batch before it weighs forward and reverse KL."""
+    return isinstance(method, WeightedDivergences) and (
+        "signals" in type(method).weights.__code__.co_names
+    )
+
+
+def drawing_share(method: Method) -> float:
+    """Return the share of steps that draw: GKD throws a coin, MiniLLM's draw serves some epochs."""
+    if "on_policy_share" in method.params:
+        return float(method.params["on_policy_share"])
+    return 1 / int(method.params.get("epochs", 1))
+
+
+def objective(
+    method: Method, settings: Distillation, student: Shape, teacher: Shape, new_tokens: int
+) -> Objective:
+    """Return what a method's step holds; of a choice, such as fresh responses or gold, the most.
+
+    Args:
+        method: The method.
+        settings: Of its row.
+        student: What is trained.
+        teacher: What is read, if it is.
+        new_tokens: Of a response that is drawn.
+    """
+    sets = max(1, len(method.responses))
+    drawn = draws(method, "student")
+    lm = method.reads_teacher and settings.lm_weight > 0
+    # Gold responses are run once for the loss and λ·L_pt, unless the loss is of others.
+    apart = settings.lm_corpus == "corpus" or drawn or "gold" not in method.responses
+    late = weighs_late(method)
+    both = (
+        isinstance(method, WeightedDivergences)
+        and method.batch_weights
+        and settings.reduction != "sequences"
+        and student.hidden < teacher.hidden
+    )
+    by_tokens = isinstance(method, TokenDivergence | FullStep)
+    return Objective(
+        teacher=teacher if method.reads_teacher else None,
+        passes=sets + (lm and apart),
+        sweeps=sets,
+        gradients=2 if late and both else 1,
+        late=late and not both,
+        tensors=12 if by_tokens and method.reads_teacher else 7,
+        lm=lm,
+        live=teacher if runs_teacher(method) else None,
+        sampled=new_tokens if drawn else 0,
+        drawing_share=drawing_share(method),
+        mixed=draws(method, "teacher"),
+    )

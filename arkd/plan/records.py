@@ -1,0 +1,129 @@
+"""A plan as a whole: its jobs, its totals and what it rests on, as plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from arkd.plan.gpus import BANDWIDTH_SHARE, LAYER_S, USABLE, UTILISATION, Gpu, chosen
+from arkd.plan.jobs import Assumed, Job, jobs
+from arkd.suite import Suite
+from arkd.workflow import Tree
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a suite will take."""
+
+    suite: Suite
+    jobs: tuple[Job, ...]
+    gpus: tuple[Gpu, ...]
+    notes: tuple[str, ...]
+
+    def hours(self, job: Job, gpu: Gpu) -> float:
+        """Return the hours that all jobs of a kind take one GPU."""
+        return job.work.hours(gpu, self.suite.training.precision)
+
+    def fitting(self, gpu: Gpu) -> tuple[Job, ...]:
+        """Return the jobs that a GPU has the memory for."""
+        return tuple(job for job in self.jobs if gpu.holds(job.memory.peak))
+
+    @property
+    def disk(self) -> int:
+        """Bytes of all models and caches."""
+        return sum(job.disk for job in self.jobs)
+
+    @property
+    def students(self) -> int:
+        """Students that are distilled."""
+        return sum(job.count for job in self.jobs if job.stage == "distill")
+
+    def records(self) -> list[dict[str, Any]]:
+        """Return a flat record of each job: bytes, tokens, operations, hours."""
+        found = []
+        for job in self.jobs:
+            held, done = job.memory, job.work
+            of_gpus: dict[str, Any] = {}
+            for gpu in self.gpus:
+                of_gpus[f"fits_{gpu.name}"] = gpu.holds(held.peak)
+                of_gpus[f"hours_{gpu.name}"] = round(self.hours(job, gpu), 4)
+            found.append(
+                {
+                    "stage": job.stage,
+                    "pair": job.pair,
+                    "names": " ".join(job.names),
+                    "jobs": job.count,
+                    "parameters": job.parameters,
+                    "trained_parameters": job.trained,
+                    "weights_bytes": held.weights,
+                    "optimiser_bytes": held.optimiser,
+                    "activations_bytes": held.activations,
+                    "loss_bytes": held.loss,
+                    "peak_bytes": held.peak,
+                    "ram_bytes": held.host,
+                    "disk_bytes": job.disk,
+                    "trained_tokens": round(done.trained_tokens),
+                    "teacher_tokens": round(done.teacher_tokens),
+                    "drawn_tokens": round(done.drawn_tokens),
+                    "flops": round(done.flops),
+                    **of_gpus,
+                }
+            )
+        return found
+
+    def totals(self) -> dict[str, Any]:
+        """Return what the suite takes as a whole, by GPU where it depends on one."""
+        of_gpus = {}
+        for gpu in self.gpus:
+            fitting = self.fitting(gpu)
+            of_gpus[gpu.name] = {
+                "gpu_hours": round(sum(self.hours(job, gpu) for job in fitting), 2),
+                "jobs_that_do_not_fit": sum(job.count for job in self.jobs if job not in fitting),
+            }
+        return {
+            "jobs": sum(job.count for job in self.jobs),
+            "students": self.students,
+            "disk_bytes": self.disk,
+            "flops": round(sum(job.work.flops for job in self.jobs)),
+            "largest_peak_bytes": max(job.memory.peak for job in self.jobs),
+            "gpus": of_gpus,
+        }
+
+
+def plan(tree: Tree, gpus: Sequence[str], assumed: Assumed) -> Plan:
+    """Plan a suite.
+
+    Args:
+        tree: The suite's folders.
+        gpus: Names of GPUs; none for all of the table.
+        assumed: What the user says of lengths and models.
+
+    Raises:
+        ArkdError: a GPU or the shape of a model is not known.
+    """
+    table = chosen(gpus)
+    found, notes = jobs(tree, assumed)
+    return Plan(tree.suite, tuple(found), table, (*notes, *_assumptions(tree.suite)))
+
+
+def _assumptions(suite: Suite) -> list[str]:
+    """Say what every plan rests on."""
+    where = "as on a GPU" if suite.device != "cpu" else "as on the suite's CPU"
+    found = [
+        f"memory is {where}, for rows of {suite.max_tokens} tokens, attention without a matrix of "
+        "scores; RAM beside it: a checkpoint's copy, states of the measured positions",
+        f"speed is {UTILISATION:.0%} of a GPU's best dense rate, {BANDWIDTH_SHARE:.0%} of its "
+        f"memory's bandwidth in decoding, {LAYER_S * 1e3:g} ms at least for each block; heads and "
+        "losses are float32",
+        f"a job fits if its peak is at most {USABLE:.0%} of a GPU's memory; a job has one GPU",
+        "sampled answers are as long as they may be; of what a step may choose to do, the dearest",
+        "not counted: BERTScore, MAUVE, rewards, truth probes, start-up, and downloads in the "
+        "hub's cache",
+    ]
+    if suite.device == "cpu":
+        found.append(
+            "glibc keeps freed memory, several hundred MiB of it; MALLOC_MMAP_THRESHOLD_=65536 in "
+            "the environment makes it give that back"
+        )
+    return found

@@ -1,0 +1,200 @@
+"""A plan in the terminal, as Markdown, as CSV or as JSON."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from arkd.plan.gpus import Gpu
+from arkd.plan.jobs import Job
+from arkd.plan.records import Plan
+
+WIDTH = 100
+LABEL = 36  # of a job, at most
+NO = "no"  # in the place of hours on a GPU that the job does not fit
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A table of the plan; its first column is text, the others numbers."""
+
+    title: str
+    head: tuple[str, ...]
+    rows: list[tuple[str, ...]]
+
+
+def show(plan: Plan, style: str) -> None:
+    """Print a plan as `text`, `markdown`, `csv` or `json`."""
+    if style == "csv":
+        print(to_csv(plan), end="")
+    elif style == "json":
+        value = {
+            "suite": plan.suite.name,
+            "version": plan.suite.version,
+            "jobs": plan.records(),
+            "totals": plan.totals(),
+            "assumed": plan.notes,
+        }
+        print(json.dumps(value, indent=2, ensure_ascii=False))
+    elif style == "markdown":
+        print("\n".join(_markdown(plan)))
+    else:
+        _print(plan)
+
+
+def to_csv(plan: Plan) -> str:
+    """Return a line for each kind of job."""
+    records = plan.records()
+    out = io.StringIO()
+    writer = csv.DictWriter(out, list(records[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(records)
+    return out.getvalue()
+
+
+def sheets(plan: Plan) -> Iterator[Sheet]:
+    """Yield the tables for the eye: memory, work and hours of each kind of job, and totals."""
+    large = plan.totals()["largest_peak_bytes"] >= 4 * 2**30
+    unit, unit_bytes = ("GiB", 2**30) if large else ("MiB", 2**20)
+    memory: list[tuple[str, ...]] = []
+    work: list[tuple[str, ...]] = []
+    hours: list[tuple[str, ...]] = []
+    pairs = len(plan.suite.pairs) > 1
+    last = ""
+    for job in plan.jobs:
+        if not job.memory.peak:
+            continue
+        if pairs and job.pair != last:
+            last = job.pair
+            for rows in (memory, work, hours):
+                rows.append((last,))
+        label, count = named(job), str(job.count)
+        held, done = job.memory, job.work
+        parts = (held.weights, held.optimiser, held.activations, held.loss, held.peak, held.host)
+        sizes = (_digits(part / unit_bytes) for part in parts)
+        memory.append((label, count, _many(job.parameters), *sizes))
+        tokens = (done.trained_tokens, done.teacher_tokens, done.drawn_tokens)
+        work.append((label, count, *map(_many, tokens), _many(done.flops), size(job.disk)))
+        hours.append((label, count, *(_hours(plan, job, gpu) for gpu in plan.gpus)))
+    yield Sheet(
+        f"Memory of one job, {unit}: on its device, and in RAM beside it",
+        (
+            *("job", "jobs", "parameters", "weights", "optimiser", "activations", "loss"),
+            *("peak", "RAM"),
+        ),
+        memory,
+    )
+    yield Sheet(
+        "Work of all jobs: tokens, operations, disk",
+        ("job", "jobs", "trained", "teacher", "drawn", "FLOP", "disk"),
+        work,
+    )
+    names = tuple(gpu.name.replace("-", " ") for gpu in plan.gpus)
+    yield Sheet(f"GPU-hours of all jobs; {NO}: one does not fit", ("job", "jobs", *names), hours)
+    yield Sheet("Whole suite", ("GPU", "GPU-hours", "jobs that do not fit"), _totals(plan))
+
+
+def _totals(plan: Plan) -> list[tuple[str, ...]]:
+    of_gpus = plan.totals()["gpus"]
+    return [
+        (name, f"{found['gpu_hours']:,.1f}", str(found["jobs_that_do_not_fit"] or "–"))
+        for name, found in of_gpus.items()
+    ]
+
+
+def summary(plan: Plan) -> list[str]:
+    """Return the totals that belong to no GPU, and what the plan rests on."""
+    totals, suite = plan.totals(), plan.suite
+    return [
+        f"{suite.name} {suite.version}: {totals['jobs']} jobs, {totals['students']} students, "
+        f"{size(totals['disk_bytes'])} of disk for models and caches, "
+        f"{_many(totals['flops'])}FLOP; the largest job holds "
+        f"{size(totals['largest_peak_bytes'])}.",
+        "Estimated, nothing was run. Assumed:",
+        *(f"- {note}" for note in plan.notes),
+    ]
+
+
+def named(job: Job) -> str:
+    """Return what a kind of job is called: its stage, and as many of its names as fit."""
+    text = job.stage.replace("_", " ")
+    for place, name in enumerate(job.names):
+        longer = f"{text}{' ' if place == 0 else ', '}{name}"
+        rest = len(job.names) - place
+        if place and len(longer) + (6 if rest > 1 else 0) > LABEL:
+            return f"{text} +{rest}"
+        text = longer
+    return text
+
+
+def size(count: float) -> str:
+    """Return bytes for the eye."""
+    if count >= 2**30:
+        return f"{count / 2**30:,.1f} GiB"
+    return f"{count / 2**20:,.0f} MiB" if count >= 2**20 else ("–" if not count else "< 1 MiB")
+
+
+def _digits(count: float) -> str:
+    """Return a number as long as it needs to be; a dash for none."""
+    if not count:
+        return "–"
+    digits = 0 if count >= 99.5 else 1 if count >= 0.95 else 2
+    return f"{count:,.{digits}f}"
+
+
+def _many(count: float) -> str:
+    """Return a large number with three digits and a letter."""
+    for letter, unit in (("E", 1e18), ("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if count >= 0.9995 * unit:
+            return f"{count / unit:.3g} {letter}"
+    return f"{count:.0f}" if count else "–"
+
+
+def _hours(plan: Plan, job: Job, gpu: Gpu) -> str:
+    if not gpu.holds(job.memory.peak):
+        return NO
+    hours = plan.hours(job, gpu)
+    return _digits(hours) if hours >= 0.005 else "<0.01"
+
+
+def _print(plan: Plan) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(width=WIDTH, highlight=False)
+    for sheet in sheets(plan):
+        table = Table(
+            title=sheet.title,
+            title_justify="left",
+            title_style="bold",
+            box=None,
+            pad_edge=False,
+            padding=(0, 1, 0, 0),
+        )
+        for place, heading in enumerate(sheet.head):
+            table.add_column(heading, justify="right" if place else "left", no_wrap=place == 0)
+        for row in sheet.rows:
+            table.add_row(*row, style="italic" if len(row) == 1 else None)
+        console.print(table)
+        console.print()
+    for line in summary(plan):
+        console.print(line, markup=False)
+
+
+def _markdown(plan: Plan) -> Iterator[str]:
+    for sheet in sheets(plan):
+        yield f"### {sheet.title}\n"
+        yield from _rows(sheet.head, sheet.rows)
+        yield ""
+    first, *rest = summary(plan)
+    yield "\n".join((first, "", rest[0], "", *rest[1:]))
+
+
+def _rows(head: Sequence[str], rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
+    yield f"| {' | '.join(head)} |"
+    yield f"| --- |{' ---: |' * (len(head) - 1)}"
+    for row in rows:
+        yield f"| {' | '.join((*row, *[''] * (len(head) - len(row))))} |"

@@ -1,0 +1,146 @@
+"""What a job computes: tokens, operations and passes, and how long a GPU takes over them.
+
+Shapes: V vocabulary, H and G the hidden sizes of student and teacher.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+
+from arkd.plan.gpus import BANDWIDTH_SHARE, LAYER_S, UTILISATION, Gpu
+from arkd.plan.memory import BATCH_TOKENS, Held, Objective
+from arkd.plan.shapes import BYTES, Shape
+
+
+@dataclass(frozen=True)
+class Work:
+    """Sums over a job; they add up over jobs."""
+
+    trained_tokens: float = 0  # that models are trained on, each pass counted once
+    teacher_tokens: float = 0  # that a teacher reads
+    drawn_tokens: float = 0
+    body_flops: float = 0  # of the blocks, in the suite's precision
+    head_flops: float = 0  # of heads and losses, always in float32
+    launched_layers: float = 0  # passes through one block
+    decoded_layers: float = 0  # the same, one token a row
+    decoded_bytes: float = 0  # weights, keys and values that decoding reads
+
+    def __add__(self, other: Work) -> Work:
+        return Work(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
+
+    def times(self, count: float) -> Work:
+        """Return the work of so many."""
+        return Work(*(getattr(self, f.name) * count for f in fields(self)))
+
+    @property
+    def flops(self) -> float:
+        """All operations."""
+        return self.body_flops + self.head_flops
+
+    def hours(self, gpu: Gpu, precision: str) -> float:
+        """Return the hours that one GPU takes."""
+        body = self.body_flops / (UTILISATION * gpu.rate(precision))
+        head = self.head_flops / (UTILISATION * gpu.rate("float32"))
+        passes = max(body + head, LAYER_S * self.launched_layers)
+        read = self.decoded_bytes / (BANDWIDTH_SHARE * 1e9 * gpu.gb_s)
+        return (passes + max(read, LAYER_S * self.decoded_layers)) / 3600
+
+
+def training(
+    held: Held,
+    objective: Objective,
+    steps: int,
+    rows: int,
+    lengths: tuple[float, float],
+) -> Work:
+    """Return the work of a training.
+
+    Args:
+        held: The model.
+        objective: Its loss.
+        steps: Of the optimiser.
+        rows: Of a batch.
+        lengths: Mean tokens of a prompt and of its answer.
+    """
+    shape, length = held.shape, sum(lengths)
+    tokens, answered = rows * length, rows * lengths[1]
+    micro = held.training.micro_batch or rows
+    split = micro < rows
+    # Forward, and twice as much backward; frozen weights have no gradient of their own. What is
+    # not kept is computed again.
+    passes = (2 if held.lora else 3) + split + held.training.checkpoint_layers
+    body = objective.passes * passes * tokens * shape.flops(length)
+    launched = objective.passes * passes * math.ceil(rows / min(micro, rows)) * shape.layers
+    frozen = held.lora is not None
+    products = _products(shape, objective, frozen) * objective.sweeps * answered
+    if objective.lm:
+        products += tokens * shape.hidden * (2 if frozen else 3)
+    step = Work(
+        trained_tokens=objective.passes * tokens,
+        body_flops=body,
+        head_flops=2 * shape.vocabulary * products,
+        launched_layers=launched,
+    )
+    if objective.live:
+        step += states(objective.live, rows, length)
+    if objective.sampled:
+        prompt, new = lengths[0], objective.sampled
+        drawn = drawing(shape, rows, prompt, new, rows, held.training.precision)
+        if objective.live and objective.mixed:
+            drawn += drawing(objective.live, rows, prompt, new, rows, held.training.precision)
+        step += drawn.times(objective.drawing_share)
+    return step.times(steps)
+
+
+def _products(shape: Shape, objective: Objective, frozen: bool) -> int:
+    """Return the widths of a sweep's matrix products of V, for one token: see docs/performance."""
+    h = shape.hidden
+    g = objective.teacher.hidden if objective.teacher else 0
+    of_weights = 0 if frozen else 1
+    if objective.late:
+        return (3 + of_weights) * h + 2 * g
+    return h + g + objective.gradients * (1 + of_weights) * h
+
+
+def states(shape: Shape, rows: float, length: float, read: bool = True) -> Work:
+    """Return the work of running a model once over rows; a teacher's, unless it is none."""
+    passes = math.ceil(rows * length / BATCH_TOKENS)
+    return Work(
+        teacher_tokens=rows * length if read else 0,
+        body_flops=rows * length * shape.flops(length),
+        launched_layers=passes * shape.layers,
+    )
+
+
+def drawing(
+    shape: Shape,
+    rows: float,
+    prompt: float,
+    new: int,
+    batch: int,
+    precision: str,
+    alike: bool = False,
+) -> Work:
+    """Return the work of sampling an answer to each prompt, all as long as they may be.
+
+    Args:
+        shape: What draws.
+        rows: Prompts.
+        prompt: Mean tokens of one.
+        new: Tokens of an answer.
+        batch: Prompts that are answered at once.
+        precision: Of weights, keys and values.
+        alike: Whether only prompts of one length share a batch, which makes more batches.
+    """
+    wide = BYTES[precision]
+    batches = math.ceil(rows / batch) + (min(rows, 2 * prompt) if alike else 0)
+    weights = wide * (shape.products + shape.head)
+    cache = rows * (prompt + new / 2) * shape.cached(wide)
+    return Work(
+        drawn_tokens=rows * new,
+        body_flops=rows * (prompt + new) * shape.flops(prompt + new),
+        head_flops=2 * rows * new * shape.head,
+        decoded_layers=batches * new * shape.layers,
+        decoded_bytes=new * (batches * weights + cache),
+    )

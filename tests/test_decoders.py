@@ -1,0 +1,70 @@
+"""Other decoders of the same students: what is decoded, and the table of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import simulate
+from conftest import ROOT
+
+from arkd import tables
+from arkd.settings import Decoding, DecodingChange
+from arkd.suite import Suite, load_suite
+
+VARIANTS = (DecodingChange(no_repeat_ngram=0), DecodingChange(top_p=0.5, temperature=0.7))
+
+
+def test_a_variant_is_named_by_what_it_changes() -> None:
+    assert [v.label for v in VARIANTS] == ["no_repeat_ngram=0", "temperature=0.7,top_p=0.5"]
+
+
+def test_each_decoder_has_a_column_of_its_own_numbers(tmp_path: Path) -> None:
+    suite = simulate.suite_of(("forward_kl", "arkd"), decoding=Decoding(variants=VARIANTS))
+    rows = simulate.rows_of(suite, sd=0.0)
+    task = suite.test_sets[0]
+    for row in [r for r in rows if r["metric"] == "rouge_l"]:
+        for place, variant in enumerate(VARIANTS):
+            rows.append(row | {"group": variant.label, "value": repr(40.0 + 10 * place)})
+    simulate.save(suite, tmp_path, rows)
+    made = {table.name: table for table in tables.build(suite, tmp_path)}
+    arkd = next(row for row in made["decoding"].rows if row.method == "arkd")
+    assert [cell.mean for cell in arkd.cells[:3]] == pytest.approx([30.0, 40.0, 50.0])
+    of_task = [row.cells for row in made["table1"].rows if row.method == "arkd"]
+    assert of_task[0][0].mean == pytest.approx(30.0), task  # the others look at the suite's own
+
+
+def test_every_pass_is_decoded_as_asked_and_the_next_as_the_suite_says(
+    smoke: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from arkd.harness import Harness
+    from arkd.manifest import Stopwatch
+
+    suite = load_suite("smoke").model_dump()
+    suite["decoding"] |= {"no_repeat_ngram": 2, "seeds": [1, 2], "max_new_tokens": 8}
+    suite["decoding"]["variants"] = [VARIANTS[0].changes, VARIANTS[1].changes]
+    suite |= {"test_sets": suite["test_sets"][:1], "open_tasks": []}
+    asked = Suite.model_validate(suite)
+    teacher = ROOT / "benchmarks" / "fixtures" / "smoke-teacher"
+    harness = Harness(asked, teacher, smoke / "smoke" / "data", "cpu", Stopwatch())
+    seen: list[dict[str, Any]] = []
+    generate = harness.model.generate
+
+    def note(*args: Any, **options: Any) -> Any:
+        seen.append(options)
+        return generate(*args, **options)
+
+    monkeypatch.setattr(harness.model, "generate", note)
+    values = [
+        value
+        for decode_seed in asked.decoding.seeds
+        for answered in harness.generation(1, decode_seed)
+        for value in answered.values
+        if value.metric == "rouge_l"
+    ]
+    labels = ["", *(variant.label for variant in VARIANTS)]
+    assert [value.group for value in values] == 2 * labels
+    used = [(o["no_repeat_ngram_size"], o["top_p"], o["temperature"]) for o in seen]
+    passes = len(used) // 6  # batches of a pass
+    assert used[::passes] == 2 * [(2, 0.9, 1.0), (0, 0.9, 1.0), (2, 0.5, 0.7)]
