@@ -26,6 +26,8 @@ BUILDERS = {"longtail": longtail, "smollm2": smollm2, "instructions": instructio
 def data(tree: Tree) -> None:
     """Write the suite's text: training sets, tests and probes."""
     spec = tree.suite.data
+    if isinstance(spec, instructions.InstructionsSpec):
+        spec = spec.placed(tree.place)
     with open_stage(tree, "data", tree.data, {}) as stage:
         if isinstance(spec, own_files.FilesSpec):
             stage.notes["summary"] = own_files.build(spec, stage.folder, tree.place)

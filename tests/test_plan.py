@@ -240,6 +240,7 @@ STAND_INS: dict[str, dict[str, Any]] = {
     "llama, adapters, micro-batches": {**LLAMA, "lora": {"rank": 8}, "training": MICRO},
     "llama, token divergence": {**LLAMA, "method": "jsd"},
     "llama, bfloat16": {**LLAMA, "training": HALF},
+    "llama, bfloat16, checkpoints": {**LLAMA, "training": HALF | CKPT},
     "llama, adapters in bfloat16": {**LLAMA, "lora": {"rank": 8}, "training": HALF, "rows": 16},
     "qwen2": {**QWEN2},
     "qwen2, bfloat16, micro-batches": {**QWEN2, "training": HALF | MICRO, "rows": 16},
@@ -375,28 +376,28 @@ def test_every_job_of_the_paper_suites_fits_one_gpu_of_80_gb() -> None:
 
 def test_what_a_run_has_made_is_counted(smoke: Path) -> None:
     tree = workflow.tree("smoke", smoke)
-    found = records.plan(tree, [], Assumed())
-    rows = read_json(tree.data / "manifest.json")["notes"]["summary"]["rows"]
-    gold = next(job for job in found.jobs if job.names == ("gold",) or "gold" in job.names)
-    train = read_json(tree.tokens("fixture") / "manifest.json")["notes"]
-    assert gold.parameters == 109_888 or gold.parameters > 0
-    assert train["vocabulary"] == 512
-    assert any(str(tree.data) in note for note in found.notes)
-    student = next(job for job in found.jobs if job.stage == "student_init")
-    made = read_json(tree.training("fixture", "init", 1) / "manifest.json")["notes"]
-    assert rows["train"] == 600
-    assert student.work.trained_tokens == pytest.approx(made["tokens"], rel=0.1)
+    plan = records.plan(tree, [], Assumed())
+    of_stage = {job.stage: job for job in plan.jobs}
+    made = {
+        role: read_json(tree.training("fixture", role, seed) / "manifest.json")["notes"]
+        for role, seed in (("teacher", 0), ("init", 1))
+    }
+    start = of_stage["student_init"]
+    assert of_stage["teacher"].parameters == made["teacher"]["parameters"]
+    assert start.work.trained_tokens == pytest.approx(made["init"]["tokens"], rel=0.1)
+    assert any(str(tree.data) in note for note in plan.notes)
+    assert not any("mean prompt" in note for note in plan.notes)
 
 
 def test_a_planned_cache_is_as_large_as_the_real_one(smoke: Path) -> None:
     tree = workflow.tree("smoke", smoke)
     found, _ = jobs(tree, Assumed())
-    gold = next((job for job in found if job.names == ("gold",)), None)
-    source = "gold" if gold else "teacher"
-    job = gold or next(job for job in found if job.names == ("teacher",) and job.disk)
-    made = read_json(tree.cache("fixture", source) / "manifest.json")["notes"]
-    every = made["train_response_tokens"] * made["train_bytes"] / made["train_stored_rows"]
-    assert job.disk == pytest.approx(every, rel=0.25 if source == "teacher" else 0.02)
+    for source, within in (("gold", 0.001), ("teacher", 0.25)):
+        job = next(job for job in found if "cache" in job.stage and job.names == (source,))
+        made = read_json(tree.cache("fixture", source) / "manifest.json")["notes"]
+        # Identical samples share their rows, which the plan cannot know.
+        apart = made["train_response_tokens"] * made["train_bytes"] / made["train_stored_rows"]
+        assert job.disk == pytest.approx(apart, rel=within)
 
 
 # The command
@@ -430,8 +431,11 @@ def test_markdown_is_tables(capsys: pytest.CaptureFixture) -> None:
     assert "- a mean prompt of" in printed
 
 
+def test_a_gpu_may_be_named_in_part() -> None:
+    assert [gpu.name for gpu in chosen(["4090", "a100"])] == ["RTX-4090-24GB", "A100-80GB"]
+
+
 def test_an_unknown_gpu_is_one_line(capsys: pytest.CaptureFixture) -> None:
-    assert main(["plan", "smoke", "--gpu", "A10"]) == 2 or chosen(["A10"])
     assert main(["plan", "smoke", "--gpu", "TPU"]) == 2
     assert "--gpu: no 'TPU' in the table; it has H100-80GB" in capsys.readouterr().err
 

@@ -22,7 +22,7 @@ from arkd.files import sha256_file
 class Corpus(Frozen):
     """One file of documents: `.parquet` or `.jsonl` with a column of text, `.txt` one a line."""
 
-    path: str | None = Field(None, description="a file of one's own, from the working folder")
+    path: str | None = Field(None, description="a file of one's own, from the suite's folder")
     repo: str | None = Field(None, description="else a data set of the hub, owner/name,")
     revision: str | None = Field(None, description="its commit, all 40 digits,")
     file: str | None = Field(None, description="and the path in it")
@@ -60,7 +60,7 @@ class Corpus(Frozen):
             raise ArkdError(f"{path}: no such file; correct data.corpus.path")
         found = (text.strip() for text in self._read(path))
         kept = list(islice((text for text in found if text), self.rows))
-        own = {"path": str(path)} if self.path else self.remote().model_dump(exclude={"sha256"})
+        own = {"path": path.name} if self.path else self.remote().model_dump(exclude={"sha256"})
         sources["corpus"] = own | {"sha256": sha256_file(path)}
         return kept
 

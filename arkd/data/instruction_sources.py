@@ -114,7 +114,7 @@ def locate(data_dir: str | None, origins: Origins, name: str) -> tuple[list[Path
     """Return the files of a set on this machine, and what to say of them in the manifest.
 
     Args:
-        data_dir: The user's folder, relative to the working folder; none: the pinned files.
+        data_dir: The user's folder; none: the pinned files.
         origins: The pinned files.
         name: A set, `dolly_test` or `vicuna_references`; the latter two may be nowhere.
 
@@ -130,7 +130,7 @@ def locate(data_dir: str | None, origins: Origins, name: str) -> tuple[list[Path
             facts["file"] = origin.file
     else:
         paths = _own(Path(data_dir).expanduser(), name)
-        facts = {"files": [str(path) for path in paths]}
+        facts = {"files": [path.name for path in paths]}
     return paths, facts | {"sha256": _digest(paths)}
 
 

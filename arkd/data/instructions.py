@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import random
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -41,7 +42,7 @@ class InstructionsSpec(Frozen):
 
     source: Literal["instructions"] = Field("instructions", description="which builder it is")
     data_dir: str | None = Field(
-        None, description="folder with a file for each set, from the working folder; none: fetched"
+        None, description="folder with a file for each set, from the suite's folder; none: fetched"
     )
     origins: Origins = Field(Origins(), description="the pinned files, fetched without data_dir")
     sets: tuple[SetName, ...] = Field(SETS, description="which to make; dolly is always needed")
@@ -61,6 +62,16 @@ class InstructionsSpec(Frozen):
         if "dolly" not in self.sets or len(set(self.sets)) < len(self.sets):
             raise ValueError("sets: dolly is needed, and each set once")
         return self
+
+    def placed(self, place: Callable[[str], Path]) -> InstructionsSpec:
+        """Return the spec with its own files where a suite's paths lead."""
+        found: dict[str, Any] = {}
+        if self.data_dir:
+            found["data_dir"] = str(place(self.data_dir))
+        if self.corpus and self.corpus.path:
+            own = {"path": str(place(self.corpus.path))}
+            found["corpus"] = self.corpus.model_copy(update=own)
+        return self.model_copy(update=found)
 
     def filters_of(self, name: SetName) -> Filters:
         """Return the protocol's filters of a set with the changes that the spec makes."""

@@ -121,7 +121,7 @@ def write(
         kept = rows if items is None else spread(rows, items)
         write_jsonl(folder / "public" / task / f"{source.split}.jsonl", kept)
         pinned = {"repo": source.repo, "revision": source.revision, "file": source.file}
-        facts[task] = {"file": str(path)} if data_dir else pinned
+        facts[task] = {"file": path.name} if data_dir else pinned
         facts[task] |= {"sha256": sha256_file(path), "rows": len(rows), "kept": len(kept)}
     return facts
 

@@ -84,7 +84,8 @@ class Held:
         copies = 2 * shape.products if half and not self.lora else 0  # autocast's, of the weights
         if self.training.checkpoint_layers:
             states = tokens * shape.hidden * (2 if half and self.lora else 4)
-            return shape.layers * states + ends + copies, 2 * block
+            # The copies are gone before a block is run again, in its own backward pass.
+            return shape.layers * states + ends, max(copies, 2 * block)
         return shape.layers * block + ends + copies, block
 
 
