@@ -54,8 +54,9 @@ def check(root: Path, suite: str, methods: tuple[str, ...]) -> None:
     for pair in of.pairs[: len({r["pair"] for r in records})]:
         for metric in ("fkl", "rkl", "jsd", "tvd"):
             by_method = [values[pair.name, m, "fidelity_gold", metric, ""] for m in order]
-            assert by_method[0] == min(by_method) == pytest.approx(0, abs=1e-5)
-            assert all(value > 1e-4 for value in by_method[1:])
+            # Its cached states are rounded to bfloat16; a student is farther off by far.
+            assert by_method[0] == pytest.approx(0, abs=2e-3)
+            assert all(value > 10 * by_method[0] + 1e-3 for value in by_method[1:])
             assert (pair.name, "arkd", "fidelity_gold", metric, "vicuna") not in values
             assert values[pair.name, "arkd", "fidelity_teacher", metric, "vicuna"] > 0
         for metric in ("tail_recall", "tail_precision"):
