@@ -77,7 +77,7 @@ def check(root: Path, suite: str, methods: tuple[str, ...]) -> None:
     assert "'–' under vicuna: no references" in outside
     assert (root / "report.html").is_file()
     notes = json.loads((root / "data" / "manifest.json").read_text())["notes"]["summary"]
-    assert any("15,011 are published" in warning for warning in notes["warnings"])
+    assert any("are published" in warning for warning in notes["warnings"])
 
 
 def test_the_papers_gpt2_suite_runs_on_stand_ins(tmp_path: Path) -> None:
