@@ -30,7 +30,7 @@ smoke: env ## run the whole pipeline on the one-minute suite
 smollm2-quick: env ## run the real-model suite (30 minutes, downloads 140 MB once)
 	PATH="$(abspath $(BIN)):$$PATH" snakemake --cores $(CORES) --config suites='[smollm2-quick]'
 
-smollm2: env ## run the real-model suite in full (some two hours, downloads 140 MB once)
+smollm2: env ## run the real-model suite in full (nearly two hours, downloads 140 MB once)
 	PATH="$(abspath $(BIN)):$$PATH" snakemake --cores $(CORES) --config suites='[smollm2]'
 
 perf: env ## time the code beside others' (40 minutes; keep the machine quiet)

@@ -14,6 +14,7 @@ import stand_ins
 import test_public_tasks
 from conftest import ROOT, snakemake
 
+from arkd import workflow
 from arkd.data.public import SOURCES
 from arkd.suite import load_suite
 
@@ -142,10 +143,49 @@ def test_every_paper_suite_runs_in_both_regimes(
         assert not list(saved.glob("adapter*"))  # merged
 
 
-VARIANTS = sorted(path.stem for path in (ROOT / "benchmarks/suites/variants").glob("*.yaml"))
+VARIANTS = {  # what each may change of the suite that it extends
+    "gpt2-dolly-corpus": ("gpt2-dolly", "data.corpus", "distillation.lm_corpus"),
+    "gpt2-dolly-float32": ("gpt2-dolly", "training.precision"),
+    "gpt2-dolly-reduction-sequences": ("gpt2-dolly", "distillation.reduction"),
+    "gpt2-dolly-reduction-sums": ("gpt2-dolly", "distillation.reduction"),
+    "gpt2-dolly-schedule-constant": ("gpt2-dolly", "distillation.schedule"),
+    "gpt2-dolly-schedule-linear": ("gpt2-dolly", "distillation.schedule"),
+    "gpt2-dolly-squared-temperature": ("gpt2-dolly", "distillation.square_temperature"),
+    "gpt2-dolly-start-pretrained": (
+        "gpt2-dolly",
+        "student_start.epochs",
+        "student_start.selection",
+    ),
+    "gpt2-dolly-variance-logits": ("gpt2-dolly", "distillation.variance"),
+    "llama-dolly-full": ("llama-dolly", "pairs"),
+    "llama2-dolly": ("llama-dolly", "pairs"),
+}
 
 
-@pytest.mark.parametrize("name", ["gpt2-dolly", "llama-dolly", "qwen-dolly", *VARIANTS])
+def differing(one: Any, other: Any, at: str = "") -> set[str]:
+    """The keys at which two suites differ, as `distillation.reduction`."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        keys = one.keys() | other.keys()
+        return {k for key in keys for k in differing(one.get(key), other.get(key), f"{at}.{key}")}
+    return set() if one == other else {at.lstrip(".")}
+
+
+def test_every_variant_stands_here() -> None:
+    shipped = (ROOT / "benchmarks" / "suites" / "variants").glob("*.yaml")
+    assert {path.stem for path in shipped} == set(VARIANTS)
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_a_variant_changes_one_open_setting_and_nothing_else(name: str, tmp_path: Path) -> None:
+    """Its rows aside: those that the choice cannot touch are left out."""
+    base, *changed = VARIANTS[name]
+    suite = workflow.trees(name, str(tmp_path))[name].suite
+    found = differing(load_suite(base).model_dump(mode="json"), suite.model_dump(mode="json"))
+    assert found - {"name", "description", "methods"} == set(changed)
+    assert {entry.label for entry in suite.methods} <= {e.label for e in load_suite(base).methods}
+
+
+@pytest.mark.parametrize("name", ["gpt2-dolly", "llama-dolly", "qwen-dolly"])
 def test_every_suite_of_the_hub_plans_without_a_network(name: str, tmp_path: Path) -> None:
     nowhere = {**os.environ, "https_proxy": "http://127.0.0.1:9", "HF_HOME": str(tmp_path)}
     done = subprocess.run(
