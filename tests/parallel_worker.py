@@ -101,6 +101,7 @@ def main(kind: str, rank: int, folder: Path) -> None:
         found = train(step, module, rank, WORLD)
         if rank == 0:
             save_file(found, folder / f"{name}.safetensors")
+    distributed.barrier()  # who ends first must not leave the other waiting for it
     distributed.destroy_process_group()
 
 

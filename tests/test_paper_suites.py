@@ -65,9 +65,9 @@ def check(root: Path, suite: str, methods: tuple[str, ...]) -> None:
     printed = [pair for pair in of.pairs if pair.published]
     table = rows(root / "tables" / "table1.csv")
     assert [row["method"] for row in table] == order
-    for pair in printed:
-        column = next(key for key in table[0] if pair.name in key and "paper" in key) \
-            if len(of.pairs) > 1 else next(key for key in table[0] if "paper" in key)  # fmt: skip
+    for pair in printed[: len({r["pair"] for r in records})]:
+        papers = [key for key in table[0] if "paper" in key]
+        column = next(key for key in papers if pair.name in key or len(papers) == 1)
         found = {row["method"]: row[column] for row in table}
         for method, value in PRINTED[pair.published].items():
             if method in found:
