@@ -11,9 +11,10 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from arkd import __version__, commands, hub
+from arkd import __version__, commands
 from arkd.errors import ArkdError
 from arkd.interrupts import heard
+from arkd.offline import keep_offline
 
 EPILOG = """examples:
   arkd run longtail                      the whole suite: data to report
@@ -112,7 +113,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.environ.setdefault("MKL_CBWR", "AVX2")
     os.environ.setdefault("ATEN_CPU_CAPABILITY", "avx2")
     os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX2")
-    hub.keep_offline()  # what a suite names on the hub is fetched by `hub` alone
+    keep_offline()  # what a suite names on the hub is fetched by `hub` alone
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     options = parser().parse_args(argv)
     try:

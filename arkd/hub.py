@@ -1,14 +1,12 @@
 """What is fetched from the Hugging Face hub and from GitHub: pinned commits alone, kept once here.
 
-Everything else runs offline: `keep_offline` says so to every library, and `fetch` and `fetch_raw`
-alone go out, once, for what the machine does not have yet. Who sets `HF_HUB_OFFLINE=1` himself
-keeps them in, too. Models come as safetensors, never as pickles, which run code when read.
+Everything else runs offline (`arkd.offline`): `fetch` and `fetch_raw` alone go out, once, for what
+the machine does not have yet, unless the user keeps them in, too. Models come as safetensors, never as pickles, which run code when read.
 """
 
 from __future__ import annotations
 
 import errno
-import os
 import re
 import sys
 import urllib.error
@@ -21,6 +19,7 @@ from typing import Literal
 from arkd.data.wheels import default_cache
 from arkd.errors import ArkdError
 from arkd.files import read_json, sha256_file, staged_file
+from arkd.offline import forbidden
 
 Kind = Literal["dataset", "model"]
 COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -29,24 +28,7 @@ SAFE = {
     "model": (".safetensors", ".json", ".txt", ".model"),
     "dataset": (".jsonl", ".json", ".parquet", ".csv", ".tsv", ".txt", ".zip"),
 }
-_SWITCHES = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE", "HF_EVALUATE_OFFLINE")
-_OURS = "ARKD_SET_OFFLINE"  # which of them are our doing; child processes inherit it
 _RAW = "https://raw.githubusercontent.com"
-
-
-def keep_offline() -> None:
-    """Keep every library off the network, and note which switches the user had not set himself."""
-    ours = {*os.environ.get(_OURS, "").split(), *(s for s in _SWITCHES if s not in os.environ)}
-    for switch in ours:
-        os.environ.setdefault(switch, "1")
-    os.environ[_OURS] = " ".join(sorted(ours))
-
-
-def forbidden() -> bool:
-    """Tell whether the user himself has said that nothing is to be fetched."""
-    ours = os.environ.get(_OURS, "").split()
-    own = (os.environ.get(s, "") for s in _SWITCHES[:2] if s not in ours)
-    return any(value.upper() in ("1", "ON", "YES", "TRUE") for value in own)
 
 
 def check_commit(repo: str, revision: str | None, address: str) -> None:

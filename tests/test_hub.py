@@ -16,7 +16,7 @@ import huggingface_hub
 import pytest
 from huggingface_hub import constants, errors
 
-from arkd import hub
+from arkd import hub, offline
 from arkd.errors import ArkdError
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -28,7 +28,7 @@ def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Caches of a test's own, the user's switches unset, and no network in reach."""
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
     monkeypatch.setenv("ARKD_CACHE", str(tmp_path / "arkd"))
-    for switch in (*hub._SWITCHES, hub._OURS):
+    for switch in (*offline.SWITCHES, offline.OURS):
         monkeypatch.setenv(switch, "")  # so that it is put back, whatever the test does
         monkeypatch.delenv(switch)
     monkeypatch.setattr(huggingface_hub, "snapshot_download", unreachable)
@@ -118,10 +118,10 @@ def test_the_hubs_own_client_fails_in_one_line_too(tmp_path: Path) -> None:
 def test_what_arkd_switched_off_it_may_switch_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hub.keep_offline()
-    assert all(os.environ[switch] == "1" for switch in hub._SWITCHES)
-    hub.keep_offline()  # as a child process does, which inherits all of it
-    assert not hub.forbidden()
+    offline.keep_offline()
+    assert all(os.environ[switch] == "1" for switch in offline.SWITCHES)
+    offline.keep_offline()  # as a child process does, which inherits all of it
+    assert not offline.forbidden()
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)  # as the client read it
     asked = []
 
@@ -143,8 +143,8 @@ def test_what_arkd_switched_off_it_may_switch_on(
 @pytest.mark.parametrize("switch", ["HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"])
 def test_what_the_user_forbids_is_forbidden(switch: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(switch, "1")
-    hub.keep_offline()
-    assert hub.forbidden()
+    offline.keep_offline()
+    assert offline.forbidden()
     for ask in (
         lambda: hub.fetch(REPO, COMMIT, ["a.jsonl"]),
         lambda: hub.fetch_raw(REPO, COMMIT, "a.jsonl"),
@@ -155,9 +155,9 @@ def test_what_the_user_forbids_is_forbidden(switch: str, monkeypatch: pytest.Mon
 
 def test_a_user_may_say_that_he_is_online(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "0")
-    hub.keep_offline()
+    offline.keep_offline()
     assert os.environ["HF_HUB_OFFLINE"] == "0"
-    assert not hub.forbidden()
+    assert not offline.forbidden()
 
 
 MODEL = {"config.json": "{}", "tokenizer.json": "{}", "model.safetensors": "x"}

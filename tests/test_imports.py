@@ -12,7 +12,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "arkd"
 # From the ground up; a module may import from earlier lines and from its own.
 LAYERS = [
-    ["errors", "interrupts", "seeding", "paths", "rouge", "__init__"],
+    ["errors", "interrupts", "offline", "seeding", "paths", "rouge", "__init__"],
     ["files", "method", "objectives"],
     ["papers"],
     ["data.wheels", "data.phrases", "data.world", "data.questions", "data.probes"],
