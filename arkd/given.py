@@ -10,7 +10,6 @@ import torch
 from arkd import models
 from arkd.data.tokens import load_tokenizer
 from arkd.errors import ArkdError
-from arkd.paths import benchmarks_dir
 from arkd.settings import Folder, Hub
 
 # Text on which two tokenizers with one vocabulary would still part: merges, digits, spaces, bytes.
@@ -18,13 +17,12 @@ PROBE = "The year 1984 wasn't  over:\n\tnaïve 東京 cafés cost €3,50 — or
 
 
 def folder_of(spec: Folder | Hub) -> Path:
-    """Return where a given model lies; one of the hub is fetched unless it is there already."""
+    """Return where a given model lies, placed; one of the hub is fetched unless it is here."""
     if isinstance(spec, Hub):
         from arkd import hub
 
         return hub.fetch(spec.repo, spec.revision, kind="model")
-    path = Path(spec.path)
-    return path if path.is_absolute() else benchmarks_dir() / path
+    return Path(spec.path)
 
 
 def shared_tokenizer(teacher: Folder | Hub, student: Folder | Hub | None, out_dir: Path) -> None:

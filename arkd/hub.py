@@ -1,7 +1,8 @@
 """What is fetched from the Hugging Face hub and from GitHub: pinned commits alone, kept once here.
 
 Everything else runs offline (`arkd.offline`): `fetch` and `fetch_raw` alone go out, once, for what
-the machine does not have yet, unless the user keeps them in, too. Models come as safetensors, never as pickles, which run code when read.
+the machine does not have yet, unless the user keeps them in, too. Models come as safetensors, never
+as pickles, which run code when read.
 """
 
 from __future__ import annotations

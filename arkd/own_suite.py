@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from arkd.data.own_files import FilesSpec, inputs
+from arkd.data.own_files import FilesSpec
 from arkd.data.public import SOURCES
 from arkd.errors import ArkdError, nearest
 from arkd.paths import benchmarks_dir
@@ -81,5 +81,5 @@ def _shipped() -> list[str]:
 def _files(suite: Suite, where: Callable[[str], Path]) -> Iterator[tuple[str, Path]]:
     """Yield the user's files with the keys that name them."""
     if isinstance(suite.data, FilesSpec):
-        for role, path in inputs(suite.data, where).items():
+        for role, path in suite.data.placed(where).inputs.items():
             yield f"data.{role.replace('test_', 'tests.', 1)}", path

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from arkd.cells import Table
+from arkd.data.lexicon import BANDS
 from arkd.layout import Builder, Source
 from arkd.suite import Suite
 
-BANDS = ("head", "torso", "tail")
 # The metric of each task that its field quotes; PopQA's bands by the log-likelihood, since small
 # models are near the floor of its accuracy.
 COLUMNS = (

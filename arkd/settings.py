@@ -43,7 +43,7 @@ class Pretrained(Frozen):
 
 
 class Folder(Frozen):
-    """A Hugging Face folder, relative to `benchmarks/` unless absolute."""
+    """A Hugging Face folder, from the suite's own folder, else from `benchmarks/`."""
 
     source: Literal["folder"]
     path: str

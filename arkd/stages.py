@@ -20,20 +20,19 @@ from arkd.workflow import (
     Tree,
 )
 
-BUILDERS = {"longtail": longtail, "smollm2": smollm2, "instructions": instructions}
+BUILDERS: dict[str, Any] = {
+    "longtail": longtail,
+    "smollm2": smollm2,
+    "instructions": instructions,
+    "files": own_files,
+}
 
 
 def data(tree: Tree) -> None:
     """Write the suite's text: training sets, tests and probes."""
-    spec = tree.suite.data
-    if isinstance(spec, instructions.InstructionsSpec):
-        spec = spec.placed(tree.place)
+    spec = tree.placed_data
     with open_stage(tree, "data", tree.data, {}) as stage:
-        if isinstance(spec, own_files.FilesSpec):
-            stage.notes["summary"] = own_files.build(spec, stage.folder, tree.place)
-        else:
-            builder: Any = BUILDERS[spec.source]
-            stage.notes["summary"] = builder.build(spec, stage.folder)
+        stage.notes["summary"] = BUILDERS[spec.source].build(spec, stage.folder)
         if tree.suite.public_tasks:
             asked, own = tree.suite.public_tasks, getattr(spec, "data_dir", None)
             found = public.write(asked, tree.suite.public_items, stage.folder, own)
@@ -44,7 +43,8 @@ def tokens(tree: Tree, pair: str) -> None:
     """Train or fetch the pair's tokenizer, and encode every gold response."""
     from arkd.data.tokens import encode, encode_corpus, load_tokenizer, train_tokenizer
 
-    suite, teacher = tree.suite, tree.pair(pair).teacher
+    suite, spec = tree.suite, tree.pair(pair)
+    teacher, student = spec.teacher, spec.student
     with open_stage(tree, "tokens", tree.tokens(pair), {"data": tree.data}, pair=pair) as stage:
         folder = stage.folder / "tokenizer"
         if isinstance(teacher, Scratch):
@@ -60,10 +60,8 @@ def tokens(tree: Tree, pair: str) -> None:
         else:
             from arkd.given import shared_tokenizer
 
-            student = tree.pair(pair).student
-            shared_tokenizer(
-                teacher, student if isinstance(student, Folder | Hub) else None, folder
-            )
+            given = student if isinstance(student, Folder | Hub) else None
+            shared_tokenizer(teacher, given, folder)
         tokenizer = load_tokenizer(folder)
         names = ["train", "dev"]
         if (tree.data / "teacher_train.jsonl").is_file():

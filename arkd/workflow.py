@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from arkd import own_suite, registry
-from arkd.data.own_files import FilesSpec, inputs
+from arkd.data.instructions import InstructionsSpec
+from arkd.data.own_files import FilesSpec
 from arkd.errors import ArkdError
 from arkd.method import Method
 from arkd.paths import benchmarks_dir
@@ -41,6 +42,14 @@ class Tree:
     def place(self, path: str) -> Path:
         """Where a path that the suite names leads, from the folder of its own file."""
         return own_suite.place(suite_path(self.named) if self.named else None, path)
+
+    @property
+    def placed_data(self) -> Any:
+        """The data's settings, the places of the user's own files found."""
+        spec = self.suite.data
+        if isinstance(spec, FilesSpec | InstructionsSpec):
+            return spec.placed(self.place)
+        return spec
 
     def pair(self, name: str) -> Pair:
         """A pair of the suite, the places of its models found."""
@@ -137,9 +146,10 @@ def asks_teacher(method: Method) -> bool:
 
 def data_inputs(tree: Tree) -> list[str]:
     """Return what the data wait for: a user's own files, and the template of their tasks."""
-    if not isinstance(tree.suite.data, FilesSpec):
+    spec = tree.placed_data
+    if not isinstance(spec, FilesSpec):
         return []
-    files = inputs(tree.suite.data, tree.place).values()
+    files = spec.inputs.values()
     return [*map(str, files), str(benchmarks_dir() / "tasks" / "_generate.yaml")]
 
 

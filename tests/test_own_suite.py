@@ -44,7 +44,7 @@ def build(folder: Path, trained: list[Any], tested: list[Any], **settings: Any) 
     example.write_lines(folder / "test.jsonl", tested)
     given = {"train": "train.jsonl", "tests": {"own": "test.jsonl"}, "dev_examples": 1}
     spec = FilesSpec.model_validate({"source": "files", **given, **settings})
-    return folder / "out", own_files.build(spec, folder / "out", lambda path: folder / path)
+    return folder / "out", own_files.build(spec.placed(lambda path: folder / path), folder / "out")
 
 
 def numbered(count: int, **more: Any) -> list[Row]:

@@ -6,7 +6,7 @@ b4325f019c648b1641a1784748667e8b74e5e064, file: plain_text/train-00000-of-00080.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -49,7 +49,11 @@ class Corpus(Frozen):
             sha256=self.sha256,
         )
 
-    def texts(self, sources: dict[str, Any]) -> list[str]:
+    def placed(self, place: Callable[[str], Path]) -> Corpus:
+        """Return the same with its own file where a suite's paths lead."""
+        return self.model_copy(update={"path": str(place(self.path))}) if self.path else self
+
+    def documents(self, sources: dict[str, Any]) -> list[dict[str, Any]]:
         """Return the documents in the file's order, empty ones left out, and note their source.
 
         Raises:
@@ -62,7 +66,7 @@ class Corpus(Frozen):
         kept = list(islice((text for text in found if text), self.rows))
         own = {"path": path.name} if self.path else self.remote().model_dump(exclude={"sha256"})
         sources["corpus"] = own | {"sha256": sha256_file(path)}
-        return kept
+        return [{"id": number, "text": text} for number, text in enumerate(kept)]
 
     def _read(self, path: Path) -> Iterator[str]:
         remedy = "correct data.corpus.column"

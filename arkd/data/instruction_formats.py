@@ -113,14 +113,30 @@ def read_rows(path: Path) -> Iterator[tuple[str, Row]]:
         place = f"{path}" if whole else f"{path}: line {number}"
         if not line.strip():
             continue
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise ArkdError(f"{place}: not valid JSON ({error}); correct it") from None
-        for one in row if whole and isinstance(row, list) else [row]:
-            if not isinstance(one, dict):
-                raise ArkdError(f"{place}: an object with keys is wanted, not {one!r:.40}")
-            yield place, one
+        if whole and line.lstrip().startswith("["):
+            yield from ((place, one) for one in _objects(place, "file", _json(line, place)))
+        else:
+            yield place, read_object(line, place)
+
+
+def read_object(text: str, place: str) -> Row:
+    """Return the object that a text is, a line of a file.
+
+    Raises:
+        ArkdError: it is none.
+    """
+    row = _json(text, place)
+    if not isinstance(row, dict):
+        raise ArkdError(f"{place}: an object with keys is wanted, not {row!r:.40}")
+    return row
+
+
+def _json(text: str, place: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        what = f"{error.msg}, column {error.colno}"
+        raise ArkdError(f"{place}: not valid JSON ({what}); correct it") from None
 
 
 def _text(path: Path) -> str:

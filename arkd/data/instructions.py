@@ -65,13 +65,9 @@ class InstructionsSpec(Frozen):
 
     def placed(self, place: Callable[[str], Path]) -> InstructionsSpec:
         """Return the spec with its own files where a suite's paths lead."""
-        found: dict[str, Any] = {}
-        if self.data_dir:
-            found["data_dir"] = str(place(self.data_dir))
-        if self.corpus and self.corpus.path:
-            own = {"path": str(place(self.corpus.path))}
-            found["corpus"] = self.corpus.model_copy(update=own)
-        return self.model_copy(update=found)
+        folder = str(place(self.data_dir)) if self.data_dir else None
+        corpus = self.corpus and self.corpus.placed(place)
+        return self.model_copy(update={"data_dir": folder, "corpus": corpus})
 
     def filters_of(self, name: SetName) -> Filters:
         """Return the protocol's filters of a set with the changes that the spec makes."""
@@ -107,12 +103,11 @@ def build(spec: InstructionsSpec, out_dir: Path) -> Row:
     for file, asked in tests.items():
         write_jsonl(out_dir / f"{file}.jsonl", [_test_row(*one) for one in enumerate(asked)])
     if spec.corpus:
-        texts = spec.corpus.texts(sources)
-        rows = [{"id": number, "text": text} for number, text in enumerate(texts)]
-        write_jsonl(out_dir / "corpus.jsonl", rows)
+        plain = spec.corpus.documents(sources)
+        write_jsonl(out_dir / "corpus.jsonl", plain)
     summary = _summary(spec, training, tests, counts)
     if spec.corpus:
-        summary["rows"]["corpus"] = len(texts)
+        summary["rows"]["corpus"] = len(plain)
     for warning in summary["warnings"]:
         print(f"arkd: {warning}", file=sys.stderr, flush=True)
     return summary | {"sources": sources}

@@ -29,6 +29,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from arkd.data.corpus import Corpus
+from arkd.data.instruction_formats import read_object
+from arkd.data.lexicon import BANDS
 from arkd.data.prompts import Template, prompt
 from arkd.errors import ArkdError, nearest
 from arkd.files import sha256_file, write_jsonl, write_text
@@ -36,7 +38,6 @@ from arkd.paths import benchmarks_dir
 from arkd.seeding import derive_seed
 
 Row = dict[str, Any]
-BANDS = ("head", "torso", "tail")
 TEXTS = ("prompt", "instruction", "input", "response", "output", "band", "kind")
 KEYS = (*TEXTS, "references")
 TASKS = "tasks"  # the folder of the tests' lm-eval tasks
@@ -63,32 +64,34 @@ class FilesSpec(BaseModel):
     template: Template = Field("alpaca", description="of rows that have an instruction")
     separator: str = Field("", description="put before every answer that does not begin with it")
 
+    @property
+    def inputs(self) -> dict[str, Path]:
+        """The user's files by what they are."""
+        named = {"train": self.train, "dev": self.dev}
+        named |= {f"test_{name}": path for name, path in self.tests.items()}
+        named |= {"corpus": self.corpus.path if self.corpus else None}
+        return {role: Path(path) for role, path in named.items() if path}
 
-def inputs(spec: FilesSpec, place: Callable[[str], Path]) -> dict[str, Path]:
-    """Return the user's files by what they are.
-
-    Args:
-        spec: Which files.
-        place: Where a path of the suite leads.
-    """
-    named = {"train": spec.train, "dev": spec.dev}
-    named |= {f"test_{name}": path for name, path in spec.tests.items()}
-    named |= {"corpus": spec.corpus.path if spec.corpus else None}
-    return {role: place(path) for role, path in named.items() if path}
+    def placed(self, place: Callable[[str], Path]) -> FilesSpec:
+        """Return the spec with its files where a suite's paths lead."""
+        found: Row = {"train": str(place(self.train))}
+        found["dev"] = str(place(self.dev)) if self.dev else None
+        found["tests"] = {name: str(place(path)) for name, path in self.tests.items()}
+        found["corpus"] = self.corpus and self.corpus.placed(place)
+        return self.model_copy(update=found)
 
 
-def build(spec: FilesSpec, out_dir: Path, place: Callable[[str], Path]) -> Row:
+def build(spec: FilesSpec, out_dir: Path) -> Row:
     """Write all data files and the tests' lm-eval tasks, and return a summary for the manifest.
 
     Args:
-        spec: Which files, and how they are read.
+        spec: Which files, placed, and how they are read.
         out_dir: The data folder.
-        place: Where a path of the suite leads.
 
     Raises:
         ArkdError: a file is missing, empty or malformed, or too small to split.
     """
-    paths = inputs(spec, place)
+    paths = spec.inputs
     files = {role: _rows(spec, role, path) for role, path in paths.items() if role != "corpus"}
     if "dev" not in files:
         files = _split(spec, paths["train"], files.pop("train")) | files
@@ -101,10 +104,8 @@ def build(spec: FilesSpec, out_dir: Path, place: Callable[[str], Path]) -> Row:
     written = {role: [{"id": i, **row} for i, row in enumerate(of)] for role, of in files.items()}
     sources: Row = {role: {"sha256": sha256_file(path)} for role, path in paths.items()}
     if spec.corpus:
-        own = {"path": str(paths["corpus"])} if spec.corpus.path else {}
-        texts = spec.corpus.model_copy(update=own).texts(sources)
+        written["corpus"] = spec.corpus.documents(sources)
         sources["corpus"].pop("path", None)  # it is in the suite, as the user wrote it
-        written["corpus"] = [{"id": number, "text": text} for number, text in enumerate(texts)]
     for role, rows in written.items():
         write_jsonl(out_dir / f"{role}.jsonl", rows)
     for name in spec.tests:
@@ -214,17 +215,10 @@ def _lines(path: Path) -> Iterator[tuple[str, Row]]:
             if not line.strip():
                 continue
             try:
-                row = json.loads(line.decode("utf-8-sig"))
-                json.dumps(row, ensure_ascii=False).encode()
+                row = read_object(line.decode("utf-8-sig"), place)
+                json.dumps(row, ensure_ascii=False).encode()  # a lone surrogate can be escaped
             except UnicodeError:
                 raise ArkdError(f"{place}: not UTF-8 text; save the file as UTF-8") from None
-            except json.JSONDecodeError as error:
-                what = f"{error.msg}, column {error.colno}"
-                raise ArkdError(
-                    f"{place}: not valid JSON ({what}); a line holds one object"
-                ) from None
-            if not isinstance(row, dict):
-                raise ArkdError(f"{place}: an object with keys is wanted, not {row!r:.40}")
             yield place, row
 
 

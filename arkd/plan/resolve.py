@@ -57,7 +57,6 @@ def _shape(spec: Any, vocabulary: int | None, given: Mapping[str, Path], whose: 
         )
     if isinstance(spec, Folder):
         path = Path(spec.path) / "config.json"
-        path = path if path.is_absolute() else benchmarks_dir() / path
         return Shape.of_config(read_json(path), f"{whose} ({path})")
     repo = SMOLLM2 if isinstance(spec, Pretrained) else spec.repo
     return Shape.of_config(_of_hub(repo, spec, given, whose), f"{whose} ({repo})")

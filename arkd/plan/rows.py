@@ -11,7 +11,8 @@ from typing import Any
 
 from arkd.data.instruction_filters import PUBLISHED
 from arkd.data.instructions import InstructionsSpec
-from arkd.data.own_files import FilesSpec, inputs
+from arkd.data.lexicon import BANDS
+from arkd.data.own_files import FilesSpec
 from arkd.files import read_json
 from arkd.workflow import Tree
 
@@ -29,7 +30,6 @@ PUBLIC = {
     "popqa": (14267, 4),
 }
 PUBLIC_TOKENS, LONGEST_PUBLIC = 60, 256  # of a request: mean, most
-BANDS = 3
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def rows(tree: Tree, pair: str, prompt: float | None, response: float | None) ->
 
 def _declared(tree: Tree) -> tuple[dict[str, int], list[str]]:
     """Return the rows that the data's own settings promise."""
-    spec, suite = tree.suite.data, tree.suite
+    spec, suite = tree.placed_data, tree.suite
     if isinstance(spec, InstructionsSpec):
         published = PUBLISHED[spec.protocol]
         left = PUBLISHED["arkd"]["dolly read"] - spec.dev_rows - spec.test_rows
@@ -103,19 +103,19 @@ def _declared(tree: Tree) -> tuple[dict[str, int], list[str]]:
         files |= {"train": train, "dev": spec.dev_rows, "test_dolly": spec.test_rows}
         return files, [f"at most {train:,} training rows; filters may leave fewer"]
     if isinstance(spec, FilesSpec):
-        files = {role: _lines(path) for role, path in inputs(spec, tree.place).items()}
+        files = {role: _lines(path) for role, path in spec.inputs.items()}
         if spec.max_rows:
             files = {role: min(count, spec.max_rows) for role, count in files.items()}
         if "dev" not in files:
             files["dev"] = spec.dev_examples
             files["train"] -= spec.dev_examples
         return files, []
-    bands = [f"mc_{band}" for band in ("head", "torso", "tail")]
+    bands = [f"mc_{band}" for band in BANDS]
     files = {"train": spec.train_examples, "dev": spec.dev_examples, "ppl": spec.ppl_items}
     files |= {f"test_{name}": spec.test_items for name in suite.test_sets}
     files |= dict.fromkeys(bands, spec.mc_items)
     files["teacher_train"] = getattr(spec, "teacher_examples", 0)
-    files["open"] = BANDS * getattr(spec, "open_items", 0)
+    files["open"] = len(BANDS) * getattr(spec, "open_items", 0)
     return files, ["rows are as many as the data's settings ask for"]
 
 
