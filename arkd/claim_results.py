@@ -85,10 +85,6 @@ class Results:
         """How many steps the suite trains for."""
         return trained_steps(self.suite, self._runs.values())
 
-    def without_references(self, task: str) -> bool:
-        """Tell whether a task's answers have nothing to be compared with."""
-        return self.records.without_references(task)
-
     def values(self, pair: str, arm: str, task: str, metric: str, group: str = "") -> SeedValues:
         """Return the value of each planned seed, decoding seeds averaged; failed runs have none."""
         if task == COST:

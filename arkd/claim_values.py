@@ -51,7 +51,7 @@ def _paired(results: Results, of: Comparison, test: Paired) -> Iterator[Comparis
             yield replace(of, b=b, task=name, reason=f"the suite has no task in the role '{name}'")
         for task in tasks:
             one = replace(of, b=b, task=task, group=group)
-            if name != task and test.metric == SCORED and results.without_references(task):
+            if name != task and test.metric == SCORED and results.records.without_references(task):
                 continue  # a set of prompts alone, which the role's other sets stand for
             if not results.measured(task, test.metric, group):
                 where = f" in group '{group}'" if group else ""

@@ -138,12 +138,10 @@ class Harness:
             written = [self.lm.written[asked] for asked in zip(prompts, texts, strict=True)]
             scored = [(s, text) for s, text in zip(samples, texts, strict=True) if "rouge_l" in s]
             scores = [float(sample["rouge_l"]) for sample, _ in scored]
-            values = [
-                Value(task, metric, "", number, len(texts), None)
-                for metric, number in text_statistics(texts, written).items()
-            ]
+            values = _mean_rouge_l(task, scores)
+            for metric, number in text_statistics(texts, written).items():
+                values.append(Value(task, metric, "", number, len(texts), None))
             if scored:  # prompts without a reference answer, such as Vicuna's, are only described
-                values[:0] = [Value(task, "rouge_l", "", fmean(scores), len(scores), True)]
                 values += self._against_references(task, scored)
             kept = [
                 {"task": task, "decode_seed": decode_seed, "id": s["doc"]["id"], "text": text}
@@ -154,9 +152,7 @@ class Harness:
             draws = derive_seed("decoding", change.label, seed, decode_seed)
             for task, samples in self._sampled(sets, draws, change.changes):
                 scores = [float(sample["rouge_l"]) for sample in samples if "rouge_l" in sample]
-                if scores:
-                    value = Value(task, "rouge_l", change.label, fmean(scores), len(scores), True)
-                    yield Answered(task, [value])
+                yield Answered(task, _mean_rouge_l(task, scores, change.label))
         opens = list(suite.open_tasks)
         for task, samples in self._sampled(opens, derive_seed("open", seed, decode_seed)):
             yield Answered(task, list(_by_band(task, samples)))
@@ -229,6 +225,11 @@ def _stock_folders(suite: Suite) -> list[Path]:
     stock = Path(lm_eval.__file__).parent / "tasks"
     families = (SOURCES[task].family for task in suite.public_tasks)
     return [stock / family for family in families if family]
+
+
+def _mean_rouge_l(task: str, scores: list[float], decoder: str = "") -> list[Value]:
+    """Return the mean of the items' scores, as the one value that it is; none of no items."""
+    return [Value(task, "rouge_l", decoder, fmean(scores), len(scores), True)] if scores else []
 
 
 def _totals(task: str, results: dict[str, Any]) -> Iterator[Value]:

@@ -172,7 +172,7 @@ def init(tree: Tree, pair: str, seed: int) -> None:
     ) as stage:
         stage.notes["control"] = INIT
         student = Trainee.load(tree, pair, untrained / "model", device, seed)
-        facts = {"parameters": models.parameters(student.model), "seed": seed}
+        facts = {"parameters": student.parameters, "seed": seed}
         train_set = TokenSet.load(tokens_dir / "train.safetensors")
         with stage.proper:
             run = training.fit_language_model(

@@ -11,11 +11,11 @@ from arkd.aggregates import derived, reference
 from arkd.analyses import difference, final_alpha, quality
 from arkd.cells import Cell, Column, Origin, Row, SeedValues, Table, bold_method, make_cell
 from arkd.curves import Curves
+from arkd.data.lexicon import BANDS
 from arkd.layout import Builder, Source
 from arkd.settings import MethodEntry
 from arkd.workflow import TEACHER
 
-BANDS = ("head", "torso", "tail")
 ENTROPY_GAP = Source(
     "truth", "truth_entropy_gap", "ambiguous: |entropy gap| (nats)", 3, "ambiguous"
 )

@@ -25,6 +25,7 @@ class Trainee:
     tree: Tree
     pair: str
     model: Any
+    parameters: int  # of the model alone
     adapters: Any = None
 
     @classmethod
@@ -37,13 +38,13 @@ class Trainee:
     @classmethod
     def of(cls, tree: Tree, pair: str, model: Any, lora: Lora | None, *axes: str | int) -> Trainee:
         """Make a loaded model ready for training."""
-        adapters = None
+        adapters, parameters = None, models.parameters(model)
         if lora:
             from arkd.lora import add_adapters
 
             adapters = add_adapters(model, lora, *axes)
         set_training(model, tree.suite.training)
-        return cls(tree, pair, model, adapters)
+        return cls(tree, pair, model, parameters, adapters)
 
     def judge(self, settings: Optimisation, *axes: str | int) -> Callable[[], float] | None:
         """Return what scores the model's states, if the settings select one."""

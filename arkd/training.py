@@ -151,7 +151,8 @@ class Best:
 
     def restore(self) -> None:
         """Go back to the best state, if any were compared."""
-        copy_into(self.trained, self.kept or self.trained)
+        if self.kept:
+            copy_into(self.trained, self.kept)
 
 
 @torch.no_grad()

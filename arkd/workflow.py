@@ -228,8 +228,6 @@ def config_slice(suite: Suite, stage: str, pair: str = "", method: str = "") -> 
         parts |= {"lora": suite.pair(pair).lora, "run": suite.training}
         if {"student_samples", "rewards"} & set(method_.required):
             parts["max_new_tokens"] = suite.decoding.max_new_tokens
-        if suite.distillation.selection:
-            parts["decoding"] = suite.decoding
     elif stage == "evaluate":
         parts = {
             "decoding": suite.decoding,
@@ -247,6 +245,13 @@ def config_slice(suite: Suite, stage: str, pair: str = "", method: str = "") -> 
             "methods": methods(suite),
             "seeds": {m: seeds(suite, m) for _, m in methods(suite)},
         }
+    runs = {
+        "teacher": of_pair and of_pair.teacher_training,
+        "init": suite.student_start,
+        "distill": suite.distillation,
+    }
+    if (run := runs.get(stage)) and run.selection and run.selection.metric == "rouge_l":
+        parts["decoding"] = suite.decoding  # of the answers by which a state is selected
     if suite.public_tasks and stage in ("data", "evaluate"):
         parts |= {"public_tasks": suite.public_tasks, "public_items": suite.public_items}
     parts |= {"version": suite.version, "device": suite.device}

@@ -112,22 +112,25 @@ def gpt2(rows: int, width: int) -> Any:
     return GPT2LMHeadModel(config)
 
 
+def sizes(rows: int, width: int) -> dict[str, int]:
+    return {
+        "vocab_size": rows,
+        "hidden_size": width,
+        "intermediate_size": 2 * width,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "max_position_embeddings": 1024,
+    }
+
+
 def llama(rows: int, width: int) -> Any:
-    config = LlamaConfig(
-        vocab_size=rows, hidden_size=width, intermediate_size=2 * width, num_hidden_layers=2,
-        num_attention_heads=2, num_key_value_heads=2, max_position_embeddings=1024,
-        bos_token_id=1, eos_token_id=2, tie_word_embeddings=False,
-    )  # fmt: skip
-    return LlamaForCausalLM(config)
+    own = {"num_key_value_heads": 2, "bos_token_id": 1, "eos_token_id": 2}
+    return LlamaForCausalLM(LlamaConfig(**sizes(rows, width), **own, tie_word_embeddings=False))
 
 
 def qwen(rows: int, width: int) -> Any:
-    config = Qwen2Config(
-        vocab_size=rows, hidden_size=width, intermediate_size=2 * width, num_hidden_layers=2,
-        num_attention_heads=2, num_key_value_heads=1, max_position_embeddings=1024,
-        bos_token_id=None, eos_token_id=None, tie_word_embeddings=True,
-    )  # fmt: skip
-    return Qwen2ForCausalLM(config)
+    own = {"num_key_value_heads": 1, "bos_token_id": None, "eos_token_id": None}
+    return Qwen2ForCausalLM(Qwen2Config(**sizes(rows, width), **own, tie_word_embeddings=True))
 
 
 TOKENIZERS = {

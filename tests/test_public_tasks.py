@@ -9,11 +9,11 @@ import os
 import re
 import shlex
 import subprocess
-import sys
+from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, get_args
 
+import instruction_files
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -23,7 +23,7 @@ import yaml
 from conftest import ROOT
 from test_tasks import loader, task_manager
 
-from arkd import public_tasks, stages, tasks
+from arkd import offline, public_tasks, stages, tasks
 from arkd.data import public
 from arkd.data.public import SOURCES, PublicTask
 from arkd.errors import ArkdError
@@ -191,20 +191,23 @@ def test_a_part_of_the_rows_is_spread_over_all(own_files: Path, tmp_path: Path) 
 def test_without_a_folder_the_pinned_file_is_fetched(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[Any] = []
+    """Up to the hub's own client, which has no network here; and what it brings is checked."""
+    source, asked = SOURCES["hellaswag"], []
+    kept = f"datasets--{source.repo.replace('/', '--')}/snapshots/{source.revision}"
 
-    def fetch(repo: str, revision: str, files: list[str], **options: Any) -> Path:
-        asked.append((repo, revision, files, options))
-        put(tmp_path / "hub" / files[0], HELLASWAG)
-        return tmp_path / "hub"
+    def download(repo: str, **options: Any) -> None:
+        asked.append((repo, options["repo_type"], options["revision"], options["allow_patterns"]))
+        put(tmp_path / kept / source.file, HELLASWAG)
 
-    hub = SimpleNamespace(fetch=fetch)
-    monkeypatch.setitem(sys.modules, "arkd.hub", hub)
-    monkeypatch.setattr("arkd.hub", hub, raising=False)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
+    monkeypatch.setenv(offline.OURS, " ".join(offline.SWITCHES))
+    with pytest.raises(ArkdError, match=f"its SHA-256 is .* and not {source.sha256}"):
+        public.write(["hellaswag"], None, tmp_path, None)
+    assert asked == [(source.repo, "dataset", source.revision, [source.file])]
+    found = sha256_file(tmp_path / kept / source.file)
+    monkeypatch.setitem(SOURCES, "hellaswag", replace(source, sha256=found))
     facts = public.write(["hellaswag"], None, tmp_path, None)
-    source = SOURCES["hellaswag"]
-    checked = {"kind": "dataset", "sha256": {source.file: source.sha256}}
-    assert asked == [(source.repo, source.revision, [source.file], checked)]
     assert facts["hellaswag"]["revision"] == source.revision
     assert written(tmp_path, "hellaswag") == HELLASWAG
 
@@ -245,13 +248,11 @@ def test_a_broken_file_is_named(tmp_path: Path) -> None:
         public.write(["piqa"], None, tmp_path / "data", str(tmp_path))
 
 
-def test_the_data_stage_writes_and_notes_the_rows(
-    own_files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    suite = asking("piqa", public_items=2)
-    # No shipped data of a CPU suite has a folder of the user's own.
-    spec = type(suite.data)
-    monkeypatch.setattr(spec, "data_dir", str(own_files), raising=False)
+def test_the_data_stage_writes_and_notes_the_rows(own_files: Path, tmp_path: Path) -> None:
+    instruction_files.write(own_files)
+    sizes = {"dev_rows": 8, "test_rows": 10}
+    data = {"source": "instructions", "data_dir": str(own_files), **sizes}
+    suite = asking("piqa", public_items=2, data=data, test_sets=("dolly",))
     tree = Tree(tmp_path, suite)
     stages.data(tree)
     assert written(tree.data, "piqa") == [PIQA[0], PIQA[1]]

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from arkd.errors import ArkdError
 from arkd.paths import benchmarks_dir
-from arkd.suite import load_suite, suite_names, tuned_rates
-from arkd.workflow import trees
+from arkd.suite import Suite, load_suite, suite_names, tuned_rates
+from arkd.workflow import config_slice, trees
 
 
 def write(folder: Path, **changes: object) -> str:
@@ -165,3 +166,19 @@ def test_every_task_of_every_suite_is_shipped() -> None:
         suite = load_suite(name)
         for task in (*suite.test_sets, *suite.choice_tasks, suite.perplexity_task):
             assert task is None or task in shipped
+
+
+@pytest.mark.parametrize("stage", ["teacher", "init", "distill"])
+def test_a_state_selected_by_its_answers_depends_on_how_they_are_decoded(stage: str) -> None:
+    suite = load_suite("gpt2-dolly-field")
+    pair = suite.pairs[0].name
+
+    def selecting(metric: str) -> dict[str, Any]:
+        chosen = {"metric": metric, "points": 2}
+        value = suite.model_dump(mode="json")
+        value["distillation"]["selection"] = value["student_start"]["selection"] = chosen
+        value["pairs"][0]["teacher_training"]["selection"] = chosen
+        return config_slice(Suite.model_validate(value), stage, pair, "arkd")
+
+    assert selecting("rouge_l")["decoding"]["top_p"] == 1.0
+    assert "decoding" not in selecting("nll")
