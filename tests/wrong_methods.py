@@ -22,7 +22,7 @@ from arkd.method import (
     WeightedDivergences,
     Weights,
 )
-from arkd.objectives import drkl
+from arkd.objectives import drkl, tvd
 
 PAPER = Reference("t", "a", 2026, "https://example.org", "@misc{t}")
 
@@ -185,6 +185,15 @@ class Uphill(Declared, WeightedDivergences):
 
 
 @dataclass(frozen=True)
+class GivesUp(Declared, TokenDivergence):
+    """Has no gradient at a token that nearly agrees."""
+
+    def token_loss(self, log_q: Tensor, log_p: Tensor, labels: Tensor, c: Context) -> Tensor:
+        loss_N = tvd(log_q, log_p)
+        return torch.where(loss_N < 0.01, loss_N.detach(), loss_N)
+
+
+@dataclass(frozen=True)
 class Meddles(Declared, FullStep):
     """Trains the student itself."""
 
@@ -241,6 +250,7 @@ WRONG: list[tuple[Method, str, set[str]]] = [
     (Forgets(), "random_alpha", {"resumes"}),
     (Unsaved(), "forward_kl", {"resumes"}),
     (Uphill(), "uphill", {"zero at agreement", "progress"}),
+    (GivesUp(), "tvd", {"zero at agreement"}),
     (Meddles(), "forward_kl", {"value", "gradient", "leaves alone"}),
     (Undecorated(), "reverse_kl", {"declarations"}),
     (HalfExplained(), "forward_kl", {"declarations"}),

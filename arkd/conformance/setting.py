@@ -110,8 +110,22 @@ def handmade() -> Setting:
     rest = torch.linspace(0, -2, VOCABULARY)
     p, q = rest.clone(), rest.flip(0).clone()
     p[5], p[9], q[5], q[20] = 6.0, 5.5, 7.0, 3.0
-    p = torch.cat([p, torch.full((PADDED_VOCABULARY - VOCABULARY,), 4.0)])
-    return setting(_constant(4, q, hidden=16), _constant(5, p, hidden=24))
+    return _everywhere(p, q)
+
+
+@cache
+def beside_agreement() -> Setting:
+    """Return a setting whose p is a little beside q: no entry as near as rounding would matter."""
+    q = torch.linspace(0, -2, VOCABULARY)
+    p = q + 0.01
+    p[1::2] -= 0.02
+    return _everywhere(p, q)
+
+
+def _everywhere(p_V: Tensor, q_V: Tensor) -> Setting:
+    """Return a setting with the same logits of teacher and student at every position."""
+    p_V = torch.cat([p_V, torch.full((PADDED_VOCABULARY - VOCABULARY,), 4.0)])
+    return setting(_constant(4, q_V, hidden=16), _constant(5, p_V, hidden=24))
 
 
 def llama(seed: int, vocabulary: int, *, hidden: int, tied: bool) -> Any:
