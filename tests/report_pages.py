@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from arkd.records import write_csv
 from arkd.verdict_text import CLAIM_COLUMNS, COMPARISON_COLUMNS
 from arkd.workflow import Tree
 
+SCHEMES = ("light", "dark")
 METHODS = ("forward_kl", "fixed_mix@alpha=0.25", "arkd")
 
 
@@ -69,3 +71,15 @@ def claims_file(
     folder.mkdir(parents=True, exist_ok=True)
     write_csv(folder / "claims.csv", CLAIM_COLUMNS, rows)
     write_csv(folder / "comparisons.csv", COMPARISON_COLUMNS, lines)
+
+
+def colours(scheme: str) -> dict[str, str]:
+    """The colours of a scheme as the style sheet sets them, those of light where dark has none."""
+    _, page = report.templates()
+    style = str(page["css"])
+    light = re.search(r":root \{(.*?)\}", style, re.DOTALL)
+    dark = re.search(r':root\[data-theme="dark"\] \{(.*?)\}', style, re.DOTALL)
+    assert light
+    assert dark
+    found = dict(re.findall(r"--([\w-]+): ([^;]+);", light[1]))
+    return found | (dict(re.findall(r"--([\w-]+): ([^;]+);", dark[1])) if scheme == "dark" else {})

@@ -13,18 +13,16 @@ from typing import Any
 import numpy as np
 import pytest
 from browser import BROWSER, Browser
-from report_pages import METHODS, drawn_rows, make_page
+from report_pages import METHODS, SCHEMES, colours, drawn_rows, make_page
 from scipy import stats
 from simulate import suite_of
 
-from arkd import report
+if BROWSER is None:
+    pytest.skip(
+        "no Chromium here: `apt-get install chromium` for the browser tests",
+        allow_module_level=True,
+    )
 
-needs_browser = pytest.mark.skipif(
-    BROWSER is None, reason="no Chromium here: `apt-get install chromium` for the browser tests"
-)
-SCHEMES = ("light", "dark")
-TEXTS = ("ink", "soft", "link", "supported", "contradicted", "inconclusive")
-GROUNDS = ("paper", "raised", "band", "hover")
 PHONE = 360
 
 
@@ -65,7 +63,6 @@ def type_in(browser: Browser, text: str) -> None:
     )
 
 
-@needs_browser
 def test_the_page_asks_for_nothing_and_complains_of_nothing(browser: Browser, page: Path) -> None:
     for width, dark in ((1280, False), (1280, True), (PHONE, False)):
         browser.open(page, width, dark=dark)
@@ -74,7 +71,6 @@ def test_the_page_asks_for_nothing_and_complains_of_nothing(browser: Browser, pa
         assert browser.requests() == []
 
 
-@needs_browser
 def test_the_driver_sees_complaints_and_requests(browser: Browser, tmp_path: Path) -> None:
     """Otherwise the test above would prove nothing."""
     bad = tmp_path / "bad.html"
@@ -84,7 +80,6 @@ def test_the_driver_sees_complaints_and_requests(browser: Browser, tmp_path: Pat
     assert any("Error: x" in text for text in browser.complaints())
 
 
-@needs_browser
 def test_the_policy_of_the_page_keeps_other_scripts_out(browser: Browser, page: Path) -> None:
     browser.open(page)
     browser.run(
@@ -95,7 +90,6 @@ def test_the_policy_of_the_page_keeps_other_scripts_out(browser: Browser, page: 
     assert any("Content Security Policy" in text for text in browser.complaints())
 
 
-@needs_browser
 def test_a_heading_sorts_up_and_down_and_back(browser: Browser, page: Path) -> None:
     browser.open(page)
     before = column(browser, "table1", 1)
@@ -112,7 +106,6 @@ def test_a_heading_sorts_up_and_down_and_back(browser: Browser, page: Path) -> N
     assert states[4:] == [None, before]
 
 
-@needs_browser
 def test_what_has_no_number_is_last_in_both_directions(browser: Browser, page: Path) -> None:
     browser.open(page)
     browser.run("document.querySelectorAll('[data-name=table1] tbody tr[data-r]')[1]"
@@ -124,7 +117,6 @@ def test_what_has_no_number_is_last_in_both_directions(browser: Browser, page: P
         assert "" not in values[:-1]
 
 
-@needs_browser
 def test_rows_of_one_metric_stay_together_when_sorted(browser: Browser, page: Path) -> None:
     browser.open(page)
     browser.run(f"{head('bins', 2)}.firstElementChild.click()")
@@ -142,7 +134,6 @@ def test_rows_of_one_metric_stay_together_when_sorted(browser: Browser, page: Pa
     assert firsts == ["group"] * 3
 
 
-@needs_browser
 def test_rows_are_filtered_by_any_of_the_words(browser: Browser, page: Path) -> None:
     browser.open(page)
     every = len(shown(browser, "table1"))
@@ -165,7 +156,6 @@ def test_rows_are_filtered_by_any_of_the_words(browser: Browser, page: Path) -> 
     assert hidden is True
 
 
-@needs_browser
 def test_claims_are_filtered_by_verdict_and_sorted_with_their_comparisons(
     browser: Browser, page: Path
 ) -> None:
@@ -189,7 +179,6 @@ def test_claims_are_filtered_by_verdict_and_sorted_with_their_comparisons(
     )
 
 
-@needs_browser
 def test_a_verdict_is_told_without_colour(browser: Browser, page: Path) -> None:
     browser.open(page)
     texts = browser.run("[...document.querySelectorAll('.judged .verdict')].map(v => v.innerText)")
@@ -200,7 +189,6 @@ def test_a_verdict_is_told_without_colour(browser: Browser, page: Path) -> None:
         assert known[mark] == word
 
 
-@needs_browser
 def test_a_number_opens_by_keyboard_and_shows_what_it_is_made_of(
     browser: Browser, page: Path
 ) -> None:
@@ -243,7 +231,6 @@ def test_a_number_opens_by_keyboard_and_shows_what_it_is_made_of(
     assert focused == "5"  # where the reader was
 
 
-@needs_browser
 def test_every_cell_opens_and_none_complains(browser: Browser, page: Path) -> None:
     browser.open(page)
     opened = browser.run("""
@@ -259,7 +246,6 @@ def test_every_cell_opens_and_none_complains(browser: Browser, page: Path) -> No
     assert browser.complaints() == []
 
 
-@needs_browser
 def test_a_table_is_one_stop_of_the_tab_key_besides_its_headings(
     browser: Browser, page: Path
 ) -> None:
@@ -272,7 +258,6 @@ def test_a_table_is_one_stop_of_the_tab_key_besides_its_headings(
     assert set(stops) == {1}
 
 
-@needs_browser
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_the_colours_follow_the_system_and_then_the_button(
     browser: Browser, page: Path, scheme: str
@@ -280,16 +265,15 @@ def test_the_colours_follow_the_system_and_then_the_button(
     browser.open(page, dark=scheme == "dark")
     ground = "getComputedStyle(document.body).backgroundColor"
     before = browser.run(ground)
-    assert before == rgb(variables(scheme)["paper"])
+    assert before == rgb(colours(scheme)["paper"])
     browser.run("document.getElementById('theme').click()")
     other = next(name for name in SCHEMES if name != scheme)
-    assert browser.run(ground) == rgb(variables(other)["paper"])
+    assert browser.run(ground) == rgb(colours(other)["paper"])
     assert browser.run("document.getElementById('theme').innerText") == f"{scheme.title()} colours"
     browser.run("document.getElementById('theme').click()")
     assert browser.run(ground) == before
 
 
-@needs_browser
 @pytest.mark.parametrize("width", [PHONE, 768, 1280])
 def test_the_page_is_never_wider_than_the_screen(browser: Browser, page: Path, width: int) -> None:
     browser.open(page, width)
@@ -302,7 +286,6 @@ def test_the_page_is_never_wider_than_the_screen(browser: Browser, page: Path, w
     assert browser.run(f"{body}.scrollWidth <= {body}.clientWidth")
 
 
-@needs_browser
 def test_a_wide_table_keeps_its_headings_and_names_in_sight(browser: Browser, page: Path) -> None:
     browser.open(page, PHONE, 640)
     region = "document.querySelector('[data-name=tail]').closest('.scroll')"
@@ -319,7 +302,6 @@ def test_a_wide_table_keeps_its_headings_and_names_in_sight(browser: Browser, pa
     assert places == pytest.approx([0, 1], abs=1.01)  # a border of one pixel
 
 
-@needs_browser
 def test_headings_of_the_contents_lead_to_what_they_name(browser: Browser, page: Path) -> None:
     browser.open(page)
     lost = browser.run(
@@ -330,47 +312,6 @@ def test_headings_of_the_contents_lead_to_what_they_name(browser: Browser, page:
     assert lost == ["Verdicts"]  # the heading has more words
 
 
-def variables(scheme: str) -> dict[str, str]:
-    """The colours of a scheme as the style sheet sets them, those of light where dark has none."""
-    _, page = report.templates()
-    style = str(page["css"])
-    light = re.search(r":root \{(.*?)\}", style, re.DOTALL)
-    dark = re.search(r':root\[data-theme="dark"\] \{(.*?)\}', style, re.DOTALL)
-    assert light
-    assert dark
-    found = dict(re.findall(r"--([\w-]+): ([^;]+);", light[1]))
-    return found | (dict(re.findall(r"--([\w-]+): ([^;]+);", dark[1])) if scheme == "dark" else {})
-
-
 def rgb(colour: str) -> str:
     red, green, blue = (int(colour[place : place + 2], 16) for place in (1, 3, 5))
     return f"rgb({red}, {green}, {blue})"
-
-
-def contrast(one: str, other: str) -> float:
-    """The contrast ratio of WCAG 2.2, https://www.w3.org/TR/WCAG22/#dfn-contrast-ratio."""
-
-    def luminance(colour: str) -> float:
-        parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
-        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
-        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-    high, low = sorted((luminance(one), luminance(other)), reverse=True)
-    return (high + 0.05) / (low + 0.05)
-
-
-def test_the_contrast_of_black_and_white_and_of_a_known_grey() -> None:
-    assert contrast("#000000", "#ffffff") == pytest.approx(21)
-    assert contrast("#767676", "#ffffff") == pytest.approx(4.54, abs=0.005)  # WCAG's own example
-
-
-@pytest.mark.parametrize("scheme", SCHEMES)
-def test_text_stands_out_from_every_ground(scheme: str) -> None:
-    colours = variables(scheme)
-    for text in TEXTS:
-        for ground in GROUNDS:
-            assert contrast(colours[text], colours[ground]) >= 4.5, (text, ground)
-    for drawn in ("supported", "contradicted", "inconclusive"):
-        assert contrast(colours[drawn], colours["claimed"]) >= 3.0  # of a drawing
-    assert contrast(colours["rule"], colours["paper"]) >= 3.0  # of a field's border
-    assert contrast(colours["ink"], colours["warm"]) >= 4.5
