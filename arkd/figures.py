@@ -6,7 +6,7 @@ import io
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-import matplotlib as mpl
+from matplotlib import style
 from matplotlib.figure import Figure
 
 from arkd.claim_figures import forest
@@ -71,7 +71,7 @@ def render(
 ) -> dict[str, dict[str, bytes]]:
     """Return the bytes of every figure by name and suffix (svg, png, pdf)."""
     files: dict[str, dict[str, bytes]] = {}
-    with mpl.rc_context(RC):
+    with style.context(["default", RC]):  # whatever a user's matplotlibrc says
         for name, figure in build(suite, results_dir, partial).items():
             files[name] = {}
             figure.draw_without_rendering()
@@ -86,7 +86,7 @@ def render(
 def build(suite: Suite, results_dir: Path, partial: bool = False) -> dict[str, Figure]:
     """Return the figures by name, those without any data left out."""
     make = Builder(suite, results_dir)
-    with mpl.rc_context(RC):
+    with style.context(["default", RC]):  # whatever a user's matplotlibrc says
         figures = {name: figure for name, of in FIGURES.items() if (figure := of(make)) is not None}
         if make.missing and not partial:
             raise ArkdError(make.gap_message())

@@ -61,6 +61,15 @@ def test_files_are_svg_and_png_and_the_same_twice(tmp_path: Path) -> None:
     assert all(p.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n" for p in first if p.suffix == ".png")
 
 
+def test_a_matplotlibrc_of_the_users_own_changes_nothing(
+    drawn: dict[str, dict[str, bytes]], tmp_path: Path
+) -> None:
+    save(suite_of(METHODS), tmp_path, rows_of(suite_of(METHODS)))
+    with mpl.rc_context({"lines.linewidth": 9, "axes.grid": True, "font.family": "serif"}):
+        again = figures.render(suite_of(METHODS), tmp_path, suffixes=["svg"])
+    assert again == {name: {"svg": files["svg"]} for name, files in drawn.items()}
+
+
 def test_svg_is_well_formed_and_undated(drawn: dict[str, dict[str, bytes]]) -> None:
     assert list(drawn) == NAMES
     for files in drawn.values():

