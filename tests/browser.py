@@ -18,6 +18,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from conftest import PATIENCE_S
+
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 BROWSER = next(filter(None, map(shutil.which, NAMES)), None)
 KEYS = {"Enter": 13, "Escape": 27, "Tab": 9, " ": 32, "ArrowLeft": 37, "ArrowUp": 38}
@@ -70,7 +72,7 @@ class Browser:
         trace: TracebackType | None,
     ) -> None:
         self._process.terminate()
-        self._process.wait(timeout=20)
+        self._process.wait(timeout=PATIENCE_S)
         os.close(self._in)
         os.close(self._out)
 
@@ -88,7 +90,7 @@ class Browser:
                 return answer["result"]
             self.events.append(answer)
 
-    def _read(self, timeout_s: float = 60.0) -> dict[str, Any]:
+    def _read(self, timeout_s: float = PATIENCE_S) -> dict[str, Any]:
         while b"\0" not in self._buffer:
             ready, _, _ = select.select([self._in], [], [], timeout_s)
             assert ready, "the browser does not answer"
@@ -106,7 +108,7 @@ class Browser:
         self("Emulation.setEmulatedMedia", features=[scheme])
         self.events.clear()
         self("Page.navigate", url=page.resolve().as_uri())
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE_S
         while self.run("document.readyState") != "complete":
             assert time.monotonic() < deadline, f"{page} does not load"
             time.sleep(0.05)

@@ -14,6 +14,15 @@ ROOT = Path(__file__).parent.parent
 # A job has one thread, and so have the tests: sums do not depend on the machine's cores.
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["MKL_CBWR"] = "AVX2"
+# The width and colours of a user's terminal, and what is set for other runs, reach no test.
+for name in (
+    *("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "CLICOLOR_FORCE", "TTY_COMPATIBLE"),
+    *("MPLBACKEND", "SNAKEMAKE_PROFILE", "MAKEFLAGS", "GIT_DIR", "GIT_INDEX_FILE"),
+    *("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE", "HF_EVALUATE_OFFLINE"),
+    "HF_ENDPOINT",
+):
+    os.environ.pop(name, None)
+PATIENCE_S = 600  # that a test waits for what hangs; a busy machine takes less
 
 
 def heed_interrupts() -> None:

@@ -85,7 +85,7 @@ def main(kind: str, rank: int, folder: Path) -> None:
         init_method=f"file://{folder / 'store'}",
         rank=rank,
         world_size=WORLD,
-        timeout=timedelta(seconds=60),
+        timeout=timedelta(seconds=600),
     )
     for name in METHODS:
         step = new_step(name)

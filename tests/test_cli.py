@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, heed_interrupts, snakemake
+from conftest import PATIENCE_S, ROOT, heed_interrupts, snakemake
 
 from arkd import cli
 
@@ -130,11 +130,11 @@ def test_an_interrupted_stage_leaves_nothing_and_says_so(tmp_path: Path) -> None
         preexec_fn=heed_interrupts,
     )
     folder = tmp_path / "smoke" / "fixture" / "init" / "seed1"
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE_S
     while not folder.is_dir() and time.monotonic() < deadline:
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
-    _, stderr = process.communicate(timeout=60)
+    _, stderr = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 130
     assert stderr.strip().splitlines()[-1] == ("arkd: interrupted; nothing was left half-written")
     assert not [path for path in folder.rglob("*") if path.is_file()]

@@ -9,7 +9,7 @@ import sys
 import time
 
 import pytest
-from conftest import heed_interrupts
+from conftest import PATIENCE_S, heed_interrupts
 
 from arkd.interrupts import heard
 
@@ -42,7 +42,7 @@ def test_an_interrupt_that_python_loses_comes_again(around: str, said: str) -> N
         preexec_fn=heed_interrupts,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_S,
         check=True,
     )
     assert done.stdout.strip() == said
@@ -58,9 +58,9 @@ def test_an_interrupt_that_is_heard_does_not_come_again() -> None:
     handlers = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGALRM)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        with pytest.raises(KeyboardInterrupt), heard(again_s=0.1):
+        with pytest.raises(KeyboardInterrupt), heard(again_s=1):
             interrupt_and_wait()
-        time.sleep(0.3)  # a second one would end this test
+        time.sleep(1.2)  # a second one would end this test
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
         assert signal.getsignal(signal.SIGALRM) == handlers[1]
     finally:

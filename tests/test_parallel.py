@@ -10,6 +10,7 @@ from pathlib import Path
 import parallel_worker
 import pytest
 import torch
+from conftest import PATIENCE_S
 from safetensors.torch import load_file
 
 WORKER = Path(parallel_worker.__file__)
@@ -27,7 +28,7 @@ def test_two_processes_train_as_one_does(kind: str, tmp_path: Path) -> None:
         for rank in range(parallel_worker.WORLD)
     ]
     for process in processes:
-        _, errors = process.communicate(timeout=120)
+        _, errors = process.communicate(timeout=PATIENCE_S)
         assert process.returncode == 0, errors
     for name in parallel_worker.METHODS:
         step = parallel_worker.new_step(name)

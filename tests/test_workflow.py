@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, heed_interrupts, snakemake
+from conftest import PATIENCE_S, ROOT, heed_interrupts, snakemake
 
 from arkd import evaluation_stage, method_stages, stages, workflow
 from arkd.collect import collect
@@ -305,12 +305,12 @@ def test_an_interrupted_workflow_goes_on_from_what_is_done(tmp_path: Path) -> No
         preexec_fn=heed_interrupts,
     )
     tokens = results / "smoke" / "fixture" / "tokens" / "manifest.json"
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + PATIENCE_S
     while not tokens.is_file() and time.monotonic() < deadline:
         time.sleep(0.1)
     time.sleep(3)  # into the next jobs
     os.killpg(process.pid, signal.SIGINT)
-    process.communicate(timeout=120)
+    process.communicate(timeout=PATIENCE_S)
     assert process.returncode != 0
     made = {path: path.stat().st_mtime_ns for path in results.rglob("manifest.json")}
     assert tokens in made
