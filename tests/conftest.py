@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,9 @@ for name in (
     "HF_ENDPOINT",
 ):
     os.environ.pop(name, None)
+if "PYTEST_XDIST_WORKER" not in os.environ:  # parallel test processes inherit this one's
+    CACHES = tempfile.TemporaryDirectory(prefix="arkd-tests-")  # a home need not be writable
+    os.environ["XDG_CACHE_HOME"] = CACHES.name
 PATIENCE_S = 600  # that a test waits for what hangs; a busy machine takes less
 
 
