@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from arkd import exact
 from arkd.analyses import difference
 from arkd.cells import (
     MISSING,
@@ -21,7 +22,7 @@ from arkd.cells import (
 )
 from arkd.layout import Builder, Source
 from arkd.resampling import Estimate, seed_interval
-from arkd.scores import gap_closed, iqm, probability_of_improvement
+from arkd.scores import gap_closed, iqm, probability_of_improvement, seed_means
 from arkd.seeding import derive_seed
 from arkd.stats import holm, paired_difference
 from arkd.verdicts import smallest_effect
@@ -49,8 +50,10 @@ def open_gaps(make: Builder, pair: str) -> list[str]:
     sets = []
     for task in make.scored:
         teacher, start = (_rouge(make, pair, row, task) for row in (TEACHER, INIT))
-        if teacher and start and min(teacher.values()) > max(start.values()):
-            sets.append(task)
+        if teacher and start:
+            low, high = min(teacher.values()), max(start.values())
+            if low > high and not exact.same(low, high):
+                sets.append(task)
     return sets
 
 
@@ -119,7 +122,7 @@ def aggregate(make: Builder) -> list[Table]:
 def _closed_rows(make: Builder, pair: str, sets: Sequence[str], chosen: str | None) -> list[Row]:
     """Return the rows of a pair."""
     closed = {row: closed_by_seed(make, pair, row, sets) for row in make.methods}
-    means = {row: {s: float(v.mean()) for s, v in of.items()} for row, of in closed.items()}
+    means = {row: {s: exact.mean(v) for s, v in of.items()} for row, of in closed.items()}
     against = {
         row: _against(make, pair, row, closed[row], closed[chosen])
         for row in make.methods
@@ -157,8 +160,8 @@ def _against(make: Builder, pair: str, row: str, own: Closed, other: Closed) -> 
     a, b = (np.array([of[seed] for seed in seeds]) for of in (own, other))
     seed = derive_seed("bootstrap", make.suite.name, pair, row, "better")
     return Against(
-        (a - b).mean(axis=1),
-        paired_difference(a.mean(axis=1), b.mean(axis=1)).p_value,
+        seed_means(a - b),
+        paired_difference(seed_means(a), seed_means(b)).p_value,
         seed_interval(probability_of_improvement, a, b, seed=seed, bounds=(0.0, 1.0)),
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from arkd import curves, manifest
+from arkd import curves, exact, manifest
 from arkd.cells import FAILED, MISSING, Cell, Column, Origin, Row, SeedValues, Table
 from arkd.curves import Curves
 from arkd.layout import GOLD, Builder, Source
@@ -142,7 +142,7 @@ def quality(make: Builder, pair: str, method: str) -> dict[str, SeedValues]:
     found = {"rouge_l": inside}
     if outside:
         seeds = set(outside[0]).intersection(*outside)
-        found["outside"] = {s: sum(v[s] for v in outside) / len(outside) for s in sorted(seeds)}
+        found["outside"] = {s: exact.mean([v[s] for v in outside]) for s in sorted(seeds)}
     return found | {"jsd": make.values(Source(GOLD, "jsd", ""), pair, method)}
 
 

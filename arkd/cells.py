@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from arkd import exact
 from arkd.errors import ArkdError
 from arkd.stats import holm, mean_interval, paired_difference
 from arkd.suite import Suite
@@ -106,18 +107,18 @@ class Records:
             r["metric"]: _truth(r["higher_is_better"]) for r in pairs.to_dict("records")
         }
         wanted = {"", *(str(seed) for seed in decode_seeds)}
-        sampled = values["decode_seed"].isin(wanted)
-        means = (
-            values[sampled]
-            .groupby([*RUN, *QUANTITY], sort=False)
-            .agg(value=("value", "mean"), count=("value", "size"), decoded=("decode_seed", "max"))
-        )
+        sampled = values[values["decode_seed"].isin(wanted)]
+        by_decoding: dict[tuple[str, ...], dict[str, float]] = {}
+        for *key, decoded, value in zip(
+            *(sampled[name] for name in (*RUN, *QUANTITY, "decode_seed", "value")), strict=True
+        ):
+            by_decoding.setdefault(tuple(key), {})[decoded] = value
         self._values: dict[tuple[str, ...], SeedValues] = {}
-        for row in means.reset_index().to_dict("records"):
+        for (pair, method, seed, *quantity), found in by_decoding.items():
             # A seed of which some decodings are missing has no value yet.
-            if row["count"] == (len(wanted) - 1 if row["decoded"] else 1):
-                key = tuple(row[name] for name in ("pair", "method", *QUANTITY))
-                self._values.setdefault(key, {})[int(row["seed"])] = float(row["value"])
+            if len(found) == (len(wanted) - 1 if any(found) else 1):
+                of_row = self._values.setdefault((pair, method, *quantity), {})
+                of_row[int(seed)] = exact.mean([*found.values()])
 
     def values(self, pair: str, method: str, task: str, metric: str, group: str = "") -> SeedValues:
         """Return the value of each training seed; seeds without a complete value are absent."""
@@ -189,7 +190,7 @@ def read_records(path: Path, suite: Suite) -> Records:
         first = frame.loc[problem].iloc[0]
         text = ", ".join(str(first[column]) for column in key if first[column] != "")
         raise ArkdError(f"{path}: empty or doubled value: {text}; run `arkd collect` again")
-    # Sorted, so that sums have one order of their terms whatever the order of the rows.
+    # Sorted, so that groups have one order whatever the order of the rows.
     return Records(frame.sort_values(key), suite.decoding.seeds)
 
 
@@ -222,7 +223,7 @@ def best_method(values: Mapping[str, SeedValues], higher: bool) -> str | None:
     if len(shared) < FEW_SEEDS:
         return None
     sign = 1.0 if higher else -1.0
-    means = {m: float(np.mean([part[s] for s in shared])) for m, part in values.items()}
+    means = {m: exact.mean([part[s] for s in shared]) for m, part in values.items()}
     best = max(values, key=lambda method: sign * means[method])
     p_values = []
     for rival in values.keys() - {best}:

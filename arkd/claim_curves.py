@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 import pandas as pd
 
+from arkd import exact
 from arkd.claim_tests import Trajectory
 
 
@@ -53,4 +54,4 @@ def _steps_in(run: pd.DataFrame, share: Iterable[float], total: int) -> pd.Serie
 
 
 def _mean(values: pd.Series, weights: pd.Series) -> float:
-    return float((values * weights).sum() / weights.sum())
+    return exact.weighted_mean(values.to_numpy(), weights.to_numpy())

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from arkd import exact
 from arkd.compare_records import Quantity, Side
 from arkd.errors import ArkdError, nearest
 from arkd.stats import PairedDifference, holm, paired_difference
@@ -64,10 +64,10 @@ def compare(
         for quantity in _quantities(a, ours, theirs, chosen):
             seeds = _paired_seeds(ours[quantity], theirs[quantity])
             if seeds:
-                first = [_mean(ours[quantity][seed].values()) for seed in seeds]
-                second = [_mean(theirs[quantity][seed].values()) for seed in seeds]
+                first = [exact.mean([*ours[quantity][seed].values()]) for seed in seeds]
+                second = [exact.mean([*theirs[quantity][seed].values()]) for seed in seeds]
                 difference = paired_difference(first, second)
-                means = _mean(first), _mean(second)
+                means = exact.mean(first), exact.mean(second)
                 found.append(Comparison(pair, rows, quantity, means, difference))
     return _adjusted(found)
 
@@ -153,8 +153,3 @@ def _known(a: Side, b: Side, methods: tuple[str, str] | None, chosen: Filter) ->
     for kind, name, known in asked:
         if name not in known:
             raise ArkdError(f"{a.path}: no {kind} '{name}'{nearest(name, sorted(known))}")
-
-
-def _mean(values: Iterable[float]) -> float:
-    numbers = list(values)
-    return math.fsum(numbers) / len(numbers)

@@ -28,11 +28,13 @@ Measurements, 1972), `one_more` its D study.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
+from arkd import exact
 from arkd.errors import ArkdError
 
 
@@ -67,7 +69,7 @@ class Components:
     @property
     def total(self) -> float:
         """The variance of one score: of a random item, sampled once from a random student."""
-        return sum(self)
+        return math.fsum(self)
 
     def cut(self) -> Components:
         """Return the components with negative estimates put at 0."""
@@ -102,14 +104,14 @@ def mean_squares(scores: np.ndarray) -> MeanSquares:
             f"scores; got {' × '.join(map(str, y.shape))}"
         )
     s, d, i = y.shape
-    grand = y.mean()
-    seed = y.mean(axis=(1, 2), keepdims=True)
-    decoding = y.mean(axis=2, keepdims=True)
-    item = y.mean(axis=(0, 1), keepdims=True)
-    both = y.mean(axis=1, keepdims=True)  # of a seed and an item
+    grand = exact.mean(y)
+    seed = exact.means(y, (1, 2), keepdims=True)
+    decoding = exact.means(y, 2, keepdims=True)
+    item = exact.means(y, (0, 1), keepdims=True)
+    both = exact.means(y, 1, keepdims=True)  # of a seed and an item
 
     def square(residual: np.ndarray, repeats: int, freedom: int) -> float:
-        return repeats * float((residual**2).sum()) / freedom
+        return repeats * exact.square_sum(residual) / freedom
 
     return MeanSquares(
         training_seed=square(seed - grand, d * i, s - 1),
@@ -132,12 +134,17 @@ def components(scores: np.ndarray) -> Components:
     s, d, i = np.shape(scores) if np.ndim(scores) == 3 else (0, 0, 0)
     ms = mean_squares(scores)
     return Components(
-        training_seed=(ms.training_seed - ms.decoding_seed - ms.seed_item + ms.rest) / (d * i),
-        decoding_seed=(ms.decoding_seed - ms.rest) / i,
-        item=(ms.item - ms.seed_item) / (s * d),
-        seed_item=(ms.seed_item - ms.rest) / d,
-        rest=ms.rest,
+        training_seed=_less(ms.training_seed + ms.rest, ms.decoding_seed + ms.seed_item) / (d * i),
+        decoding_seed=_less(ms.decoding_seed, ms.rest) / i,
+        item=_less(ms.item, ms.seed_item) / (s * d),
+        seed_item=_less(ms.seed_item, ms.rest) / d,
+        rest=_less(ms.rest, 0.0),
     )
+
+
+def _less(a: float, b: float) -> float:
+    """Return a − b; 0 where they differ by rounding alone, whose sign would say nothing."""
+    return 0.0 if exact.same(a, b) else a - b
 
 
 def pooled(parts: Iterable[tuple[Components, int]]) -> Components:
@@ -149,9 +156,9 @@ def pooled(parts: Iterable[tuple[Components, int]]) -> Components:
         parts: Components as estimated, and the number of training seeds behind them.
     """
     known = list(parts)
-    weights = np.array([seeds - 1 for _, seeds in known], dtype=float)
-    values = np.array([[*part] for part, _ in known])
-    return Components(*(float(v) for v in weights @ values / weights.sum()))
+    weights = [seeds - 1 for _, seeds in known]
+    values = zip(*(part for part, _ in known), strict=True)
+    return Components(*(exact.weighted_mean(own, weights) for own in values))
 
 
 def variance_of_mean(parts: Components, design: Design) -> Components:
@@ -183,6 +190,6 @@ def one_more(parts: Components, design: Design) -> dict[str, float]:
     now = variance_of_mean(parts, design).total
     larger = {kind: replace(design, **{kind: getattr(design, kind) + 1}) for kind in vars(design)}
     return {
-        kind: 1 - (variance_of_mean(parts, more).total / now) ** 0.5
+        kind: 1 - math.sqrt(variance_of_mean(parts, more).total / now)
         for kind, more in larger.items()
     }

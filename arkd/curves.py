@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from arkd import exact
 from arkd.cells import RUN, SeedValues, read_csv
 from arkd.layout import Builder
 from arkd.suite import Suite
@@ -91,29 +92,31 @@ class Curves:
             between = ((mean - low) / (high - low).where(high > low, 1.0)).to_numpy()
             share = np.where(low > 0.5, 1.0, np.where(high <= 0.5, 0.0, between))
             steps = (run["last_step"] - run["first_step"] + 1).to_numpy()
-            shares[seed] = float(np.average(share, weights=steps))
+            shares[seed] = exact.weighted_mean(share, steps)
         return shares
 
 
 def first(series: pd.Series, share: float) -> float:
     """Return the mean over the first `share` of a run."""
-    return float(series.iloc[: _windows(series, share)].mean())
+    return exact.mean(series.iloc[: _windows(series, share)].to_numpy())
 
 
 def last(series: pd.Series, share: float) -> float:
     """Return the mean over the last `share` of a run."""
-    return float(series.iloc[-_windows(series, share) :].mean())
+    return exact.mean(series.iloc[-_windows(series, share) :].to_numpy())
 
 
 def rolled(series: pd.Series) -> pd.Series:
     """Return a centred moving average over a small share of training."""
     window = _windows(series, SMOOTHED_SHARE)
-    return series.rolling(window, center=True, min_periods=1).mean()
+    return series.rolling(window, center=True, min_periods=1).apply(exact.mean, raw=True)
 
 
 def mean_series(seeds: dict[int, pd.Series]) -> pd.Series:
     """Return the mean over seeds at each step."""
-    return pd.concat(seeds.values(), axis=1).mean(axis=1)
+    frame = pd.concat(seeds.values(), axis=1)
+    means = [exact.mean(values[~np.isnan(values)]) for values in frame.to_numpy()]
+    return pd.Series(means, index=frame.index)
 
 
 def progress(series: pd.Series) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -91,9 +92,9 @@ def fidelity(
         for group, chosen in groups.items():
             if group and (own_group or not _told_apart(metric, group, items)):
                 continue
-            weight = float(weights_N[chosen].sum())
+            weight = math.fsum(weights_N[chosen].tolist())
             if weight > 0:
-                value = float(sums_N[chosen].sum()) / weight
+                value = math.fsum(sums_N[chosen].tolist()) / weight
                 better = higher_is_better(metric)
                 yield Value(task, metric, own_group or group, value, int(chosen.sum()), better)
     if task in SAMPLED_LABELS:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -9,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from arkd import exact
 from arkd.cells import SeedValues
 from arkd.dot_plots import dots
 from arkd.layout import GOLD, Builder, Source, base_name
@@ -76,7 +78,7 @@ def _closed(make: Builder, pair: str, row: str, groups: Sequence[str]) -> SeedVa
     if best is None:
         return {}
     if row == TEACHER:
-        start = dict.fromkeys(own, float(np.mean([*start.values()]))) if start else {}
+        start = dict.fromkeys(own, exact.mean([*start.values()])) if start else {}
     seeds = [seed for seed in own if seed in start and start[seed] != best]
     values, starts = (np.array([[of[seed]] for seed in seeds]) for of in (own, start))
     if not seeds:
@@ -87,7 +89,7 @@ def _closed(make: Builder, pair: str, row: str, groups: Sequence[str]) -> SeedVa
 def _summed(make: Builder, pair: str, row: str, groups: Sequence[str]) -> SeedValues:
     parts = [make.values(Source(GOLD, "abs_gap", "", group=g), pair, row) for g in groups]
     seeds = [seed for seed in make.expected(row) if all(seed in part for part in parts)]
-    return {seed: sum(part[seed] for part in parts) for seed in seeds}
+    return {seed: math.fsum(part[seed] for part in parts) for seed in seeds}
 
 
 def _plane(

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from arkd import exact
 from arkd.cells import RUN, read_csv
 from arkd.errors import ArkdError
 from arkd.layout import Builder
@@ -75,7 +76,7 @@ class ItemScores:
         """Return each item's mean over decodings, test set after test set, by seed: [items]."""
         parts = [self.of(pair, row, task) for task in tasks]
         shared = [seed for seed in self.make.expected(row) if all(seed in part for part in parts)]
-        return {s: np.concatenate([part[s].mean(axis=0) for part in parts]) for s in shared}
+        return {s: np.concatenate([exact.means(part[s], 0) for part in parts]) for s in shared}
 
 
 def read_items(make: Builder) -> ItemScores | None:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from arkd import exact
 from arkd.aggregates import closed_by_seed, open_gaps
 from arkd.layout import Builder, short_name
 from arkd.plotting import SMALL, broken, foot, main_rows
@@ -32,7 +33,7 @@ def profile(make: Builder) -> Figure | None:
             by_seed = closed_by_seed(make, pair, row, sets)
             if by_seed:
                 found[pair, row] = np.array([*by_seed.values()])
-        ranked = sorted((k for k in found if k[0] == pair), key=lambda key: -found[key].mean())
+        ranked = sorted((k for k in found if k[0] == pair), key=lambda key: -exact.mean(found[key]))
         lines += [ranked[i : i + COLUMNS] for i in range(0, len(ranked), COLUMNS)]
     if not found:
         return None
@@ -59,7 +60,7 @@ def profile(make: Builder) -> Figure | None:
             axis.step(*curves[key], where="post", color="black", lw=1.6, label=key[1])
             count = f"{len(found[key])} seed{'s' if len(found[key]) > 1 else ''}"
             lead = [key[0]] * (len(make.pairs) > 1)
-            name = [*lead, broken(key[1]), f"mean {found[key].mean():.2f}, {count}"]
+            name = [*lead, broken(key[1]), f"mean {exact.mean(found[key]):.2f}, {count}"]
             axis.set_title("\n".join(name), fontsize=SMALL)
             axis.set(xlim=limits, ylim=(-0.02, 1.02))
     for axis in grid[:, 0]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import math
 import re
 from collections.abc import Iterator, Sequence
 from importlib.resources import files
@@ -172,7 +173,7 @@ def strip(tree: Tree, made: Sequence[Table]) -> list[tuple[str, str]]:
     trained = sum(len(seeds(suite, entry.label)) for entry in suite.entries) * len(suite.pairs)
     counts = sorted({len(suite.seeds_of(entry.label)) for entry in suite.entries})
     spread = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else f"{counts[0]}" if counts else ""
-    wall_s = float(read_csv(tree.root / "cost.csv", suite, ["wall_s"])["wall_s"].sum())
+    wall_s = math.fsum(read_csv(tree.root / "cost.csv", suite, ["wall_s"])["wall_s"].dropna())
     pairs = len(suite.pairs)
     steps = trained_steps(suite, read_windows(tree.root, suite).values())
     known = {

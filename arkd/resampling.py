@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
+from arkd import exact
 from arkd.errors import ArkdError
 from arkd.stats import LEVEL
 
@@ -21,7 +22,6 @@ from arkd.stats import LEVEL
 # resamples, and the percentile interval of a mean covers it in three cases of four instead of 95 %.
 BOOTSTRAP_SEEDS = 10
 RESAMPLES = 10_000
-NO_SPREAD = 1e-12  # of statistics near 1: below it their resamples differ by rounding alone
 
 Statistic = Callable[..., np.ndarray]  # of arrays [..., runs, tasks], a number for each leading row
 
@@ -78,7 +78,7 @@ def seed_interval(
         low, high = jackknife(statistic, *scores, level=level)
     else:
         low, high = bootstrap(statistic, *scores, seed=seed, level=level)
-    if high - low < NO_SPREAD:  # a share of few pairs that by chance no seed moves still has error
+    if exact.same(low, high):  # a share of few pairs that by chance no seed moves still has error
         return Estimate(value, None, None, n)
     if bounds:
         low, high = max(low, bounds[0]), min(high, bounds[1])
@@ -108,7 +108,7 @@ def jackknife(
         float(statistic(*(np.delete(part, run, axis=0) for part in scores))) for run in range(n)
     ]
     pseudo = n * value - (n - 1) * np.array(without)
-    half = float(stats.t.ppf(0.5 + level / 2, n - 1) * pseudo.std(ddof=1)) / math.sqrt(n)
+    half = float(stats.t.ppf(0.5 + level / 2, n - 1)) * exact.deviation(pseudo) / math.sqrt(n)
     return value - half, value + half
 
 
@@ -179,6 +179,8 @@ def crossed_bootstrap(
     """
     array = np.asarray(differences, dtype=float)
     seeds, items = array.shape
+    # A hundred million products: BLAS may order their sums as it likes if none of them is rounded.
+    array = exact.on_grid(array, seeds * items)
     _enough(seeds)
     draw = np.random.default_rng(seed)
     # How often each seed and each item is drawn, which is all that a mean needs to know.

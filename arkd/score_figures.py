@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from arkd import exact
 from arkd.cells import FAILED, MISSING, SeedValues
 from arkd.layout import GOLD, Builder, Source, short_name
 from arkd.plotting import MANY, SMALL, panels
@@ -95,7 +96,7 @@ def seeds(make: Builder) -> Figure | None:
     for place, (pair, own) in enumerate(strips.items()):
         first = own[0]
         means = {
-            row: float(np.mean([*first.values[row].values()]))
+            row: exact.mean([*first.values[row].values()])
             for row in make.methods
             if first.values[row]
         }
@@ -139,7 +140,7 @@ def means(make: Builder, pair: str, row: str, sources: Sequence[Source]) -> Seed
     for source, part in zip(sources, parts, strict=True):
         make.cell(part, pair, row, f"{source.task} {source.metric}")  # notes what is missing
     shared = [seed for seed in make.expected(row) if all(seed in part for part in parts)]
-    return {seed: float(np.mean([part[seed] for part in parts])) for seed in shared}
+    return {seed: exact.mean([part[seed] for part in parts]) for seed in shared}
 
 
 def _strip(axis: Axes, strip: Strip, rows: Sequence[str]) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from arkd import exact
 from arkd.errors import ArkdError
 
 TRIMMED = 0.25  # share of the scores that is left out at each end of the interquartile mean
@@ -51,12 +52,12 @@ def gap_closed(
 
 def seed_means(scores: np.ndarray) -> np.ndarray:
     """Return each run's mean over tasks: scores [..., runs, tasks] to [..., runs]."""
-    return np.asarray(scores, dtype=float).mean(axis=-1)
+    return exact.means(scores, -1)
 
 
 def mean(scores: np.ndarray) -> np.ndarray:
     """Return the mean over runs and tasks: scores [..., runs, tasks] to [...]."""
-    return np.asarray(scores, dtype=float).mean(axis=(-2, -1))
+    return exact.means(scores, (-2, -1))
 
 
 def iqm(scores: np.ndarray) -> np.ndarray:
@@ -74,7 +75,7 @@ def iqm(scores: np.ndarray) -> np.ndarray:
     array = np.asarray(scores, dtype=float)
     flat = np.sort(array.reshape(*array.shape[:-2], -1), axis=-1)
     cut = int(TRIMMED * flat.shape[-1])
-    return flat[..., cut : flat.shape[-1] - cut].mean(axis=-1)
+    return exact.means(flat[..., cut : flat.shape[-1] - cut], -1)
 
 
 def probability_of_improvement(first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -92,7 +93,9 @@ def probability_of_improvement(first: np.ndarray, second: np.ndarray) -> np.ndar
     """
     x = np.asarray(first, dtype=float)[..., :, None, :]
     y = np.asarray(second, dtype=float)[..., None, :, :]
-    return ((x > y).mean(axis=(-3, -2)) + 0.5 * (x == y).mean(axis=(-3, -2))).mean(axis=-1)
+    # Shares of a count are exact as they are; their mean over tasks need not be.
+    ahead = (x > y).mean(axis=(-3, -2)) + 0.5 * (x == y).mean(axis=(-3, -2))
+    return exact.means(ahead, -1)
 
 
 def performance_profile(scores: np.ndarray, thresholds: Sequence[float] | np.ndarray) -> np.ndarray:

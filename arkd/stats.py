@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
+from arkd import exact
 from arkd.errors import ArkdError
 
 LEVEL = 0.95
@@ -60,10 +61,10 @@ def mean_interval(values: Sequence[float] | np.ndarray, level: float = LEVEL) ->
     """
     array = _finite(values)
     n = array.size
-    mean = float(array.mean())
+    mean = exact.mean(array)
     if n == 1:
         return Interval(mean, None, None, None, 1)
-    standard_error = float(array.std(ddof=1)) / math.sqrt(n)
+    standard_error = exact.deviation(array) / math.sqrt(n)
     half = float(stats.t.ppf(0.5 + level / 2, n - 1)) * standard_error
     return Interval(mean, mean - half, mean + half, half, n)
 
@@ -74,7 +75,7 @@ def paired_difference(
     """Compare two methods seed by seed with the paired t test.
 
     Two runs that agree in every seed have p = 1; a difference that is constant and not zero has
-    the limit of the test, p = 0.
+    the limit of the test, p = 0. Values that differ by rounding alone agree.
 
     Args:
         a: One value per seed, shape [n].
@@ -87,11 +88,12 @@ def paired_difference(
     first, second = _finite(a), _finite(b)
     if first.size != second.size:
         raise ArkdError(f"paired comparison needs equal seeds: {first.size} against {second.size}")
-    difference = first - second
+    pairs = zip(first.tolist(), second.tolist(), strict=True)
+    difference = [0.0 if exact.same(x, y) else x - y for x, y in pairs]
     interval = mean_interval(difference, level)
     p_value: float | None = None
     if interval.n > 1:
-        standard_error = float(difference.std(ddof=1)) / math.sqrt(interval.n)
+        standard_error = exact.deviation(difference) / math.sqrt(interval.n)
         if standard_error == 0.0:
             p_value = 1.0 if interval.mean == 0.0 else 0.0
         else:

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from arkd import exact
 from arkd.aggregates import derived, reference
 from arkd.analyses import difference, final_alpha, quality
 from arkd.cells import Cell, Column, Origin, Row, SeedValues, Table, bold_method, make_cell
@@ -199,7 +200,7 @@ def adaptation(make: Builder) -> list[Table]:
 def _mean_gap(make: Builder, pair: str, rows: Sequence[str], halves: Sequence[SeedValues]) -> Cell:
     """Return the mean of a difference over both halves, seed by seed."""
     seeds = [seed for seed in halves[0] if all(seed in half for half in halves)]
-    values = {seed: sum(half[seed] for half in halves) / len(halves) for seed in seeds}
+    values = {seed: exact.mean([half[seed] for half in halves]) for seed in seeds}
     failed = set.union(*(make.records.failed(pair, row) for row in rows))
     planned = set(make.expected(rows[0])).intersection(*map(make.expected, rows))
     origin = Origin(pair, tuple(rows), tuple(values.items()), "mean over both halves")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -236,7 +237,7 @@ def run_costs(make: Builder) -> dict[tuple[str, str, str], SeedValues]:
     )
     frame = frame[frame["stage"] != "evaluate"]
     by_run = frame.groupby(["pair", "method", "seed"], sort=False)
-    runs = by_run[["wall_s", "train_s", "tokens"]].sum(min_count=1).join(by_run["peak_mib"].max())
+    runs = by_run[["wall_s", "train_s", "tokens"]].agg(_summed).join(by_run["peak_mib"].max())
     runs["tokens_per_s"] = runs["tokens"] / runs["train_s"].where(runs["train_s"] > 0)
     costs: dict[tuple[str, str, str], SeedValues] = {}
     for run in runs.reset_index().to_dict("records"):
@@ -245,6 +246,12 @@ def run_costs(make: Builder) -> dict[tuple[str, str, str], SeedValues]:
                 key = (run["pair"], run["method"], str(name))
                 costs.setdefault(key, {})[int(run["seed"])] = float(run[name])
     return costs
+
+
+def _summed(column: pd.Series) -> float:
+    """Return the sum of a column; none where it is empty."""
+    known = column.dropna()
+    return math.fsum(known) if len(known) else math.nan
 
 
 def cost(make: Builder) -> Table:

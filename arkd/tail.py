@@ -17,6 +17,7 @@ micro-averaged, and recall never stands alone: a flat student has all of it.
 from __future__ import annotations
 
 import itertools
+import math
 
 import torch
 from torch import Tensor
@@ -149,7 +150,7 @@ class Calibration:
     def errors(self) -> dict[str, float]:
         """Return `ece` and `full_ece`."""
         return {
-            name: float((sums[:, 0] - sums[:, 1]).abs().sum()) / max(1, self.tokens)
+            name: math.fsum((sums[:, 0] - sums[:, 1]).abs().tolist()) / max(1, self.tokens)
             for name, sums in (("ece", self.top), ("full_ece", self.full))
         }
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 
+from arkd import exact
 from arkd.aggregates import reference
 from arkd.cells import Cell, Column, Origin, Row, Table, make_cell
 from arkd.components import (
@@ -87,10 +89,11 @@ def _cells(parts: Components, design: Design) -> dict[str, tuple[Cell, ...]]:
     size = f"{design.seeds} × {design.decodings} × {design.items}"
     found = {
         "SD of one score (points)": row(
-            {name: getattr(parts, name) ** 0.5 for name in SOURCES}, parts.total**0.5
+            {name: math.sqrt(getattr(parts, name)) for name in SOURCES}, math.sqrt(parts.total)
         ),
         f"standard error of a mean of {size} (points)": row(
-            {name: getattr(of_mean, name) ** 0.5 for name in SOURCES}, of_mean.total**0.5
+            {name: math.sqrt(getattr(of_mean, name)) for name in SOURCES},
+            math.sqrt(of_mean.total),
         ),
     }
     if parts.total > 0:
@@ -156,7 +159,7 @@ def _both_intervals(
     pair, row, chosen, kind = of
     seeds = [seed for seed in a if seed in b]
     gaps = np.stack([a[seed] - b[seed] for seed in seeds])
-    by_seed = {seed: float(gap.mean()) for seed, gap in zip(seeds, gaps, strict=True)}
+    by_seed = {seed: exact.mean(gap) for seed, gap in zip(seeds, gaps, strict=True)}
     low, high = crossed_bootstrap(gaps, seed=derive_seed("items", make.suite.name, *of))
     origin = Origin(pair, (row, chosen), tuple(by_seed.items()), f"ROUGE-L {kind}, items' means")
     cell = replace(make_cell(by_seed, (), seeds), origin=origin)

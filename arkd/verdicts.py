@@ -11,15 +11,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-import numpy as np
 from scipy import stats
 
+from arkd import exact
 from arkd.claim_tests import Direction
 from arkd.stats import mean_interval
 
 HOLDS, REFUTED, OPEN, UNTESTED = "holds", "refuted", "open", "not testable"
 SUPPORTED, CONTRADICTED, INCONCLUSIVE = "supported", "contradicted", "inconclusive"
-NO_SPREAD = 1e-12  # of the values: below it seeds differ by rounding alone
 
 
 @dataclass(frozen=True)
@@ -82,14 +81,13 @@ def p_value(values: Sequence[float], boundaries: Sequence[float]) -> float:
         values: One difference a seed, two or more.
         boundaries: One or two; the nearer one decides.
     """
-    array = np.asarray(values, dtype=float)
-    effect = float(array.mean())
-    error = float(array.std(ddof=1)) / math.sqrt(array.size)
-    scale = NO_SPREAD * max(1.0, float(np.abs(array).max()))
+    effect = exact.mean(values)
+    error = exact.deviation(values) / math.sqrt(len(values))
+    scale = exact.NOISE * max(1.0, *map(abs, values))
     if error <= scale:
         return 1.0 if any(abs(effect - boundary) <= scale for boundary in boundaries) else 0.0
     return max(
-        float(2 * stats.t.sf(abs(effect - boundary) / error, array.size - 1))
+        float(2 * stats.t.sf(abs(effect - boundary) / error, len(values) - 1))
         for boundary in boundaries
     )
 
@@ -109,9 +107,9 @@ def smallest_effect(values: Sequence[float], error_rate: float, power: float) ->
 
     sd / √n · (t[1 − a/2] + t[power]) with n − 1 degrees of freedom.
     """
-    array = np.asarray(values, dtype=float)
-    quantiles = sum(float(stats.t.ppf(at, array.size - 1)) for at in (1 - error_rate / 2, power))
-    return float(array.std(ddof=1)) / math.sqrt(array.size) * quantiles
+    n = len(values)
+    quantiles = sum(float(stats.t.ppf(at, n - 1)) for at in (1 - error_rate / 2, power))
+    return exact.deviation(values) / math.sqrt(n) * quantiles
 
 
 def step_down(

@@ -115,6 +115,21 @@ def test_an_absent_source_is_estimated_around_zero(absent: str) -> None:
         assert (found < 0).any()
 
 
+def test_what_rounding_alone_makes_is_no_component() -> None:
+    items = np.random.default_rng(4).uniform(0, 100, size=50)
+    found = components(np.broadcast_to(items, (3, 3, 50)))  # all answer each item alike
+    assert found == Components(0.0, 0.0, found.item, 0.0, 0.0)
+    assert found.item == pytest.approx(items.var(ddof=1), rel=1e-12)
+
+
+def test_no_order_of_seeds_decodings_or_items_changes_a_bit() -> None:
+    draw = np.random.default_rng(5)
+    scores = planted(draw, PLANTED, 4, 3, 30)
+    for _ in range(5):
+        turned = scores[draw.permutation(4)][:, draw.permutation(3)][..., draw.permutation(30)]
+        assert components(turned) == components(scores)
+
+
 def test_what_is_estimated_below_zero_is_cut() -> None:
     parts = Components(-0.5, 1.0, 2.0, -0.1, 3.0)
     assert parts.cut() == Components(0.0, 1.0, 2.0, 0.0, 3.0)

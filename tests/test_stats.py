@@ -75,6 +75,11 @@ def test_a_constant_difference_is_certain() -> None:
     assert paired_difference([1.0, 2.0, 3.0], [0.0, 1.0, 2.0]).p_value == 0.0
 
 
+def test_what_differs_by_rounding_alone_does_not_differ() -> None:
+    difference = paired_difference([0.1 + 0.2 + 0.3] * 3, [0.3 + 0.2 + 0.1] * 3)
+    assert (difference.mean, difference.half_width, difference.p_value) == (0.0, 0.0, 1.0)
+
+
 def test_one_pair_has_no_p_value() -> None:
     difference = paired_difference([2.0], [1.0])
     assert (difference.mean, difference.p_value, difference.half_width) == (1.0, None, None)
