@@ -10,6 +10,7 @@ from pathlib import Path
 from arkd.compare import Comparison, Filter, compare, lone_seeds
 from arkd.compare_records import Agreement, Side, agreement, check_suites, read
 from arkd.errors import ArkdError
+from arkd.records import significant
 
 HEAD = ("pair", "method", "task", "metric", "group", "seeds", "A", "B", "A − B", "p", "p (Holm)")
 WORDS = 5  # of the columns, those of text
@@ -134,14 +135,14 @@ def to_markdown(found: Sequence[Comparison]) -> str:
 
 
 def to_csv(found: Sequence[Comparison]) -> str:
-    """Return full-precision values; what one seed cannot give is empty."""
+    """Return values to `records.DIGITS` significant digits; what one seed cannot give is empty."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(CSV_COLUMNS)
     for one in found:
         of = one.difference
         numbers = (*one.means, of.mean, of.low, of.high, of.p_value, one.adjusted)
-        told = ["" if number is None else repr(number) for number in numbers]
+        told = ["" if number is None else significant(number) for number in numbers]
         writer.writerow([one.pair, *one.methods, *one.quantity, of.n, *told])
     return stream.getvalue()
 

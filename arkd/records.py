@@ -48,6 +48,9 @@ COST_COLUMNS = (
 )
 
 
+DIGITS = 10  # significant ones, of any number that is written for machines
+
+
 @dataclass(frozen=True)
 class Value:
     """One measured number of a task, before it has its place in the records."""
@@ -61,13 +64,27 @@ class Value:
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[dict[str, Any]]) -> None:
-    """Write rows under fixed columns; floats with ten significant digits, none as empty."""
+    """Write rows under fixed columns; floats with `DIGITS` significant digits, none as empty."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
     for row in rows:
         writer.writerow([_text(row.get(column)) for column in columns])
     write_text(path, text.getvalue())
+
+
+def read_rows(path: Path) -> list[list[str]]:
+    """Return the lines of a CSV file as they stand, its heading first."""
+    with path.open(encoding="utf-8", newline="") as lines:
+        return list(csv.reader(lines))
+
+
+def significant(value: float) -> str:
+    """Return a number to `DIGITS` significant digits, which rounding noise does not reach.
+
+    Zero has no sign.
+    """
+    return f"{value or 0.0:.{DIGITS}g}"
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:
@@ -89,4 +106,4 @@ def _text(value: Any) -> str:
         return str(int(value))
     if isinstance(value, list):
         return " ".join(f"{number:.6g}" for number in value)
-    return f"{value:.10g}" if isinstance(value, float) else str(value)
+    return significant(value) if isinstance(value, float) else str(value)

@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from arkd import tabular
 from arkd.cells import FAILED, MISSING, NOT_REPORTED, Cell, Column, Row, Table
+from arkd.records import significant
 from arkd.workflow import CONTROLS, TEACHER, Tree, methods, seeds
 
 SECTIONS: dict[str, tuple[str, ...]] = {
@@ -92,7 +93,7 @@ def _cell_view(cell: Cell, column: Column) -> dict[str, Any]:
     """Return a cell's text, its margin of error apart, and the value it is sorted by."""
     text, margin = tabular.cell_text(cell, column), ""
     if cell.mean is not None and cell.word is None:
-        value = repr(cell.mean)
+        value = significant(cell.mean)
         text, mark, rest = text.partition(" ± ")
         margin = f"± {rest}" if mark else ""
     else:

@@ -1,7 +1,7 @@
 """A table as CSV, Markdown and LaTeX.
 
-CSV is for machines: means, half widths and numbers of seeds in columns of their own, at full
-precision. Markdown and LaTeX are for readers: one rounded text a cell.
+CSV is for machines: means, half widths and numbers of seeds in columns of their own, to
+`records.DIGITS` significant digits. Markdown and LaTeX are for readers: one rounded text a cell.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import itertools
 
 from arkd.cells import FEW_SEEDS, NOT_REPORTED, Cell, Column, Row, Table
 from arkd.latex import Grid, render
+from arkd.records import significant
 
 
 def formats(table: Table) -> dict[str, str]:
@@ -65,7 +66,7 @@ def row_texts(table: Table, row: Row) -> list[str]:
 
 
 def to_csv(table: Table) -> str:
-    """Return full-precision values; 'n/a' stands where one seed gives no interval."""
+    """Return `significant` numbers; 'n/a' stands where one seed gives no interval."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     head = [label.lower().replace(" ", "_") for label in table.label_columns]
@@ -77,9 +78,9 @@ def to_csv(table: Table) -> str:
     for row in table.rows:
         line = list(row.labels)
         for cell, column in zip(row.cells, table.columns, strict=True):
-            line.append(cell.word or NOT_REPORTED if cell.mean is None else repr(cell.mean))
+            line.append(cell.word or NOT_REPORTED if cell.mean is None else significant(cell.mean))
             if column.measured:
-                line += [NOT_REPORTED if cell.half is None else repr(cell.half), str(cell.n)]
+                line += [NOT_REPORTED if cell.half is None else significant(cell.half), str(cell.n)]
         writer.writerow(line)
     return stream.getvalue()
 

@@ -75,8 +75,8 @@ def test_two_runs_are_paired_by_seed_as_scipy_does_it(
         a, b = (by_hand(root, row["method_a"], quantity) for root in two)
         expected = stats.ttest_rel(a, b)
         interval = expected.confidence_interval(0.95)
-        assert float(row["mean_a"]) == pytest.approx(a.mean(), rel=1e-12)
-        assert float(row["mean_b"]) == pytest.approx(b.mean(), rel=1e-12)
+        assert float(row["mean_a"]) == pytest.approx(a.mean(), rel=1e-9)
+        assert float(row["mean_b"]) == pytest.approx(b.mean(), rel=1e-9)
         assert float(row["difference"]) == pytest.approx((a - b).mean(), rel=1e-9)
         assert float(row["p"]) == pytest.approx(expected.pvalue, rel=1e-8)
         assert float(row["low"]) == pytest.approx(interval.low, rel=1e-8)
@@ -89,7 +89,7 @@ def test_holm_s_rule_is_over_all_comparisons_shown(
     for words in ((), ("--method", "arkd"), ("--metric", "rouge_l", "jsd")):
         rows = [row for row in told(capsys, *two, *words) if row["p"]]
         expected = holm_by_hand([float(row["p"]) for row in rows])
-        assert [float(row["p_holm"]) for row in rows] == pytest.approx(expected, rel=1e-12)
+        assert [float(row["p_holm"]) for row in rows] == pytest.approx(expected, rel=1e-8)
 
 
 def test_one_teacher_has_a_difference_and_no_interval(
