@@ -42,6 +42,7 @@ class Findings:
     suite: str = ""  # name and version
     anchored: bool = False  # whether `SHA256SUMS` was there to be compared
     remade: list[str] = field(default_factory=list)  # what was formed again, and was the same
+    close: list[str] = field(default_factory=list)  # the same but for the rounding of its numbers
 
     def sha256(self, path: Path) -> str:
         """Return a file's hash; each file is read once."""

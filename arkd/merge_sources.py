@@ -13,7 +13,8 @@ from arkd import merged_suite
 from arkd.chain import Chain
 from arkd.errors import ArkdError
 from arkd.manifest import NAME
-from arkd.recompute import COST, JOINED, RECORDS, read_rows
+from arkd.recompute import COST, JOINED, RECORDS
+from arkd.records import read_rows
 from arkd.suite import Suite
 from arkd.verify import suite_folders, verify
 from arkd.workflow import TEACHER, methods

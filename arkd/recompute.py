@@ -1,7 +1,8 @@
-"""Results formed again from what they follow from, and compared byte by byte.
+"""Results formed again from what they follow from, and compared with those kept.
 
 Hashes say that a file is the one that was written. This says that it is what it claims to be: the
-records are those of the evaluations, tables and verdicts are those of the records.
+records are those of the evaluations, to the byte; tables and verdicts are those of the records, but
+for the rounding of another processor or version of arkd (`arkd.tolerance`).
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ from typing import Any
 from arkd.chain import Chain
 from arkd.errors import ArkdError
 from arkd.manifest import NAME, digest
-from arkd.records import COLUMNS, ITEM_COLUMNS
+from arkd.records import COLUMNS, ITEM_COLUMNS, read_rows
 from arkd.suite import Suite
+from arkd.tolerance import same_files
 from arkd.workflow import Tree
 
 RECORDS, COST = "records.csv", "cost.csv"
@@ -137,25 +139,18 @@ def _compare(chain: Chain, name: str, out: Path) -> None:
     folder, findings = chain.root / name, chain.findings
     kept = {p.name: p for p in folder.iterdir() if p.is_file() and p.name != NAME}
     made = {path.name: path for path in out.iterdir()}
-    same = {
-        file
-        for file in kept.keys() & made.keys()
-        if kept[file].read_bytes() == made[file].read_bytes()
-    }
-    for file in kept.keys() - same:
+    both = kept.keys() & made.keys()
+    same = {file for file in both if kept[file].read_bytes() == made[file].read_bytes()}
+    close = {file for file in both - same if same_files(kept[file], made[file])}
+    for file in kept.keys() - same - close:
         findings.blame(folder / file, AGAIN.format(name))
-    if same:
-        findings.remade.append(f"{len(same)} files of {name}")
+    for files, told in ((same, findings.remade), (close, findings.close)):
+        if files:
+            told.append(f"{len(files)} files of {name}")
     further = made.keys() - kept.keys() - chain.manifests.get(folder, {}).get("outputs", {}).keys()
     if further:
         stems = ", ".join(sorted({Path(file).stem for file in further}))
         findings.notes.append(f"this version of arkd makes further {name}: {stems}")
-
-
-def read_rows(path: Path) -> list[list[str]]:
-    """Return the lines of a CSV file, its heading first."""
-    with path.open(encoding="utf-8", newline="") as lines:
-        return list(csv.reader(lines))
 
 
 def text_of(rows: list[list[str]]) -> str:

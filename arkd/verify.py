@@ -16,6 +16,7 @@ from arkd.chain import DATA, Chain, Findings
 from arkd.errors import ArkdError
 from arkd.manifest import NAME, core_hash
 from arkd.suite import Suite, load_suite, suite_names
+from arkd.tolerance import RELATIVE
 
 DEPTH = 3  # how far below a path suites are looked for: results/reference/VERSION/SUITE
 UNANCHORED = (
@@ -97,7 +98,9 @@ def report(findings: Findings) -> Iterator[tuple[str, str]]:
     made = f", {findings.manifests} manifests followed" if findings.manifests else ""
     yield f"  {len(findings.checked)} files hashed{made}{anchor}", ""
     if findings.remade:
-        yield f"  formed again, the same: {', '.join(findings.remade)}", ""
+        yield f"  formed again, the same to the byte: {', '.join(findings.remade)}", ""
+    if findings.close:
+        yield f"  formed again, the same within {RELATIVE:g}: {', '.join(findings.close)}", ""
     absent = findings.absent()
     if absent:
         parts = ", ".join(f"{count} of {stage}" for stage, count in absent.most_common())

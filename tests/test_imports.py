@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parent.parent / "arkd"
 # From the ground up; a module may import from earlier lines and from its own.
 LAYERS = [
     ["errors", "interrupts", "offline", "seeding", "paths", "rouge", "__init__"],
-    ["files", "method", "objectives"],
+    ["files", "method", "objectives", "exact"],
     ["papers"],
     ["data.wheels", "data.phrases", "data.world", "data.questions", "data.probes"],
     ["hub", "data.prompts", "data.instruction_formats"],
@@ -74,7 +74,7 @@ LAYERS = [
     ["trajectories"],
     ["staging"],
     ["stages", "method_stages", "evaluation_stage", "collect", "tuning"],
-    ["stats", "scores", "components"],
+    ["stats", "scores", "components", "tolerance"],
     ["resampling"],
     ["claim_tests", "claims"],
     ["verdicts"],

@@ -12,6 +12,7 @@ from conftest import ROOT
 from arkd import tables, workflow
 from arkd.manifest import digest
 from arkd.suite import load_suite
+from arkd.tolerance import same_files
 
 REFERENCE = ROOT / "results" / "reference"
 RUNS = sorted(path.parent for path in REFERENCE.glob("*/*/records.csv"))
@@ -68,7 +69,7 @@ def test_tables_follow_from_the_records(run: Path, tmp_path: Path) -> None:
         path.name for path in (run / "tables").iterdir() if path.name != "manifest.json"
     }
     for path in made:
-        assert path.read_bytes() == (run / "tables" / path.name).read_bytes(), path.name
+        assert same_files(run / "tables" / path.name, path), path.name
 
 
 @pytest.mark.parametrize("run", RUNS, ids=lambda run: run.name)

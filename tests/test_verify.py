@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 import random
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -18,6 +20,8 @@ from simulate import suite_of
 
 from arkd import checksums, cli
 from arkd.files import sha256_file
+from arkd.records import read_rows
+from arkd.tolerance import RELATIVE
 from arkd.verify import suite_folders, verify
 
 REFERENCE = ROOT / "results" / "reference"
@@ -391,3 +395,71 @@ def test_suites_are_found_below_a_parent_and_nothing_is_an_error(
 def test_an_unfinished_run_is_said_to_be_one(run: Path) -> None:
     (run / "manifest.json").unlink()
     assert "finish the run" in verify(run, again=False).problems[run / "manifest.json"]
+
+
+# --- the same within rounding ---------------------------------------------------------------------
+
+
+def rescale(path: Path, change: Callable[[float], float]) -> int:
+    """Change every number of a CSV file that is no whole one; return how many there are."""
+    changed = 0
+
+    def one(text: str) -> str:
+        nonlocal changed
+        if not re.fullmatch(r"-?\d+\.\d+(e[+-]\d+)?", text):
+            return text
+        changed += 1
+        return repr(change(float(text)))
+
+    rows = [[one(text) for text in row] for row in read_rows(path)]
+    with path.open("w", encoding="utf-8", newline="") as out:
+        csv.writer(out, lineterminator="\n").writerows(rows)
+    return changed
+
+
+def rewritten(run: Path, folder: str, change: Callable[[float], float]) -> set[str]:
+    """Change the CSV files of tables or claims with every hash of them; return their names."""
+    names = {p.name for p in (run / folder).glob("*.csv") if rescale(p, change)}
+    for name in names:
+        name_hash(run / folder / "manifest.json", "outputs", name, run / folder / name)
+    return {f"{folder}/{name}" for name in names}
+
+
+@pytest.mark.parametrize("folder", ["tables", "claims"])
+def test_numbers_that_round_otherwise_are_the_same_and_said_to_be_so(
+    run: Path, folder: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = rewritten(run, folder, lambda x: x * (1 + 3e-16) + 1e-15)
+    assert names
+    found = verify(run)
+    assert found.problems == {}
+    assert found.close == [f"{len(names)} files of {folder}"]
+    assert cli.main(["verify", str(run)]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert f"the same within {RELATIVE:g}: {len(names)} files of {folder}" in told
+    assert "the same to the byte: records.csv" in told
+
+
+@pytest.mark.parametrize("folder", ["tables", "claims"])
+def test_a_millionth_of_every_number_is_found(run: Path, folder: str) -> None:
+    names = rewritten(run, folder, lambda x: x * (1 + 1e-6))
+    assert blamed(run, again=False) == set()
+    assert blamed(run) == names
+
+
+def test_the_last_digit_that_a_table_shows_is_found_where_no_number_lies_between(run: Path) -> None:
+    table = run / "tables" / "summary.md"
+    text = table.read_text(encoding="utf-8")
+    shown = next(re.finditer(r"\d\.\d+", text.partition("arkd |")[2]))
+    digit = shown[0][-1]
+    other = shown[0][:-1] + str((int(digit) + 1) % 10 if digit != "9" else 8)
+    head, tail = text.split("arkd |", 1)
+    table.write_text(f"{head}arkd |{tail.replace(shown[0], other, 1)}", encoding="utf-8")
+    name_hash(run / "tables" / "manifest.json", "outputs", "summary.md", table)
+    assert blamed(run) == {"tables/summary.md"}
+
+
+def test_a_table_that_is_no_text_any_more_is_a_problem_and_no_crash(run: Path) -> None:
+    (run / "tables" / "summary.csv").write_bytes(b"\xff\xfe")
+    (run / "tables" / "tail.md").write_bytes(b"\xff\xfe")
+    assert blamed(run) == {"tables/summary.csv", "tables/tail.md"}
