@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from arkd import __version__, commands
+from arkd import __version__, commands, kernels
 from arkd.errors import ArkdError
 from arkd.interrupts import heard
 from arkd.offline import keep_offline
@@ -109,14 +109,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     # and once more, at the exit, a second.
     gc.set_threshold(*gc.get_threshold()[:2], 1000)
     atexit.register(gc.freeze)
-    # Read when torch is loaded: one instruction set, so that processors round alike where they can.
-    os.environ.setdefault("MKL_CBWR", "AVX2")
-    os.environ.setdefault("ATEN_CPU_CAPABILITY", "avx2")
-    os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX2")
     keep_offline()  # what a suite names on the hub is fetched by `hub` alone
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     options = parser().parse_args(argv)
     try:
+        if options.command not in (commands.stage, commands.run, commands.perf):
+            kernels.choose("portable")  # those choose, or start what chooses, themselves
         with heard():
             status: int | None = options.command(options)
         return status or 0

@@ -16,10 +16,12 @@ if TYPE_CHECKING:
 
 def stage(options: argparse.Namespace) -> None:
     """Run one stage of the pipeline."""
-    from arkd import workflow
+    from arkd import kernels, workflow
 
     tree = workflow.tree(options.suite, options.results)
     name: str = options.stage
+    if name in ("collect", "tables", "figures", "report", "tuning"):
+        kernels.choose("portable")  # the rest choose their suite's
     if "pair" in options:
         tree.suite.pair(options.pair)
     if "method" in options and options.method not in workflow.CONTROLS:
@@ -231,6 +233,9 @@ def perf(options: argparse.Namespace) -> None:
     for name in ("repeats", "threads"):
         if (value := getattr(options, name)) is not None and value < 1:
             raise ArkdError(f"--{name}: must be at least 1, found {value}")
+    from arkd import kernels
+
+    kernels.choose("fast")  # as those whom it is compared with would run
     from arkd.perf.run import Plan, cores, run
 
     run(

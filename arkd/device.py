@@ -6,6 +6,7 @@ import os
 
 import torch
 
+from arkd import kernels, portable_ops
 from arkd.errors import ArkdError
 from arkd.seeding import derive_seed
 
@@ -23,8 +24,21 @@ def prepare(device: str) -> torch.device:
     if device == "cuda" and not torch.cuda.is_available():
         raise ArkdError("device: 'cuda' is asked for and no GPU is visible; set 'cpu' or 'auto'")
     if device == "cpu":
-        torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+        torch.set_num_threads(_threads())
+        portable_ops.install()
     return torch.device(device)
+
+
+def _threads() -> int:
+    """Return how many threads a job has: one, unless fast kernels let the user say otherwise.
+
+    Raises:
+        ArkdError: OMP_NUM_THREADS is no number of threads.
+    """
+    given = "1" if kernels.chosen() == "portable" else os.environ.get("OMP_NUM_THREADS", "1")
+    if not (given.isdecimal() and int(given) > 0):
+        raise ArkdError(f"OMP_NUM_THREADS: must be a whole number above 0, found {given!r}")
+    return int(given)
 
 
 def seed_draws(device: torch.device, *axes: str | int) -> None:

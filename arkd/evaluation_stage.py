@@ -8,10 +8,11 @@ from arkd import manifest
 from arkd.files import read_json, write_jsonl
 from arkd.paths import benchmarks_dir
 from arkd.records import COLUMNS, ITEM_COLUMNS, write_csv
-from arkd.staging import cache_folders, open_stage
+from arkd.staging import cache_folders, computes, open_stage
 from arkd.workflow import TEACHER, TEACHER_SEED, Tree, seeds
 
 
+@computes
 def evaluate(tree: Tree, pair: str, label: str) -> None:
     """Evaluate every seed of a method or control, in one process."""
     from arkd.device import prepare

@@ -20,6 +20,7 @@ from typing import Any
 
 import psutil
 
+from arkd import kernels
 from arkd.errors import ArkdError
 from arkd.files import read_json, sha256_file, staged_dir, write_json
 
@@ -28,11 +29,13 @@ PACKAGES = ("arkd", "torch", "transformers", "tokenizers", "lm-eval", "rouge-sco
 # The modules whose change can change a number; tables, figures and the report only show numbers.
 # A model does not depend on how it is measured: a new metric needs no new training.
 TRAINING_CORE = (
-    *("building.py", "cache.py", "checkpoint.py", "data/*.py", "device.py", "distill.py"),
-    *("divergence.py", "generate.py", "heads.py", "method.py", "method_stages.py", "models.py"),
-    *("objectives.py", "policy.py", "pretrained.py", "records.py", "registry.py", "rouge.py"),
-    *("seeding.py", "settings.py", "shards.py", "signals.py", "stages.py", "staging.py"),
-    *("suite.py", "sweeps.py", "tools.py", "training.py"),
+    *("building.py", "cache.py", "checkpoint.py", "data/*.py", "development.py", "device.py"),
+    *("distill.py", "divergence.py", "generate.py", "given.py", "heads.py", "kernels.py"),
+    *("lora.py", "method.py", "method_stages.py", "models.py", "objectives.py", "passes.py"),
+    *("policy.py", "portable_ops.py", "pretrained.py", "records.py", "reduction.py"),
+    *("registry.py", "rouge.py", "seeding.py", "settings.py", "shards.py", "signals.py"),
+    *("stages.py", "staging.py", "suite.py", "sweeps.py", "tools.py", "trainee.py"),
+    "training.py",
 )
 CORE = (
     *TRAINING_CORE,
@@ -92,6 +95,7 @@ def stage(
         "inputs": {role: digest(path) for role, path in sorted(inputs.items())},
         "core": core_hash(name),
         "versions": versions(),
+        "kernels": kernels.facts(),
         "git": git_state(),
     }
     with staged_dir(out_dir) as folder:

@@ -10,6 +10,7 @@ from arkd.records import read_csv
 from arkd.staging import (
     cache_folders,
     checkpoint_of,
+    computes,
     finish_training,
     open_stage,
     trained_folder,
@@ -17,6 +18,7 @@ from arkd.staging import (
 from arkd.workflow import INIT, TEACHER, TEACHER_SEED, Tree, asks_teacher, cached_sources
 
 
+@computes
 def distill(tree: Tree, pair: str, label: str, seed: int) -> None:
     """Train one student by one method."""
     from arkd import cache as teacher_cache

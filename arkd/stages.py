@@ -11,7 +11,7 @@ from arkd import manifest
 from arkd.data import instructions, longtail, own_files, public, smollm2
 from arkd.files import read_json, read_jsonl, write_jsonl
 from arkd.settings import Cut, Folder, Hub, Pretrained, Scratch
-from arkd.staging import checkpoint_of, finish_training, open_stage, trained_folder
+from arkd.staging import checkpoint_of, computes, finish_training, open_stage, trained_folder
 from arkd.workflow import (
     INIT,
     TEACHER,
@@ -28,6 +28,7 @@ BUILDERS: dict[str, Any] = {
 }
 
 
+@computes
 def data(tree: Tree) -> None:
     """Write the suite's text: training sets, tests and probes."""
     spec = tree.placed_data
@@ -39,6 +40,7 @@ def data(tree: Tree) -> None:
             stage.notes["public_tasks"] = found
 
 
+@computes
 def tokens(tree: Tree, pair: str) -> None:
     """Train or fetch the pair's tokenizer, and encode every gold response."""
     from arkd.data.tokens import encode, encode_corpus, load_tokenizer, train_tokenizer
@@ -79,6 +81,7 @@ def tokens(tree: Tree, pair: str) -> None:
             stage.notes["corpus_tokens"] = len(corpus.ids)
 
 
+@computes
 def teacher(tree: Tree, pair: str) -> None:
     """Train, convert or copy the pair's teacher."""
     from arkd import models, training
@@ -133,6 +136,7 @@ def teacher(tree: Tree, pair: str) -> None:
         save_head(stage.folder, model)
 
 
+@computes
 def init(tree: Tree, pair: str, seed: int) -> None:
     """Build the untrained student of a seed, and its SFT start, shared by all methods."""
     import torch
@@ -190,6 +194,7 @@ def init(tree: Tree, pair: str, seed: int) -> None:
         student.save(stage.folder / "model", card)
 
 
+@computes
 def cache(tree: Tree, pair: str, source: str, seed: int | None = None) -> None:
     """Run the teacher once over a response set.
 

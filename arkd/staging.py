@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
-from arkd import manifest
+from arkd import kernels, manifest
 from arkd.errors import ArkdError
 from arkd.files import read_json
 from arkd.records import write_csv
 from arkd.workflow import TEACHER, TEACHER_SEED, Tree, config_slice
+
+
+def computes(stage: Callable[..., None]) -> Callable[..., None]:
+    """Let a stage's function choose the suite's kernels before it loads what reads the choice."""
+
+    @wraps(stage)
+    def chosen(tree: Tree, *axes: Any, **named: Any) -> None:
+        kernels.choose(tree.suite.kernels)
+        kernels.check_processor()
+        stage(tree, *axes, **named)
+
+    return chosen
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from arkd.data.own_files import FilesSpec
 from arkd.data.public import PublicTask
 from arkd.data.smollm2 import Smollm2Spec
 from arkd.errors import ArkdError, nearest
+from arkd.kernels import Kernels
 from arkd.paths import benchmarks_dir
 from arkd.settings import (
     Decoding,
@@ -70,6 +71,10 @@ class Suite(Frozen):
     )
     max_tokens: int = Field(96, description="prompt and response together; longer rows are dropped")
     device: Literal["auto", "cpu", "cuda"] = "cpu"
+    kernels: Kernels = Field(
+        "portable",
+        description="of the CPU: the same bytes on every x86-64 processor with AVX2, or `fast`",
+    )
     cache_dtype: Literal["float32", "bfloat16"] = Field(
         "float32", description="of the teacher's cached states; bfloat16 halves the disk they take"
     )

@@ -254,7 +254,7 @@ def config_slice(suite: Suite, stage: str, pair: str = "", method: str = "") -> 
         parts["decoding"] = suite.decoding  # of the answers by which a state is selected
     if suite.public_tasks and stage in ("data", "evaluate"):
         parts |= {"public_tasks": suite.public_tasks, "public_items": suite.public_items}
-    parts |= {"version": suite.version, "device": suite.device}
+    parts |= {"version": suite.version, "device": suite.device, "kernels": suite.kernels}
     return {key: _plain(value) for key, value in parts.items()}
 
 

@@ -11,10 +11,14 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
+from arkd import kernels
+
 ROOT = Path(__file__).parent.parent
-# A job has one thread, and so have the tests: sums do not depend on the machine's cores.
-os.environ["OMP_NUM_THREADS"] = "1"
-os.environ["MKL_CBWR"] = "AVX2"
+# Before torch is loaded: what tests compute is the same on every processor, in whichever order.
+kernels.choose("portable")
+from arkd import portable_ops  # noqa: E402
+
+portable_ops.install()
 # The width and colours of a user's terminal, and what is set for other runs, reach no test.
 for name in (
     *("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "CLICOLOR_FORCE", "TTY_COMPATIBLE"),

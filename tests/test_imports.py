@@ -13,6 +13,8 @@ PACKAGE = Path(__file__).parent.parent / "arkd"
 # From the ground up; a module may import from earlier lines and from its own.
 LAYERS = [
     ["errors", "interrupts", "offline", "seeding", "paths", "rouge", "__init__"],
+    ["kernels"],
+    ["portable_ops"],
     ["files", "method", "objectives", "exact"],
     ["papers"],
     ["data.wheels", "data.phrases", "data.world", "data.questions", "data.probes"],

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import torch
 from rich.console import Console
 from rich.text import Text
 
 from arkd import registry
 from arkd.conformance import declarations, invariance, positions, runs, values, variants
 from arkd.conformance.subject import Failure, NotApplicable, Subject
+from arkd.device import prepare
 from arkd.errors import ArkdError
 from arkd.settings import MethodEntry
 
@@ -88,7 +88,7 @@ def report(names: Sequence[str], *, every_line: bool) -> bool:
         names: The methods.
         every_line: Print a line a check; otherwise a line a method, and its failures.
     """
-    torch.set_num_threads(1)  # tiny matrices: more threads are slower, and results depend on them
+    prepare("cpu")  # one thread, which tiny matrices want; the same results on every processor
     console = Console(highlight=False, soft_wrap=True)
     failed = [name for name in names if not _report(name, console, every_line)]
     if len(names) > 1:
