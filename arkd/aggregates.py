@@ -9,24 +9,15 @@ import numpy as np
 
 from arkd import exact
 from arkd.analyses import difference
-from arkd.cells import (
-    MISSING,
-    SIGNIFICANCE,
-    Cell,
-    Column,
-    Origin,
-    Row,
-    SeedValues,
-    Table,
-    make_cell,
-)
+from arkd.cells import MISSING, SIGNIFICANCE, Cell, Column, Origin, Row, Table, make_cell
+from arkd.folders import INIT, TEACHER
 from arkd.layout import Builder, Source
+from arkd.power import smallest_effect
 from arkd.resampling import Estimate, seed_interval
 from arkd.scores import gap_closed, iqm, probability_of_improvement, seed_means
 from arkd.seeding import derive_seed
 from arkd.stats import holm, paired_difference
-from arkd.verdicts import smallest_effect
-from arkd.workflow import INIT, TEACHER
+from arkd.suite_records import SeedValues
 
 # What the others are compared with: the first of these that a suite has, else its first row.
 REFERENCES = ("fixed_mix", "fixed_mix@alpha=0.5", "forward_kl", "seqkd", "sft")

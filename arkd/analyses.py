@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from arkd import curves, exact, manifest
-from arkd.cells import FAILED, MISSING, Cell, Column, Origin, Row, SeedValues, Table
+from arkd.cells import FAILED, MISSING, Cell, Column, Origin, Row, Table
 from arkd.curves import Curves
 from arkd.layout import GOLD, Builder, Source
 from arkd.settings import Distillation, MethodEntry
 from arkd.stats import paired_difference
+from arkd.suite_records import SeedValues
 
 FORWARD, REVERSE = "forward_kl", "reverse_kl"
 EARLY, LATE = 0.05, 0.10  # shares of training at its start and its end

@@ -24,9 +24,9 @@ from arkd.errors import ArkdError
 from arkd.files import read_json, staged_file, write_json
 from arkd.generate import sample
 from arkd.models import head
+from arkd.progress import progress
 from arkd.seeding import derive_seed
 from arkd.shards import CONVENTION, SHARD_BYTES, Index, standing, write_shard
-from arkd.training import progress
 
 MADE_FOR = "made_for.json"
 PART_PROMPTS = 4096  # sampled with one seed: what a kill can cost

@@ -30,8 +30,8 @@ from torch import Tensor
 from arkd.data.tokens import TokenSet
 from arkd.heads import Head
 from arkd.models import head, response_states
+from arkd.progress import progress
 from arkd.shards import HiddenStates, Index, broken, check, index_path
-from arkd.training import progress
 
 HEAD = "head.safetensors"
 BATCH_TOKENS = 4096  # of one forward pass

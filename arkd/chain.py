@@ -17,9 +17,9 @@ from typing import Any, cast
 from arkd.checksums import LOGS
 from arkd.errors import ArkdError
 from arkd.files import read_json, sha256_file
+from arkd.folders import INIT, TEACHER, TEACHER_SEED, Tree
 from arkd.manifest import NAME, digest_of
 from arkd.suite import Suite
-from arkd.workflow import INIT, TEACHER, TEACHER_SEED, Tree
 
 DATA = "data.manifest.json"  # a reference keeps the manifest of the data without their folder
 SOURCES = "sources"  # of a merged folder: the manifests of each folder that it was made of

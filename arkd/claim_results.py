@@ -9,18 +9,19 @@ from typing import Any
 import yaml
 
 from arkd import manifest
-from arkd.cells import SeedValues, gap_message, read_csv, read_records
 from arkd.claim_curves import statistic
 from arkd.claim_tests import COST_METRICS, Trajectory
 from arkd.claims import Role
 from arkd.curves import FILE, read_windows, trained_steps
+from arkd.folders import CONTROLS, INIT, TEACHER, Tree
 from arkd.settings import ROW_SETTINGS
-from arkd.workflow import CONTROLS, INIT, TEACHER, Tree, seeds
+from arkd.suite_records import SeedValues, read_csv
+from arkd.suite_results import SuiteResults
 
 COST = "cost"
 
 
-class Results:
+class Results(SuiteResults):
     """Records, costs, trajectories and manifests of one suite.
 
     Values that the suite plans but that are not there are collected in `gaps`.
@@ -30,9 +31,8 @@ class Results:
     """
 
     def __init__(self, tree: Tree, roles: Mapping[str, Role]) -> None:
-        self.tree, self.suite, self._roles = tree, tree.suite, roles
-        self.records = read_records(tree.root / "records.csv", self.suite)
-        self.gaps: dict[str, dict[str, None]] = {}
+        super().__init__(tree)
+        self._roles = roles
         costs = read_csv(tree.root / "cost.csv", self.suite, COST_METRICS)
         self._costs: dict[tuple[str, ...], SeedValues] = {}
         for row in costs.to_dict("records"):
@@ -91,28 +91,28 @@ class Results:
             found = self._costs.get((pair, arm, COST, metric, group), {})
         else:
             found = self.records.values(pair, arm, task, metric, group)
-        return self._planned(found, pair, arm, " ".join(filter(None, (task, metric, group))))
+        return self.planned(found, pair, arm, " ".join(filter(None, (task, metric, group))))
 
     def statistic(self, pair: str, arm: str, test: Trajectory) -> SeedValues:
         """Return the statistic of a trajectory test for each planned seed."""
         found: SeedValues = {}
-        for seed in self.planned(arm):
+        for seed in self.expected(arm):
             run = self._runs.get((pair, arm, seed))
             value = None if run is None else statistic(run, test)
             if value is not None:
                 found[seed] = value
-        return self._planned(found, pair, arm, f"{FILE} {test.metric}")
+        return self.planned(found, pair, arm, f"{FILE} {test.metric}")
 
     def logs(self, pair: str, arm: str, metric: str) -> bool:
         """Tell whether an arm can be expected to log a column: a seed does, or none has a run."""
-        runs = [r for s in self.planned(arm) if (r := self._runs.get((pair, arm, s))) is not None]
+        runs = [r for s in self.expected(arm) if (r := self._runs.get((pair, arm, s))) is not None]
         return not runs or any(metric in run and run[metric].notna().any() for run in runs)
 
     def weights(self, pair: str, arm: str) -> dict[int, str]:
         """Return the SHA-256 of each planned seed's student, as the trainings' manifests say."""
-        told = {s: manifest.weights(self.tree.training(pair, arm, s)) for s in self.planned(arm)}
+        told = {s: manifest.weights(self.tree.training(pair, arm, s)) for s in self.expected(arm)}
         found = {seed: hashes for seed, hashes in told.items() if hashes}
-        kept = self._planned(dict.fromkeys(found, 0.0), pair, arm, "SHA-256 of the student")
+        kept = self.planned(dict.fromkeys(found, 0.0), pair, arm, "SHA-256 of the student")
         return {seed: found[seed] for seed in kept}
 
     def gap(self, pair: str, task: str, metric: str, group: str) -> tuple[float, SeedValues]:
@@ -120,23 +120,3 @@ class Results:
         teacher = self.values(pair, TEACHER, task, metric, group)
         start = self.values(pair, INIT, task, metric, group)
         return next(iter(teacher.values()), math.nan), start
-
-    def planned(self, arm: str) -> tuple[int, ...]:
-        """Return the seeds that the suite gives an arm."""
-        return seeds(self.suite, arm)
-
-    def failed(self, pair: str, arm: str) -> set[int]:
-        """Return the seeds whose run failed."""
-        return self.records.failed(pair, arm)
-
-    def _planned(self, found: SeedValues, pair: str, arm: str, what: str) -> SeedValues:
-        """Keep the planned seeds that did not fail, and note those without a value."""
-        wanted = [seed for seed in self.planned(arm) if seed not in self.failed(pair, arm)]
-        for seed in wanted:
-            if seed not in found:
-                self.gaps.setdefault(f"{pair}/{arm}/seed{seed}", {})[what] = None
-        return {seed: found[seed] for seed in wanted if seed in found}
-
-    def gap_message(self) -> str:
-        """Say in one line which runs lack what, and what to do."""
-        return gap_message(self.tree.root, self.gaps, "judge by what is there")

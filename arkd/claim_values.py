@@ -9,7 +9,6 @@ from functools import partial
 from itertools import pairwise, product
 from typing import Any
 
-from arkd.cells import SCORED, SeedValues
 from arkd.claim_prints import in_print
 from arkd.claim_results import Results
 from arkd.claim_tests import (
@@ -20,9 +19,10 @@ from arkd.claim_tests import (
     Paired,
     Trajectory,
 )
+from arkd.folders import TEACHER
 from arkd.stats import mean_interval
+from arkd.suite_records import SCORED, SeedValues
 from arkd.verdicts import Comparison, beyond
-from arkd.workflow import TEACHER
 
 
 def comparisons(results: Results, claim: str, test: AnyTest, pair: str) -> list[Comparison]:
@@ -138,7 +138,7 @@ def _differences(
 
 def _shared(results: Results, labels: list[str]) -> list[int]:
     """Return the seeds planned for all arms; the one teacher goes with every seed."""
-    plans = [results.planned(label) for label in labels if label != TEACHER]
+    plans = [results.expected(label) for label in labels if label != TEACHER]
     return [seed for seed in plans[0] if all(seed in plan for plan in plans)] if plans else [0]
 
 

@@ -9,9 +9,9 @@ from typing import Any
 from arkd import manifest, trajectories
 from arkd.errors import ArkdError
 from arkd.files import read_json, write_json
+from arkd.folders import CONTROLS, Tree, methods, seeds
 from arkd.paths import benchmarks_dir
 from arkd.records import COLUMNS, COST_COLUMNS, ITEM_COLUMNS, read_csv, write_csv
-from arkd.workflow import CONTROLS, Tree, methods, seeds
 
 SHARED = "shared"  # method of a stage that serves all methods, in the costs
 OF_TRAINING = ("train_s", "tokens", "tokens_per_s", "padding_share")

@@ -11,20 +11,20 @@ from typing import TYPE_CHECKING
 from arkd.errors import ArkdError
 
 if TYPE_CHECKING:
-    from arkd.workflow import Tree
+    from arkd.folders import Tree
 
 
 def stage(options: argparse.Namespace) -> None:
     """Run one stage of the pipeline."""
-    from arkd import kernels, workflow
+    from arkd import folders, kernels
 
-    tree = workflow.tree(options.suite, options.results)
+    tree = folders.tree(options.suite, options.results)
     name: str = options.stage
     if name in ("collect", "tables", "figures", "report", "tuning"):
         kernels.choose("portable")  # the rest choose their suite's
     if "pair" in options:
         tree.suite.pair(options.pair)
-    if "method" in options and options.method not in workflow.CONTROLS:
+    if "method" in options and options.method not in folders.CONTROLS:
         tree.suite.entry(options.method)
     if name in ("tables", "figures", "report"):
         _show(name, tree, options.partial)
@@ -75,10 +75,10 @@ def _show(name: str, tree: Tree, partial: bool) -> None:
 
 def claims(options: argparse.Namespace) -> None:
     """Judge the registered claims by a suite."""
-    from arkd import judgement, manifest, verdict_table, workflow
+    from arkd import folders, judgement, manifest, verdict_table
     from arkd.claims import claims_path, load_claims
 
-    tree, registered = workflow.tree(options.suite, options.results), load_claims()
+    tree, registered = folders.tree(options.suite, options.results), load_claims()
     suite, root = tree.suite, tree.root
     found = judgement.judge(tree, registered, options.partial)
     names = ("records", "cost", "trajectories")

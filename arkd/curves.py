@@ -13,10 +13,10 @@ import numpy as np
 import pandas as pd
 
 from arkd import exact
-from arkd.cells import RUN, SeedValues, read_csv
-from arkd.layout import Builder
+from arkd.records import TRAJECTORY_AVERAGED as AVERAGED
 from arkd.suite import Suite
-from arkd.trajectories import AVERAGED
+from arkd.suite_records import RUN, SeedValues, read_csv
+from arkd.suite_results import SuiteResults
 
 SMOOTHED_SHARE = 0.05  # of training
 NUMBERS = ("first_step", "last_step", *AVERAGED, "alpha_min", "alpha_max")
@@ -42,11 +42,11 @@ def trained_steps(suite: Suite, runs: Iterable[pd.DataFrame]) -> int:
 class Curves:
     """The logged columns of every run of a suite."""
 
-    def __init__(self, make: Builder) -> None:
+    def __init__(self, make: SuiteResults) -> None:
         self.make = make
         self._runs = {
             key: run.set_index((run["first_step"] + run["last_step"]) / 2)
-            for key, run in read_windows(make.dir, make.suite).items()
+            for key, run in read_windows(make.tree.root, make.suite).items()
         }
 
     def of(self, pair: str, method: str, column: str) -> dict[int, pd.Series]:
@@ -64,7 +64,7 @@ class Curves:
                 found[seed] = series
         for seed in expected:
             if found and seed not in found:
-                gaps = self.make.missing.setdefault(f"{pair}/{method}/seed{seed}", {})
+                gaps = self.make.gaps.setdefault(f"{pair}/{method}/seed{seed}", {})
                 gaps[f"{FILE} {column}"] = None
         return found
 

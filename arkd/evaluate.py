@@ -10,13 +10,13 @@ from arkd.cache import Evidence
 from arkd.data.tokens import TokenSet
 from arkd.fidelity import Items, fidelity, frequency_bands
 from arkd.files import read_jsonl
+from arkd.folders import TEACHER, TEACHER_SEED, Tree
 from arkd.generate import sample
 from arkd.harness import Harness
 from arkd.manifest import Stopwatch
 from arkd.records import Value
 from arkd.seeding import derive_seed
 from arkd.truth import truth
-from arkd.workflow import TEACHER, TEACHER_SEED, Tree
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ from typing import Any
 
 from arkd import manifest
 from arkd.files import read_json, write_jsonl
+from arkd.folders import TEACHER, TEACHER_SEED, Tree, seeds
 from arkd.paths import benchmarks_dir
 from arkd.records import COLUMNS, ITEM_COLUMNS, write_csv
 from arkd.staging import cache_folders, computes, open_stage
-from arkd.workflow import TEACHER, TEACHER_SEED, Tree, seeds
 
 
 @computes

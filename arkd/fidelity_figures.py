@@ -11,14 +11,14 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from arkd import exact
-from arkd.cells import SeedValues
 from arkd.dot_plots import dots
+from arkd.folders import INIT, TEACHER, UNTRAINED
 from arkd.layout import GOLD, Builder, Source, base_name
 from arkd.plotting import SMALL, Mark, cross, foot, label_points, main_rows, marks
 from arkd.scores import gap_closed
 from arkd.stats import Interval, mean_interval
+from arkd.suite_records import SeedValues
 from arkd.tables import BINS, run_costs
-from arkd.workflow import INIT, TEACHER, UNTRAINED
 
 HEAD_BINS = ("rank_1", "rank_2_10")
 CONTROL_MARKS = {

@@ -88,7 +88,7 @@ def build(suite: Suite, results_dir: Path, partial: bool = False) -> dict[str, F
     make = Builder(suite, results_dir)
     with style.context(["default", RC]):  # whatever a user's matplotlibrc says
         figures = {name: figure for name, of in FIGURES.items() if (figure := of(make)) is not None}
-        if make.missing and not partial:
-            raise ArkdError(make.gap_message())
+        if make.gaps and not partial:
+            raise ArkdError(make.gap_message("show the gaps"))
         verdicts = forest(make, partial)
     return figures if verdicts is None else {**figures, "forest": verdicts}

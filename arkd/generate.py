@@ -10,7 +10,7 @@ from torch import Tensor
 from transformers import LogitsProcessor, LogitsProcessorList
 
 from arkd.models import evaluating
-from arkd.training import progress
+from arkd.progress import progress
 
 
 class Mixture(LogitsProcessor):

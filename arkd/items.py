@@ -7,10 +7,10 @@ from collections.abc import Iterable
 import numpy as np
 
 from arkd import exact
-from arkd.cells import RUN, read_csv
 from arkd.errors import ArkdError
-from arkd.layout import Builder
 from arkd.records import ITEM_COLUMNS
+from arkd.suite_records import RUN, read_csv
+from arkd.suite_results import SuiteResults
 
 FILE = "items.csv"
 METRIC = "rouge_l"
@@ -24,9 +24,9 @@ class ItemScores:
             is no finite number, or has test sets of different lengths under one name.
     """
 
-    def __init__(self, make: Builder) -> None:
+    def __init__(self, make: SuiteResults) -> None:
         self.make = make
-        path = make.dir / FILE
+        path = make.tree.root / FILE
         frame = read_csv(path, make.suite, [])
         lacking = [column for column in ITEM_COLUMNS if column not in frame.columns]
         if lacking:
@@ -68,7 +68,7 @@ class ItemScores:
             if all(key in self._scores for key in keys):
                 found[seed] = np.stack([self._scores[key] for key in keys])
             elif seed not in failed:
-                gaps = self.make.missing.setdefault(f"{pair}/{row}/seed{seed}", {})
+                gaps = self.make.gaps.setdefault(f"{pair}/{row}/seed{seed}", {})
                 gaps[f"{FILE} {task}"] = None
         return found
 
@@ -79,6 +79,6 @@ class ItemScores:
         return {s: np.concatenate([exact.means(part[s], 0) for part in parts]) for s in shared}
 
 
-def read_items(make: Builder) -> ItemScores | None:
+def read_items(make: SuiteResults) -> ItemScores | None:
     """Return the items' scores; None for results that were collected without them."""
-    return ItemScores(make) if (make.dir / FILE).is_file() else None
+    return ItemScores(make) if (make.tree.root / FILE).is_file() else None

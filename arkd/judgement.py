@@ -10,9 +10,9 @@ from arkd.claim_tests import IN_PRINT
 from arkd.claim_values import comparisons
 from arkd.claims import Claim, Claims
 from arkd.errors import ArkdError
+from arkd.folders import Tree
 from arkd.suite import Suite
 from arkd.verdicts import UNTESTED, Comparison, Decided, decisive, step_down, verdict
-from arkd.workflow import Tree
 
 WITHHELD = "withheld"  # a precondition failed: no verdict is given
 ALL_PAIRS = "all pairs"
@@ -68,7 +68,7 @@ def judge(tree: Tree, claims: Claims, partial: bool = False) -> list[Judgement]:
                 one = replace(one, provisional=one.provisional or unchecked[0])
             found.append(one)
     if results.gaps and not partial:
-        raise ArkdError(results.gap_message())
+        raise ArkdError(results.gap_message("judge by what is there"))
     return found
 
 

@@ -11,25 +11,14 @@ from typing import Any
 import yaml
 
 from arkd import beside
-from arkd.cells import (
-    MISSING,
-    Cell,
-    Column,
-    Origin,
-    Records,
-    Row,
-    SeedValues,
-    Table,
-    bold_method,
-    gap_message,
-    make_cell,
-    read_records,
-)
+from arkd.cells import MISSING, Cell, Column, Origin, Row, Table, bold_method, make_cell
+from arkd.folders import Tree
 from arkd.notes import notes
 from arkd.paths import benchmarks_dir
 from arkd.published import PAPER_ENCODER, Printed, check_pair
 from arkd.suite import Suite
-from arkd.workflow import Tree, seeds
+from arkd.suite_records import SeedValues
+from arkd.suite_results import SuiteResults
 
 GOLD = "fidelity_gold"  # fidelity to the teacher on the gold responses
 
@@ -46,14 +35,11 @@ class Source:
     pair: str | None = None
 
 
-class Builder:
-    """Builds tables from one suite's records and collects what is missing."""
+class Builder(SuiteResults):
+    """Builds tables from one suite's results and collects what is missing."""
 
     def __init__(self, suite: Suite, results_dir: Path) -> None:
-        self.suite = suite
-        self.tree = Tree(results_dir, suite)
-        self.dir = self.tree.root
-        self.records: Records = read_records(self.dir / "records.csv", suite)
+        super().__init__(Tree(results_dir, suite))
         for pair in suite.pairs:
             if pair.published is not None:
                 check_pair(pair.published, f"suite {suite.name}: pairs.{pair.name}.published")
@@ -61,7 +47,6 @@ class Builder:
         self.captions, self.sentences = text["tables"], text["sentences"]
         self.methods = [entry.label for entry in suite.entries]
         self.pairs = [pair.name for pair in suite.pairs]
-        self.missing: dict[str, dict[str, None]] = {}  # by run, in order, each value once
 
     @property
     def scored(self) -> list[str]:
@@ -76,10 +61,6 @@ class Builder:
     def lead(self, pair: str) -> tuple[str, ...]:
         """Return what a row, or the heading over rows, has first where there are several pairs."""
         return (pair,) if len(self.pairs) > 1 else ()
-
-    def expected(self, method: str) -> tuple[int, ...]:
-        """Return the seeds a row should have; the teacher is one model, filed under seed 0."""
-        return seeds(self.suite, method)
 
     def values(self, source: Source, pair: str, method: str) -> SeedValues:
         """Return the values of a source by seed, expected seeds only."""
@@ -99,12 +80,9 @@ class Builder:
 
         `where` names the rows of the records, if its values stand there as they are.
         """
-        failed = self.records.failed(pair, method)
-        for seed in self.expected(method):
-            if seed not in values and seed not in failed:
-                self.missing.setdefault(f"{pair}/{method}/seed{seed}", {})[what] = None
-        kept = tuple((seed, values[seed]) for seed in self.expected(method) if seed in values)
-        origin = Origin(pair, (method,), kept, what, where)
+        failed = self.failed(pair, method)
+        kept = self.planned(values, pair, method, what)
+        origin = Origin(pair, (method,), tuple(kept.items()), what, where)
         return replace(make_cell(values, failed, self.expected(method)), origin=origin)
 
     def column(self, source: Source, pair: str, methods: Sequence[str]) -> dict[str, Cell]:
@@ -223,10 +201,6 @@ class Builder:
         return (
             [f"Without references, hence in no mean: {', '.join(lost)}."] if lost and means else []
         )
-
-    def gap_message(self) -> str:
-        """Say in one line which runs lack what, and what to do."""
-        return gap_message(self.dir, self.missing, "show the gaps")
 
 
 def captions(suite: Suite) -> dict[str, Any]:

@@ -19,12 +19,12 @@ from arkd.chain import MERGE, SHOWN, SOURCES
 from arkd.collect import SHARED
 from arkd.errors import ArkdError
 from arkd.files import sha256_file, staged_dir, write_json, write_text
+from arkd.folders import methods
 from arkd.manifest import NAME
 from arkd.merge_sources import CORES, Run, Source, alike, read
 from arkd.paths import benchmarks_dir
 from arkd.recompute import COST, JOINED, RECORDS, SORTED, ordered, text_of
 from arkd.suite import Suite
-from arkd.workflow import methods
 
 SUITE = "suite.yaml"
 

@@ -12,12 +12,12 @@ from pydantic import ValidationError
 from arkd import merged_suite
 from arkd.chain import Chain
 from arkd.errors import ArkdError
+from arkd.folders import TEACHER, methods
 from arkd.manifest import NAME
 from arkd.recompute import COST, JOINED, RECORDS
 from arkd.records import read_rows
 from arkd.suite import Suite
 from arkd.verify import suite_folders, verify
-from arkd.workflow import TEACHER, methods
 
 Run = tuple[str, str, str]  # pair, method and seed, as the files spell them
 RUN = ("pair", "method", "seed")

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from arkd.errors import ArkdError
+from arkd.folders import INIT, UNTRAINED
 from arkd.settings import MethodEntry
 from arkd.suite import Suite
-from arkd.workflow import INIT, UNTRAINED
 
 JOINED_KEYS = ("config.methods", "config.seeds")  # what merged suites may differ in
 Runs = Mapping[str, Sequence[int]]  # seeds that have records, by PAIR/METHOD

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 from arkd import manifest, registry
+from arkd.folders import INIT, TEACHER, TEACHER_SEED, Tree
 from arkd.paths import benchmarks_dir
 from arkd.records import read_csv
 from arkd.staging import (
@@ -15,7 +16,7 @@ from arkd.staging import (
     open_stage,
     trained_folder,
 )
-from arkd.workflow import INIT, TEACHER, TEACHER_SEED, Tree, asks_teacher, cached_sources
+from arkd.workflow import asks_teacher, cached_sources
 
 
 @computes

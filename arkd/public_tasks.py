@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from arkd.cells import Table
-from arkd.data.lexicon import BANDS
+from arkd.data.bands import BANDS
 from arkd.layout import Builder, Source
 from arkd.suite import Suite
 

@@ -17,11 +17,11 @@ from typing import Any
 
 from arkd.chain import Chain
 from arkd.errors import ArkdError
+from arkd.folders import Tree
 from arkd.manifest import NAME, digest
 from arkd.records import COLUMNS, ITEM_COLUMNS, read_rows
 from arkd.suite import Suite
 from arkd.tolerance import same_files
-from arkd.workflow import Tree
 
 RECORDS, COST = "records.csv", "cost.csv"
 JOINED = (RECORDS, "trajectories.csv", "items.csv")  # have the runs of all sources of a merger

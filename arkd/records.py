@@ -107,3 +107,20 @@ def _text(value: Any) -> str:
     if isinstance(value, list):
         return " ".join(f"{number:.6g}" for number in value)
     return significant(value) if isinstance(value, float) else str(value)
+
+
+TRAJECTORY_AVERAGED = (
+    *("loss", "fkl", "rkl", "alpha", "policy_alpha", "reward", "baseline"),
+    *("on_policy", "fresh", "replay", "threshold", "skew_teacher", "skew_student"),
+)
+TRAJECTORY_KEYS = (
+    "suite",
+    "suite_version",
+    "pair",
+    "method",
+    "seed",
+    "window",
+    "first_step",
+    "last_step",
+)
+TRAJECTORY_COLUMNS = (*TRAJECTORY_KEYS, *TRAJECTORY_AVERAGED, "alpha_min", "alpha_max")

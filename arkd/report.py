@@ -19,15 +19,16 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from arkd import tables
-from arkd.cells import Table, read_csv
+from arkd.cells import Table
 from arkd.curves import read_windows, trained_steps
 from arkd.files import read_json, staged_dir, write_text
+from arkd.folders import Tree, methods, seeds
 from arkd.report_claims import claims_view
 from arkd.report_figures import figure_views
 from arkd.report_origins import panel_data, suite_command
 from arkd.report_views import run_views, sections, slug, span, table_view
 from arkd.suite import Suite
-from arkd.workflow import Tree, methods, seeds
+from arkd.suite_records import read_csv
 
 STYLE = "report.css.j2"
 SCRIPTS = {"script": "report.js.j2", "panel": "report_panel.js.j2"}

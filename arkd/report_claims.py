@@ -9,6 +9,7 @@ from typing import Any
 
 from arkd.claims import Claims, claims_path, load_claims
 from arkd.errors import ArkdError
+from arkd.folders import Tree
 from arkd.judgement import WITHHELD
 from arkd.records import read_csv
 from arkd.report_comparisons import SYMBOLS as OF_COMPARISONS
@@ -27,7 +28,6 @@ from arkd.report_views import relative
 from arkd.suite import Suite, load_suite, suite_names
 from arkd.verdict_text import DASH, describe, digits
 from arkd.verdicts import CONTRADICTED, INCONCLUSIVE, SUPPORTED, UNTESTED
-from arkd.workflow import Tree
 
 # A verdict is told by its word and its mark; colour only repeats them.
 SYMBOLS = {SUPPORTED: "✓", CONTRADICTED: "✗", INCONCLUSIVE: "○", UNTESTED: DASH, WITHHELD: "⊘"}

@@ -9,9 +9,9 @@ from typing import Any
 from markupsafe import Markup, escape
 
 from arkd import figures
+from arkd.folders import Tree
 from arkd.layout import captions
 from arkd.report_views import FIGURE_FORMATS, files_of
-from arkd.workflow import Tree
 
 
 def figure_views(tree: Tree, out_file: Path, partial: bool) -> list[dict[str, Any]]:

@@ -14,10 +14,11 @@ from typing import Any
 
 from markupsafe import Markup
 
-from arkd.cells import Cell, Origin, Table, read_csv
+from arkd.cells import Cell, Origin, Table
+from arkd.folders import Tree
 from arkd.report_views import relative, run_manifests
 from arkd.suite import Suite
-from arkd.workflow import Tree
+from arkd.suite_records import read_csv
 
 DIGITS = 5  # of a seed's value; the records have ten
 AGAIN = "again"  # the results folder of the commands: what is there already is not made again

@@ -11,8 +11,8 @@ from urllib.parse import quote
 
 from arkd import tabular
 from arkd.cells import FAILED, MISSING, NOT_REPORTED, Cell, Column, Row, Table
+from arkd.folders import CONTROLS, TEACHER, Tree, methods, seeds
 from arkd.records import significant
-from arkd.workflow import CONTROLS, TEACHER, Tree, methods, seeds
 
 SECTIONS: dict[str, tuple[str, ...]] = {
     "Overview": ("summary",),

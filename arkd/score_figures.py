@@ -12,11 +12,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from arkd import exact
-from arkd.cells import FAILED, MISSING, SeedValues
+from arkd.cells import FAILED, MISSING
+from arkd.folders import CONTROLS, TEACHER
 from arkd.layout import GOLD, Builder, Source, short_name
 from arkd.plotting import MANY, SMALL, panels
 from arkd.stats import mean_interval
-from arkd.workflow import CONTROLS, TEACHER
+from arkd.suite_records import SeedValues
 
 ROUGE = "rouge_l"
 SEED_DOT: dict[str, Any] = {"marker": "o", "color": "#0072B2", "ms": 3, "ls": "none"}

@@ -10,15 +10,9 @@ from typing import Any
 from arkd import manifest
 from arkd.data import instructions, longtail, own_files, public, smollm2
 from arkd.files import read_json, read_jsonl, write_jsonl
+from arkd.folders import INIT, TEACHER, TEACHER_SEED, UNTRAINED, Tree
 from arkd.settings import Cut, Folder, Hub, Pretrained, Scratch
 from arkd.staging import checkpoint_of, computes, finish_training, open_stage, trained_folder
-from arkd.workflow import (
-    INIT,
-    TEACHER,
-    TEACHER_SEED,
-    UNTRAINED,
-    Tree,
-)
 
 BUILDERS: dict[str, Any] = {
     "longtail": longtail,

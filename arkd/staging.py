@@ -12,8 +12,9 @@ from typing import Any
 from arkd import kernels, manifest
 from arkd.errors import ArkdError
 from arkd.files import read_json
+from arkd.folders import TEACHER, TEACHER_SEED, Tree
 from arkd.records import write_csv
-from arkd.workflow import TEACHER, TEACHER_SEED, Tree, config_slice
+from arkd.workflow import config_slice
 
 
 def computes(stage: Callable[..., None]) -> Callable[..., None]:

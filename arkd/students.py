@@ -10,12 +10,13 @@ from dataclasses import replace
 from arkd import exact
 from arkd.aggregates import derived, reference
 from arkd.analyses import difference, final_alpha, quality
-from arkd.cells import Cell, Column, Origin, Row, SeedValues, Table, bold_method, make_cell
+from arkd.cells import Cell, Column, Origin, Row, Table, bold_method, make_cell
 from arkd.curves import Curves
-from arkd.data.lexicon import BANDS
+from arkd.data.bands import BANDS
+from arkd.folders import TEACHER
 from arkd.layout import Builder, Source
 from arkd.settings import MethodEntry
-from arkd.workflow import TEACHER
+from arkd.suite_records import SeedValues
 
 ENTROPY_GAP = Source(
     "truth", "truth_entropy_gap", "ambiguous: |entropy gap| (nats)", 3, "ambiguous"

@@ -11,13 +11,14 @@ from pathlib import Path
 import pandas as pd
 
 from arkd import aggregates, analyses, decoders, public_tasks, students, tabular, variance
-from arkd.cells import Cell, Column, Row, SeedValues, Table, read_csv
+from arkd.cells import Cell, Column, Row, Table
 from arkd.errors import ArkdError
 from arkd.files import write_text
+from arkd.folders import INIT, TEACHER, UNTRAINED
 from arkd.layout import GOLD, Builder, Source, base_name, short_name
 from arkd.paths import benchmarks_dir
 from arkd.suite import Suite
-from arkd.workflow import INIT, TEACHER, UNTRAINED
+from arkd.suite_records import SeedValues, read_csv
 
 ALPHA_GROUPS: dict[str, tuple[str, ...]] = {  # ways to choose α, by their kind
     "constant α": ("forward_kl", "fixed_mix", "reverse_kl"),
@@ -65,8 +66,8 @@ def build(suite: Suite, results_dir: Path, partial: bool = False) -> list[Table]
     tables += [*students.weaknesses(make, order), *students.generation(make, order)]
     tables += [*students.adaptation(make), *variance.variance(make), *variance.new_items(make)]
     tables += [cost(make), *tuning(make)]
-    if make.missing and not partial:
-        raise ArkdError(make.gap_message())
+    if make.gaps and not partial:
+        raise ArkdError(make.gap_message("show the gaps"))
     return tables
 
 
@@ -231,7 +232,7 @@ def run_costs(make: Builder) -> dict[tuple[str, str, str], SeedValues]:
     Evaluation is left out, and so is what all rows share: the teacher and its caches.
     """
     frame = read_csv(
-        make.dir / "cost.csv",
+        make.tree.root / "cost.csv",
         make.suite,
         ["wall_s", "train_s", "tokens", "tokens_per_s", "peak_mib"],
     )

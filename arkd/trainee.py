@@ -13,9 +13,9 @@ from arkd import models
 from arkd.data.tokens import TokenSet, load_tokenizer
 from arkd.development import judge
 from arkd.errors import ArkdError
+from arkd.folders import Tree
 from arkd.passes import set_training
 from arkd.settings import Distillation, Lora, Optimisation
-from arkd.workflow import Tree
 
 
 @dataclass

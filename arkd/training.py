@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import math
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from rich.console import Console
-from rich.progress import track
 from torch import Tensor
 
 from arkd.checkpoint import Checkpoint
@@ -20,6 +17,7 @@ from arkd.device import seed_draws
 from arkd.divergence import cross_entropy
 from arkd.method import State
 from arkd.models import head, padding, response_states
+from arkd.progress import progress
 from arkd.settings import Optimisation
 
 # What one step computes: the loss to descend, and what to log of it.
@@ -192,9 +190,3 @@ def fit_language_model(
         return loss, {"tokens": float(batch.tokens), "padding": float(padding(model, batch))}
 
     return optimise(model, optimisation, step_loss, label, checkpoint, judge=judge)
-
-
-def progress(steps: Any, label: str) -> Any:
-    """Wrap an iterable in a progress bar on a terminal; elsewhere, or unnamed, it stays silent."""
-    console = Console(stderr=True)
-    return track(steps, label, console=console, disable=not label or not sys.stderr.isatty())

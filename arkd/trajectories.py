@@ -10,16 +10,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from arkd.folders import Tree, seeds
+from arkd.records import TRAJECTORY_AVERAGED as AVERAGED
+from arkd.records import TRAJECTORY_COLUMNS as COLUMNS
 from arkd.records import read_csv, write_csv
-from arkd.workflow import Tree, seeds
 
 WINDOWS = 100  # at most; a run of fewer steps has a window a step
-AVERAGED = (
-    *("loss", "fkl", "rkl", "alpha", "policy_alpha", "reward", "baseline"),
-    *("on_policy", "fresh", "replay", "threshold", "skew_teacher", "skew_student"),
-)
-KEYS = ("suite", "suite_version", "pair", "method", "seed", "window", "first_step", "last_step")
-COLUMNS = (*KEYS, *AVERAGED, "alpha_min", "alpha_max")
 
 
 def condense(rows: list[dict[str, str]]) -> Iterator[dict[str, Any]]:

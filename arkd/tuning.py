@@ -6,9 +6,9 @@ import math
 from pathlib import Path
 
 from arkd.errors import ArkdError
+from arkd.folders import Tree
 from arkd.paths import benchmarks_dir
 from arkd.records import read_csv, write_csv
-from arkd.workflow import Tree
 
 COLUMNS = ("method", "lr", "dev_jsd", "chosen", "shared")
 

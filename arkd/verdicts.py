@@ -11,10 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from scipy import stats
-
-from arkd import exact
 from arkd.claim_tests import Direction
+from arkd.power import p_value, smallest_effect
 from arkd.stats import mean_interval
 
 HOLDS, REFUTED, OPEN, UNTESTED = "holds", "refuted", "open", "not testable"
@@ -74,24 +72,6 @@ class Decided:
     smallest: float | None = None  # the smallest effect beyond the boundary that could be seen
 
 
-def p_value(values: Sequence[float], boundaries: Sequence[float]) -> float:
-    """Return the smallest a at which the two-sided 1 − a t interval contains no boundary.
-
-    Args:
-        values: One difference a seed, two or more.
-        boundaries: One or two; the nearer one decides.
-    """
-    effect = exact.mean(values)
-    error = exact.deviation(values) / math.sqrt(len(values))
-    scale = exact.NOISE * max(1.0, *map(abs, values))
-    if error <= scale:
-        return 1.0 if any(abs(effect - boundary) <= scale for boundary in boundaries) else 0.0
-    return max(
-        float(2 * stats.t.sf(abs(effect - boundary) / error, len(values) - 1))
-        for boundary in boundaries
-    )
-
-
 def beyond(effect: float, direction: Direction, margin: float) -> bool:
     """Compare a number without interval with the margin as it stands (`without_interval`)."""
     effect = round(effect, 9)  # 24.5 - 24.1 is 0.4
@@ -100,16 +80,6 @@ def beyond(effect: float, direction: Direction, margin: float) -> bool:
         "less": effect < -margin,
         "equal": abs(effect) <= margin,
     }[direction]
-
-
-def smallest_effect(values: Sequence[float], error_rate: float, power: float) -> float:
-    """Return the effect beyond the boundary that these seeds would have seen with this power.
-
-    sd / √n · (t[1 − a/2] + t[power]) with n − 1 degrees of freedom.
-    """
-    n = len(values)
-    quantiles = sum(float(stats.t.ppf(at, n - 1)) for at in (1 - error_rate / 2, power))
-    return exact.deviation(values) / math.sqrt(n) * quantiles
 
 
 def step_down(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from conftest import ROOT
 
-from arkd import judgement, tables, verdict_table, workflow
+from arkd import folders, judgement, tables, verdict_table
 from arkd.cells import Cell, Column, Row, Table
 from arkd.claims import load_claims
 from arkd.suite import load_suite
@@ -19,7 +19,7 @@ def make(run: Path, folder: Path) -> list[Path]:
     """Write the tables and verdicts of a run in LaTeX, from its records."""
     suite, claims = load_suite(run.name), load_claims()
     tables.write(suite, run.parent, folder, partial=True)
-    tree = workflow.Tree(run.parent, suite)
+    tree = folders.Tree(run.parent, suite)
     verdict_table.write(suite, claims, judgement.judge(tree, claims, True), folder)
     return sorted(folder.glob("*.tex"))
 

@@ -69,10 +69,10 @@ def operators() -> dict[str, str]:
 def stages(folder: Path) -> dict[str, str]:
     """Run the stages in the order of the data, and return a hash of each one's files."""
     from arkd.evaluation_stage import evaluate
+    from arkd.folders import tree
     from arkd.manifest import digest
     from arkd.method_stages import distill
     from arkd.stages import cache, data, init, teacher, tokens
-    from arkd.workflow import tree
 
     (folder / "portable.yaml").write_text(SUITE, encoding="utf-8")
     made = tree(str(folder / "portable.yaml"), folder)

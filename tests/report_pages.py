@@ -10,9 +10,9 @@ from simulate import rows_of, save, suite_of
 
 from arkd import figures, judgement, report, tables, verdict_table
 from arkd.claims import load_claims
+from arkd.folders import Tree
 from arkd.records import write_csv
 from arkd.verdict_text import CLAIM_COLUMNS, COMPARISON_COLUMNS
-from arkd.workflow import Tree
 
 SCHEMES = ("light", "dark")
 METHODS = ("forward_kl", "fixed_mix@alpha=0.25", "arkd")

@@ -16,10 +16,10 @@ from simulate import COLUMNS, HIGHER, LOGGED, Row, alpha_at, rows_of
 
 from arkd import merged_suite
 from arkd.collect import collect
+from arkd.folders import INIT, TEACHER, TEACHER_SEED, UNTRAINED, Tree, methods, seeds
 from arkd.records import ITEM_COLUMNS, write_csv
 from arkd.staging import open_stage
 from arkd.suite import Suite
-from arkd.workflow import INIT, TEACHER, TEACHER_SEED, UNTRAINED, Tree, methods, seeds
 
 STEPS = 12
 

@@ -16,10 +16,10 @@ import numpy as np
 import yaml
 
 from arkd import public_tasks, trajectories
+from arkd.folders import Tree, seeds
 from arkd.records import write_csv
 from arkd.settings import MethodEntry
 from arkd.suite import Suite, load_suite
-from arkd.workflow import Tree, seeds
 
 COLUMNS = [
     *("suite", "suite_version", "pair", "method", "seed", "decode_seed", "task", "metric", "group"),

@@ -22,10 +22,10 @@ from arkd import analyses, curves, tables, tabular
 from arkd.cells import Cell, Row, Table
 from arkd.curves import Curves
 from arkd.errors import ArkdError
+from arkd.folders import Tree
 from arkd.layout import Builder
 from arkd.records import write_csv
 from arkd.suite import Suite, load_suite
-from arkd.workflow import Tree
 
 SEEDS = tuple(range(1, 6))
 
@@ -192,7 +192,7 @@ def test_a_lost_curve_is_named_and_a_failed_run_is_not(tmp_path: Path) -> None:
     make = Builder(suite, tmp_path)
     (table,) = analyses.alpha(make)
     cell = cells_of(table, "akl")["alpha last"]
-    assert (cell.n, cell.failed, make.missing) == (2, 1, {})
+    assert (cell.n, cell.failed, make.gaps) == (2, 1, {})
     lose_curves(tmp_path, suite, "arkd", 3)
     with pytest.raises(ArkdError, match=r"arkd/seed3 \(trajectories.csv"):
         tables.write(suite, tmp_path, tmp_path / "out")

@@ -20,10 +20,10 @@ from arkd import building, cache
 from arkd.building import Building, build
 from arkd.data.tokens import TokenSet
 from arkd.errors import ArkdError
+from arkd.folders import Tree
 from arkd.generate import sample
 from arkd.seeding import derive_seed
 from arkd.suite import load_suite
-from arkd.workflow import Tree
 
 # The stage as it is, but with small shards and parts, and a kill -9 at a given call.
 CHILD = """

@@ -18,10 +18,10 @@ from arkd import cache, manifest, models
 from arkd.building import build
 from arkd.data.tokens import TokenSet
 from arkd.errors import ArkdError
+from arkd.folders import Tree
 from arkd.heads import Head
 from arkd.shards import HiddenStates, Index, check, write_shard
 from arkd.suite import load_suite
-from arkd.workflow import Tree
 
 MADE_OF = {"teacher": "of the test", "tokenizer": "none"}
 Pairs = list[tuple[list[int], list[int]]]

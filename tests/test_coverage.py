@@ -17,16 +17,18 @@ import pytest
 from scipy import stats
 
 from arkd import judgement, tables, trajectories
-from arkd.cells import Records, best_method, make_cell
+from arkd.cells import best_method, make_cell
 from arkd.claim_tests import Paired
 from arkd.claims import Claim, load_claims
+from arkd.folders import Tree
 from arkd.layout import Builder
+from arkd.power import smallest_effect
 from arkd.records import COLUMNS, COST_COLUMNS, write_csv
 from arkd.settings import MethodEntry
 from arkd.stats import holm, mean_interval, paired_difference
 from arkd.suite import Suite, load_suite
-from arkd.verdicts import SUPPORTED, Comparison, smallest_effect, step_down, verdict
-from arkd.workflow import Tree
+from arkd.suite_records import Records
+from arkd.verdicts import SUPPORTED, Comparison, step_down, verdict
 
 SETS = 1000
 DECODINGS = (1, 2, 3)

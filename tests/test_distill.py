@@ -17,11 +17,11 @@ from arkd.cache import Evidence
 from arkd.data.tokens import TokenSet, batch_order
 from arkd.distill import Step
 from arkd.errors import ArkdError
+from arkd.folders import Tree
 from arkd.method import Context, FullStep, Tools, WeightedDivergences, Weights
 from arkd.settings import MethodEntry
 from arkd.suite import load_suite
 from arkd.tools import Sources
-from arkd.workflow import Tree
 
 TENSORS = ("ids", "starts", "prompt_lengths")
 CLASSES = {name: registry.method_class(name) for name in registry.plugins()}

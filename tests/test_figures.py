@@ -414,7 +414,7 @@ def test_alpha_has_the_interval_over_seeds(kept: Kept) -> None:
 def test_the_forest_shows_what_the_verdicts_hang_on(tmp_path: Path, kept: Kept) -> None:
     suite, _, drawn = kept
     from arkd.claims import load_claims
-    from arkd.workflow import Tree
+    from arkd.folders import Tree
 
     found = judge(Tree(REFERENCE, suite), load_claims(), partial=True)
     expected = {one.claim.id: one for one in found if claim_figures.drawn(one)}

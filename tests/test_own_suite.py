@@ -22,6 +22,7 @@ from arkd.data import own_files
 from arkd.data.own_files import FilesSpec
 from arkd.errors import ArkdError
 from arkd.files import read_json, read_jsonl, sha256_file
+from arkd.folders import tree
 from arkd.settings import (
     Decoding,
     Distillation,
@@ -32,7 +33,7 @@ from arkd.settings import (
     Training,
 )
 from arkd.suite import Suite, load_suite
-from arkd.workflow import data_inputs, tree, trees
+from arkd.workflow import data_inputs, trees
 
 Row = dict[str, Any]
 ROW = {"prompt": "Q?", "response": " A."}

@@ -19,7 +19,7 @@ from conftest import ROOT
 from torch.autograd.graph import saved_tensors_hooks
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from arkd import cache, sweeps, workflow
+from arkd import cache, folders, sweeps
 from arkd.cli import main
 from arkd.errors import ArkdError
 from arkd.files import read_json
@@ -63,7 +63,7 @@ def real(config: Config, device: str = "meta") -> Any:
 
 
 def of_suite(name: str, results: Path = Path("/nowhere"), **assumed: Any) -> Plan:
-    return records.plan(workflow.tree(name, results), [], Assumed(**assumed))
+    return records.plan(folders.tree(name, results), [], Assumed(**assumed))
 
 
 # Parameters
@@ -333,7 +333,7 @@ def test_decoding_reads_the_weights_once_a_token_and_batch() -> None:
 
 @pytest.mark.parametrize("name", suite_names())
 def test_every_shipped_suite_can_be_planned(name: str) -> None:
-    tree, found = workflow.tree(name, "/nowhere"), of_suite(name)
+    tree, found = folders.tree(name, "/nowhere"), of_suite(name)
     counts = Counter[str]()
     for job in found.jobs:
         counts[job.stage] += job.count
@@ -343,7 +343,7 @@ def test_every_shipped_suite_can_be_planned(name: str) -> None:
     )
     assert counts["student_init"] == len(suite.pairs) * len(suite.seeds)
     assert sum(len(job.names) for job in found.jobs if job.stage == "evaluate") == len(
-        workflow.methods(suite)
+        folders.methods(suite)
     )
     assert found.totals()["disk_bytes"] > 0
     assert all(found.hours(job, GPUS[0]) > 0 for job in found.jobs if job.stage == "distill")
@@ -375,7 +375,7 @@ def test_every_job_of_the_paper_suites_fits_one_gpu_of_80_gb() -> None:
 
 
 def test_what_a_run_has_made_is_counted(smoke: Path) -> None:
-    tree = workflow.tree("smoke", smoke)
+    tree = folders.tree("smoke", smoke)
     plan = records.plan(tree, [], Assumed())
     of_stage = {job.stage: job for job in plan.jobs}
     made = {
@@ -390,7 +390,7 @@ def test_what_a_run_has_made_is_counted(smoke: Path) -> None:
 
 
 def test_a_planned_cache_is_as_large_as_the_real_one(smoke: Path) -> None:
-    tree = workflow.tree("smoke", smoke)
+    tree = folders.tree("smoke", smoke)
     found, _ = jobs(tree, Assumed())
     for source, within in (("gold", 0.001), ("teacher", 0.25)):
         job = next(job for job in found if "cache" in job.stage and job.names == (source,))

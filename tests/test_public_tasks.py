@@ -28,10 +28,11 @@ from arkd.data import public
 from arkd.data.public import SOURCES, PublicTask
 from arkd.errors import ArkdError
 from arkd.files import read_json, read_jsonl, sha256_file, write_jsonl
+from arkd.folders import Tree
 from arkd.layout import Builder
 from arkd.records import Value
 from arkd.suite import Suite, load_suite
-from arkd.workflow import Tree, config_slice
+from arkd.workflow import config_slice
 
 MODEL = ROOT / "benchmarks" / "fixtures" / "smoke-teacher"
 FOLDER = ROOT / "benchmarks" / "tasks" / "public"
@@ -540,5 +541,5 @@ def test_the_table_has_a_column_for_each_task_that_is_asked(tmp_path: Path) -> N
     ]
     assert [row.method for row in table.rows] == ["teacher", "arkd"]
     assert [cell.mean for cell in table.rows[1].cells] == pytest.approx([0.6, -7.5, -7.5, -7.5])
-    assert not make.missing
+    assert not make.gaps
     assert public_tasks.public(Builder(simulate.suite_of(), tmp_path), ()) == []

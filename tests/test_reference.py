@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-from arkd import tables, workflow
+from arkd import folders, tables
 from arkd.manifest import digest
 from arkd.suite import load_suite
 from arkd.tolerance import same_files
@@ -32,10 +32,10 @@ def test_both_suites_are_there() -> None:
 def test_every_row_of_the_tables_has_every_number(run: Path) -> None:
     suite = load_suite(run.name)
     rows = records(run)
-    methods = [method for _, method in workflow.methods(suite)]
+    methods = [method for _, method in folders.methods(suite)]
     found = {m: {(r["seed"], r["metric"]) for r in rows if r["method"] == m} for m in methods}
     for method, measured in found.items():
-        assert {int(seed) for seed, _ in measured} == set(workflow.seeds(suite, method))
+        assert {int(seed) for seed, _ in measured} == set(folders.seeds(suite, method))
         metrics = {metric for _, metric in measured}
         # What random pairs of references score is a fact of the test sets, kept with the teacher.
         of_models = {m for _, m in found["teacher"] if not m.endswith("_random_pairs")}
@@ -78,10 +78,10 @@ def test_manifests_are_of_one_core_and_hash_what_is_there(run: Path) -> None:
     for name, hashed in collected["outputs"].items():
         assert digest(run / name) == hashed
     suite = load_suite(run.name)
-    tree = workflow.Tree(run.parent, suite)
-    for pair, method in workflow.methods(suite):
-        folders = [tree.training(pair, method, s) for s in workflow.seeds(suite, method)]
-        for folder in (*folders, tree.evaluation(pair, method)):
+    tree = folders.Tree(run.parent, suite)
+    for pair, method in folders.methods(suite):
+        trained = [tree.training(pair, method, s) for s in folders.seeds(suite, method)]
+        for folder in (*trained, tree.evaluation(pair, method)):
             manifest = json.loads((folder / "manifest.json").read_text())
             training = collected.get("training_core", collected["core"])
             expected = collected["core"] if manifest["stage"] == "evaluate" else training

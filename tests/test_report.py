@@ -23,10 +23,10 @@ from arkd import figures, report, report_claims, report_comparisons, tables, tab
 from arkd.cells import Table
 from arkd.claims import load_claims
 from arkd.errors import ArkdError
+from arkd.folders import Tree
 from arkd.report_figures import inline
 from arkd.report_views import SECTIONS, sections, span
 from arkd.suite import load_suite
-from arkd.workflow import Tree
 
 VOID = {"meta", "link", "br", "input", "wbr"}
 FULL = "`snakemake --cores all --config suites='[longtail-full]'`"

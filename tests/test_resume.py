@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
+from arkd.folders import Tree
 from arkd.suite import load_suite
-from arkd.workflow import Tree
 
 # The stage as it is, but a checkpoint after every step, and a kill -9 before the twelfth.
 KILLED = """

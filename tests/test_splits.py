@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from arkd import manifest, method_stages, workflow
+from arkd import folders, manifest, method_stages, workflow
 from arkd.data.tokens import TokenSet
 from arkd.distill import rows_of
 from arkd.errors import ArkdError
 from arkd.files import read_json
+from arkd.folders import Tree
 from arkd.records import read_csv
-from arkd.workflow import Tree
 
 SUITE = """
 extends: smoke
@@ -37,7 +37,7 @@ def trained(smoke: Path, tmp_path_factory: pytest.TempPathFactory) -> Tree:
     folder = tmp_path_factory.mktemp("splits")
     shutil.copytree(smoke, folder / "results")
     (folder / "suite.yaml").write_text(SUITE)
-    tree = workflow.tree(str(folder / "suite.yaml"), folder / "results")
+    tree = folders.tree(str(folder / "suite.yaml"), folder / "results")
     for label in (FIRST, SECOND, REPLAYED):
         method_stages.distill(tree, "fixture", label, 1)
     return tree

@@ -12,10 +12,10 @@ from simulate import COLUMNS, LOGGED, condense, flat, lose_curves, rows_of, save
 
 from arkd import students
 from arkd.cells import Cell, Table
+from arkd.folders import CONTROLS, Tree, seeds
 from arkd.layout import Builder
 from arkd.records import write_csv
 from arkd.suite import Suite
-from arkd.workflow import CONTROLS, Tree, seeds
 
 METHODS = ("forward_kl", "fixed_mix", "arkd")
 Rows = list[dict[str, Any]]
@@ -91,7 +91,7 @@ def test_the_drop_is_that_from_the_first_set_to_the_mean_of_the_others(tmp_path:
             assert (cell.mean, cell.half) == (0.0, 0.0)
         else:
             expect(cell, drops[method] - drops["fixed_mix"])  # the one teacher against every seed
-    assert not make.missing
+    assert not make.gaps
 
 
 def test_one_test_set_has_no_drop(tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ def test_weaknesses_show_what_the_records_hold(tmp_path: Path) -> None:
         for task, metric, group in quantities:
             values = by_seed(rows, method, task, metric, group)
             expect(cells[f"{task} {metric} {group}".strip()], values)
-    assert not make.missing
+    assert not make.gaps
 
 
 def test_an_entropy_gap_to_either_side_counts(tmp_path: Path) -> None:
@@ -265,7 +265,7 @@ def test_a_policy_is_set_beside_the_replay_on_its_half(tmp_path: Path) -> None:
     shift = cells_of(table, "first half", "arkd − replay_alpha")["alpha last"]
     assert (shift.mean, shift.half) == pytest.approx((-0.2, 0.0), abs=1e-9)
     assert len(table.rows) == 7
-    assert not make.missing
+    assert not make.gaps
 
 
 def test_rows_are_known_by_what_they_change_and_not_by_their_place(tmp_path: Path) -> None:
@@ -306,4 +306,4 @@ def test_a_lost_curve_of_a_half_is_named(tmp_path: Path) -> None:
     lose_curves(tmp_path, suite, OWN["first"], 2)
     make = Builder(suite, tmp_path)
     students.adaptation(make)
-    assert list(make.missing) == [f"{suite.pairs[0].name}/{OWN['first']}/seed2"]
+    assert list(make.gaps) == [f"{suite.pairs[0].name}/{OWN['first']}/seed2"]

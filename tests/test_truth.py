@@ -10,9 +10,9 @@ import torch
 
 from arkd import models
 from arkd.data.tokens import load_tokenizer
+from arkd.folders import Tree
 from arkd.suite import load_suite
 from arkd.truth import text_log_probabilities, truth
-from arkd.workflow import Tree
 
 
 @pytest.fixture(scope="module")

@@ -14,11 +14,11 @@ from arkd import tables, variance
 from arkd.cells import Cell, Table
 from arkd.components import SOURCES, Design, components, one_more, variance_of_mean
 from arkd.errors import ArkdError
+from arkd.folders import methods, seeds
 from arkd.items import FILE, ItemScores, read_items
 from arkd.layout import Builder
 from arkd.records import ITEM_COLUMNS, write_csv
 from arkd.suite import Suite
-from arkd.workflow import methods, seeds
 
 METHODS = ("forward_kl", "fixed_mix", "arkd")
 TEN = tuple(range(1, 11))
@@ -95,7 +95,7 @@ def test_items_are_read_by_run_and_decoding(tmp_path: Path) -> None:
     means = items.means(pair, "arkd", tasks)
     expected = np.concatenate([scores["arkd", task].mean(axis=1)[0] for task in tasks])
     assert means[suite.seeds[0]] == pytest.approx(expected, rel=1e-4)
-    assert not make.missing
+    assert not make.gaps
 
 
 def test_a_missing_decoding_is_named_and_a_failed_run_is_not(tmp_path: Path) -> None:
@@ -112,7 +112,7 @@ def test_a_missing_decoding_is_named_and_a_failed_run_is_not(tmp_path: Path) -> 
     items, pair = ItemScores(make), suite.pairs[0].name
     assert list(items.of(pair, "arkd", task)) == [1, 3]
     assert list(items.of(pair, "fixed_mix", task)) == [2, 3]
-    assert make.missing == {f"{pair}/arkd/seed2": {f"items.csv {task}": None}}
+    assert make.gaps == {f"{pair}/arkd/seed2": {f"items.csv {task}": None}}
 
 
 def test_results_without_items_have_neither_table(tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ def test_a_malformed_file_is_refused_in_one_line(
 ) -> None:
     suite = suite_of(METHODS)
     make = prepared(tmp_path, suite, drawn(suite))
-    path = make.dir / FILE
+    path = make.tree.root / FILE
     path.write_text(change(path.read_text(encoding="utf-8")), encoding="utf-8")
     with pytest.raises(ArkdError, match=message) as caught:
         ItemScores(make)
@@ -176,7 +176,7 @@ def test_components_of_equal_rows_are_the_mean_over_methods(tmp_path: Path) -> N
                 if "below 0" in note
             )
             assert told == (value < 0), (name, source)
-    assert not make.missing
+    assert not make.gaps
 
 
 def test_the_error_of_the_mean_and_what_one_more_buys(tmp_path: Path) -> None:

@@ -23,19 +23,12 @@ from arkd.claim_tests import Arithmetic, Identity, Order, Paired, Published, Tra
 from arkd.claim_values import comparisons
 from arkd.claims import Claim, Claims, claims_hash, load_claims
 from arkd.errors import ArkdError
+from arkd.folders import Tree, methods, seeds
+from arkd.power import p_value, smallest_effect
 from arkd.records import COLUMNS, COST_COLUMNS, write_csv
 from arkd.settings import MethodEntry
 from arkd.suite import Suite, load_suite
-from arkd.verdicts import (
-    Comparison,
-    Decided,
-    decisive,
-    p_value,
-    smallest_effect,
-    step_down,
-    verdict,
-)
-from arkd.workflow import Tree, methods, seeds
+from arkd.verdicts import Comparison, Decided, decisive, step_down, verdict
 
 CLAIMS = load_claims()
 FULL = load_suite("longtail-full")

@@ -18,13 +18,13 @@ from pathlib import Path
 import pytest
 from conftest import PATIENCE_S, ROOT, heed_interrupts, snakemake
 
-from arkd import evaluation_stage, method_stages, stages, workflow
+from arkd import evaluation_stage, folders, method_stages, stages, workflow
 from arkd.collect import collect
 from arkd.errors import ArkdError
+from arkd.folders import Tree
 from arkd.manifest import core_hash, hash_tree
 from arkd.paths import baselines_dir
 from arkd.suite import load_suite
-from arkd.workflow import Tree
 
 DIVERGENCES = ("fkl", "rkl", "jsd", "tvd")
 CONTROLS = ("teacher", "init", "untrained")
@@ -133,7 +133,7 @@ def test_manifests_lead_from_a_record_to_its_sources(tree: Tree) -> None:
     for key in ("versions", "git", "host", "config", "wall_s", "peak_mib"):
         assert manifest[key]
     collected = json.loads((tree.root / "manifest.json").read_text())
-    assert set(collected["inputs"]) == {f"fixture/{m}" for _, m in workflow.methods(tree.suite)}
+    assert set(collected["inputs"]) == {f"fixture/{m}" for _, m in folders.methods(tree.suite)}
 
 
 def test_a_finished_run_has_nothing_to_do(copy: Path) -> None:

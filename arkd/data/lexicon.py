@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from arkd.data.bands import BANDS
 from arkd.data.wordnet import Entry, Sense, lemma_counts, read_entries
 from arkd.errors import ArkdError
 
 Item = TypeVar("Item")
 
-BANDS = ("head", "torso", "tail")
 # WordNet says so in the gloss where a word is an insult or an obscenity.
 _MARKED = re.compile(r"offensive|obscen|vulgar|derogat|disparag|\bslur|contempt|ethnic", re.I)
 _SEEN_ONCE = 1

@@ -12,6 +12,7 @@ import random
 from collections import Counter
 from pathlib import Path
 
+from arkd.data.bands import BANDS
 from arkd.data.phrases import RELATIONS
 from arkd.data.probes import (
     TEST_SETS,
@@ -23,7 +24,7 @@ from arkd.data.probes import (
     truth_rows,
 )
 from arkd.data.questions import LongtailSpec, Question, Row, held_out, make_row, topic_shares
-from arkd.data.world import BANDS, Narrator, World, ask, make_world, zipf_weights
+from arkd.data.world import Narrator, World, ask, make_world, zipf_weights
 from arkd.files import write_jsonl
 from arkd.seeding import derive_seed
 

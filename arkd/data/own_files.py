@@ -28,9 +28,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from arkd.data.bands import BANDS
 from arkd.data.corpus import Corpus
 from arkd.data.instruction_formats import read_object
-from arkd.data.lexicon import BANDS
 from arkd.data.prompts import Template, prompt
 from arkd.errors import ArkdError, nearest
 from arkd.files import sha256_file, write_jsonl, write_text

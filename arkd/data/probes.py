@@ -10,6 +10,7 @@ import itertools
 import random
 from collections.abc import Iterable, Iterator
 
+from arkd.data.bands import BANDS
 from arkd.data.phrases import CUES, RELATIONS
 from arkd.data.questions import (
     LongtailSpec,
@@ -21,7 +22,6 @@ from arkd.data.questions import (
     usual_questions,
 )
 from arkd.data.world import (
-    BANDS,
     OPEN_TOPIC,
     TESTED_PAIRS,
     TRAINED_PAIRS,

@@ -39,8 +39,9 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from arkd.data import gutenberg
+from arkd.data.bands import BANDS
 from arkd.data.chatterbot import read_topics
-from arkd.data.lexicon import BANDS, Word, WordPool, enough, read_words, sentence, split_counts
+from arkd.data.lexicon import Word, WordPool, enough, read_words, sentence, split_counts
 from arkd.data.passages import Bounds, Passages
 from arkd.data.wheels import WHEELS, extract, fetch
 from arkd.files import write_jsonl

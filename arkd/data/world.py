@@ -16,10 +16,10 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from arkd.data.bands import BANDS
 from arkd.data.phrases import COMBINED, CUES, OPEN, RELATIONS, Phrases
 from arkd.seeding import derive_seed
 
-BANDS = ("head", "torso", "tail")
 OPEN_TOPIC = "open"
 # Each certain relation stands once first and once second in a pair that is trained on, so a
 # combined test question asks for a new composition and not for a new part.

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from arkd.errors import ArkdError
+from arkd.folders import INIT, TEACHER, TEACHER_SEED, UNTRAINED, Tree, tree
 from arkd.manifest import NAME, core_hash
-from arkd.workflow import INIT, TEACHER, TEACHER_SEED, UNTRAINED, Tree, tree
 
 SUITE, QUICK_SUITE = "smollm2-quick", "smoke"
 CACHED = "train_hidden*.safetensors"

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from arkd import registry
+from arkd.folders import CONTROLS, TEACHER, Tree, seeds
 from arkd.plan import memory, work
 from arkd.plan.memory import Held, Memory, Objective
 from arkd.plan.methods import objective
@@ -15,7 +16,7 @@ from arkd.plan.rows import Rows, requests, rows
 from arkd.plan.shapes import BYTES, Shape
 from arkd.plan.work import Work
 from arkd.settings import Lora, Optimisation, Pair
-from arkd.workflow import CONTROLS, TEACHER, Tree, cached_sources, seeds
+from arkd.workflow import cached_sources
 
 NOTHING, IDLE = Memory(), Work()
 

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from arkd.data.lexicon import BANDS, Word
+from arkd.data.bands import BANDS
+from arkd.data.lexicon import Word
 from arkd.data.smollm2 import FACT_TOPICS, TEST_SETS, UNSEEN_BOOKS, Smollm2Spec, build, rows
 from arkd.files import read_jsonl, sha256_file
 

@@ -1,0 +1,3 @@
+"""Bands of popularity, from the most popular down."""
+
+BANDS = ("head", "torso", "tail")

@@ -1,0 +1,15 @@
+"""A progress bar on a terminal, silence elsewhere."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from rich.console import Console
+from rich.progress import track
+
+
+def progress(steps: Any, label: str) -> Any:
+    """Wrap an iterable in a progress bar on a terminal; elsewhere, or unnamed, it stays silent."""
+    console = Console(stderr=True)
+    return track(steps, label, console=console, disable=not label or not sys.stderr.isatty())
