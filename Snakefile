@@ -9,7 +9,7 @@ import sys
 
 from snakemake.utils import min_version
 
-from arkd import workflow as flow
+from arkd.suite import jobs as flow
 from arkd.errors import ArkdError
 
 min_version("9.10")

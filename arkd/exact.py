@@ -4,7 +4,7 @@ A sum of floats depends on the order of its additions, which numpy, pandas and B
 processor's vectors. `math.fsum` rounds the exact sum, so that no order matters. What is published
 is summed by these functions; the single operations between (−, ×, ÷, √) are rounded the same way
 everywhere (IEEE 754). What is left are `exp`, `log` and the quantiles of scipy, whose last bit may
-differ: values are written with fewer digits than that reaches (`arkd.records.significant`).
+differ: values are written with fewer digits than that reaches (`arkd.storage.records.significant`).
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from arkd import kernels
 ROOT = Path(__file__).parent.parent
 # Before torch is loaded: what tests compute is the same on every processor, in whichever order.
 kernels.choose("portable")
-from arkd import portable_ops  # noqa: E402
+from arkd.models import portable_ops  # noqa: E402
 
 portable_ops.install()
 # The width and colours of a user's terminal, and what is set for other runs, reach no test.

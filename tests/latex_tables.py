@@ -6,10 +6,13 @@ from pathlib import Path
 
 from conftest import ROOT
 
-from arkd import folders, judgement, tables, verdict_table
-from arkd.cells import Cell, Column, Row, Table
-from arkd.claims import load_claims
-from arkd.suite import load_suite
+from arkd.claims import judge as judgement
+from arkd.claims import write as verdict_table
+from arkd.claims.registered import load_claims
+from arkd.suite import folders
+from arkd.suite.suite import load_suite
+from arkd.tables import build as tables
+from arkd.tables.table import Cell, Column, Row, Table
 
 RUNS = sorted(path.parent for path in (ROOT / "results" / "reference").glob("*/*/records.csv"))
 COMMITTED = [path for run in RUNS for path in sorted(run.rglob("*.tex"))]

@@ -17,16 +17,25 @@ from typing import Any
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from arkd import cache, models, registry
-from arkd.cache import Evidence
 from arkd.data.tokens import TokenSet
-from arkd.distill import Sources, distill
-from arkd.fidelity import Items, fidelity, frequency_bands
-from arkd.generate import sample
-from arkd.passes import set_training
+from arkd.evaluation.fidelity import Items, fidelity, frequency_bands
+from arkd.models import model as models
+from arkd.models.forward import set_training
+from arkd.models.generate import sample
 from arkd.perf.memory import peak_mib
-from arkd.settings import Distillation, Lora, MethodEntry, Optimisation, TailSettings, Training
-from arkd.training import fit_language_model
+from arkd.suite import registry
+from arkd.suite.settings import (
+    Distillation,
+    Lora,
+    MethodEntry,
+    Optimisation,
+    TailSettings,
+    Training,
+)
+from arkd.teacher import cache
+from arkd.teacher.cache import Evidence
+from arkd.training.distill import Sources, distill
+from arkd.training.loop import fit_language_model
 
 CPU, PROMPT = torch.device("cpu"), 8
 TINY = {
@@ -82,7 +91,7 @@ class Job:
         held = self.training.precision if lora else "float32"
         model = models.load(self.folder / "student", CPU, held)
         if lora:
-            from arkd.lora import add_adapters
+            from arkd.models.lora import add_adapters
 
             add_adapters(model, Lora(**lora), "adapters")
         set_training(model, self.training)

@@ -17,12 +17,12 @@ from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor
 from torch.nn.parallel import DistributedDataParallel
 
-from arkd.conformance.setting import usual
-from arkd.conformance.trace import new_step as new
-from arkd.distill import Step
+from arkd.conformance.toy_models import usual
+from arkd.conformance.watched_step import new_step as new
 from arkd.method import Context, Method, Tools, WeightedDivergences, Weights
-from arkd.registry import build
-from arkd.settings import MethodEntry
+from arkd.suite.registry import build
+from arkd.suite.settings import MethodEntry
+from arkd.training.distill import Step
 
 WORLD = 2
 # Both halves of a batch have as many response tokens, and tokens, so that the mean of their means

@@ -41,7 +41,7 @@ def operators() -> dict[str, str]:
     import numpy as np
     import torch
 
-    from arkd.device import prepare
+    from arkd.models.device import prepare
 
     prepare("cpu")
     draws = np.random.default_rng(0)
@@ -68,11 +68,11 @@ def operators() -> dict[str, str]:
 
 def stages(folder: Path) -> dict[str, str]:
     """Run the stages in the order of the data, and return a hash of each one's files."""
-    from arkd.evaluation_stage import evaluate
-    from arkd.folders import tree
-    from arkd.manifest import digest
-    from arkd.method_stages import distill
-    from arkd.stages import cache, data, init, teacher, tokens
+    from arkd.stages.distill import distill
+    from arkd.stages.evaluate import evaluate
+    from arkd.stages.prepare import cache, data, init, teacher, tokens
+    from arkd.storage.manifest import digest
+    from arkd.suite.folders import tree
 
     (folder / "portable.yaml").write_text(SUITE, encoding="utf-8")
     made = tree(str(folder / "portable.yaml"), folder)
@@ -102,7 +102,8 @@ def _hash(*arrays: object) -> str:
 
 def main() -> None:
     """Print the hashes, or commit them to `golden/portable.json`."""
-    from arkd import kernels, manifest
+    from arkd import kernels
+    from arkd.storage import manifest
 
     kernels.choose("portable")
     with tempfile.TemporaryDirectory() as folder:

@@ -8,11 +8,15 @@ from pathlib import Path
 
 from simulate import rows_of, save, suite_of
 
-from arkd import figures, judgement, report, tables, verdict_table
-from arkd.claims import load_claims
-from arkd.folders import Tree
-from arkd.records import write_csv
-from arkd.verdict_text import CLAIM_COLUMNS, COMPARISON_COLUMNS
+from arkd.claims import judge as judgement
+from arkd.claims import write as verdict_table
+from arkd.claims.registered import load_claims
+from arkd.claims.wording import CLAIM_COLUMNS, COMPARISON_COLUMNS
+from arkd.figures import build as figures
+from arkd.report import page as report
+from arkd.storage.records import write_csv
+from arkd.suite.folders import Tree
+from arkd.tables import build as tables
 
 SCHEMES = ("light", "dark")
 METHODS = ("forward_kl", "fixed_mix@alpha=0.25", "arkd")

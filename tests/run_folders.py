@@ -14,12 +14,12 @@ import numpy as np
 import yaml
 from simulate import COLUMNS, HIGHER, LOGGED, Row, alpha_at, rows_of
 
-from arkd import merged_suite
-from arkd.collect import collect
-from arkd.folders import INIT, TEACHER, TEACHER_SEED, UNTRAINED, Tree, methods, seeds
-from arkd.records import ITEM_COLUMNS, write_csv
-from arkd.staging import open_stage
-from arkd.suite import Suite
+from arkd.audit import merged_suite
+from arkd.stages.collect import collect
+from arkd.stages.stage import open_stage
+from arkd.storage.records import ITEM_COLUMNS, write_csv
+from arkd.suite.folders import INIT, TEACHER, TEACHER_SEED, UNTRAINED, Tree, methods, seeds
+from arkd.suite.suite import Suite
 
 STEPS = 12
 

@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 import yaml
 
-from arkd import public_tasks, trajectories
-from arkd.folders import Tree, seeds
-from arkd.records import write_csv
-from arkd.settings import MethodEntry
-from arkd.suite import Suite, load_suite
+from arkd.stages import trajectories
+from arkd.storage.records import write_csv
+from arkd.suite.folders import Tree, seeds
+from arkd.suite.settings import MethodEntry
+from arkd.suite.suite import Suite, load_suite
+from arkd.tables import public_tasks
 
 COLUMNS = [
     *("suite", "suite_version", "pair", "method", "seed", "decode_seed", "task", "metric", "group"),

@@ -10,15 +10,16 @@ import pytest
 from scipy import stats
 from simulate import failed_row, rows_of, save, suite_of
 
-from arkd import aggregates, tables
-from arkd.cells import Cell, Table
 from arkd.errors import ArkdError
-from arkd.layout import Builder
-from arkd.resampling import bootstrap, jackknife
-from arkd.scores import iqm, probability_of_improvement
 from arkd.seeding import derive_seed
-from arkd.stats import holm
-from arkd.suite import Suite
+from arkd.statistics.intervals import holm
+from arkd.statistics.resampling import bootstrap, jackknife
+from arkd.statistics.scores import iqm, probability_of_improvement
+from arkd.suite.suite import Suite
+from arkd.tables import build as tables
+from arkd.tables import gap_closed as aggregates
+from arkd.tables.builder import Builder
+from arkd.tables.table import Cell, Table
 
 METHODS = ("forward_kl", "fixed_mix", "arkd", "sft")
 TEN = tuple(range(1, 11))

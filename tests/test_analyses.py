@@ -18,14 +18,17 @@ from simulate import (
     suite_of,
 )
 
-from arkd import analyses, curves, tables, tabular
-from arkd.cells import Cell, Row, Table
-from arkd.curves import Curves
 from arkd.errors import ArkdError
-from arkd.folders import Tree
-from arkd.layout import Builder
-from arkd.records import write_csv
-from arkd.suite import Suite, load_suite
+from arkd.results import trajectories as curves
+from arkd.results.trajectories import Curves
+from arkd.storage.records import write_csv
+from arkd.suite.folders import Tree
+from arkd.suite.suite import Suite, load_suite
+from arkd.tables import alpha as analyses
+from arkd.tables import build as tables
+from arkd.tables import write as tabular
+from arkd.tables.builder import Builder
+from arkd.tables.table import Cell, Row, Table
 
 SEEDS = tuple(range(1, 6))
 

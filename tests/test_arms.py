@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 import torch
 
-from arkd import registry
 from arkd.method import Context, Run, Signals, WeightedDivergences
+from arkd.methods._policy import policy_loss
 from arkd.methods.arkd_code import CodeAgent
 from arkd.methods.replay_figure5 import figure5
-from arkd.policy import policy_loss
-from arkd.settings import MethodEntry
+from arkd.suite import registry
+from arkd.suite.settings import MethodEntry
 
 RUN = Run(seed=4, steps=10, temperature=2.0)
 FEATURES = ("entropy_teacher", "entropy_student", "variance_teacher", "variance_student")

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from arkd import bertscore
-from arkd.data.wheels import WHEELS, default_cache
 from arkd.errors import ArkdError
+from arkd.metrics import bertscore
+from arkd.storage.wheels import WHEELS, default_cache
 
 TEXTS = ["The fox sleeps in its den.", "Stones do not float."]
 REFERENCES = [["A fox is asleep in the den.", "It rains."], ["Stones sink."]]
@@ -94,7 +94,7 @@ def test_the_hubs_encoder_is_asked_for_by_name_where_it_is_not_there(tmp_path: P
 @pytest.mark.heavy
 @pytest.mark.usefixtures("minilm")
 def test_mauve_is_1_for_one_distribution_and_near_0_for_two_far_apart() -> None:
-    from arkd.mauve import ENOUGH, mauve
+    from arkd.metrics.mauve import ENOUGH, mauve
 
     rng = random.Random(1)
     places, foods = [f"city {i}" for i in range(40)], [f"soup of {i} leeks" for i in range(40)]

@@ -16,14 +16,15 @@ from conftest import ROOT
 from safetensors.torch import load_file
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from arkd import building, cache
-from arkd.building import Building, build
 from arkd.data.tokens import TokenSet
 from arkd.errors import ArkdError
-from arkd.folders import Tree
-from arkd.generate import sample
+from arkd.models.generate import sample
 from arkd.seeding import derive_seed
-from arkd.suite import load_suite
+from arkd.suite.folders import Tree
+from arkd.suite.suite import load_suite
+from arkd.teacher import build_cache as building
+from arkd.teacher import cache
+from arkd.teacher.build_cache import Building, build
 
 # The stage as it is, but with small shards and parts, and a kill -9 at a given call.
 CHILD = """

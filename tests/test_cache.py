@@ -14,14 +14,16 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from arkd import cache, manifest, models
-from arkd.building import build
 from arkd.data.tokens import TokenSet
+from arkd.divergence.head import Head
 from arkd.errors import ArkdError
-from arkd.folders import Tree
-from arkd.heads import Head
-from arkd.shards import HiddenStates, Index, check, write_shard
-from arkd.suite import load_suite
+from arkd.models import model as models
+from arkd.storage import manifest
+from arkd.suite.folders import Tree
+from arkd.suite.suite import load_suite
+from arkd.teacher import cache
+from arkd.teacher.build_cache import build
+from arkd.teacher.shards import HiddenStates, Index, check, write_shard
 
 MADE_OF = {"teacher": "of the test", "tokenizer": "none"}
 Pairs = list[tuple[list[int], list[int]]]

@@ -15,8 +15,8 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from arkd.claim_tests import Arithmetic, Bounded, Paired, Published, Trajectory
-from arkd.claims import claims_hash, claims_path, claims_schema, load_claims
+from arkd.claims.kinds import Arithmetic, Bounded, Paired, Published, Trajectory
+from arkd.claims.registered import claims_hash, claims_path, claims_schema, load_claims
 from arkd.errors import ArkdError
 from arkd.paths import benchmarks_dir
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from conftest import PATIENCE_S, ROOT, heed_interrupts, snakemake
 
-from arkd import cli
+from arkd.cli import main as cli
 
 SMOKE = ("--suite", "smoke", "--pair", "fixture")
 

@@ -14,10 +14,10 @@ from conftest import ROOT
 from scipy import stats
 from simulate import COLUMNS, failed_row, rows_of, save, suite_of
 
-from arkd import cli
-from arkd.compare import Filter, compare
-from arkd.compare_records import read
-from arkd.records import write_csv
+from arkd.audit.compare import Filter, compare
+from arkd.audit.compare_records import read
+from arkd.cli import main as cli
+from arkd.storage.records import write_csv
 
 REFERENCE = ROOT / "results" / "reference" / "1.0"
 METHODS = ("forward_kl", "reverse_kl", "arkd")

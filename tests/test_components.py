@@ -7,7 +7,8 @@ from itertools import product
 import numpy as np
 import pytest
 
-from arkd.components import (
+from arkd.errors import ArkdError
+from arkd.statistics.variance_components import (
     SOURCES,
     Components,
     Design,
@@ -17,7 +18,6 @@ from arkd.components import (
     pooled,
     variance_of_mean,
 )
-from arkd.errors import ArkdError
 
 PLANTED = Components(training_seed=4.0, decoding_seed=1.0, item=9.0, seed_item=6.0, rest=16.0)
 

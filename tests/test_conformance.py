@@ -13,12 +13,14 @@ from conftest import ROOT
 from torch import Tensor
 from wrong_methods import WRONG, NoTeacherDeclared, Reversed
 
-from arkd import catalogue, cli, registry
+from arkd.cli import main as cli
 from arkd.conformance import check, formulas, golden, runs
+from arkd.conformance.method_under_test import Subject
 from arkd.conformance.oracles import ORACLES, VARIANTS
-from arkd.conformance.setting import Setting
-from arkd.conformance.subject import Subject
+from arkd.conformance.toy_models import Setting
 from arkd.method import Method
+from arkd.suite import method_listing as catalogue
+from arkd.suite import registry
 
 GOLDEN = ROOT / "tests" / "golden"
 

@@ -16,19 +16,21 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from arkd import judgement, tables, trajectories
-from arkd.cells import best_method, make_cell
-from arkd.claim_tests import Paired
-from arkd.claims import Claim, load_claims
-from arkd.folders import Tree
-from arkd.layout import Builder
-from arkd.power import smallest_effect
-from arkd.records import COLUMNS, COST_COLUMNS, write_csv
-from arkd.settings import MethodEntry
-from arkd.stats import holm, mean_interval, paired_difference
-from arkd.suite import Suite, load_suite
-from arkd.suite_records import Records
-from arkd.verdicts import SUPPORTED, Comparison, step_down, verdict
+from arkd.claims import judge as judgement
+from arkd.claims.decision import SUPPORTED, Comparison, step_down, verdict
+from arkd.claims.kinds import Paired
+from arkd.claims.registered import Claim, load_claims
+from arkd.results.records import Records
+from arkd.stages import trajectories
+from arkd.statistics.intervals import holm, mean_interval, paired_difference
+from arkd.statistics.power import smallest_effect
+from arkd.storage.records import COLUMNS, COST_COLUMNS, write_csv
+from arkd.suite.folders import Tree
+from arkd.suite.settings import MethodEntry
+from arkd.suite.suite import Suite, load_suite
+from arkd.tables import build as tables
+from arkd.tables.builder import Builder
+from arkd.tables.table import best_method, make_cell
 
 SETS = 1000
 DECODINGS = (1, 2, 3)

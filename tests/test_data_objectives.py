@@ -15,17 +15,19 @@ import torch
 from torch import Tensor
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
-from arkd import generate, registry, workflow
-from arkd.cache import Evidence, hidden_responses
-from arkd.checkpoint import flatten, restore
 from arkd.data.tokens import TokenSet
-from arkd.distill import Sources, Step
 from arkd.errors import ArkdError
 from arkd.method import Context, Memory, Responses
-from arkd.models import head
-from arkd.settings import MethodEntry
-from arkd.suite import load_suite
-from arkd.tools import StepTools
+from arkd.models import generate
+from arkd.models.model import head
+from arkd.suite import jobs as workflow
+from arkd.suite import registry
+from arkd.suite.settings import MethodEntry
+from arkd.suite.suite import load_suite
+from arkd.teacher.cache import Evidence, hidden_responses
+from arkd.training.checkpoint import flatten, restore
+from arkd.training.distill import Sources, Step
+from arkd.training.step_tools import StepTools
 
 PAD, EOS, V = 0, 1, 11
 ROWS = [0, 1, 2, 3]

@@ -9,9 +9,9 @@ import pytest
 import simulate
 from conftest import ROOT
 
-from arkd import tables
-from arkd.settings import Decoding, DecodingChange
-from arkd.suite import Suite, load_suite
+from arkd.suite.settings import Decoding, DecodingChange
+from arkd.suite.suite import Suite, load_suite
+from arkd.tables import build as tables
 
 VARIANTS = (DecodingChange(no_repeat_ngram=0), DecodingChange(top_p=0.5, temperature=0.7))
 
@@ -38,8 +38,8 @@ def test_each_decoder_has_a_column_of_its_own_numbers(tmp_path: Path) -> None:
 def test_every_pass_is_decoded_as_asked_and_the_next_as_the_suite_says(
     smoke: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from arkd.harness import Harness
-    from arkd.manifest import Stopwatch
+    from arkd.evaluation.lm_eval_bridge import Harness
+    from arkd.storage.manifest import Stopwatch
 
     suite = load_suite("smoke").model_dump()
     suite["decoding"] |= {"no_repeat_ngram": 2, "seeds": [1, 2], "max_new_tokens": 8}

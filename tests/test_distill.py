@@ -11,17 +11,20 @@ import oracles
 import pytest
 import torch
 
-from arkd import cache as teacher_cache
-from arkd import distill, models, registry, tools
-from arkd.cache import Evidence
 from arkd.data.tokens import TokenSet, batch_order
-from arkd.distill import Step
 from arkd.errors import ArkdError
-from arkd.folders import Tree
 from arkd.method import Context, FullStep, Tools, WeightedDivergences, Weights
-from arkd.settings import MethodEntry
-from arkd.suite import load_suite
-from arkd.tools import Sources
+from arkd.models import model as models
+from arkd.suite import registry
+from arkd.suite.folders import Tree
+from arkd.suite.settings import MethodEntry
+from arkd.suite.suite import load_suite
+from arkd.teacher import cache as teacher_cache
+from arkd.teacher.cache import Evidence
+from arkd.training import distill
+from arkd.training import step_tools as tools
+from arkd.training.distill import Step
+from arkd.training.step_tools import Sources
 
 TENSORS = ("ids", "starts", "prompt_lengths")
 CLASSES = {name: registry.method_class(name) for name in registry.plugins()}

@@ -11,11 +11,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from arkd import divergence, sweeps
-from arkd.divergence import Divergences, Teacher
-from arkd.heads import Head
+from arkd.divergence import chunked as sweeps
+from arkd.divergence import losses as divergence
+from arkd.divergence.head import Head
+from arkd.divergence.losses import Divergences, Teacher
+from arkd.divergence.signals import Softened
 from arkd.objectives import LOG_ZERO
-from arkd.signals import Softened
 
 N, V, H, G = 7, 31, 5, 6
 FORMS = ("early", "recomputed", "two_gradients")

@@ -20,13 +20,16 @@ from matplotlib.transforms import Bbox
 from scipy import stats
 from simulate import STEPS, failed_row, lose_curves, rows_of, save, suite_of
 
-from arkd import claim_figures, curves, figures, plotting
-from arkd.curves import Curves
+from arkd.claims.judge import judge
 from arkd.errors import ArkdError
-from arkd.judgement import judge
-from arkd.layout import Builder, captions
+from arkd.figures import build as figures
+from arkd.figures import forest as claim_figures
+from arkd.figures import style as plotting
 from arkd.paths import benchmarks_dir
-from arkd.suite import Suite, load_suite
+from arkd.results import trajectories as curves
+from arkd.results.trajectories import Curves
+from arkd.suite.suite import Suite, load_suite
+from arkd.tables.builder import Builder, captions
 
 METHODS = ("forward_kl", "reverse_kl", "greedy_min", "akl", "arkd")
 NAMES = [
@@ -413,8 +416,8 @@ def test_alpha_has_the_interval_over_seeds(kept: Kept) -> None:
 
 def test_the_forest_shows_what_the_verdicts_hang_on(tmp_path: Path, kept: Kept) -> None:
     suite, _, drawn = kept
-    from arkd.claims import load_claims
-    from arkd.folders import Tree
+    from arkd.claims.registered import load_claims
+    from arkd.suite.folders import Tree
 
     found = judge(Tree(REFERENCE, suite), load_claims(), partial=True)
     expected = {one.claim.id: one for one in found if claim_figures.drawn(one)}

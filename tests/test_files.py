@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from arkd.errors import ArkdError
-from arkd.files import read_json, read_jsonl, staged_dir, staged_file, write_jsonl
+from arkd.storage.files import read_json, read_jsonl, staged_dir, staged_file, write_jsonl
 
 
 def interrupt_file(path: Path) -> None:
@@ -55,7 +55,7 @@ def test_an_interrupted_stage_leaves_the_old_folder_and_no_other(tmp_path: Path)
 
 def test_what_a_killed_stage_left_behind_is_cleared(tmp_path: Path) -> None:
     code = (
-        "import os, pathlib; from arkd.files import staged_dir\n"
+        "import os, pathlib; from arkd.storage.files import staged_dir\n"
         f"with staged_dir(pathlib.Path({str(tmp_path / 'stage')!r})) as t:\n"
         "    (t / 'x').write_text('half'); os.kill(os.getpid(), 9)"
     )

@@ -12,8 +12,8 @@ import torch
 
 from arkd.data.tokens import load_tokenizer
 from arkd.errors import ArkdError
-from arkd.given import load_given, shared_tokenizer
-from arkd.settings import Folder, Hub
+from arkd.models.external import load_given, shared_tokenizer
+from arkd.suite.settings import Folder, Hub
 
 TEXTS = ["the river holds the lantern near a mill", "a quiet market in the northern part"]
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 from transformers import CONFIG_MAPPING, AutoModelForCausalLM
 
-from arkd import models
 from arkd.data.tokens import TokenSet
 from arkd.errors import ArkdError
+from arkd.models import model as models
 
 SMALL = {
     "vocab_size": 40,

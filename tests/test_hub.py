@@ -16,8 +16,8 @@ import huggingface_hub
 import pytest
 from huggingface_hub import constants, errors
 
-from arkd import hub, offline
 from arkd.errors import ArkdError
+from arkd.storage import hub, offline
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 REPO = "owner/name"

@@ -1,4 +1,4 @@
-"""Imports follow the data: no room looks at a room further down."""
+"""Imports follow the data: a package looks at those before it in the flow, never at a later one."""
 
 from __future__ import annotations
 
@@ -9,120 +9,49 @@ from pathlib import Path
 
 import pytest
 
+from arkd.storage.manifest import CORE, TRAINING_CORE
+
 PACKAGE = Path(__file__).parent.parent / "arkd"
-# From the ground up; a module may import from earlier lines and from its own.
-LAYERS = [
-    ["errors", "interrupts", "offline", "seeding", "paths", "rouge", "__init__"],
-    ["kernels"],
-    ["portable_ops"],
-    ["files", "method", "objectives", "exact"],
-    ["papers"],
-    ["data.wheels", "data.phrases", "data.world", "data.questions", "data.probes"],
-    ["hub", "data.prompts", "data.instruction_formats"],
-    ["data.instruction_sources"],
-    ["data.instruction_filters", "data.corpus"],
-    ["data.wordnet", "data.gutenberg", "data.chatterbot", "data.lexicon", "data.passages"],
-    ["data.instructions", "data.longtail", "data.own_files", "data.public", "data.smollm2"],
-    ["settings"],
-    ["suite"],
-    ["own_suite"],
-    ["registry", "records", "manifest", "device", "checksums"],
-    ["catalogue", "scaffold", "suite_scaffold"],
-    ["published"],
-    ["pages", "published_text"],
-    ["workflow"],
-    ["chain"],
-    ["plan.shapes", "plan.gpus"],
-    ["plan.memory", "plan.rows", "plan.resolve"],
-    ["plan.methods", "plan.work"],
-    ["plan.jobs"],
-    ["plan.records"],
-    ["plan.text"],
-    ["heads"],
-    ["data.tokens", "sweeps", "signals", "policy"],
-    ["divergence"],
-    ["methods.arkd", "methods.arkd_code", "methods.arkd_sampled", "methods.frozen_policy"],
-    [
-        "methods.random_alpha",
-        "methods.replay_alpha",
-        "methods.replay_figure5",
-        "methods.static_018",
-    ],
-    ["passes"],
-    ["models", "lora"],
-    ["checkpoint"],
-    ["pretrained", "training"],
-    ["shards"],
-    ["cache", "generate"],
-    ["development", "reduction"],
-    ["building"],
-    ["tail", "tasks", "metric_inputs"],
-    ["logits_metric"],
-    ["given", "tools", "trainee"],
-    ["distill"],
-    ["conformance.setting", "conformance.formulas"],
-    ["conformance.oracles", "conformance.trace"],
-    ["conformance.subject"],
-    ["conformance.comparison"],
-    ["conformance.declarations", "conformance.values"],
-    ["conformance.invariance", "conformance.positions", "conformance.runs"],
-    ["conformance.variants"],
-    ["conformance.check"],
-    ["conformance.golden"],
-    ["fidelity", "texts", "bertscore"],
-    ["mauve"],
-    ["harness"],
-    ["truth", "evaluate"],
-    ["trajectories"],
-    ["staging"],
-    ["stages", "method_stages", "evaluation_stage", "collect", "tuning"],
-    ["stats", "scores", "components", "tolerance"],
-    ["resampling"],
-    ["claim_tests", "claims"],
-    ["verdicts"],
-    ["cells"],
-    ["latex_text"],
-    ["latex"],
-    ["beside", "notes"],
-    ["layout", "tabular"],
-    ["curves", "plotting"],
-    ["dot_plots"],
-    ["analyses", "items", "public_tasks", "decoders", "training_figures"],
-    ["aggregates"],
-    ["students", "variance"],
-    ["tables"],
-    ["score_figures", "profile_figures", "strategy_figures", "fidelity_figures"],
-    ["claim_curves"],
-    ["claim_results", "claim_prints"],
-    ["claim_values"],
-    ["judgement"],
-    ["verdict_text"],
-    ["claim_figures"],
-    ["figures"],
-    ["verdict_table"],
-    ["recompute"],
-    ["verify", "merged_suite"],
-    ["merge_sources"],
-    ["merge"],
-    ["compare_records"],
-    ["compare"],
-    ["compare_text"],
-    ["report_views"],
-    ["report_comparisons", "report_figures", "report_origins"],
-    ["report_claims"],
-    ["report"],
-    ["perf.inputs", "perf.timing"],
-    ["perf.contenders", "perf.suite", "perf.pair"],
-    ["perf.memory", "perf.steps"],
-    ["perf.losses"],
-    ["perf.ratios"],
-    ["perf.tables"],
-    ["perf.report"],
-    ["perf.run"],
-    ["commands"],
-    ["cli"],
-]
-PLACE = {name: level for level, names in enumerate(LAYERS) for name in names}
+# In the order of the data; `ground` is the modules that lie in no package.
+ORDER = (
+    *("ground", "storage", "data", "suite", "methods", "divergence", "models", "teacher"),
+    *("training", "metrics", "evaluation", "stages", "statistics", "results", "tables", "claims"),
+    *("figures", "report", "audit", "conformance", "plan", "perf", "cli"),
+)
+# Beyond the order: what is not reached at all, directly or through others.
+NEVER = (
+    ("training", "evaluation", "a new metric reruns no training"),
+    ("training", "metrics", "a new metric reruns no training"),
+    ("statistics", "storage", "statistics take arrays and return numbers"),
+    ("methods", "training", "a method knows its tools by the contract alone"),
+    ("methods", "suite", "a method knows no suite"),
+    ("tables", "claims", "verdicts are shown as tables, not the other way round"),
+    ("results", "stages", "reading results starts no stage"),
+)
+# Addresses that others have written down, which lead into the packages.
+ADDRESSES = {"__main__": "the command `python -m arkd`", "tasks": "named by the tasks' YAML files"}
+# Reached by a stage and no part of what a number depends on, each with its reason.
+EXEMPT = {
+    "errors": "words of messages",
+    "papers": "bibliography",
+    "paths": "where the checkout lies",
+    "progress": "a bar on the terminal",
+    "storage.files": "how files become whole or absent",
+    "storage.checksums": "hashes of what was written",
+    "storage.manifest": "what is said of what was written",
+    "storage.offline": "keeps libraries off the network",
+    "storage.hub": "fetches what its hash names",
+    "storage.wheels": "fetches what its hash names",
+    "suite.checks": "refuses suites, changes none",
+    "suite.folders": "where a suite's folders lie",
+    "suite.jobs": "what waits for what; slices are compared as values",
+}
+
+# Hashed with their folder, though no stage reaches them.
+BESIDE = {
+    "metrics.hf_evaluate": "the pipeline's metrics as modules of `evaluate`",
+    "metrics.logits_input": "what those modules take in",
+}
 
 
 def modules() -> dict[str, Path]:
@@ -135,9 +64,12 @@ def modules() -> dict[str, Path]:
     return found
 
 
-def imported(path: Path) -> set[str]:
-    """The package's own modules that a file imports, anywhere in it but for type checking."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+MODULES = modules()
+
+
+def imported(name: str) -> set[str]:
+    """The package's own modules that one imports, anywhere in it but for type checking."""
+    tree = ast.parse(MODULES[name].read_text(encoding="utf-8"))
     skipped = {
         id(child)
         for node in ast.walk(tree)
@@ -151,18 +83,81 @@ def imported(path: Path) -> set[str]:
         if node.module.partition(".")[0] == "arkd":
             package = node.module.removeprefix("arkd").removeprefix(".")
             inside = {f"{package}.{alias.name}".lstrip(".") for alias in node.names}
-            names |= inside & set(PLACE) or {package or "__init__"}
+            names |= inside & set(MODULES) or {package} & set(MODULES)
     return names
 
 
-def test_every_module_has_its_place() -> None:
-    assert set(modules()) == set(PLACE) - {"__init__"}
+IMPORTS = {name: imported(name) for name in MODULES}
 
 
-@pytest.mark.parametrize("name", sorted(modules()))
-def test_a_module_imports_from_below_only(name: str) -> None:
-    above = {other for other in imported(modules()[name]) if PLACE[other] > PLACE[name]}
-    assert not above, f"{name} looks at {sorted(above)}"
+def package(name: str) -> str:
+    return name.partition(".")[0] if "." in name else "ground"
+
+
+def reached(start: set[str]) -> set[str]:
+    """The modules that some reach, themselves among them."""
+    found, todo = set(start), list(start)
+    while todo:
+        new = IMPORTS[todo.pop()] - found
+        found |= new
+        todo += new
+    return found
+
+
+def test_every_package_has_its_place_and_says_what_goes_in_and_out() -> None:
+    assert {package(name) for name in MODULES} == set(ORDER)
+    for name in ORDER[1:]:
+        tree = ast.parse((PACKAGE / name / "__init__.py").read_text(encoding="utf-8"))
+        assert len(ast.get_docstring(tree) or "") > 30, f"{name} does not say what it is"
+        assert len(tree.body) == 1, f"{name}/__init__.py has code: importing it would load it"
+
+
+@pytest.mark.parametrize("name", sorted(MODULES.keys() - ADDRESSES.keys()))
+def test_a_module_imports_from_earlier_packages_only(name: str) -> None:
+    own = ORDER.index(package(name))
+    later = {other for other in IMPORTS[name] if ORDER.index(package(other)) > own}
+    assert not later, f"{name} looks at {sorted(later)}"
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    for name in MODULES:
+        assert name not in reached(IMPORTS[name]), f"{name} reaches itself"
+
+
+@pytest.mark.parametrize(("one", "other", "why"), NEVER, ids=[f"{a}-{b}" for a, b, _ in NEVER])
+def test_what_is_never_reached(one: str, other: str, why: str) -> None:
+    found = reached({name for name in MODULES if package(name) == one})
+    assert not {name for name in found if package(name) == other}, why
+
+
+def hashed(patterns: tuple[str, ...]) -> set[str]:
+    """The modules that a list of patterns names."""
+    paths = {path for pattern in patterns for path in PACKAGE.glob(pattern)}
+    return {name for name, path in MODULES.items() if path in paths}
+
+
+@pytest.mark.parametrize(
+    ("core", "stages"),
+    [
+        (TRAINING_CORE, {"stages.prepare", "stages.distill"}),
+        (CORE, {"stages.prepare", "stages.distill", "stages.evaluate", "tasks"}),
+    ],
+    ids=["training", "measuring"],
+)
+def test_the_hash_of_the_core_covers_what_the_stages_reach(
+    core: tuple[str, ...], stages: set[str]
+) -> None:
+    """A method's own file is an input of its stage, so the arms of ARKD are in no core."""
+    plugins = {name for name in MODULES if name.startswith("methods.") and "._" not in name}
+    closure = reached(stages | plugins) - plugins
+    assert closure - hashed(core) == closure & EXEMPT.keys()
+    assert not hashed(core) & EXEMPT.keys()
+    assert hashed(core) - closure <= BESIDE.keys()
+
+
+def test_every_pattern_of_the_core_names_a_file() -> None:
+    for pattern in CORE:
+        assert list(PACKAGE.glob(pattern)), pattern
 
 
 HEAVY = {"torch", "transformers", "lm_eval", "datasets", "numpy", "scipy", "pandas", "matplotlib"}
@@ -194,16 +189,18 @@ def loaded_by(code: str, folder: Path) -> set[str]:
     ids=" ".join,
 )
 def test_a_light_command_loads_no_heavy_library(arguments: list[str], tmp_path: Path) -> None:
-    code = f"from arkd.cli import main\ntry:\n    main({arguments})\nexcept SystemExit:\n    pass"
+    code = (
+        f"from arkd.cli.main import main\ntry:\n    main({arguments})\nexcept SystemExit:\n    pass"
+    )
     assert loaded_by(code, tmp_path) == set()
 
 
 @pytest.mark.parametrize(
     ("modules", "allowed"),
     [
-        ("workflow, stages, method_stages, collect", set()),
-        ("tables, judgement, verdict_table", TABLES),
-        ("figures, report", TABLES | {"matplotlib"}),
+        ("suite.jobs, stages.prepare, stages.distill, stages.evaluate, stages.collect", set()),
+        ("tables.build, claims.judge, claims.write", TABLES),
+        ("figures.build, report.page", TABLES | {"matplotlib"}),
         ("data.tokens", {"torch", "transformers", "numpy"}),
     ],
 )

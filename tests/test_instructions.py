@@ -12,15 +12,15 @@ import pytest
 from instruction_files import write_lines
 from pydantic import ValidationError
 
-from arkd import hub
-from arkd.data import instruction_formats as formats
-from arkd.data.instruction_filters import Filters, sift
-from arkd.data.instruction_formats import Item
-from arkd.data.instruction_sources import SETS, Origins, Remote
-from arkd.data.instructions import InstructionsSpec, build
-from arkd.data.prompts import TEMPLATES, prompt
+from arkd.data.instructions import formats
+from arkd.data.instructions.filters import Filters, sift
+from arkd.data.instructions.formats import Item
+from arkd.data.instructions.origins import SETS, Origins, Remote
+from arkd.data.instructions.prompts import TEMPLATES, prompt
+from arkd.data.instructions.source import InstructionsSpec, build
 from arkd.errors import ArkdError
-from arkd.files import read_jsonl
+from arkd.storage import hub
+from arkd.storage.files import read_jsonl
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 HEADER = (
@@ -501,10 +501,10 @@ def test_every_pin_is_a_commit() -> None:
 
 
 def test_prompts_without_references_are_described_but_not_scored(tmp_path: Path) -> None:
-    from arkd.harness import Harness
-    from arkd.manifest import Stopwatch
+    from arkd.evaluation.lm_eval_bridge import Harness
     from arkd.paths import benchmarks_dir
-    from arkd.suite import load_suite
+    from arkd.storage.manifest import Stopwatch
+    from arkd.suite.suite import load_suite
 
     made = Made(tmp_path, sets=("dolly", "vicuna"), dev_rows=1, test_rows=2, template="plain")
     made.give("dolly", [dolly(number) for number in range(4)])

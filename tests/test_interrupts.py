@@ -11,7 +11,7 @@ import time
 import pytest
 from conftest import PATIENCE_S, heed_interrupts
 
-from arkd.interrupts import heard
+from arkd.cli.interrupts import heard
 
 # The interrupt falls into the callback of a weak reference, where Python prints and forgets it.
 LOST = """

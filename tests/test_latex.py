@@ -13,9 +13,9 @@ import pytest
 from latex_checker import problems
 from latex_tables import BREAKS, COMMITTED, NARROW, RUNS, WIDE, make
 
-from arkd import tabular
-from arkd.latex import Grid, render
-from arkd.latex_text import LATEX, breakable, ems, escape
+from arkd.tables import write as tabular
+from arkd.tables.latex import Grid, render
+from arkd.tables.latex_text import LATEX, breakable, ems, escape
 
 
 @pytest.fixture(scope="module", params=RUNS, ids=lambda run: run.name)

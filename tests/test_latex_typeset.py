@@ -11,9 +11,9 @@ import pytest
 from latex_checker import packages
 from latex_tables import BREAKS, COMMITTED, NARROW, RUNS, WIDE, make
 
-from arkd import tabular
-from arkd.latex import LANDSCAPE_PT, PORTRAIT_PT, SIZES
-from arkd.latex_text import LATEX, ems, escape
+from arkd.tables import write as tabular
+from arkd.tables.latex import LANDSCAPE_PT, PORTRAIT_PT, SIZES
+from arkd.tables.latex_text import LATEX, ems, escape
 
 if shutil.which("pdflatex") is None:
     pytest.skip(

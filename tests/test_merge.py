@@ -12,13 +12,13 @@ import pytest
 from run_folders import read, rows_for, suite_file, write_run
 from simulate import COLUMNS, failed_row, suite_of
 
-from arkd import cli
+from arkd.audit.merge import merge
+from arkd.audit.verify import verify
+from arkd.cli import main as cli
 from arkd.errors import ArkdError
-from arkd.files import sha256_file
-from arkd.merge import merge
-from arkd.records import write_csv
-from arkd.suite import Suite, load_suite
-from arkd.verify import verify
+from arkd.storage.files import sha256_file
+from arkd.storage.records import write_csv
+from arkd.suite.suite import Suite, load_suite
 
 METHODS = ("forward_kl", "reverse_kl", "fixed_mix", "arkd")
 JOINED = ("records.csv", "items.csv", "trajectories.csv")
@@ -238,7 +238,7 @@ def spoil_value(root: Path) -> None:
             folder / "manifest.json",
             lambda made, sha=sha: made["outputs"].update({"records.csv": sha}),
         )
-    from arkd.manifest import digest
+    from arkd.storage.manifest import digest
 
     named = digest(root / PAIR / "arkd" / "evaluation")
     edit(root / "manifest.json", lambda made: made["inputs"].update({f"{PAIR}/arkd": named}))

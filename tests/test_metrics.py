@@ -23,9 +23,9 @@ from conftest import ROOT
 from torch import Tensor
 
 from arkd.errors import ArkdError
+from arkd.metrics.token_fidelity import Calibration, measure_tokens
 from arkd.paths import benchmarks_dir
-from arkd.settings import TailSettings
-from arkd.tail import Calibration, measure_tokens
+from arkd.suite.settings import TailSettings
 
 METRICS = benchmarks_dir() / "metrics"
 NAMES = ("distribution_fidelity", "full_ece", "rank_bins", "tail_recall")
@@ -170,7 +170,7 @@ def test_full_ece_equals_dense_float64(load: Load, logits: tuple[Tensor, ...], b
 
 def test_values_are_those_of_the_pipeline(load: Load, logits: tuple[Tensor, ...]) -> None:
     """The defaults are a suite's defaults, and the pipeline's own sums give the same numbers."""
-    from arkd.heads import Head
+    from arkd.divergence.head import Head
 
     student, teacher, labels = logits
     eye = Head(torch.eye(V))
@@ -240,7 +240,7 @@ def test_chunks_do_not_change_the_result(
     student, teacher, labels = logits
     whole = load("tail_recall").compute(predictions=student, references=teacher)
     errors = load("full_ece").compute(predictions=student, references=labels)
-    monkeypatch.setattr("arkd.sweeps.CHUNK_BYTES", 4 * V * 3)
+    monkeypatch.setattr("arkd.divergence.chunked.CHUNK_BYTES", 4 * V * 3)
     found = load("tail_recall").compute(predictions=student, references=teacher)
     assert found == pytest.approx(whole, rel=1e-6)
     found = load("full_ece").compute(predictions=student, references=labels)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-from arkd.manifest import hash_tree
+from arkd.storage.manifest import hash_tree
 
 
 @pytest.fixture(scope="module")

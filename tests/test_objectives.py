@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from arkd import objectives
-from arkd.checkpoint import flatten, restore
 from arkd.method import Context, Memory, Run, TokenDivergence, WeightedDivergences
-from arkd.registry import method_class
+from arkd.suite.registry import method_class
+from arkd.training.checkpoint import flatten, restore
 
 N, V = 5, 7
 

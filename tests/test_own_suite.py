@@ -17,13 +17,15 @@ import pytest
 import yaml
 from conftest import ROOT
 
-from arkd import cli, suite_scaffold
+from arkd.cli import main as cli
+from arkd.cli import new_suite as suite_scaffold
 from arkd.data import own_files
 from arkd.data.own_files import FilesSpec
 from arkd.errors import ArkdError
-from arkd.files import read_json, read_jsonl, sha256_file
-from arkd.folders import tree
-from arkd.settings import (
+from arkd.storage.files import read_json, read_jsonl, sha256_file
+from arkd.suite.folders import tree
+from arkd.suite.jobs import data_inputs, trees
+from arkd.suite.settings import (
     Decoding,
     Distillation,
     Lora,
@@ -32,8 +34,7 @@ from arkd.settings import (
     TailSettings,
     Training,
 )
-from arkd.suite import Suite, load_suite
-from arkd.workflow import data_inputs, trees
+from arkd.suite.suite import Suite, load_suite
 
 Row = dict[str, Any]
 ROW = {"prompt": "Q?", "response": " A."}

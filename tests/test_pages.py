@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-from arkd import catalogue, pages, registry
+from arkd.cli import method_pages as pages
+from arkd.suite import method_listing as catalogue
+from arkd.suite import registry
 
 
 def test_the_pages_are_those_of_the_files_as_they_are(tmp_path: Path) -> None:

@@ -14,9 +14,9 @@ import stand_ins
 import test_public_tasks
 from conftest import ROOT, snakemake
 
-from arkd import workflow
-from arkd.data.public import SOURCES
-from arkd.suite import load_suite
+from arkd.data.public_tasks import SOURCES
+from arkd.suite import jobs as workflow
+from arkd.suite.suite import load_suite
 
 SETS = ("dolly", "selfinst", "vicuna", "sni", "unni")
 SMALL = {name: {"max_items": 4} for name in SETS[1:]}

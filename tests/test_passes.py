@@ -17,15 +17,16 @@ from transformers import (
     Qwen2ForCausalLM,
 )
 
-from arkd import models, registry
-from arkd.conformance.setting import SETTINGS, usual
+from arkd.conformance.toy_models import SETTINGS, usual
 from arkd.data.tokens import TokenSet
-from arkd.distill import Step
-from arkd.divergence import cross_entropy
+from arkd.divergence.losses import cross_entropy
 from arkd.errors import ArkdError
-from arkd.lora import add_adapters, merge_adapters
-from arkd.passes import set_training
-from arkd.settings import Lora, MethodEntry, Training
+from arkd.models import model as models
+from arkd.models.forward import set_training
+from arkd.models.lora import add_adapters, merge_adapters
+from arkd.suite import registry
+from arkd.suite.settings import Lora, MethodEntry, Training
+from arkd.training.distill import Step
 
 V, PAD = 67, 1
 SHARED = {"vocab_size": V, "eos_token_id": PAD, "pad_token_id": PAD, "bos_token_id": None}

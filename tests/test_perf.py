@@ -18,10 +18,8 @@ from conftest import ROOT
 from rich.console import Console
 from torch import Tensor
 
-from arkd import models
-from arkd.cache import Evidence
 from arkd.data.tokens import TokenSet
-from arkd.manifest import NAME
+from arkd.models import model as models
 from arkd.perf import losses, memory, pair, report, run, steps, suite
 from arkd.perf.contenders import CONTENDERS, OURS, Contender, bare, largest_error
 from arkd.perf.inputs import Inputs, Shape, gradients
@@ -31,7 +29,9 @@ from arkd.perf.ratios import LARGE, SMALL, Ratio, ratios
 from arkd.perf.run import Plan
 from arkd.perf.tables import number, tables
 from arkd.perf.timing import exponent, interleave
-from arkd.settings import Distillation
+from arkd.storage.manifest import NAME
+from arkd.suite.settings import Distillation
+from arkd.teacher.cache import Evidence
 
 SMALLER, LARGER = Shape(7, 5, 6, 23), Shape(7, 6, 5, 23)  # a student below its teacher, and above
 
@@ -413,6 +413,6 @@ def test_an_interrupted_run_goes_on_with_the_parts_that_are_left(
 
 
 def test_the_help_needs_no_torch() -> None:
-    code = "import sys, arkd.cli, arkd.perf; arkd.cli.parser(); print('torch' in sys.modules)"
+    code = "import sys; from arkd.cli.main import parser; parser(); print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

@@ -19,11 +19,10 @@ from conftest import ROOT
 from torch.autograd.graph import saved_tensors_hooks
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from arkd import cache, folders, sweeps
-from arkd.cli import main
+from arkd.cli.main import main
+from arkd.divergence import chunked as sweeps
 from arkd.errors import ArkdError
-from arkd.files import read_json
-from arkd.lora import add_adapters
+from arkd.models.lora import add_adapters
 from arkd.paths import benchmarks_dir
 from arkd.plan import memory, records, text
 from arkd.plan.gpus import GPUS, chosen
@@ -34,9 +33,12 @@ from arkd.plan.records import Plan
 from arkd.plan.resolve import TABLE
 from arkd.plan.shapes import Shape
 from arkd.plan.work import drawing, training
-from arkd.registry import build
-from arkd.settings import Distillation, Lora, MethodEntry, Training
-from arkd.suite import suite_names
+from arkd.storage.files import read_json
+from arkd.suite import folders
+from arkd.suite.registry import build
+from arkd.suite.settings import Distillation, Lora, MethodEntry, Training
+from arkd.suite.suite import suite_names
+from arkd.teacher import cache
 
 Config = dict[str, Any]
 SHIPPED: dict[str, Config] = {
@@ -491,7 +493,7 @@ def test_a_job_is_named_as_far_as_it_fits() -> None:
 
 def test_help_shows_examples() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "arkd.cli", "plan", "--help"],
+        [sys.executable, "-m", "arkd", "plan", "--help"],
         cwd=ROOT, capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert "arkd plan gpt2-dolly --gpu a100 4090" in done.stdout

@@ -8,9 +8,9 @@ import math
 import pytest
 import torch
 
-from arkd.checkpoint import flatten, restore
 from arkd.method import Signals
-from arkd.policy import PolicyAgent, PolicyNet, Units, policy_loss, score_loss
+from arkd.methods._policy import PolicyAgent, PolicyNet, Units, policy_loss, score_loss
+from arkd.training.checkpoint import flatten, restore
 
 S1 = torch.tensor([[2.0, 1.0, 0.1, 0.2, 0.5, 0.4]])
 

@@ -16,8 +16,10 @@ import torch
 from conftest import ROOT
 from portable_stages import GOLDEN
 
-from arkd import kernels, manifest, portable_ops
+from arkd import kernels
 from arkd.errors import ArkdError
+from arkd.models import portable_ops
+from arkd.storage import manifest
 
 SCRIPT = Path(__file__).parent / "portable_stages.py"
 # What a user may have exported; none of it may reach a portable run.

@@ -16,10 +16,10 @@ from transformers import (
     Qwen3ForCausalLM,
 )
 
-from arkd import models
 from arkd.data.tokens import load_tokenizer, train_tokenizer
 from arkd.errors import ArkdError
-from arkd.pretrained import (
+from arkd.models import model as models
+from arkd.models.smollm2 import (
     convert_smollm2,
     convert_tokenizer,
     cut_student,

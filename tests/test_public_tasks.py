@@ -23,16 +23,19 @@ import yaml
 from conftest import ROOT
 from test_tasks import loader, task_manager
 
-from arkd import offline, public_tasks, stages, tasks
-from arkd.data import public
-from arkd.data.public import SOURCES, PublicTask
+from arkd.data import public_tasks as public
+from arkd.data.public_tasks import SOURCES, PublicTask
 from arkd.errors import ArkdError
-from arkd.files import read_json, read_jsonl, sha256_file, write_jsonl
-from arkd.folders import Tree
-from arkd.layout import Builder
-from arkd.records import Value
-from arkd.suite import Suite, load_suite
-from arkd.workflow import config_slice
+from arkd.evaluation import tasks
+from arkd.stages import prepare as stages
+from arkd.storage import offline
+from arkd.storage.files import read_json, read_jsonl, sha256_file, write_jsonl
+from arkd.storage.records import Value
+from arkd.suite.folders import Tree
+from arkd.suite.jobs import config_slice
+from arkd.suite.suite import Suite, load_suite
+from arkd.tables import public_tasks
+from arkd.tables.builder import Builder
 
 MODEL = ROOT / "benchmarks" / "fixtures" / "smoke-teacher"
 FOLDER = ROOT / "benchmarks" / "tasks" / "public"
@@ -325,8 +328,8 @@ def model() -> Model:
 
 @pytest.fixture(scope="module")
 def harness(data: Path) -> Any:
-    from arkd.harness import Harness
-    from arkd.manifest import Stopwatch
+    from arkd.evaluation.lm_eval_bridge import Harness
+    from arkd.storage.manifest import Stopwatch
 
     return Harness(asking(*TASKS), MODEL, data, "cpu", Stopwatch())
 

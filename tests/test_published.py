@@ -17,9 +17,11 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-from arkd import cli, published, published_text
+from arkd.cli import main as cli
+from arkd.cli import published as published_text
 from arkd.errors import ArkdError
 from arkd.paths import benchmarks_dir
+from arkd.results import published
 
 SMALL, MEDIUM, LLAMA = "gpt2-1.5B-120M", "gpt2-1.5B-340M", "llama-13B-7B"
 STUDENTS = ["sft", "seqkd", "forward_kl", "reverse_kl", "fixed_mix", "arkd"]

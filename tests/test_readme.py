@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-from arkd import cli
+from arkd.cli import main as cli
 from arkd.method import Context, WeightedDivergences
-from arkd.suite import suite_names
+from arkd.suite.suite import suite_names
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-from arkd import folders, tables
-from arkd.manifest import digest
-from arkd.suite import load_suite
-from arkd.tolerance import same_files
+from arkd.audit.tolerance import same_files
+from arkd.storage.manifest import digest
+from arkd.suite import folders
+from arkd.suite.suite import load_suite
+from arkd.tables import build as tables
 
 REFERENCE = ROOT / "results" / "reference"
 RUNS = sorted(path.parent for path in REFERENCE.glob("*/*/records.csv"))

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from arkd import registry
 from arkd.errors import ArkdError
 from arkd.method import FullStep, TokenDivergence, WeightedDivergences
-from arkd.settings import MethodEntry
+from arkd.suite import registry
+from arkd.suite.settings import MethodEntry
 
 
 def test_a_method_is_named_after_its_file() -> None:

@@ -19,14 +19,19 @@ from report_pages import METHODS, claim_line, claims_file, comparison_line, draw
 from scipy import stats
 from simulate import rows_of, save, suite_of
 
-from arkd import figures, report, report_claims, report_comparisons, tables, tabular
-from arkd.cells import Table
-from arkd.claims import load_claims
+from arkd.claims.registered import load_claims
 from arkd.errors import ArkdError
-from arkd.folders import Tree
-from arkd.report_figures import inline
-from arkd.report_views import SECTIONS, sections, span
-from arkd.suite import load_suite
+from arkd.figures import build as figures
+from arkd.report import claims as report_claims
+from arkd.report import comparisons as report_comparisons
+from arkd.report import page as report
+from arkd.report.figures import inline
+from arkd.report.views import SECTIONS, sections, span
+from arkd.suite.folders import Tree
+from arkd.suite.suite import load_suite
+from arkd.tables import build as tables
+from arkd.tables import write as tabular
+from arkd.tables.table import Table
 
 VOID = {"meta", "link", "br", "input", "wbr"}
 FULL = "`snakemake --cores all --config suites='[longtail-full]'`"
@@ -256,7 +261,7 @@ def test_the_data_cannot_end_the_script_they_stand_in(tmp_path: Path) -> None:
 @pytest.mark.parametrize("suite", ["smoke", "longtail"])
 @pytest.mark.parametrize("kind", ["all", "one"])
 def test_the_command_of_a_cell_is_one_that_snakemake_takes(suite: str, kind: str) -> None:
-    from arkd.report_origins import evaluation_command, training_command
+    from arkd.report.origins import evaluation_command, training_command
 
     tree = Tree(Path("again"), load_suite(suite), suite)
     pair, method = tree.suite.pairs[0].name, tree.suite.entries[-1].label
@@ -276,7 +281,7 @@ def test_the_command_of_a_cell_is_one_that_snakemake_takes(suite: str, kind: str
 
 
 def test_a_suite_of_ones_own_is_named_by_its_path() -> None:
-    from arkd.report_origins import evaluation_command, suite_command
+    from arkd.report.origins import evaluation_command, suite_command
 
     suite = load_suite("smoke")
     assert suite_command(suite) == "snakemake --cores all --config suites='[smoke]'"

@@ -15,9 +15,10 @@ from conftest import ROOT
 from run_folders import rows_for, suite_file, write_run
 from simulate import suite_of
 
-from arkd import checksums, cli
-from arkd.suite import load_suite
-from arkd.verify import verify
+from arkd.audit.verify import verify
+from arkd.cli import main as cli
+from arkd.storage import checksums
+from arkd.suite.suite import load_suite
 
 README = (ROOT / "results" / "README.md").read_text(encoding="utf-8")
 METHODS = ("forward_kl", "fixed_mix", "arkd")

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-from arkd.folders import Tree
-from arkd.suite import load_suite
+from arkd.suite.folders import Tree
+from arkd.suite.suite import load_suite
 
 # The stage as it is, but a checkpoint after every step, and a kill -9 before the twelfth.
 KILLED = """

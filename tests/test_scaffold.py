@@ -12,9 +12,12 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-from arkd import catalogue, cli, registry, scaffold
+from arkd.cli import main as cli
+from arkd.cli import new_method as scaffold
 from arkd.conformance import check
 from arkd.errors import ArkdError
+from arkd.suite import method_listing as catalogue
+from arkd.suite import registry
 
 KINDS = ("weights", "tokens", "step")
 

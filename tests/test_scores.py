@@ -9,7 +9,8 @@ import pytest
 from scipy import stats
 
 from arkd.errors import ArkdError
-from arkd.resampling import (
+from arkd.statistics.intervals import mean_interval
+from arkd.statistics.resampling import (
     BOOTSTRAP_SEEDS,
     Estimate,
     bootstrap,
@@ -17,8 +18,13 @@ from arkd.resampling import (
     jackknife,
     seed_interval,
 )
-from arkd.scores import gap_closed, iqm, mean, performance_profile, probability_of_improvement
-from arkd.stats import mean_interval
+from arkd.statistics.scores import (
+    gap_closed,
+    iqm,
+    mean,
+    performance_profile,
+    probability_of_improvement,
+)
 
 # google-research/rliable, tests/rliable/metrics_test.py at f59f80b: matrices and expected values.
 X = np.array([[1, 2], [2, 2], [1, 1], [2, 1]])

@@ -6,13 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from arkd import folders, manifest, method_stages, workflow
 from arkd.data.tokens import TokenSet
-from arkd.distill import rows_of
 from arkd.errors import ArkdError
-from arkd.files import read_json
-from arkd.folders import Tree
-from arkd.records import read_csv
+from arkd.stages import distill as method_stages
+from arkd.storage import manifest
+from arkd.storage.files import read_json
+from arkd.storage.records import read_csv
+from arkd.suite import folders
+from arkd.suite import jobs as workflow
+from arkd.suite.folders import Tree
+from arkd.training.distill import rows_of
 
 SUITE = """
 extends: smoke

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats as reference
 
 from arkd.errors import ArkdError
-from arkd.stats import holm, mean_interval, paired_difference
+from arkd.statistics.intervals import holm, mean_interval, paired_difference
 
 
 def test_interval_of_three_seeds_by_hand() -> None:

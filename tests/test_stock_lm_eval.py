@@ -18,7 +18,7 @@ import pytest
 from conftest import ROOT
 from rouge_score.rouge_scorer import RougeScorer
 
-from arkd.files import read_jsonl
+from arkd.storage.files import read_jsonl
 
 MODEL = ROOT / "benchmarks" / "fixtures" / "smoke-teacher"
 OOD = ("template", "style", "rare", "combined")

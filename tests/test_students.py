@@ -10,12 +10,12 @@ import pytest
 from scipy import stats
 from simulate import COLUMNS, LOGGED, condense, flat, lose_curves, rows_of, save, suite_of
 
-from arkd import students
-from arkd.cells import Cell, Table
-from arkd.folders import CONTROLS, Tree, seeds
-from arkd.layout import Builder
-from arkd.records import write_csv
-from arkd.suite import Suite
+from arkd.storage.records import write_csv
+from arkd.suite.folders import CONTROLS, Tree, seeds
+from arkd.suite.suite import Suite
+from arkd.tables import students
+from arkd.tables.builder import Builder
+from arkd.tables.table import Cell, Table
 
 METHODS = ("forward_kl", "fixed_mix", "arkd")
 Rows = list[dict[str, Any]]

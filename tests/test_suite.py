@@ -10,8 +10,8 @@ import yaml
 
 from arkd.errors import ArkdError
 from arkd.paths import benchmarks_dir
-from arkd.suite import Suite, load_suite, suite_names, tuned_rates
-from arkd.workflow import config_slice, trees
+from arkd.suite.jobs import config_slice, trees
+from arkd.suite.suite import Suite, load_suite, suite_names, tuned_rates
 
 
 def write(folder: Path, **changes: object) -> str:

@@ -14,11 +14,13 @@ import pytest
 from scipy import stats
 from simulate import cost_rows, failed_row, flat, rows_of, save, suite_of
 
-from arkd import figures, tables, tabular
-from arkd.cells import Cell, Column, Row, Table, best_method
+from arkd.audit.tolerance import same_files
 from arkd.errors import ArkdError
-from arkd.suite import Suite
-from arkd.tolerance import same_files
+from arkd.figures import build as figures
+from arkd.suite.suite import Suite
+from arkd.tables import build as tables
+from arkd.tables import write as tabular
+from arkd.tables.table import Cell, Column, Row, Table, best_method
 
 METHODS = ("forward_kl", "reverse_kl", "fixed_mix", "arkd")
 ALL = {"summary", "table1", "table2", "table5", "alpha", "tail", "bins", "truth", "recall", "cost"}

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from arkd.data.tokens import TokenSet
-from arkd.fidelity import TOKEN_BANDS, frequency_bands
-from arkd.heads import Head
-from arkd.settings import TailSettings
-from arkd.tail import Calibration, measure, measure_tokens, rank_bins
+from arkd.divergence.head import Head
+from arkd.evaluation.fidelity import TOKEN_BANDS, frequency_bands
+from arkd.metrics.token_fidelity import Calibration, measure, measure_tokens, rank_bins
+from arkd.suite.settings import TailSettings
 
 N, V = 12, 40
 SETTINGS = TailSettings()

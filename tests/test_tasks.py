@@ -12,13 +12,13 @@ import yaml
 from conftest import ROOT
 from rouge_score.rouge_scorer import RougeScorer
 
-from arkd import tasks
 from arkd.errors import ArkdError
-from arkd.files import read_jsonl, write_jsonl
+from arkd.evaluation import tasks
 from arkd.paths import benchmarks_dir
-from arkd.registry import method_class
-from arkd.settings import Decoding
-from arkd.suite import Suite, load_suite
+from arkd.storage.files import read_jsonl, write_jsonl
+from arkd.suite.registry import method_class
+from arkd.suite.settings import Decoding
+from arkd.suite.suite import Suite, load_suite
 
 TASKS = benchmarks_dir() / "tasks"
 SUITES = {"longtail": "longtail", "smollm2": "smollm2-quick"}  # that a family's README quotes

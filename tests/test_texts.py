@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from nltk.translate.bleu_score import SmoothingFunction, sentence_bleu
 
-from arkd import tasks
-from arkd.files import read_jsonl
-from arkd.records import read_csv
-from arkd.texts import Written, distinct, self_bleu, text_statistics
+from arkd.evaluation import tasks
+from arkd.metrics.text_statistics import Written, distinct, self_bleu, text_statistics
+from arkd.storage.files import read_jsonl
+from arkd.storage.records import read_csv
 
 SAME = ["the cat sat on the mat today"] * 3
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from arkd.records import significant
-from arkd.tolerance import RELATIVE, same_files
+from arkd.audit.tolerance import RELATIVE, same_files
+from arkd.storage.records import significant
 
 
 def written(folder: Path, name: str, text: str) -> Path:

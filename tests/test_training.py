@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch import nn
 
-from arkd.checkpoint import Checkpoint, flatten
 from arkd.errors import ArkdError
-from arkd.settings import Optimisation, Selection
-from arkd.training import learning_rate, optimise
+from arkd.suite.settings import Optimisation, Selection
+from arkd.training.checkpoint import Checkpoint, flatten
+from arkd.training.loop import learning_rate, optimise
 
 SETTINGS = Optimisation(steps=10, batch_size=1, lr=0.1, warmup_share=0.2)
 

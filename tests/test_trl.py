@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 import torch
 
-from arkd import registry
-from arkd.divergence import Teacher, token_divergence, weighted_divergences
-from arkd.heads import Head
+from arkd.divergence.head import Head
+from arkd.divergence.losses import Teacher, token_divergence, weighted_divergences
 from arkd.method import Context, TokenDivergence
-from arkd.settings import MethodEntry
+from arkd.suite import registry
+from arkd.suite.settings import MethodEntry
 
 TRL = "trl==1.16.0"
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from arkd import models
 from arkd.data.tokens import load_tokenizer
-from arkd.folders import Tree
-from arkd.suite import load_suite
-from arkd.truth import text_log_probabilities, truth
+from arkd.evaluation.truth import text_log_probabilities, truth
+from arkd.models import model as models
+from arkd.suite.folders import Tree
+from arkd.suite.suite import load_suite
 
 
 @pytest.fixture(scope="module")

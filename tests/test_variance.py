@@ -10,15 +10,22 @@ import pytest
 from scipy import stats
 from simulate import failed_row, rows_of, save, suite_of
 
-from arkd import tables, variance
-from arkd.cells import Cell, Table
-from arkd.components import SOURCES, Design, components, one_more, variance_of_mean
 from arkd.errors import ArkdError
-from arkd.folders import methods, seeds
-from arkd.items import FILE, ItemScores, read_items
-from arkd.layout import Builder
-from arkd.records import ITEM_COLUMNS, write_csv
-from arkd.suite import Suite
+from arkd.results.item_scores import FILE, ItemScores, read_items
+from arkd.statistics.variance_components import (
+    SOURCES,
+    Design,
+    components,
+    one_more,
+    variance_of_mean,
+)
+from arkd.storage.records import ITEM_COLUMNS, write_csv
+from arkd.suite.folders import methods, seeds
+from arkd.suite.suite import Suite
+from arkd.tables import build as tables
+from arkd.tables import variance
+from arkd.tables.builder import Builder
+from arkd.tables.table import Cell, Table
 
 METHODS = ("forward_kl", "fixed_mix", "arkd")
 TEN = tuple(range(1, 11))

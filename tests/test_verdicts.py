@@ -15,20 +15,22 @@ import pytest
 import yaml
 from scipy import stats
 
-from arkd import cli, judgement, trajectories
-from arkd.claim_curves import statistic
-from arkd.claim_prints import paper_effect
-from arkd.claim_results import Results
-from arkd.claim_tests import Arithmetic, Identity, Order, Paired, Published, Trajectory
-from arkd.claim_values import comparisons
-from arkd.claims import Claim, Claims, claims_hash, load_claims
+from arkd.claims import judge as judgement
+from arkd.claims.arms import Results
+from arkd.claims.comparisons import comparisons
+from arkd.claims.decision import Comparison, Decided, decisive, step_down, verdict
+from arkd.claims.kinds import Arithmetic, Identity, Order, Paired, Published, Trajectory
+from arkd.claims.paper_numbers import paper_effect
+from arkd.claims.registered import Claim, Claims, claims_hash, load_claims
+from arkd.claims.trajectory_statistic import statistic
+from arkd.cli import main as cli
 from arkd.errors import ArkdError
-from arkd.folders import Tree, methods, seeds
-from arkd.power import p_value, smallest_effect
-from arkd.records import COLUMNS, COST_COLUMNS, write_csv
-from arkd.settings import MethodEntry
-from arkd.suite import Suite, load_suite
-from arkd.verdicts import Comparison, Decided, decisive, step_down, verdict
+from arkd.stages import trajectories
+from arkd.statistics.power import p_value, smallest_effect
+from arkd.storage.records import COLUMNS, COST_COLUMNS, write_csv
+from arkd.suite.folders import Tree, methods, seeds
+from arkd.suite.settings import MethodEntry
+from arkd.suite.suite import Suite, load_suite
 
 CLAIMS = load_claims()
 FULL = load_suite("longtail-full")

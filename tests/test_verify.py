@@ -18,11 +18,12 @@ from conftest import ROOT
 from run_folders import rows_for, suite_file, write_run
 from simulate import suite_of
 
-from arkd import checksums, cli
-from arkd.files import sha256_file
-from arkd.records import read_rows
-from arkd.tolerance import RELATIVE
-from arkd.verify import suite_folders, verify
+from arkd.audit.tolerance import RELATIVE
+from arkd.audit.verify import suite_folders, verify
+from arkd.cli import main as cli
+from arkd.storage import checksums
+from arkd.storage.files import sha256_file
+from arkd.storage.records import read_rows
 
 REFERENCE = ROOT / "results" / "reference"
 ANCHORED = sorted(path.parent for path in REFERENCE.rglob(checksums.NAME))

@@ -18,13 +18,17 @@ from pathlib import Path
 import pytest
 from conftest import PATIENCE_S, ROOT, heed_interrupts, snakemake
 
-from arkd import evaluation_stage, folders, method_stages, stages, workflow
-from arkd.collect import collect
 from arkd.errors import ArkdError
-from arkd.folders import Tree
-from arkd.manifest import core_hash, hash_tree
 from arkd.paths import baselines_dir
-from arkd.suite import load_suite
+from arkd.stages import distill as method_stages
+from arkd.stages import evaluate as evaluation_stage
+from arkd.stages import prepare as stages
+from arkd.stages.collect import collect
+from arkd.storage.manifest import core_hash, hash_tree
+from arkd.suite import folders
+from arkd.suite import jobs as workflow
+from arkd.suite.folders import Tree
+from arkd.suite.suite import load_suite
 
 DIVERGENCES = ("fkl", "rkl", "jsd", "tvd")
 CONTROLS = ("teacher", "init", "untrained")
@@ -198,7 +202,7 @@ def test_results_of_two_cores_are_refused(
 def test_a_core_hash_changes_with_its_own_code_alone(tmp_path: Path) -> None:
     package = tmp_path / "arkd"
     shutil.copytree(ROOT / "arkd", package)
-    code = "from arkd.manifest import core_hash; print(core_hash('distill'), core_hash())"
+    code = "from arkd.storage.manifest import core_hash; print(core_hash('distill'), core_hash())"
 
     def hashes_now() -> list[str]:
         done = subprocess.run(
@@ -277,7 +281,7 @@ def test_a_run_that_left_the_finite_numbers_is_shown_as_failed(copy: Path) -> No
     collect(tree)
     rows = [row for row in records(copy) if row["method"] == "arkd"]
     assert [(row["metric"], row["value"]) for row in rows] == [("failed", "1")]
-    from arkd import tables
+    from arkd.tables import build as tables
 
     tables.write(tree.suite, copy, tree.root / "tables")
     assert "failed" in (tree.root / "tables" / "table1.md").read_text()

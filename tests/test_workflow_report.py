@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from conftest import snakemake
 
-from arkd.layout import captions
-from arkd.suite import load_suite
+from arkd.suite.suite import load_suite
+from arkd.tables.builder import captions
 
 CATEGORIES = {"Report", "Tables", "Figures", "Claims"}
 

@@ -12,12 +12,12 @@ from typing import Literal
 from rich.console import Console
 from rich.text import Text
 
-from arkd import registry
 from arkd.conformance import declarations, invariance, positions, runs, values, variants
-from arkd.conformance.subject import Failure, NotApplicable, Subject
-from arkd.device import prepare
+from arkd.conformance.method_under_test import Failure, NotApplicable, Subject
 from arkd.errors import ArkdError
-from arkd.settings import MethodEntry
+from arkd.models.device import prepare
+from arkd.suite import registry
+from arkd.suite.settings import MethodEntry
 
 Check = Callable[[Subject], str | None]
 CHECKS: tuple[Check, ...] = (

@@ -8,7 +8,7 @@ import sys
 from dataclasses import fields
 from typing import get_args
 
-from arkd.conformance.subject import Failure, NotApplicable, Subject
+from arkd.conformance.method_under_test import Failure, NotApplicable, Subject
 from arkd.method import Need, Reference, Source, WeightedDivergences
 
 

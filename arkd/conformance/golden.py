@@ -10,13 +10,13 @@ from pathlib import Path
 
 import torch
 
-from arkd import catalogue
 from arkd.conformance.check import subject
+from arkd.conformance.method_under_test import Subject
 from arkd.conformance.runs import run
-from arkd.conformance.setting import SETTINGS, usual
-from arkd.conformance.subject import Subject
-from arkd.conformance.trace import new_step
-from arkd.files import write_json
+from arkd.conformance.toy_models import SETTINGS, usual
+from arkd.conformance.watched_step import new_step
+from arkd.storage.files import write_json
+from arkd.suite import method_listing as catalogue
 
 STEPS = 20
 FOLDER = Path("tests/golden")

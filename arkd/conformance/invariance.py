@@ -9,11 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from arkd import sweeps
-from arkd.conformance import setting
-from arkd.conformance.comparison import flat_gradient
-from arkd.conformance.setting import REPLAYED, SETTINGS, VOCABULARY
-from arkd.conformance.subject import (
+from arkd.conformance import toy_models as setting
+from arkd.conformance.both_values import flat_gradient
+from arkd.conformance.method_under_test import (
     SAMPLES,
     Failure,
     NotApplicable,
@@ -21,10 +19,12 @@ from arkd.conformance.subject import (
     expect_close,
     expect_same_direction,
 )
-from arkd.conformance.trace import Trace, new_step, swapped, watched
+from arkd.conformance.toy_models import REPLAYED, SETTINGS, VOCABULARY
 from arkd.conformance.values import WITHOUT_LM
+from arkd.conformance.watched_step import Trace, new_step, swapped, watched
+from arkd.divergence import chunked as sweeps
 from arkd.method import Context, FullStep, Run, TokenDivergence
-from arkd.models import head
+from arkd.models.model import head
 
 
 def _run(subject: Subject, samples: list[int], trace: Trace | None = None) -> tuple[Trace, Tensor]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from arkd.conformance import setting
-from arkd.conformance.setting import VOCABULARY
-from arkd.conformance.subject import SAMPLES, Failure, NotApplicable, Subject
-from arkd.conformance.trace import Trace, new_step, watched
+from arkd.conformance import toy_models as setting
+from arkd.conformance.method_under_test import SAMPLES, Failure, NotApplicable, Subject
+from arkd.conformance.toy_models import VOCABULARY
 from arkd.conformance.values import WITHOUT_LM
+from arkd.conformance.watched_step import Trace, new_step, watched
 from arkd.method import FullStep, Responses
 
 

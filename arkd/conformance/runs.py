@@ -12,16 +12,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from arkd.checkpoint import Checkpoint
-from arkd.conformance import formulas, setting
-from arkd.conformance.comparison import dense_logits, descend
-from arkd.conformance.setting import BATCH, PROMPTS
-from arkd.conformance.subject import SAMPLES, Failure, Subject
-from arkd.conformance.trace import new_step
+from arkd.conformance import formulas
+from arkd.conformance import toy_models as setting
+from arkd.conformance.both_values import dense_logits, descend
+from arkd.conformance.method_under_test import SAMPLES, Failure, Subject
+from arkd.conformance.toy_models import BATCH, PROMPTS
 from arkd.conformance.values import WITHOUT_LM
+from arkd.conformance.watched_step import new_step
 from arkd.data.tokens import batch_order
-from arkd.distill import Step
-from arkd.training import Trained, optimise
+from arkd.training.checkpoint import Checkpoint
+from arkd.training.distill import Step
+from arkd.training.loop import Trained, optimise
 
 PROGRESS_STEPS = 20
 

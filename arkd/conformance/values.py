@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 
-from arkd.conformance import setting
-from arkd.conformance.comparison import compare
-from arkd.conformance.setting import SETTINGS
-from arkd.conformance.subject import (
+from arkd.conformance import toy_models as setting
+from arkd.conformance.both_values import compare
+from arkd.conformance.method_under_test import (
     SAMPLES,
     Failure,
     NotApplicable,
@@ -15,7 +14,8 @@ from arkd.conformance.subject import (
     expect_close,
     expect_same_direction,
 )
-from arkd.conformance.trace import new_step, watched
+from arkd.conformance.toy_models import SETTINGS
+from arkd.conformance.watched_step import new_step, watched
 from arkd.method import FullStep
 
 WITHOUT_LM = SETTINGS.model_copy(update={"lm_weight": 0.0})

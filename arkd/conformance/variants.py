@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from arkd.conformance.method_under_test import Failure, NotApplicable, Subject
 from arkd.conformance.oracles import VARIANTS
 from arkd.conformance.runs import resumes
-from arkd.conformance.subject import Failure, NotApplicable, Subject
 from arkd.conformance.values import gradient, value
 
 

@@ -1,1 +1,1 @@
-"""The data of each suite: what is asked, what is answered, what is true."""
+"""A suite's settings in, its text out: training, tests and probes of each source; then tokens."""

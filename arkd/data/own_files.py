@@ -29,13 +29,13 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from arkd.data.bands import BANDS
-from arkd.data.corpus import Corpus
-from arkd.data.instruction_formats import read_object
-from arkd.data.prompts import Template, prompt
+from arkd.data.instructions.formats import read_object
+from arkd.data.instructions.plain_text import Corpus
+from arkd.data.instructions.prompts import Template, prompt
 from arkd.errors import ArkdError, nearest
-from arkd.files import sha256_file, write_jsonl, write_text
 from arkd.paths import benchmarks_dir
 from arkd.seeding import derive_seed
+from arkd.storage.files import sha256_file, write_jsonl, write_text
 
 Row = dict[str, Any]
 TEXTS = ("prompt", "instruction", "input", "response", "output", "band", "kind")

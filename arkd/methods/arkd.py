@@ -11,7 +11,7 @@ from arkd.papers import ARKD_CODE
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from arkd.policy import PolicyAgent
+    from arkd.methods._policy import PolicyAgent
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Arkd(WeightedDivergences):
 
     def start(self, run: Run) -> PolicyAgent:
         """Return a fresh agent whose weights depend on the run's seed alone."""
-        from arkd.policy import PolicyAgent
+        from arkd.methods._policy import PolicyAgent
 
         return PolicyAgent(
             seed=run.seed,
@@ -94,7 +94,7 @@ class Arkd(WeightedDivergences):
         """Act on the batch's state, then learn from its reward (Algorithm 1)."""
         import torch
 
-        from arkd.policy import FEATURES, Units, policy_loss
+        from arkd.methods._policy import FEATURES, Units, policy_loss
 
         agent: PolicyAgent = context.state
         signals = tools.signals()

@@ -174,7 +174,7 @@ class CodeAgent:
         import torch
         from torch.nn.functional import logsigmoid
 
-        from arkd.policy import binary_entropy
+        from arkd.methods._policy import binary_entropy
 
         returns = torch.tensor(self.returns(), dtype=torch.float32)
         logit_A = self.net(torch.tensor(self.features)).squeeze(-1)

@@ -9,7 +9,7 @@ from arkd.method import Context, Reference, Run, Tools, WeightedDivergences, Wei
 from arkd.papers import ARKD
 
 if TYPE_CHECKING:
-    from arkd.policy import PolicyAgent
+    from arkd.methods._policy import PolicyAgent
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class ArkdSampled(WeightedDivergences):
 
     def start(self, run: Run) -> PolicyAgent:
         """Return the agent that `arkd` starts with at this seed."""
-        from arkd.policy import PolicyAgent
+        from arkd.methods._policy import PolicyAgent
 
         return PolicyAgent(
             seed=run.seed,
@@ -82,7 +82,7 @@ class ArkdSampled(WeightedDivergences):
         """Draw α for the batch's state, then learn from its reward."""
         import torch
 
-        from arkd.policy import Units, binary_entropy, score_loss
+        from arkd.methods._policy import Units, binary_entropy, score_loss
         from arkd.seeding import derive_seed
 
         agent: PolicyAgent = context.state

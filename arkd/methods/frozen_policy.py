@@ -9,7 +9,7 @@ from arkd.method import Context, Reference, Run, Tools, WeightedDivergences, Wei
 from arkd.papers import ARKD
 
 if TYPE_CHECKING:
-    from arkd.policy import PolicyAgent
+    from arkd.methods._policy import PolicyAgent
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class FrozenPolicy(WeightedDivergences):
 
     def start(self, run: Run) -> PolicyAgent:
         """Return the agent that `arkd` starts with at this seed."""
-        from arkd.policy import PolicyAgent
+        from arkd.methods._policy import PolicyAgent
 
         return PolicyAgent(seed=run.seed)
 
@@ -34,7 +34,7 @@ class FrozenPolicy(WeightedDivergences):
 
     def weights(self, context: Context, tools: Tools) -> Weights:
         """Act, and learn nothing."""
-        from arkd.policy import Units
+        from arkd.methods._policy import Units
 
         signals = tools.signals()
         state_16 = Units.of(signals, "batch").state(signals)

@@ -18,10 +18,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from arkd.divergence import Teacher, divergences, weighted_divergences
-from arkd.heads import Head
+from arkd.divergence.chunked import chunks
+from arkd.divergence.head import Head
+from arkd.divergence.losses import Teacher, divergences, weighted_divergences
 from arkd.perf.inputs import Inputs, Loss, gradients
-from arkd.sweeps import chunks
 
 
 @torch.no_grad()

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from arkd.errors import ArkdError
-from arkd.folders import INIT, TEACHER, TEACHER_SEED, UNTRAINED, Tree, tree
-from arkd.manifest import NAME, core_hash
+from arkd.storage.manifest import NAME, core_hash
+from arkd.suite.folders import INIT, TEACHER, TEACHER_SEED, UNTRAINED, Tree, tree
 
 SUITE, QUICK_SUITE = "smollm2-quick", "smoke"
 CACHED = "train_hidden*.safetensors"
@@ -70,7 +70,7 @@ def _stages(there: Tree) -> list[tuple[list[str], list[Path]]]:
 
 
 def _stands(folder: Path) -> bool:
-    from arkd.files import read_json
+    from arkd.storage.files import read_json
 
     made = folder / NAME
     return made.is_file() and read_json(made)["core"] == core_hash("distill")
@@ -78,7 +78,7 @@ def _stands(folder: Path) -> bool:
 
 def _run(command: list[str], threads: int) -> None:
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
-    full = [sys.executable, "-m", "arkd.cli", *command]
+    full = [sys.executable, "-m", "arkd", *command]
     done = subprocess.run(full, capture_output=True, text=True, check=False, env=environment)
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
@@ -92,8 +92,9 @@ def load(there: Tree, batches: int) -> Ready:
     """
     import torch
 
-    from arkd import cache, models
     from arkd.data.tokens import batch_order
+    from arkd.models import model as models
+    from arkd.teacher import cache
 
     suite = there.suite
     pair, seed, cpu = suite.pairs[0].name, suite.seeds[0], torch.device("cpu")

@@ -8,9 +8,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table as RichTable
 
-from arkd.files import write_text
 from arkd.perf.tables import number, tables
-from arkd.records import write_csv
+from arkd.storage.files import write_text
+from arkd.storage.records import write_csv
 
 CSV_COLUMNS = ("table", "row", "quantity", "value")
 

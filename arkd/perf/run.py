@@ -15,10 +15,10 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from arkd import manifest
-from arkd.files import read_json, write_json
 from arkd.perf import losses, pair, report, suite
 from arkd.perf.losses import Tick
+from arkd.storage import manifest
+from arkd.storage.files import read_json, write_json
 
 CHOICES = ("divergence", "step", "suite")
 WHOLE = "longtail"  # the suite whose cost is told

@@ -16,18 +16,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from arkd import registry
-from arkd.cache import Evidence, hidden_responses
 from arkd.data.tokens import TokenSet
-from arkd.distill import Step
-from arkd.heads import Head
+from arkd.divergence.chunked import chunks
+from arkd.divergence.head import Head
 from arkd.method import Context, Method, Tools, WeightedDivergences, Weights
-from arkd.models import head, response_states
+from arkd.models.model import head, response_states
 from arkd.perf.pair import Ready
 from arkd.perf.timing import interleave
-from arkd.settings import MethodEntry
-from arkd.sweeps import chunks
-from arkd.tools import Sources
+from arkd.suite import registry
+from arkd.suite.settings import MethodEntry
+from arkd.teacher.cache import Evidence, hidden_responses
+from arkd.training.distill import Step
+from arkd.training.step_tools import Sources
 
 LABELS = {
     "student": "student alone, cross-entropy",

@@ -6,8 +6,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from arkd.folders import CONTROLS
-from arkd.records import read_csv
+from arkd.storage.records import read_csv
+from arkd.suite.folders import CONTROLS
 
 SEEDS = 3  # that the cost of one more method is stated for
 

@@ -6,8 +6,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from arkd import registry
-from arkd.folders import CONTROLS, TEACHER, Tree, seeds
 from arkd.plan import memory, work
 from arkd.plan.memory import Held, Memory, Objective
 from arkd.plan.methods import objective
@@ -15,8 +13,10 @@ from arkd.plan.resolve import shapes
 from arkd.plan.rows import Rows, requests, rows
 from arkd.plan.shapes import BYTES, Shape
 from arkd.plan.work import Work
-from arkd.settings import Lora, Optimisation, Pair
-from arkd.workflow import cached_sources
+from arkd.suite import registry
+from arkd.suite.folders import CONTROLS, TEACHER, Tree, seeds
+from arkd.suite.jobs import cached_sources
+from arkd.suite.settings import Lora, Optimisation, Pair
 
 NOTHING, IDLE = Memory(), Work()
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from arkd.plan.shapes import BYTES, Shape
-from arkd.settings import Lora, Training
+from arkd.suite.settings import Lora, Training
 
-# As in `arkd.sweeps` and `arkd.cache`, which load torch; a test compares them.
+# As in `arkd.divergence.chunked` and `arkd.teacher.cache`, which load torch; a test compares them.
 CHUNK_BYTES = 32 * 2**20
 BLOCK_BYTES = 2 * 2**20
 BATCH_TOKENS = 4096

@@ -5,7 +5,7 @@ from __future__ import annotations
 from arkd.method import FullStep, Method, TokenDivergence, WeightedDivergences
 from arkd.plan.memory import Objective
 from arkd.plan.shapes import Shape
-from arkd.settings import Distillation
+from arkd.suite.settings import Distillation
 
 
 def draws(method: Method, model: str) -> bool:

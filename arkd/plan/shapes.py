@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from arkd.errors import ArkdError
-from arkd.settings import Lora, Training
+from arkd.suite.settings import Lora, Training
 
 FAMILIES = ("gpt2", "llama", "mistral", "qwen2")
 BYTES = {"float32": 4, "bfloat16": 2}

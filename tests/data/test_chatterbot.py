@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from arkd.data.chatterbot import read_topics
+from arkd.data.smollm2.chatterbot import read_topics
 
 
 def write(folder: Path, topic: str, *conversations: tuple[str, ...]) -> None:

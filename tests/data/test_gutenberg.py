@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from arkd.data.gutenberg import passages, read_books, sections, word_forms
+from arkd.data.smollm2.gutenberg import passages, read_books, sections, word_forms
 
 
 def test_title_and_verse_numbers_are_cut(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import random
 import pytest
 from test_wordnet import wordnet  # noqa: F401  (a fixture)
 
-from arkd.data.lexicon import Word, WordPool, enough, read_words, sentence, split_counts
+from arkd.data.smollm2.words import Word, WordPool, enough, read_words, sentence, split_counts
 from arkd.errors import ArkdError
 
 

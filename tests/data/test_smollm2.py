@@ -14,9 +14,9 @@ import pytest
 from pydantic import ValidationError
 
 from arkd.data.bands import BANDS
-from arkd.data.lexicon import Word
-from arkd.data.smollm2 import FACT_TOPICS, TEST_SETS, UNSEEN_BOOKS, Smollm2Spec, build, rows
-from arkd.files import read_jsonl, sha256_file
+from arkd.data.smollm2.source import FACT_TOPICS, TEST_SETS, UNSEEN_BOOKS, Smollm2Spec, build, rows
+from arkd.data.smollm2.words import Word
+from arkd.storage.files import read_jsonl, sha256_file
 
 SPEC = Smollm2Spec(
     train_examples=60, dev_examples=20, test_items=6, mc_items=3, ppl_items=4, section_words=150

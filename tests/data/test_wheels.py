@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from arkd.data import wheels
-from arkd.data.wheels import WHEELS, Wheel, default_cache, extract, fetch
 from arkd.errors import ArkdError
-from arkd.files import sha256_file
+from arkd.storage import wheels
+from arkd.storage.files import sha256_file
+from arkd.storage.wheels import WHEELS, Wheel, default_cache, extract, fetch
 
 FILE = "arkd_sample-1.0-py3-none-any.whl"
 TEXT = "sample/texts/one.txt"

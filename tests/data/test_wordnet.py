@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from arkd.data.wordnet import Entry, Sense, lemma_counts, read_entries
+from arkd.data.smollm2.wordnet import Entry, Sense, lemma_counts, read_entries
 
 FILES = {
     "data.noun": (

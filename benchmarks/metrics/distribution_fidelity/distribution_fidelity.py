@@ -6,7 +6,7 @@ from typing import Any
 
 import evaluate
 
-from arkd import logits_metric
+from arkd.metrics import hf_evaluate as logits_metric
 
 _DESCRIPTION = """
 How far a student's next-token distributions q are from its teacher's p, each a mean over tokens,

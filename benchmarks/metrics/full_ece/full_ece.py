@@ -7,9 +7,9 @@ from typing import Any
 import evaluate
 import torch
 
-from arkd import logits_metric
-from arkd.sweeps import chunks
-from arkd.tail import Calibration
+from arkd.divergence.chunked import chunks
+from arkd.metrics import hf_evaluate as logits_metric
+from arkd.metrics.token_fidelity import Calibration
 
 _DESCRIPTION = """
 Calibration of a language model against the tokens that followed. ECE looks at the most probable

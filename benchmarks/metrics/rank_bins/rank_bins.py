@@ -6,7 +6,7 @@ from typing import Any
 
 import evaluate
 
-from arkd import logits_metric
+from arkd.metrics import hf_evaluate as logits_metric
 
 _DESCRIPTION = """
 The error of a student by the teacher's rank of the token: rank 1, 2 to 10, 11 to 100, 101 to

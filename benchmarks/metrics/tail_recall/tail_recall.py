@@ -6,7 +6,7 @@ from typing import Any
 
 import evaluate
 
-from arkd import logits_metric
+from arkd.metrics import hf_evaluate as logits_metric
 
 _DESCRIPTION = """
 How much of the teacher's tail a student keeps. The head of a token's distribution is the smallest

@@ -1,0 +1,138 @@
+"""The records of one run, read to be compared, and how far two files agree number by number."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import chain
+from pathlib import Path
+
+from arkd.errors import ArkdError
+from arkd.storage.files import sha256_file
+from arkd.storage.manifest import NAME
+from arkd.storage.records import COLUMNS
+from arkd.suite.suite import load_suite, suite_names
+
+RECORDS = "records.csv"
+Quantity = tuple[str, str, str]  # task, metric and group
+Run = tuple[str, str, int]  # pair, method and training seed
+Key = tuple[str, str, int, str, str, str, str]  # run, decoding seed and quantity
+
+
+@dataclass
+class Side:
+    """The records of one run."""
+
+    path: Path
+    values: dict[Key, float]
+    suite: str
+    version: str
+    failed: set[Run] = field(default_factory=set)
+
+    @cached_property
+    def by_seed(self) -> dict[tuple[str, str], dict[Quantity, dict[int, dict[str, float]]]]:
+        """Return the values of each (pair, method) by quantity, training seed and decoding seed."""
+        found: dict[tuple[str, str], dict[Quantity, dict[int, dict[str, float]]]] = {}
+        for (pair, method, seed, decode, *quantity), value in self.values.items():
+            of_row = found.setdefault((pair, method), {})
+            of_seed = of_row.setdefault((quantity[0], quantity[1], quantity[2]), {})
+            of_seed.setdefault(seed, {})[decode] = value
+        return found
+
+    def seeds(self, pair: str, method: str) -> set[int]:
+        """Return the training seeds that have values."""
+        return set(chain.from_iterable(self.by_seed.get((pair, method), {}).values()))
+
+    @cached_property
+    def first_test(self) -> str | None:
+        """The test set in distribution: of the manifest beside the records, or as shipped."""
+        try:
+            told = json.loads((self.path.parent / NAME).read_text(encoding="utf-8"))
+            return str(told["config"]["test_sets"][0])
+        except (OSError, ValueError, LookupError, TypeError):
+            return load_suite(self.suite).test_sets[0] if self.suite in suite_names() else None
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How far two files agree, number by number: those that both have, and the largest gap."""
+
+    same_bytes: bool
+    both: int = 0
+    differing: int = 0
+    only: tuple[int, int] = (0, 0)
+    largest: tuple[Key, float, float] | None = None
+
+
+def read(path: Path) -> Side:
+    """Return the records of a `records.csv`, or of the suite's folder that it lies in.
+
+    Raises:
+        ArkdError: there are none, of two suites or versions, doubled, or not finite numbers.
+    """
+    file = path / RECORDS if path.is_dir() else path
+    if not file.is_file():
+        raise ArkdError(f"{file}: no such file; name a suite's folder or its {RECORDS}")
+    values: dict[Key, float] = {}
+    failed: set[Run] = set()
+    suites: set[tuple[str, str]] = set()
+    with file.open(encoding="utf-8", newline="") as lines:
+        rows = csv.DictReader(lines)
+        lacking = [column for column in COLUMNS if column not in (rows.fieldnames or ())]
+        if lacking:
+            raise ArkdError(f"{file}: column {lacking[0]} is missing; run `arkd collect` again")
+        for row in rows:
+            suites.add((row["suite"], row["suite_version"]))
+            run = (row["pair"], row["method"], int(row["seed"]))
+            if row["metric"] == "failed":
+                failed.add(run)
+                continue
+            key = (*run, row["decode_seed"], row["task"], row["metric"], row["group"])
+            value = _number(row["value"])
+            if key in values or not math.isfinite(value):
+                what = "stands twice" if key in values else f"'{row['value']}' is no finite number"
+                raise ArkdError(f"{file}: {' '.join(map(str, key))}: {what}; run `arkd collect`")
+            values[key] = value
+    if len(suites) != 1:
+        kinds = ", ".join(" ".join(one) for one in sorted(suites)) or "none"
+        raise ArkdError(f"{file}: records of one suite version are needed, found {kinds}")
+    return Side(file, values, *suites.pop(), failed)
+
+
+def check_suites(a: Side, b: Side) -> None:
+    """Refuse two suites or two versions, whose numbers measure different things.
+
+    Raises:
+        ArkdError: they differ.
+    """
+    if (a.suite, a.version) != (b.suite, b.version):
+        raise ArkdError(
+            f"{b.path}: suite {b.suite} {b.version} against {a.suite} {a.version} of {a.path}; "
+            "their numbers measure different things: pass --across to compare them anyway"
+        )
+
+
+def agreement(a: Side, b: Side) -> Agreement:
+    """Return how far two files agree."""
+    if sha256_file(a.path) == sha256_file(b.path):
+        return Agreement(True, len(a.values))
+    both = [key for key in a.values if key in b.values]
+    gaps = [(key, a.values[key], b.values[key]) for key in both if a.values[key] != b.values[key]]
+    # Relative to the size of the numbers: points of ROUGE-L and nats stand in one list.
+    largest = max(gaps, key=lambda gap: _relative(gap[1], gap[2]), default=None)
+    only = len(a.values) - len(both), len(b.values) - len(both)
+    return Agreement(False, len(both), len(gaps), only, largest)
+
+
+def _relative(a: float, b: float) -> float:
+    return abs(a - b) / max(abs(a), abs(b))
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan

@@ -1,0 +1,224 @@
+"""The chain of hashes in a suite's folder: manifests name outputs, and what they were made from.
+
+Each stage's manifest holds the SHA-256 of the files beside it and a digest of every input, which is
+formed from the outputs that the input's own manifest names. So a changed file contradicts its
+manifest, and a changed manifest contradicts the next one, up to the suite's own.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+from arkd.errors import ArkdError
+from arkd.storage.checksums import LOGS
+from arkd.storage.files import read_json, sha256_file
+from arkd.storage.manifest import NAME, digest_of
+from arkd.suite.folders import INIT, TEACHER, TEACHER_SEED, Tree
+from arkd.suite.suite import Suite
+
+DATA = "data.manifest.json"  # a reference keeps the manifest of the data without their folder
+SOURCES = "sources"  # of a merged folder: the manifests of each folder that it was made of
+MERGE = "merge"
+SHOWN = ("tables", "claims", "figures")  # what is made from the collected files
+
+
+@dataclass
+class Findings:
+    """What was looked at below a folder, and what is wrong there."""
+
+    root: Path
+    hashed: dict[Path, str] = field(default_factory=dict)
+    checked: set[Path] = field(default_factory=set)  # files whose hash somebody names
+    not_kept: dict[Path, str] = field(default_factory=dict)  # named but absent, by stage
+    problems: dict[Path, str] = field(default_factory=dict)  # the first of each file
+    outside: set[str] = field(default_factory=set)  # inputs that lie nowhere in the folder: code
+    notes: list[str] = field(default_factory=list)
+    manifests: int = 0
+    suite: str = ""  # name and version
+    anchored: bool = False  # whether `SHA256SUMS` was there to be compared
+    remade: list[str] = field(default_factory=list)  # what was formed again, and was the same
+    close: list[str] = field(default_factory=list)  # the same but for the rounding of its numbers
+
+    def sha256(self, path: Path) -> str:
+        """Return a file's hash; each file is read once."""
+        if path not in self.hashed:
+            self.hashed[path] = sha256_file(path)
+        return self.hashed[path]
+
+    def blame(self, path: Path, what: str) -> None:
+        """Note what is wrong with a file and what to do."""
+        self.problems.setdefault(path, what)
+
+    def absent(self) -> Counter[str]:
+        """Return how many named files are not kept, by stage."""
+        return Counter(self.not_kept.values())
+
+
+class Chain:
+    """The manifests of one suite's folder.
+
+    Args:
+        root: The folder of a run, a reference or a merger.
+        findings: Where problems go; one of its own if none is given.
+    """
+
+    def __init__(self, root: Path, findings: Findings | None = None) -> None:
+        self.root = root
+        self.findings = findings or Findings(root)
+        # The layout is the workflow's; the folder may have another name than its suite.
+        named = cast(Suite, SimpleNamespace(name=root.name))
+        self.tree = Tree(root.parent, named)
+        self.files: dict[Path, Path] = {}  # by stage's folder
+        self.manifests: dict[Path, dict[str, Any]] = {}
+        for path in self._found():
+            folder = root / "data" if path == root / DATA else path.parent
+            made = self._read(path)
+            if made is not None:
+                self.files.setdefault(folder, path)
+                self.manifests.setdefault(folder, made)
+        self.findings.manifests += len(self.manifests)
+
+    @cached_property
+    def top(self) -> dict[str, Any]:
+        """The suite's own manifest; empty if it is absent or unreadable."""
+        return self.manifests.get(self.root, {})
+
+    @property
+    def merged(self) -> bool:
+        """Whether the folder was merged from several."""
+        return bool(self.top.get("stage") == MERGE)
+
+    @cached_property
+    def sources(self) -> list[Chain]:
+        """What a merged folder was made of; only manifests are kept of them."""
+        names = self.top["inputs"] if self.merged else {}
+        return [Chain(self.root / name, self.findings) for name in names]
+
+    def check(self) -> Findings:
+        """Hash every file that a manifest names, and follow every input to the one it names."""
+        if not (self.root / NAME).is_file():
+            self.findings.blame(self.root / NAME, "no such file; finish the run or `arkd collect`")
+        for folder, made in self.manifests.items():
+            self._outputs(folder, made)
+        for folder, made in self.manifests.items():
+            self._inputs(folder, made)
+        for source in self.sources:
+            source.check()
+        return self.findings
+
+    def _found(self) -> list[Path]:
+        """Return the manifests below the folder; of a merged one, those of its own files."""
+        top = self.root / NAME
+        try:
+            merged = top.is_file() and read_json(top).get("stage") == MERGE
+        except (ArkdError, AttributeError, UnicodeDecodeError):
+            merged = False
+        if merged:
+            own = [top, *(self.root / name / NAME for name in SHOWN)]
+            return [path for path in own if path.is_file()]
+        every = [*sorted(self.root.rglob(NAME)), self.root / DATA]
+        return [path for path in every if path.is_file() and not self._left_out(path)]
+
+    def _left_out(self, path: Path) -> bool:
+        parts = path.relative_to(self.root).parts
+        return parts[0] in (LOGS, SOURCES) or any(part.startswith(".") for part in parts)
+
+    def _read(self, path: Path) -> dict[str, Any] | None:
+        """Return a manifest, or note why it is none."""
+        try:
+            made = read_json(path)
+        except (ArkdError, UnicodeDecodeError):
+            self.findings.blame(path, "not a manifest any more (no valid JSON); restore it")
+            return None
+        whole = isinstance(made, dict) and isinstance(made.get("stage"), str)
+        for key in ("outputs", "inputs"):
+            named = made.get(key) if whole else None
+            whole = isinstance(named, dict) and all(isinstance(v, str) for v in named.values())
+        if not whole:
+            lacks = "not a manifest any more (no stage, inputs or outputs); restore it"
+            self.findings.blame(path, lacks)
+            return None
+        return cast(dict[str, Any], made)
+
+    def _outputs(self, folder: Path, made: dict[str, Any]) -> None:
+        """Hash what a manifest says it wrote; a stage's folder holds that and nothing else."""
+        for name, sha in made["outputs"].items():
+            path = folder / name
+            if not path.is_file():
+                self.findings.not_kept[path] = made["stage"]
+                continue
+            self.findings.checked.add(path)
+            if self.findings.sha256(path) != sha:
+                by = self.files[folder].relative_to(self.root).as_posix()
+                self.findings.blame(path, f"not what {by} says was written; restore one of the two")
+        if folder == self.root or not folder.is_dir():
+            return
+        for path in sorted(folder.rglob("*")):
+            own = path.relative_to(folder)
+            named = own.as_posix() in made["outputs"] or path.name == NAME
+            hidden = any(part.startswith(".") for part in own.parts)
+            if path.is_file() and not named and not hidden:
+                self.findings.blame(path, "no manifest names this file; remove it")
+
+    def _inputs(self, folder: Path, made: dict[str, Any]) -> None:
+        """Compare the digest of each input with what stands where the input came from."""
+        for role, named in made["inputs"].items():
+            origins = self.origins(made, role)
+            there = {path: found for path in origins if (found := self.digest(path))}
+            if not origins:
+                self.findings.outside.add(role)
+            elif not there and origins[0] not in self.findings.not_kept:
+                self.findings.not_kept[origins[0]] = "inputs"
+            elif there and named not in there.values():
+                guilty = folder if len(there) > 1 else next(iter(there))
+                by = self.files[folder].relative_to(self.root).as_posix()
+                self.findings.blame(
+                    self.files.get(guilty, guilty),
+                    f"not the '{role}' that {by} was made from; restore one of the two, or run "
+                    "again what follows from it",
+                )
+
+    def digest(self, path: Path) -> str | None:
+        """Return the digest of a stage's folder or a file (`manifest.digest`); None if not kept."""
+        if path in self.manifests:
+            return digest_of(self.manifests[path]["outputs"])
+        if path.is_file():
+            self.findings.checked.add(path)
+            return self.findings.sha256(path)
+        return None
+
+    def origins(self, made: dict[str, Any], role: str) -> list[Path]:
+        """Return where an input came from; several where a role does not say which of them.
+
+        Nothing is returned for what lies outside of the folder: code, tasks and registered claims.
+        """
+        tree, stage, pair = self.tree, made["stage"], str(made.get("pair", ""))
+        seed = made.get("seed") or TEACHER_SEED
+        if stage == MERGE:
+            return [self.root / role / NAME]
+        if stage == "collect":
+            of_pair, _, method = role.partition("/")
+            return [tree.evaluation(of_pair, method)]
+        if stage in SHOWN:
+            return [] if role == "claims" else [self.root / f"{role}.csv"]
+        if stage == "evaluate" and role.startswith("seed"):
+            return [tree.training(pair, str(made.get("label")), int(role.removeprefix("seed")))]
+        if role.endswith("_responses"):
+            source = role.removesuffix("_responses")
+            return [tree.cache(pair, source, seed if source == "student" else None)]
+        if role == "replayed":
+            every = (self.root / pair).glob(f"*/seed{seed}/training")
+            return [path for path in sorted(every) if path in self.manifests]
+        known = {
+            "data": tree.data,
+            "tokens": tree.tokens(pair),
+            "prefixes": tree.cache(pair, "prefixes"),
+            TEACHER: tree.training(pair, TEACHER, TEACHER_SEED),
+            INIT: tree.training(pair, INIT, seed),
+        }
+        return [known[role]] if role in known else []

@@ -1,0 +1,1 @@
+"""Registered claims and a finished suite in, comparisons and verdicts out."""

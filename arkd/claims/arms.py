@@ -1,0 +1,122 @@
+"""What the tests of claims read of a finished suite: one number a training seed, or a gap."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+from arkd.claims.kinds import COST_METRICS, Trajectory
+from arkd.claims.registered import Role
+from arkd.claims.trajectory_statistic import statistic
+from arkd.results.records import SeedValues, read_csv
+from arkd.results.suite_results import SuiteResults
+from arkd.results.trajectories import FILE, read_windows, trained_steps
+from arkd.storage import manifest
+from arkd.suite.folders import CONTROLS, INIT, TEACHER, Tree
+from arkd.suite.settings import ROW_SETTINGS
+
+COST = "cost"
+
+
+class Results(SuiteResults):
+    """Records, costs, trajectories and manifests of one suite.
+
+    Values that the suite plans but that are not there are collected in `gaps`.
+
+    Raises:
+        ArkdError: a file is absent or malformed, or of another version of the suite.
+    """
+
+    def __init__(self, tree: Tree, roles: Mapping[str, Role]) -> None:
+        super().__init__(tree)
+        self._roles = roles
+        costs = read_csv(tree.root / "cost.csv", self.suite, COST_METRICS)
+        self._costs: dict[tuple[str, ...], SeedValues] = {}
+        for row in costs.to_dict("records"):
+            for metric in COST_METRICS:
+                if not math.isnan(row[metric]):
+                    key = (row["pair"], row["method"], COST, metric, row["stage"])
+                    self._costs.setdefault(key, {})[int(row["seed"])] = row[metric]
+        self._runs = read_windows(tree.root, self.suite)
+        self._arms = {self._spelled(entry.label): entry.label for entry in self.suite.entries}
+
+    def rows(self) -> list[str]:
+        """Return the labels of all arms, controls first."""
+        return [*CONTROLS, *(entry.label for entry in self.suite.entries)]
+
+    def arm(self, label: str) -> str | None:
+        """Return the suite's row of an arm; None where it has none.
+
+        An arm that spells out a setting which the suite has anyway is the plain arm.
+        """
+        return label if label in self.rows() else self._arms.get(self._spelled(label))
+
+    def _spelled(self, label: str) -> tuple[Any, ...]:
+        """Return a label as name and set of settings, without those that are the suite's own."""
+        name, _, text = label.partition("@")
+        parts = [part.partition("=")[::2] for part in text.split(",") if part]
+        given = {key: yaml.safe_load(value) for key, value in parts}
+        own = {key: getattr(self.suite.distillation, key) for key in ROW_SETTINGS[1:]}
+        kept = {key: value for key, value in given.items() if own.get(key) != value}
+        return name, frozenset((key, str(value)) for key, value in kept.items())
+
+    def tasks(self, name: str) -> list[str]:
+        """Return the suite's tasks of a role; a name that is no role is a task's own."""
+        role = self._roles.get(name)
+        if role is None:
+            return [name]
+        first, *rest = self.suite.test_sets
+        suffix = role.suffix or ""
+        every = [*self.suite.test_sets, *self.suite.choice_tasks]
+        ending = [task for task in every if suffix and task.endswith(suffix)]
+        return {"first": [first], "rest": rest, "suffix": ending}[role.select]
+
+    def measured(self, task: str, metric: str, group: str) -> bool:
+        """Tell whether any arm has such a value."""
+        if task == COST:
+            return any(key[3:] == (metric, group) for key in self._costs)
+        return group in self.records.groups(task, metric)
+
+    @property
+    def steps(self) -> int:
+        """How many steps the suite trains for."""
+        return trained_steps(self.suite, self._runs.values())
+
+    def values(self, pair: str, arm: str, task: str, metric: str, group: str = "") -> SeedValues:
+        """Return the value of each planned seed, decoding seeds averaged; failed runs have none."""
+        if task == COST:
+            found = self._costs.get((pair, arm, COST, metric, group), {})
+        else:
+            found = self.records.values(pair, arm, task, metric, group)
+        return self.planned(found, pair, arm, " ".join(filter(None, (task, metric, group))))
+
+    def statistic(self, pair: str, arm: str, test: Trajectory) -> SeedValues:
+        """Return the statistic of a trajectory test for each planned seed."""
+        found: SeedValues = {}
+        for seed in self.expected(arm):
+            run = self._runs.get((pair, arm, seed))
+            value = None if run is None else statistic(run, test)
+            if value is not None:
+                found[seed] = value
+        return self.planned(found, pair, arm, f"{FILE} {test.metric}")
+
+    def logs(self, pair: str, arm: str, metric: str) -> bool:
+        """Tell whether an arm can be expected to log a column: a seed does, or none has a run."""
+        runs = [r for s in self.expected(arm) if (r := self._runs.get((pair, arm, s))) is not None]
+        return not runs or any(metric in run and run[metric].notna().any() for run in runs)
+
+    def weights(self, pair: str, arm: str) -> dict[int, str]:
+        """Return the SHA-256 of each planned seed's student, as the trainings' manifests say."""
+        told = {s: manifest.weights(self.tree.training(pair, arm, s)) for s in self.expected(arm)}
+        found = {seed: hashes for seed, hashes in told.items() if hashes}
+        kept = self.planned(dict.fromkeys(found, 0.0), pair, arm, "SHA-256 of the student")
+        return {seed: found[seed] for seed in kept}
+
+    def gap(self, pair: str, task: str, metric: str, group: str) -> tuple[float, SeedValues]:
+        """Return the teacher's value and the start's by seed, between which a gap may lie."""
+        teacher = self.values(pair, TEACHER, task, metric, group)
+        start = self.values(pair, INIT, task, metric, group)
+        return next(iter(teacher.values()), math.nan), start

@@ -1,0 +1,164 @@
+"""The rule of decision: comparisons hold, are refuted or stay open, and claims get verdicts.
+
+Pure: one difference a training seed in, intervals and words out. The rule itself is text in
+`benchmarks/claims.yaml`, registered before the runs; each function says which part it follows.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from arkd.claims.kinds import Direction
+from arkd.statistics.intervals import mean_interval
+from arkd.statistics.power import p_value, smallest_effect
+
+HOLDS, REFUTED, OPEN, UNTESTED = "holds", "refuted", "open", "not testable"
+SUPPORTED, CONTRADICTED, INCONCLUSIVE = "supported", "contradicted", "inconclusive"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One comparison of a test: what was compared, and the difference in each training seed.
+
+    Values are a − b, ln(a/b) for a ratio, or the statistic itself of a trajectory without `b`. A
+    comparison without interval has its `outcome` and `printed` effect, one that cannot be tested
+    the reason.
+    """
+
+    claim: str
+    test: str
+    role: Literal["primary", "secondary"]
+    kind: str
+    pair: str
+    a: str
+    b: str = ""
+    task: str = ""
+    metric: str = ""
+    group: str = ""
+    direction: Direction = "equal"
+    margin: float = 0.0
+    target: float = 0.0
+    unit: str = ""
+    values: dict[int, float] = field(default_factory=dict)
+    failed: tuple[int, ...] = ()  # seeds that left because a run of either arm failed
+    outcome: bool | None = None
+    printed: float | None = None
+    reason: str = ""
+    note: str = ""
+
+    @property
+    def boundaries(self) -> tuple[float, ...]:
+        """What the difference is held against, on the scale of `values` (`p_value`, `ratio`)."""
+        ratio = self.kind == "ratio"
+        upper = self.target + (math.log1p(self.margin) if ratio else self.margin)
+        lower = self.target + (math.log1p(-self.margin) if ratio else -self.margin)
+        return {"greater": (upper,), "less": (lower,), "equal": (lower, upper)}[self.direction]
+
+
+@dataclass(frozen=True)
+class Decided:
+    """A comparison with its decision; effect and interval as they are shown (ratios as a/b − 1)."""
+
+    comparison: Comparison
+    decision: str
+    effect: float | None = None
+    low: float | None = None
+    high: float | None = None
+    level: float | None = None
+    p_value: float | None = None
+    smallest: float | None = None  # the smallest effect beyond the boundary that could be seen
+
+
+def beyond(effect: float, direction: Direction, margin: float) -> bool:
+    """Compare a number without interval with the margin as it stands (`without_interval`)."""
+    effect = round(effect, 9)  # 24.5 - 24.1 is 0.4
+    return {
+        "greater": effect > margin,
+        "less": effect < -margin,
+        "equal": abs(effect) <= margin,
+    }[direction]
+
+
+def step_down(
+    family: Sequence[Comparison], level: float = 0.95, power: float = 0.8
+) -> list[Decided]:
+    """Decide a family by Holm's rule, in the family's own order.
+
+    The k-th smallest p of m is held against (1 − level) / (m − k + 1) as long as all before it were
+    decided, and has the interval of that level. From the first that fails on, all are open; they
+    share the level at which the rule stopped, so that each open interval holds a boundary.
+    """
+    found: dict[int, Decided] = {}
+    ps: dict[int, float] = {}
+    for place, one in enumerate(family):
+        if one.reason:
+            found[place] = Decided(one, UNTESTED)
+        elif one.outcome is not None:
+            found[place] = Decided(one, HOLDS if one.outcome else REFUTED, one.printed)
+        else:
+            ps[place] = p_value([*one.values.values()], one.boundaries)
+    stopped = False
+    rate = 1 - level
+    for rank, place in enumerate(sorted(ps, key=lambda place: ps[place])):
+        if not stopped:
+            rate = (1 - level) / (len(ps) - rank)
+            stopped = ps[place] > rate
+        decided = _interval(family[place], rate, open_=stopped)
+        smallest = smallest_effect([*family[place].values.values()], (1 - level) / len(ps), power)
+        if family[place].kind == "ratio":
+            smallest = math.expm1(smallest)
+        found[place] = replace(decided, p_value=ps[place], smallest=smallest)
+    return [found[place] for place in range(len(family))]
+
+
+def _interval(one: Comparison, rate: float, open_: bool) -> Decided:
+    """Return a comparison with its adjusted interval and what that decides."""
+    interval = mean_interval([*one.values.values()], level=1 - rate)
+    low, high = interval.low, interval.high
+    assert low is not None  # two seeds or more
+    assert high is not None
+    first, last = one.boundaries[0], one.boundaries[-1]
+    holds = {
+        "greater": low > last,
+        "less": high < first,
+        "equal": first < low and high < last,
+    }[one.direction]
+    decision = OPEN if open_ else HOLDS if holds else REFUTED
+    effect = interval.mean
+    if one.kind == "ratio":
+        effect, low, high = (math.expm1(value) for value in (effect, low, high))
+    return Decided(one, decision, effect, low, high, level=1 - rate)
+
+
+def verdict(rule: Literal["all", "any", "majority"], decisions: Sequence[str]) -> str:
+    """Return a claim's verdict from the decisions of its primary comparisons (`verdicts`)."""
+    if UNTESTED in decisions or not decisions:
+        return UNTESTED
+    holding, refuted = decisions.count(HOLDS), decisions.count(REFUTED)
+    total = len(decisions)
+    if {"all": holding == total, "any": holding > 0, "majority": 2 * holding > total}[rule]:
+        return SUPPORTED
+    if {"all": refuted > 0, "any": refuted == total, "majority": 2 * refuted >= total}[rule]:
+        return CONTRADICTED
+    return INCONCLUSIVE
+
+
+def decisive(word: str, decided: Sequence[Decided]) -> Decided | None:
+    """Return the comparison that a verdict hangs on.
+
+    Of a supported claim the weakest that holds, of a contradicted one the clearest refuted, of an
+    inconclusive one the open one nearest to a decision, of an untested one the first without
+    values.
+    """
+
+    def p(one: Decided) -> float:
+        return 0.0 if one.p_value is None else one.p_value
+
+    wanted = {SUPPORTED: HOLDS, CONTRADICTED: REFUTED, INCONCLUSIVE: OPEN, UNTESTED: UNTESTED}
+    kept = [one for one in decided if one.decision == wanted.get(word)]
+    if not kept:
+        return None
+    return max(kept, key=p) if word == SUPPORTED else min(kept, key=p)

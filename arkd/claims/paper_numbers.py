@@ -1,0 +1,91 @@
+"""What the paper prints: its own numbers as tests, and the effect that it reports for a claim."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cache
+
+from arkd.claims.decision import Comparison, beyond
+from arkd.claims.kinds import AnyTest, Arithmetic, Paired, Published, Trajectory
+from arkd.claims.registered import Claim
+from arkd.results.published import of_paper
+from arkd.tables.write import number
+
+INSIDE = "dolly"  # the paper's test set in distribution; its others lie outside
+PRINTED = {
+    "in_distribution": {INSIDE},
+    "out_of_distribution": {"selfinst", "vicuna", "sni", "unni"},
+}
+PAPER_TEMPERATURE = "@temperature=2.0"  # an arm that spells it out is the paper's plain arm
+SILENT = "–"
+
+
+@cache
+def printed_numbers() -> dict[tuple[str, ...], float]:
+    """Return the paper's numbers by (pair, metric, dataset, method)."""
+    return {(one.pair, one.metric, one.dataset, one.method): one.value for one in of_paper()}
+
+
+def in_print(of: Comparison, test: AnyTest) -> Iterator[Comparison]:
+    """Yield the comparisons of a test of printed or derived numbers, decided without interval."""
+    if isinstance(test, Arithmetic):
+        effect = test.derived - test.stated
+        holds = beyond(effect, test.direction, test.margin)
+        yield replace(of, a="derived", b="stated", outcome=holds, printed=effect)
+    elif isinstance(test, Published):
+        numbers = printed_numbers()
+        for dataset in test.datasets:
+            one = replace(of, pair=test.pair, a=test.a, b=test.b, task=dataset, metric=test.metric)
+            a = numbers.get((test.pair, test.metric, dataset, test.a))
+            b = numbers.get((test.b_pair or test.pair, test.metric, dataset, test.b))
+            if a is None or b is None:
+                yield replace(one, reason="the paper prints no such number")
+            else:
+                effect = round(a - b, 9)
+                holds = beyond(effect, test.direction, test.margin)
+                yield replace(one, outcome=holds, printed=effect)
+
+
+def paper_effect(claim: Claim, published_pair: str | None) -> str:
+    """Return what the paper reports of a claim's own quantity, '–' where it reports none.
+
+    For a ROUGE-L difference it is the range over its tables' cells, of one pair if the suite's pair
+    stands beside it; for a trajectory the value read off the figure.
+    """
+    differences: list[float] = []
+    figures: list[float] = []
+    for test in claim.primary:
+        if isinstance(test, Paired) and test.metric == "rouge_l" and test.transform == "none":
+            differences += _printed_differences(test, published_pair)
+        elif isinstance(test, Published):
+            of = Comparison(claim.id, test.name, test.role, test.kind, test.pair, a="")
+            found = [one.printed for one in in_print(of, test)]
+            differences += [effect for effect in found if effect is not None]
+        elif isinstance(test, Trajectory) and test.target:
+            figures.append(test.target)
+        elif isinstance(test, Arithmetic):
+            figures.append(test.stated)
+    if figures:
+        return ", ".join(f"{value:g}" for value in figures)
+    if not differences:
+        return SILENT
+    digits = 3 if max(map(abs, differences)) < 0.1 else 1
+    low, high = (number(value, digits) for value in (min(differences), max(differences)))
+    cells = f"{len(differences)} cells" if len(differences) > 1 else "1 cell"
+    return f"{low} to {high} ({cells})" if low != high else f"{low} ({cells})"
+
+
+def _printed_differences(test: Paired, published_pair: str | None) -> list[float]:
+    """Return a − b of each of the paper's cells that a test of ROUGE-L is about."""
+    numbers = printed_numbers()
+    datasets = {name for role in test.tasks for name in PRINTED.get(role, ())}
+    found = []
+    for pair, metric, dataset, method in numbers:
+        wanted = published_pair in (None, pair) and dataset in datasets
+        if wanted and metric == test.metric and method == test.a.removesuffix(PAPER_TEMPERATURE):
+            for b in test.b:
+                other = numbers.get((pair, metric, dataset, b.removesuffix(PAPER_TEMPERATURE)))
+                if other is not None:
+                    found.append(numbers[pair, metric, dataset, method] - other)
+    return found

@@ -1,0 +1,253 @@
+"""Registered claims: what each test compares, in which direction, beyond which margin.
+
+`benchmarks/claims.yaml` is written before the runs that decide it. This module reads and checks it;
+a typing error in it must never turn into a test that silently compares nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import Field, ValidationError, model_validator
+
+from arkd.claims.kinds import (
+    COST_METRICS,
+    IN_PRINT,
+    PUBLISHED_METRICS,
+    RECORD_METRICS,
+    TASKS,
+    TRAJECTORY_METRICS,
+    AnyTest,
+    Arm,
+    Order,
+    Paired,
+    Part,
+    Published,
+    Share,
+    Trajectory,
+)
+from arkd.errors import ArkdError, nearest
+from arkd.paths import benchmarks_dir
+from arkd.storage.files import sha256_file
+
+
+class Claim(Part):
+    """One claim with the tests that decide it in a suite."""
+
+    id: str = Field(pattern=r"^[CEX]\d+$")
+    statement: str
+    source: str = Field(description="where it is made: section, table or figure")
+    expectation: str = Field(description="what theory predicts, said before the runs")
+    note: str = ""
+    tests: tuple[AnyTest, ...] = ()
+    rule: Literal["all", "any", "majority"] = "all"
+    needs: tuple[Arm, ...] = Field((), description="arms of the primary tests")
+    min_seeds: int = Field(3, ge=2)
+    min_steps: int = Field(0, ge=0)
+    min_pairs: int = Field(1, ge=1, description="above 1: one verdict over all pairs of a suite")
+    suites: dict[str, str] = Field({}, description="suite or family: why it cannot test this")
+    not_testable: str | None = Field(None, description="why no run can decide this")
+
+    @property
+    def primary(self) -> tuple[AnyTest, ...]:
+        """The tests that decide."""
+        return tuple(test for test in self.tests if test.role == "primary")
+
+    @property
+    def in_print(self) -> bool:
+        """Whether the paper's print alone decides it, whatever a suite ran."""
+        return all(test.kind in IN_PRINT for test in self.primary)
+
+    @model_validator(mode="after")
+    def _complete(self) -> Claim:
+        if bool(self.primary) == (self.not_testable is not None):
+            raise ValueError("give either a primary test or 'not_testable' with the reason")
+        names = [test.name for test in self.tests]
+        if len(set(names)) < len(names):
+            raise ValueError("two tests have one name")
+        used = {arm for test in self.primary for arm in test.arms}
+        if used != set(self.needs):
+            odd = ", ".join(sorted(used ^ set(self.needs)))
+            raise ValueError(f"'needs' must list the arms of the primary tests: {odd}")
+        return self
+
+
+class Role(Part):
+    """How a suite's own tasks are picked: the first test set, the rest, or by their ending."""
+
+    select: Literal["first", "rest", "suffix"]
+    suffix: str | None = None
+    meaning: str
+
+
+class Rule(Part):
+    """The general rule of decision; texts explain what the names fix."""
+
+    observation: Literal["training_seed"]
+    seed_value: str
+    effect: Literal["mean_of_paired_differences"]
+    ratio: str
+    transforms: dict[str, str]
+    interval: Literal["student_t"]
+    level: float = Field(gt=0.5, lt=1)
+    correction: Literal["holm"]
+    family: Literal["primary_comparisons_of_a_claim"]
+    p_value: str
+    step_down: str
+    comparison: dict[Literal["holds", "refuted", "open"], str]
+    verdicts: dict[Literal["supported", "contradicted", "inconclusive", "not_testable"], str]
+    rules: dict[Literal["all", "any", "majority"], str]
+    without_interval: str
+    power: Share
+    smallest_effect: str
+    failed_runs: str
+    registered_seeds: tuple[int, ...]
+    registered_world_seed: int
+    provisional: str
+    excluded_suites: dict[str, str]
+
+
+class Change(Part):
+    """What a version of this file changed, and why."""
+
+    version: str
+    what: str
+
+
+class Claims(Part):
+    """The whole file."""
+
+    version: str = Field(pattern=r"^\d+\.\d+$")
+    paper: str
+    changes: tuple[Change, ...] = Field(min_length=1)
+    known_beforehand: tuple[str, ...]
+    rule: Rule
+    roles: dict[str, Role]
+    suite_families: dict[str, tuple[str, ...]]
+    preconditions: tuple[Order, ...]
+    claims: tuple[Claim, ...]
+
+    def claim(self, claim_id: str) -> Claim:
+        """Return a claim.
+
+        Raises:
+            ArkdError: there is none of that id.
+        """
+        for claim in self.claims:
+            if claim.id == claim_id:
+                return claim
+        known = [claim.id for claim in self.claims]
+        raise ArkdError(f"no claim '{claim_id}'{nearest(claim_id, known)}; {', '.join(known)}")
+
+    @model_validator(mode="after")
+    def _names_exist(self) -> Claims:
+        ids = [claim.id for claim in self.claims]
+        if len(set(ids)) < len(ids):
+            raise ValueError("two claims have one id")
+        if self.changes[-1].version != self.version:
+            raise ValueError(f"'changes' must end with version {self.version}")
+        suites = {*self.suite_families, *(s for many in self.suite_families.values() for s in many)}
+        for claim in self.claims:
+            for suite in claim.suites:
+                _known("suite", suite, suites, claim.id)
+            for test in claim.tests:
+                _check_names(test, self.roles, f"{claim.id}.{test.name}")
+        for test in self.preconditions:
+            _check_names(test, self.roles, f"preconditions.{test.name}")
+        return self
+
+
+def _check_names(test: AnyTest, roles: Iterable[str], where: str) -> None:
+    """Refuse a metric or a task that nothing records."""
+    if isinstance(test, Paired | Order):
+        for task in test.tasks:
+            _known("task or role", task, {*TASKS, *roles}, where)
+        metrics = test.metrics if isinstance(test, Order) else (test.metric,)
+        for metric in metrics:
+            _known(
+                "metric", metric, COST_METRICS if "cost" in test.tasks else RECORD_METRICS, where
+            )
+    elif isinstance(test, Trajectory):
+        _known("metric", test.metric, TRAJECTORY_METRICS, where)
+    elif isinstance(test, Published):
+        _known("metric", test.metric, PUBLISHED_METRICS, where)
+
+
+def _known(what: str, name: str, names: Iterable[str], where: str) -> None:
+    if name not in names:
+        raise ValueError(f"{where}: no {what} '{name}'{nearest(name, names)}")
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML in which a key may stand only once in a mapping."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value]
+        for key in keys:
+            if keys.count(key) > 1:
+                mark = node.start_mark
+                raise yaml.constructor.ConstructorError(
+                    problem=f"key '{key}' stands twice", problem_mark=mark
+                )
+        return super().construct_mapping(node, deep)
+
+
+def claims_path() -> Path:
+    """Return the shipped claims file."""
+    return benchmarks_dir() / "claims.yaml"
+
+
+def load_claims(path: Path | None = None) -> Claims:
+    """Read and check a claims file (default: the shipped one).
+
+    Raises:
+        ArkdError: no such file, malformed YAML, an unknown key or name, a rule broken.
+    """
+    path = path or claims_path()
+    try:
+        data = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+    except FileNotFoundError:
+        raise ArkdError(f"{path}: no such claims file") from None
+    except yaml.MarkedYAMLError as error:
+        line = f" at line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise ArkdError(f"{path}: not valid YAML{line}: {error.problem}") from None
+    try:
+        return Claims.model_validate(data)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        message = problem["msg"].removeprefix("Value error, ")
+        where = _place(data, problem["loc"])
+        raise ArkdError(f"{path}: {where + ': ' if where else ''}{message}") from None
+
+
+def _place(data: Any, loc: tuple[int | str, ...]) -> str:
+    """Name a place by the ids and names that stand there, not by list positions."""
+    words: list[str] = []
+    for part in loc:
+        inside = isinstance(data, list | dict) and isinstance(part, int) == isinstance(data, list)
+        if inside and (isinstance(part, int) or part in data):
+            data = data[part]
+            own = data.get("id") or data.get("name") if isinstance(data, dict) else None
+            words.append(str(own or part))
+        elif isinstance(part, str) and not (isinstance(data, dict) and part == data.get("kind")):
+            words.append(part)
+    return re.sub(r"^claims\.(?=[CEX]\d)", "", ".".join(words))
+
+
+def claims_hash(path: Path | None = None) -> str:
+    """Return the SHA-256 of the file's bytes, for the manifest of a verdict."""
+    return sha256_file(path or claims_path())
+
+
+def claims_schema() -> str:
+    """Return the JSON Schema of the claims file as text, as `benchmarks/schema/` holds it."""
+    schema = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **Claims.model_json_schema(),
+    }
+    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"

@@ -1,0 +1,293 @@
+"""What each command of `arkd` does; its imports are its own, so that every command starts fast."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from arkd.errors import ArkdError
+
+if TYPE_CHECKING:
+    from arkd.suite.folders import Tree
+
+
+def stage(options: argparse.Namespace) -> None:
+    """Run one stage of the pipeline."""
+    from arkd import kernels
+    from arkd.suite import folders
+
+    tree = folders.tree(options.suite, options.results)
+    name: str = options.stage
+    if name in ("collect", "tables", "figures", "report", "tuning"):
+        kernels.choose("portable")  # the rest choose their suite's
+    if "pair" in options:
+        tree.suite.pair(options.pair)
+    if "method" in options and options.method not in folders.CONTROLS:
+        tree.suite.entry(options.method)
+    if name in ("tables", "figures", "report"):
+        _show(name, tree, options.partial)
+    elif name == "tuning":
+        from arkd.stages.tuning import write
+
+        print(write(tree))
+    elif name == "cache":
+        if (options.source == "student") != (options.seed is not None):
+            raise ArkdError("--seed: goes with --source student, and only with it")
+        from arkd.stages.prepare import cache
+
+        cache(tree, options.pair, options.source, options.seed)
+    elif name == "collect":
+        from arkd.stages.collect import collect
+
+        collect(tree, options.partial)
+    else:
+        from arkd.stages import distill as method_stages
+        from arkd.stages import evaluate as evaluation_stage
+        from arkd.stages import prepare as stages
+
+        axes = [getattr(options, axis) for axis in ("pair", "method", "seed") if axis in options]
+        rooms = {"distill": method_stages, "evaluate": evaluation_stage}
+        getattr(rooms.get(name, stages), name)(tree, *axes)
+
+
+def _show(name: str, tree: Tree, partial: bool) -> None:
+    from arkd.storage import manifest
+
+    root = tree.root
+    read = {kind: root / f"{kind}.csv" for kind in ("records", "items", "cost", "trajectories")}
+    inputs = {kind: path for kind, path in read.items() if path.is_file()}
+    if name == "report":
+        from arkd.report import page as report
+
+        report.write(tree.suite, tree.results, root / "report.html", partial, tree.named)
+        return
+    axes = {"suite": tree.suite.name, "suite_version": tree.suite.version}
+    with manifest.stage(name, root / name, inputs=inputs, config={}, **axes) as made:
+        if name == "tables":
+            from arkd.tables import build as tables
+
+            tables.write(tree.suite, tree.results, made.folder, partial)
+        else:
+            from arkd.figures import build as figures
+
+            figures.write(tree.suite, tree.results, made.folder, partial)
+
+
+def claims(options: argparse.Namespace) -> None:
+    """Judge the registered claims by a suite."""
+    from arkd.claims import judge as judgement
+    from arkd.claims import write as verdict_table
+    from arkd.claims.registered import claims_path, load_claims
+    from arkd.storage import manifest
+    from arkd.suite import folders
+
+    tree, registered = folders.tree(options.suite, options.results), load_claims()
+    suite, root = tree.suite, tree.root
+    found = judgement.judge(tree, registered, options.partial)
+    names = ("records", "cost", "trajectories")
+    inputs = {"claims": claims_path(), **{name: root / f"{name}.csv" for name in names}}
+    axes = {"suite": suite.name, "suite_version": suite.version}
+    with manifest.stage("claims", root / "claims", inputs=inputs, config={}, **axes) as made:
+        verdict_table.write(suite, registered, found, made.folder)
+    verdict_table.show(suite, registered, found)
+
+
+def verify(options: argparse.Namespace) -> int:
+    """Check results against their hashes, manifests and records."""
+    from arkd.audit import verify as checks
+
+    return checks.run([Path(folder) for folder in options.folders], write=options.write)
+
+
+def compare(options: argparse.Namespace) -> None:
+    """Compare two runs of a suite, or two rows of one."""
+    from arkd.audit import compare_text
+    from arkd.audit.compare import Filter
+
+    chosen = Filter(tuple(options.metric), tuple(options.task), tuple(options.method))
+    methods = tuple(options.methods) if options.methods else None
+    paths = [Path(run) for run in options.runs]
+    compare_text.run(paths, methods, chosen, options.format, options.across)
+
+
+def merge(options: argparse.Namespace) -> None:
+    """Merge several people's runs of one suite."""
+    from arkd.audit.merge import SUITE
+    from arkd.audit.merge import merge as join
+
+    root = join(Path(options.out), [Path(folder) for folder in options.folders], options.partial)
+    print(f"{root}\narkd tables --suite {root / SUITE} --results {options.out}")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run a suite from data to report, by the project's workflow."""
+    import subprocess
+
+    from arkd.suite.jobs import trees
+
+    trees(options.suite, options.results)
+    snakefile = Path(__file__).parents[2] / "Snakefile"
+    if not snakefile.is_file():
+        raise ArkdError(f"{snakefile}: no such file; `arkd run` needs a checkout of the project")
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        "--snakefile",
+        str(snakefile),
+        "--cores",
+        options.cores,
+        *(["--dry-run"] if options.dry_run else []),
+        "--config",
+        f"suites=[{options.suite}]",
+        f"results={options.results}",
+    ]
+    # The rules call `arkd` by name: the one that was called, activated environment or not.
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    return subprocess.run(command, check=False, env={**os.environ, "PATH": path}).returncode
+
+
+def plan(options: argparse.Namespace) -> None:
+    """Estimate what a suite takes, before anything is run."""
+    from arkd.plan import records, text
+    from arkd.plan.jobs import Assumed
+    from arkd.suite import jobs as workflow
+
+    configs = {}
+    for given in options.config:
+        repo, equals, file = given.partition("=")
+        if not equals:
+            raise ArkdError(f"--config: REPO=FILE is wanted, found '{given}'")
+        configs[repo] = Path(file)
+    for name in ("prompt_tokens", "response_tokens"):
+        if (value := getattr(options, name)) is not None and value <= 0:
+            raise ArkdError(f"--{name.replace('_', '-')}: must be above 0, found {value:g}")
+    assumed = Assumed(options.prompt_tokens, options.response_tokens, configs)
+    tree = workflow.trees(options.suite, options.results).popitem()[1]
+    text.show(records.plan(tree, options.gpu, assumed), options.format)
+
+
+def list_methods(options: argparse.Namespace) -> None:
+    """List the methods, or the suites."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    if options.what == "suites":
+        from arkd.suite.suite import load_suite, suite_names
+
+        for heading in ("suite", "version", "methods", "seeds", "what it is"):
+            table.add_column(heading)
+        for name in suite_names():
+            suite = load_suite(name)
+            sizes = str(len(suite.entries)), str(len(suite.seeds))
+            table.add_row(name, suite.version, *sizes, suite.description)
+    else:
+        from arkd.suite import method_listing as catalogue
+        from arkd.suite import registry
+
+        for heading in ("method", "from", "kind", "needs", "cost", "paper", "what it is"):
+            folds = heading in ("needs", "what it is")
+            table.add_column(heading, no_wrap=not folds, max_width=32 if folds else None)
+        found, broken = catalogue.rows(registry.names())
+        for row in found:
+            needs, paper = ", ".join(row.needs), row.reference.url.removeprefix("https://")
+            paper = paper.replace("arxiv.org/abs/", "arXiv ")
+            table.add_row(row.name, row.origin, row.kind, needs, row.cost, paper, row.summary)
+        _warn(broken)
+    console = Console()
+    Console(width=max(140, console.width) if console.is_terminal else 200).print(table)
+
+
+def check(options: argparse.Namespace) -> int:
+    """Run the conformance suite on methods."""
+    from arkd.suite import registry
+
+    if bool(options.methods) == options.all:
+        raise ArkdError("check: name the methods to check, or give --all")
+    names = registry.names() if options.all else options.methods
+    for name in options.methods:
+        registry.plugin(name)  # a name that is not there is said before anything is loaded
+
+    from arkd.conformance.check import report
+
+    every_line = options.verbose or len(names) == 1
+    return 0 if report(names, every_line=every_line) else 1
+
+
+def new(options: argparse.Namespace) -> None:
+    """Write the file of a new method."""
+    from arkd.cli import new_method as scaffold
+
+    print(scaffold.create(options.name, options.kind, package=options.package))
+
+
+def new_suite(options: argparse.Namespace) -> None:
+    """Write the file of a suite over the user's own models and data."""
+    from arkd.cli import new_suite as suite_scaffold
+
+    given = {"tests": options.test, "dev": options.dev, "corpus": options.corpus}
+    given |= {key: getattr(options, key) for key in ("teacher", "student", "train")}
+    named = suite_scaffold.Given(**{key: value for key, value in given.items() if value})
+    print(suite_scaffold.create(options.name, named, options.out))
+
+
+def perf(options: argparse.Namespace) -> None:
+    """Time the code, and show what must hold of it beside what does."""
+    for name in ("repeats", "threads"):
+        if (value := getattr(options, name)) is not None and value < 1:
+            raise ArkdError(f"--{name}: must be at least 1, found {value}")
+    from arkd import kernels
+
+    kernels.choose("fast")  # as those whom it is compared with would run
+    from arkd.perf.run import Plan, cores, run
+
+    run(
+        Plan(
+            out=Path(options.out),
+            results=Path(options.results),
+            only=options.only,
+            quick=options.quick,
+            again=options.again,
+            repeats=options.repeats,
+            threads=options.threads or cores(),
+        )
+    )
+
+
+def cite(options: argparse.Namespace) -> None:
+    """Print the BibTeX of methods."""
+    from arkd.suite import method_listing as catalogue
+    from arkd.suite import registry
+
+    if options.methods:
+        found = [catalogue.row(name) for name in options.methods]
+    else:
+        found, broken = catalogue.rows(registry.names())
+        _warn(broken)
+    for entry in catalogue.entries(found):
+        print(entry, end="\n\n")
+
+
+def published(options: argparse.Namespace) -> None:
+    """Show what papers print of methods."""
+    from arkd.cli import published as published_text
+
+    published_text.run(options.methods, options.pair, options.format)
+
+
+def pages(options: argparse.Namespace) -> None:
+    """Write the methods' pages and the paper index from the methods' files."""
+    from arkd.cli import method_pages as written
+
+    for path in written.write():
+        print(path)
+
+
+def _warn(broken: list[ArkdError]) -> None:
+    """Say what is left out of a listing, one line each."""
+    for error in broken:
+        print(f"arkd: left out: {error}", file=sys.stderr)

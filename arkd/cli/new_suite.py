@@ -1,0 +1,129 @@
+"""`arkd new-suite`: the commented file of a user's own suite, over his own models and data."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+import yaml
+from jinja2 import Environment, StrictUndefined
+
+from arkd.errors import ArkdError
+from arkd.storage.files import write_text
+from arkd.suite.checks import check_names
+from arkd.suite.suite import suite_names
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+TEST = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+
+
+@dataclass(frozen=True)
+class Given:
+    """The user's models and files, as typed; a default stands for what he has yet to name."""
+
+    teacher: str = "models/teacher"
+    student: str = "models/student"
+    train: str = "data/train.jsonl"
+    dev: str | None = None
+    tests: Sequence[str] = ("data/test.jsonl",)
+    corpus: str | None = None
+
+
+def create(name: str, given: Given, out: str | None = None) -> str:
+    """Write a suite and return what was written and what to do with it.
+
+    Paths are typed from the working folder and written from the suite's own.
+
+    Args:
+        name: Of the suite.
+        given: Its models and files; a test is `NAME=FILE`, or a file whose name is the test's.
+        out: The file, `./NAME.yaml` unless another is given.
+
+    Raises:
+        ArkdError: a name cannot be used, or the file is there already.
+    """
+    _check_name(name)
+    path = Path(out or f"{name}.yaml").expanduser()
+    if path.suffix not in (".yaml", ".yml"):
+        raise ArkdError(f"new-suite: --out {path}: a suite's file ends in .yaml")
+    if path.exists():
+        raise ArkdError(f"{path}: exists already; remove it or give another with --out")
+    write_text(path, text(name, given, path))
+    return (
+        f"wrote {path}; read it, then:\n"
+        f"  arkd plan {path}\n"
+        f"  arkd run {path} --dry-run\n"
+        f"  arkd run {path}\n"
+        f"or, in Snakemake's own words:\n"
+        f"  snakemake -n --config suites='[{path}]'\n"
+        f"  snakemake --cores all --config suites='[{path}]'"
+    )
+
+
+def text(name: str, given: Given, path: Path) -> str:
+    """Return the file of a suite that is to stand at a path."""
+
+    def from_there(typed: str | None) -> str | None:
+        """Return a path as the suite's file has it."""
+        if typed is None or typed.startswith("~") or Path(typed).is_absolute():
+            return typed
+        return Path(os.path.relpath(typed, path.parent)).as_posix()
+
+    tests = _tests(given.tests)
+    environment = Environment(
+        undefined=StrictUndefined, keep_trailing_newline=True, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["scalar"] = _scalar
+    template = (files("arkd.cli") / "templates" / "suite.yaml.j2").read_text(encoding="utf-8")
+    return environment.from_string(template).render(
+        name=name,
+        file=path.name,
+        pair="own",
+        teacher=from_there(given.teacher),
+        student=from_there(given.student),
+        train=from_there(given.train),
+        dev=from_there(given.dev),
+        tests={test: from_there(file) for test, file in tests.items()},
+        corpus=from_there(given.corpus),
+    )
+
+
+def _check_name(name: str) -> None:
+    if not NAME.fullmatch(name):
+        raise ArkdError(
+            f"new-suite: '{name}' cannot be a suite's name: use letters, digits, '.', '_' and '-'"
+        )
+    if name in suite_names():
+        raise ArkdError(f"new-suite: there is a suite '{name}' already; use another name")
+
+
+def _tests(typed: Sequence[str]) -> dict[str, str]:
+    """Return the files of the test sets by name.
+
+    Raises:
+        ArkdError: a name cannot be used, or stands twice.
+    """
+    found: dict[str, str] = {}
+    for one in typed:
+        name, given, file = one.partition("=")
+        name, file = (name, file) if given else (Path(one).stem, one)
+        if not TEST.fullmatch(name) or not file:
+            raise ArkdError(
+                f"new-suite: --test {one}: '{name}' cannot be a test's name; give one, of letters, "
+                f"digits, '_' and '-': --test my_test={file or 'FILE'}"
+            )
+        if name in found:
+            raise ArkdError(f"new-suite: --test {one}: '{name}' stands twice; --test NAME=FILE")
+        found[name] = file
+    check_names(found, "new-suite: --test")
+    return found
+
+
+def _scalar(value: str) -> str:
+    """Return a text as YAML has it within a line, quoted where it must be."""
+    listed = yaml.safe_dump([value], default_flow_style=True, allow_unicode=True, width=10**9)
+    return listed.strip()[1:-1]

@@ -1,0 +1,220 @@
+"""What several sources print of a method, side by side, and how far they are apart."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from arkd.errors import ArkdError, nearest
+from arkd.results.published import (
+    DOUBTFUL,
+    SECOND_HAND,
+    SETS,
+    Printed,
+    check_pair,
+    counted,
+    numbers,
+)
+
+METRIC = "rouge_l"
+NONE, SPREAD = "–", "lowest–highest"
+MARKS = {
+    "‡": "repeats the number of another source, which is counted there",
+    "*": "read where it is quoted, not in the source itself",
+}
+HEAD = ("source", "table", "setting")
+CSV_COLUMNS = (
+    *("pair", "method", "dataset", "metric", "paper", "arxiv", "table", "value", "std", "counted"),
+    *("low", "high", "sources", "setting", "provenance"),
+)
+
+
+@dataclass(frozen=True)
+class Spread:
+    """The lowest and the highest counted number of a cell, and of how many sources they are."""
+
+    low: Printed
+    high: Printed
+    sources: int
+
+    @property
+    def ends(self) -> str:
+        """Both numbers as printed, but for digits beyond the second."""
+        return f"{_short(self.low.text)}–{_short(self.high.text)}"
+
+    @property
+    def range(self) -> str:
+        """How far they are apart, with as many digits as they have."""
+        low, high = (_short(one.text) for one in (self.low, self.high))
+        digits = max(len(text.partition(".")[2]) for text in (low, high))
+        return f"{float(high) - float(low):.{digits}f}"
+
+
+@dataclass(frozen=True)
+class Method:
+    """All that is printed of a method, as the sources label it here."""
+
+    label: str
+    printed: list[Printed]
+
+    @property
+    def sets(self) -> list[str]:
+        """The data sets that any source has, in the field's order."""
+        found = {one.dataset for one in self.printed}
+        return [name for name in (*SETS, "average") if name in found]
+
+    @property
+    def lines(self) -> dict[tuple[str, str], list[Printed]]:
+        """The numbers by source and setting."""
+        found: dict[tuple[str, str], list[Printed]] = {}
+        for one in self.printed:
+            found.setdefault((one.paper, one.setting), []).append(one)
+        return found
+
+    def spread(self, dataset: str) -> Spread | None:
+        """Return the spread on a data set; None on one that a single source has.
+
+        An average has none: sources average different sets.
+        """
+        own = [one for one in counted(self.printed) if one.dataset == dataset]
+        sources = len({one.origin for one in own})
+        if dataset not in SETS or sources < 2:
+            return None
+        return Spread(min(own, key=_value), max(own, key=_value), sources)
+
+
+def run(names: Sequence[str], pair: str, style: str = "text") -> None:
+    """Print what the sources say of some methods.
+
+    Args:
+        names: The methods; none: all that more than one source has.
+        pair: Teacher and student, as the published numbers call them.
+        style: `text`, `markdown` or `csv`.
+
+    Raises:
+        ArkdError: nothing is printed of the pair or of a method.
+    """
+    found = methods(names, pair)
+    if style == "csv":
+        print(to_csv(found), end="")
+    elif style == "markdown":
+        print(to_markdown(found, pair))
+    else:
+        _show(found, pair)
+
+
+def methods(names: Sequence[str], pair: str) -> list[Method]:
+    """Return the methods that were asked for, each of their variants apart.
+
+    Raises:
+        ArkdError: nothing is printed of the pair or of a method.
+    """
+    check_pair(pair, "--pair")
+    rouge = [one for one in numbers() if one.metric == METRIC]
+    found: dict[str, list[Printed]] = {}
+    for one in rouge:
+        if one.pair == pair:
+            found.setdefault(one.method, []).append(one)
+    every = [Method(label, printed) for label, printed in found.items()]
+    if not names:
+        return [m for m in every if len({one.origin for one in counted(m.printed)}) > 1]
+    chosen: dict[str, Method] = {}
+    for name in names:
+        own = {m.label: m for m in every if name in (m.label, m.label.split("@")[0])}
+        if not own:
+            known = {name for one in rouge for name in (one.method, one.method.split("@")[0])}
+            pairs = sorted({one.pair for one in rouge if one.method.split("@")[0] == name})
+            hint = f"; there is for {', '.join(pairs)}" if pairs else nearest(name, sorted(known))
+            raise ArkdError(f"published: no ROUGE-L of '{name}' for {pair}{hint}")
+        chosen |= own
+    return [*chosen.values()]
+
+
+def rows(method: Method) -> Iterator[list[str]]:
+    """Yield the lines of a method's table: one a source, then the spread between them."""
+    for (paper, setting), own in method.lines.items():
+        by_set = {one.dataset: one for one in reversed(own)}
+        tables = ", ".join(dict.fromkeys(one.table for one in own if one.table)) or NONE
+        cells = [
+            f"{by_set[s].text}{_mark(by_set[s])}" if s in by_set else NONE for s in method.sets
+        ]
+        yield [paper, tables, setting, *cells]
+    spreads = [method.spread(name) for name in method.sets]
+    if any(spreads):
+        yield [SPREAD, "", "", *(s.ends if s else NONE for s in spreads)]
+        yield ["range", "", "", *(s.range if s else NONE for s in spreads)]
+        yield ["sources", "", "", *(str(s.sources) if s else NONE for s in spreads)]
+
+
+def legend(found: Sequence[Method]) -> list[str]:
+    """Return what the marks mean that the tables have."""
+    every = [one for method in found for one in method.printed]
+    used = {_mark(one) for one in every}
+    lines = [f"{mark} {text}." for mark, text in MARKS.items() if mark in used]
+    reasons = {
+        one.provenance.removeprefix(DOUBTFUL).strip(): None for one in every if one.kind == DOUBTFUL
+    }
+    return lines + [f"? doubtful, not counted: it {reason}." for reason in reasons]
+
+
+def to_markdown(found: Sequence[Method], pair: str) -> str:
+    """Return a table a method under its name."""
+    lines = [f"ROUGE-L as printed, {pair}.", ""]
+    for method in found:
+        head = [*HEAD, *method.sets]
+        lines += [f"### {method.label}", "", f"| {' | '.join(head)} |"]
+        lines.append("|" + "---|" * len(HEAD) + "---:|" * len(method.sets))
+        lines += [f"| {' | '.join(row)} |" for row in rows(method)]
+        lines.append("")
+    return "\n".join([*lines, *legend(found)]).rstrip()
+
+
+def to_csv(found: Sequence[Method]) -> str:
+    """Return a line a number, with the spread of its cell."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(CSV_COLUMNS)
+    for method in found:
+        own = counted(method.printed)
+        for one in method.printed:
+            spread = method.spread(one.dataset)
+            ends = (spread.low.text, spread.high.text, spread.sources) if spread else ("", "", "")
+            of = (one.paper, one.arxiv, one.table, one.text, one.std, "yes" if one in own else "no")
+            writer.writerow((*one.cell, *of, *ends, one.setting, one.provenance))
+    return stream.getvalue()
+
+
+def _show(found: Sequence[Method], pair: str) -> None:
+    """Print a table a method."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(highlight=False, markup=False)
+    if not console.is_terminal:
+        console = Console(width=160, highlight=False, markup=False)
+    console.print(f"ROUGE-L as printed, {pair}\n")
+    for method in found:
+        table = Table(title=method.label, title_justify="left", title_style="bold", box=None)
+        for place, heading in enumerate((*HEAD, *method.sets)):
+            table.add_column(heading, justify="left" if place < len(HEAD) else "right")
+        for row in rows(method):
+            table.add_row(*row, style="bold" if row[0] == SPREAD else None)
+        console.print(table, "")
+    for line in legend(found):
+        console.print(line)
+
+
+def _mark(one: Printed) -> str:
+    if one.repeated:
+        return "‡"
+    return {SECOND_HAND: "*", DOUBTFUL: "?"}.get(one.kind, "")
+
+
+def _short(text: str) -> str:
+    return text if len(text.partition(".")[2]) < 3 else f"{float(text):.2f}"
+
+
+def _value(one: Printed) -> float:
+    return one.value

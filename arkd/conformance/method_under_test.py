@@ -1,0 +1,88 @@
+"""One method under test, its formula, and both values of a step: its own and the formula's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import partial
+from inspect import signature
+from typing import Any
+
+from torch import Tensor
+
+from arkd.conformance.oracles import ORACLES, Case, Oracle
+from arkd.conformance.toy_models import BATCH
+from arkd.method import Method
+from arkd.suite.settings import Distillation
+
+SAMPLES = list(range(BATCH, 2 * BATCH))  # of most checks; a row's number is not its place
+
+
+class Failure(Exception):
+    """A check that fails; the message says what was expected and what came."""
+
+
+class NotApplicable(Exception):
+    """A check that says nothing about this method; the message says why."""
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """A method as its users get it, and the formula that it is held to."""
+
+    name: str
+    method: Method
+    oracle: Oracle | None = None
+    module: str | None = None  # that defines it
+    own_oracle: bool = False  # it brings its formula itself
+    known: dict[Any, Any] = field(default_factory=dict, repr=False)  # comparisons made before
+
+    @classmethod
+    def of(cls, name: str, method: Method, module: str | None = None) -> Subject:
+        """Return a method with its own oracle, or the one that the suite holds for its name."""
+        own = getattr(method, "oracle", None)
+        oracle = partial(_asked, own) if own is not None else ORACLES.get(name)
+        return cls(name, method, oracle, module, own is not None)
+
+    @property
+    def reads_teacher(self) -> bool:
+        """Whether its loss looks at the teacher's values."""
+        return self.method.reads_teacher
+
+    def t_squared(self, settings: Distillation) -> float:
+        """Return what its loss is multiplied by: T² if the suite says so and T softens it."""
+        squared = settings.square_temperature and self.reads_teacher and self.method.softened
+        return settings.temperature**2 if squared else 1.0
+
+
+def _asked(own: Any, case: Case) -> Tensor:
+    """Ask a method's own oracle; one with a fourth argument is told the whole case."""
+    more = (case,) if len(signature(own).parameters) > 3 else ()
+    losses: Tensor = own(case.p_NV, case.q_NV, case.labels_N, *more)
+    return losses
+
+
+def expect_close(
+    what: str, found: float, expected: float, *, rel: float = 1e-5, absolute: float = 1e-6
+) -> None:
+    """Refuse a value that is not the expected one.
+
+    Raises:
+        Failure: it is not.
+    """
+    if not abs(found - expected) <= max(absolute, rel * abs(expected)):
+        raise Failure(f"{what}: expected {expected:.7g}, got {found:.7g}")
+
+
+def expect_same_direction(what: str, found: Tensor, expected: Tensor, rel: float = 1e-4) -> None:
+    """Refuse a gradient that is not the expected one.
+
+    Raises:
+        Failure: the distance between the two is more than `rel` of the expected one's length.
+    """
+    distance, length = float((found - expected).norm()), float(expected.norm())
+    if not distance <= max(1e-6, rel * length):
+        cosine = float(found @ expected) / max(1e-30, float(found.norm()) * length)
+        raise Failure(
+            f"{what}: expected norm {length:.6g}, got {float(found.norm()):.6g} "
+            f"(cosine {cosine:.6f}, distance {distance:.3g})"
+        )

@@ -1,0 +1,1 @@
+"""A generated world: every question's answer distribution is known."""

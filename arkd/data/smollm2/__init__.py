@@ -1,0 +1,1 @@
+"""Definitions, passages and dialogues of pinned wheels, for a real model."""

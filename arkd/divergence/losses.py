@@ -1,0 +1,236 @@
+"""Forward and reverse KL from hidden states, with their gradient in closed form.
+
+Shapes: N valid tokens, C of them in a chunk, V shared vocabulary, H student's hidden size, G
+teacher's hidden size.
+
+With u = z_s/T and v = z_t/T, q and p their softmaxes and d = log q − log p,
+
+    FKL = −Σ p·d        RKL = Σ q·d
+    ∂(a·FKL + b·RKL)/∂z_s = [a·(q − p) + b·q⊙(d − RKL)] / T
+
+(ARKD, arXiv 2606.29869, eqs 1, 2, 5 and 6, for any temperature and any weights a, b). Weights that
+are known beforehand go to `weighted_divergences`, which forms the gradient in its one sweep. Those
+that follow from the divergences themselves go to what `divergences` returns. Everything runs in
+`arkd.divergence.chunked`, chunk by chunk: nothing of [N, V] is made.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from arkd.divergence.chunked import Formed, Kernel, Projection, recomputed, sweep, swept
+from arkd.divergence.head import Head
+from arkd.divergence.signals import Measurements, Softened, nll
+from arkd.method import ChunkLoss, Signals
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """A teacher's values over N tokens: hidden states and the head that turns them into logits."""
+
+    hidden_NG: Tensor
+    head: Head
+
+
+def _pair(head: Head, teacher: Teacher) -> tuple[Head, Projection]:
+    """Return the student's head and the teacher's logits, cut to the shared vocabulary."""
+    shared = min(len(head), len(teacher.head))
+    return head.cut(shared), Projection(teacher.hidden_NG, teacher.head.cut(shared))
+
+
+def _weighted(temperature: float, a_N: Tensor, b_N: Tensor, into: list[Tensor] | None) -> Kernel:
+    """Return the kernel of a·FKL + b·RKL, which notes both divergences on its way."""
+
+    def kernel(student_CV: Tensor, teacher_CV: Any, rows: slice) -> Formed:
+        soft = Softened.of(student_CV, teacher_CV, temperature)
+        fkl_C, rkl_C, a_C, b_C = soft.fkl(), soft.rkl(), a_N[rows], b_N[rows]
+        if into is not None:
+            into[0][rows], into[1][rows] = fkl_C, rkl_C
+        gradient_CV = soft.gradient(a_C / temperature, b_C / temperature, rkl_C)
+        return (a_C * fkl_C + b_C * rkl_C,), (gradient_CV,)
+
+    return kernel
+
+
+def weighted_divergences(
+    hidden_NH: Tensor,
+    head: Head,
+    teacher: Teacher,
+    fkl_weight: float | Tensor,
+    rkl_weight: float | Tensor,
+    *,
+    temperature: float,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the mean over tokens of a·FKL + b·RKL (differentiable), and FKL and RKL, each [N].
+
+    Args:
+        hidden_NH: The student's hidden states before its head.
+        head: The student's head.
+        teacher: The teacher's values over the same tokens.
+        fkl_weight: a, one number or one a token [N]; detached.
+        rkl_weight: b, likewise.
+        temperature: Softens both models.
+    """
+    head, other = _pair(head, teacher)
+    of_tokens = hidden_NH.new_empty(len(hidden_NH), dtype=head.dtype)
+    a_N, b_N = (
+        torch.as_tensor(weight).detach().to(of_tokens).expand_as(of_tokens)
+        for weight in (fkl_weight, rkl_weight)
+    )
+    fkl_N, rkl_N = of_tokens, torch.empty_like(of_tokens)
+    total, _ = swept(hidden_NH, head, other, _weighted(temperature, a_N, b_N, [fkl_N, rkl_N]))
+    return total / max(1, len(hidden_NH)), fkl_N, rkl_N
+
+
+@dataclass(frozen=True)
+class Divergences:
+    """Forward and reverse KL of N tokens, differentiable, before their weights are known."""
+
+    signals: Signals
+    fkl: Tensor  # of each token [N], or their sum
+    rkl: Tensor
+
+    def loss(self, fkl_weight: float | Tensor, rkl_weight: float | Tensor) -> Tensor:
+        """Return the mean over tokens of a·FKL + b·RKL; a and b are detached.
+
+        Raises:
+            ValueError: a weight for each token, where one for all was announced.
+        """
+        a, b = (torch.as_tensor(weight).detach() for weight in (fkl_weight, rkl_weight))
+        if self.fkl.ndim == 0 and a.ndim + b.ndim:
+            raise ValueError("weights of single tokens, where `batch_weights` promises one for all")
+        weighted = a.to(self.fkl) * self.fkl + b.to(self.rkl) * self.rkl
+        return weighted.sum() / max(1, len(self.signals.fkl_N))
+
+
+def divergences(
+    hidden_NH: Tensor,
+    head: Head,
+    teacher: Teacher,
+    labels_N: Tensor,
+    sequence_N: Tensor,
+    *,
+    temperature: float,
+    variance: Literal["probabilities", "logits"],
+    head_mass: float | None = None,
+    batch_weights: bool = False,
+) -> Divergences:
+    """Measure both divergences, so that their weights may follow from what is measured.
+
+    There are two ways to a gradient with weights that come late. Sweeping again in the backward
+    pass costs N·V·(4H + 2G) products in all: logits of both models twice, and two products for the
+    gradient. Forming the gradients of both divergences at once costs N·V·(5H + G), and a second
+    gradient of the head to hold: it is cheaper where H < G, but serves only weights that are the
+    same for all tokens. The cheaper one is taken.
+
+    Args:
+        hidden_NH: The student's hidden states before its head.
+        head: The student's head.
+        teacher: The teacher's values over the same tokens.
+        labels_N: The response's tokens.
+        sequence_N: Which of the batch's sequences each token belongs to.
+        temperature: Softens both.
+        variance: What σ² runs over: the softened probabilities or the logits.
+        head_mass: μ of the head–tail gaps; none: they are not measured.
+        batch_weights: The weights will be one number each for all tokens.
+    """
+    head, other = _pair(head, teacher)
+    columns = Measurements(len(hidden_NH), head, temperature, variance, head_mass, labels_N)
+    if batch_weights and head.hidden < teacher.head.hidden:
+
+        def both(student_CV: Tensor, teacher_CV: Any, rows: slice) -> Formed:
+            soft, (fkl_C, rkl_C) = columns.add(student_CV, teacher_CV, rows)
+            of_fkl = (soft.q - soft.p).div_(temperature)
+            of_rkl = soft.d.sub_(rkl_C[:, None]).mul_(soft.q).div_(temperature)
+            return (fkl_C, rkl_C), (of_fkl, of_rkl)
+
+        fkl, rkl, _, _ = swept(hidden_NH, head, other, both, count=2)
+        return Divergences(columns.signals(sequence_N), fkl, rkl)
+    student = Projection(hidden_NH, head)
+    for rows, (student_CV, teacher_CV) in sweep(student, other):
+        columns.add(student_CV, teacher_CV, rows)
+    signals = columns.signals(sequence_N)
+
+    def weighted(a_N: Tensor, b_N: Tensor) -> Kernel:
+        return _weighted(temperature, a_N, b_N, None)
+
+    losses = recomputed(hidden_NH, head, other, weighted, signals.fkl_N, signals.rkl_N)
+    return Divergences(signals, *losses)
+
+
+@torch.no_grad()
+def measure(
+    hidden_NH: Tensor,
+    head: Head,
+    teacher: Teacher,
+    labels_N: Tensor,
+    sequence_N: Tensor,
+    **settings: Any,
+) -> Signals:
+    """Return what methods may look at, without a gradient; for the arguments see `divergences`."""
+    found = divergences(hidden_NH, head, teacher, labels_N, sequence_N, **settings)
+    return found.signals
+
+
+def token_divergence(
+    hidden_NH: Tensor,
+    head: Head,
+    teacher: Teacher | None,
+    loss: ChunkLoss,
+    *,
+    temperature: float,
+) -> Tensor:
+    """Return the mean over tokens of a method's own loss, its gradient formed block by block.
+
+    Args:
+        hidden_NH: The student's hidden states before its head.
+        head: The student's head.
+        teacher: The teacher's values over the same tokens; none if the method needs none.
+        loss: From log-probabilities of some rows to the loss of each.
+        temperature: Softens both models.
+    """
+    other = None
+    if teacher is not None:
+        head, other = _pair(head, teacher)
+
+    def kernel(student_CV: Tensor, teacher_CV: Tensor | None, rows: slice) -> Formed:
+        log_p: Any = None
+        if teacher_CV is not None:
+            log_p = torch.log_softmax(teacher_CV.to(student_CV.dtype) / temperature, dim=-1)
+        with torch.enable_grad():
+            logits_CV = student_CV.requires_grad_()
+            losses_C = loss(torch.log_softmax(logits_CV / temperature, dim=-1), log_p, rows)
+            gradient = torch.autograd.grad(losses_C.sum(), logits_CV)
+        return (losses_C.detach(),), gradient
+
+    total, _ = swept(hidden_NH, head, other, kernel)
+    return total / max(1, len(hidden_NH))
+
+
+def label_log_probs(
+    hidden_NH: Tensor, head: Head, labels_N: Tensor, *, temperature: float
+) -> Tensor:
+    """Return a model's log-probability of each label [N], without gradient."""
+    found_N = hidden_NH.new_empty(len(hidden_NH), dtype=head.dtype)
+    for rows, (logits_CV,) in sweep(Projection(hidden_NH, head)):
+        found_N[rows] = -nll(logits_CV.div_(temperature), labels_N[rows])
+    return found_N
+
+
+def cross_entropy(hidden_NH: Tensor, head: Head, labels_N: Tensor) -> Tensor:
+    """Return the mean cross-entropy of the labels in nats, without keeping [N, V] logits."""
+
+    def kernel(student_CV: Tensor, teacher_CV: Tensor | None, rows: slice) -> Formed:
+        log_q = torch.log_softmax(student_CV, dim=-1)
+        labels_C1 = labels_N[rows, None]
+        nll_C = -log_q.gather(1, labels_C1).squeeze(1)
+        gradient_CV = log_q.exp_()
+        gradient_CV.scatter_add_(1, labels_C1, -torch.ones_like(gradient_CV[:, :1]))
+        return (nll_C,), (gradient_CV,)
+
+    total, _ = swept(hidden_NH, head, None, kernel)
+    return total / max(1, len(hidden_NH))

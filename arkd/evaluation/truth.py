@@ -1,0 +1,82 @@
+"""What a model believes against what is true in a generated world, at the level of answers.
+
+A probe is a question whose every right answer, and every wording of it, has a known probability.
+The model's belief in an answer is the probability it gives to any of the answer's wordings, EOS
+included; what it gives to none of them is left over.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+
+from arkd.data.tokens import encode
+from arkd.divergence.losses import label_log_probs
+from arkd.models.model import head
+from arkd.storage.records import Value
+from arkd.teacher.cache import hidden_responses
+
+
+@torch.inference_mode()
+def text_log_probabilities(model: Any, tokenizer: Any, pairs: list[tuple[str, str]]) -> list[float]:
+    """Return log P(response, EOS | prompt) in nats of each (prompt, response)."""
+    rows = [{"prompt": prompt, "response": response} for prompt, response in pairs]
+    tokens, too_long = encode(tokenizer, rows, max_tokens=10**9)
+    assert too_long == 0
+    states_NH = hidden_responses(model, tokens, "truth")
+    labels_N, owners_N = tokens.response_labels, tokens.response_owners
+    device = next(model.parameters()).device
+    log_q_N = label_log_probs(
+        states_NH.to(device), head(model), labels_N.to(device), temperature=1.0
+    )
+    totals = torch.zeros(len(pairs), dtype=torch.float64)
+    totals.index_add_(0, owners_N, log_q_N.cpu().double())
+    return [float(total) for total in totals]
+
+
+def truth(model: Any, tokenizer: Any, probes: list[dict[str, Any]]) -> Iterator[Value]:
+    """Yield error, entropy gap and accuracy against the truth, by kind of probe.
+
+    `truth_error` is the total variation between belief and truth, what is left over counted as an
+    answer that is never true; `truth_entropy_gap` is the entropy of the belief (left-over mass as
+    one answer) minus the truth's, in nats; `truth_accuracy` says how often the most believed answer
+    is a most probable one and more believed than all that is left over: for a certain fact, that
+    the right answer has more than half of the belief.
+    """
+    pairs = [
+        (probe["prompt"], text)
+        for probe in probes
+        for answer in probe["answers"]
+        for text in answer["texts"]
+    ]
+    log_probabilities = iter(text_log_probabilities(model, tokenizer, pairs))
+    found: dict[tuple[str, str], list[float]] = defaultdict(list)
+    for probe in probes:
+        true = [answer["truth"] for answer in probe["answers"]]
+        belief = [
+            sum(math.exp(next(log_probabilities)) for _ in answer["texts"])
+            for answer in probe["answers"]
+        ]
+        left_over = max(0.0, 1 - sum(belief))
+        error = 0.5 * (sum(abs(q - t) for q, t in zip(belief, true, strict=True)) + left_over)
+        gap = _entropy([*belief, left_over]) - _entropy(true)
+        best = belief.index(max(belief))
+        hit = float(belief[best] > left_over and math.isclose(true[best], max(true)))
+        kind = probe["kind"]
+        groups = ["", kind] + ([f"certain_{probe['band']}"] if kind == "certain" else [])
+        for group in groups:
+            found["truth_error", group].append(error)
+            found["truth_entropy_gap", group].append(gap)
+            found["truth_accuracy", group].append(hit)
+    better = {"truth_error": False, "truth_entropy_gap": None, "truth_accuracy": True}
+    for (metric, group), values in sorted(found.items()):
+        mean = sum(values) / len(values)
+        yield Value("truth", metric, group, mean, len(values), better[metric])
+
+
+def _entropy(probabilities: list[float]) -> float:
+    return -sum(p * math.log(p) for p in probabilities if p > 0)

@@ -1,0 +1,1 @@
+"""A finished suite in, its figures out."""

@@ -1,0 +1,162 @@
+"""Figures of scores: every method on every test set, and every seed of every method."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from arkd import exact
+from arkd.figures.style import MANY, SMALL, panels
+from arkd.results.records import SeedValues
+from arkd.statistics.intervals import mean_interval
+from arkd.suite.folders import CONTROLS, TEACHER
+from arkd.tables.builder import GOLD, Builder, Source, short_name
+from arkd.tables.table import FAILED, MISSING
+
+ROUGE = "rouge_l"
+SEED_DOT: dict[str, Any] = {"marker": "o", "color": "#0072B2", "ms": 3, "ls": "none"}
+SEED_DOT |= {"mfc": "none", "mew": 0.8}
+
+
+def test_sets(make: Builder) -> Figure | None:
+    """Heat map: methods by test sets, ROUGE-L written in the cells."""
+    sets = make.suite.test_sets
+    line = 0.34 if len(make.methods) <= MANY else 0.24
+    longest = max(map(len, make.methods), default=0)
+    figure, axes = panels(
+        make, 0.9 + 0.07 * longest + 0.95 * len(sets), 1.6 + line * len(make.methods)
+    )
+    for axis, pair in zip(axes, make.pairs, strict=True):
+        columns = [make.column(Source(t, ROUGE, t), pair, make.methods) for t in sets]
+        cells = [[column[method] for column in columns] for method in make.methods]
+        values = np.array([[np.nan if c.mean is None else c.mean for c in row] for row in cells])
+        # Each test set has its own scale: its difficulty would otherwise hide the methods.
+        known = ~np.isnan(values)
+        low = np.min(values, axis=0, initial=np.inf, where=known)
+        high = np.max(values, axis=0, initial=-np.inf, where=known)
+        shade = np.where(known, (values - low) / np.where(high > low, high - low, 1.0), np.nan)
+        image = axis.imshow(
+            np.ma.masked_invalid(shade), cmap="Greys", vmin=0, vmax=1.25, aspect="auto"
+        )
+        for (row, column), value in np.ndenumerate(values):
+            text = {FAILED: "failed", MISSING: "–"}.get(
+                cells[row][column].word or "", f"{value:.1f}"
+            )
+            dark = known[row, column] and shade[row, column] > 0.65
+            colour = "white" if dark else "black"
+            axis.text(column, row, text, ha="center", va="center", color=colour)
+        axis.set_xticks(range(len(sets)), [short_name(make.suite, t) for t in sets])
+        axis.set_yticks(range(len(make.methods)), make.methods)
+        axis.set(xlabel="test set")
+        axis.grid(False)
+        axis.tick_params(length=0)
+        axis.spines[:].set_visible(False)
+        bar = figure.colorbar(
+            image,
+            ax=axis,
+            boundaries=np.linspace(0, 1, 65),
+            ticks=[0, 1],
+            aspect=20 if len(make.methods) <= MANY else 60,
+        )
+        bar.ax.set_yticklabels(["lowest", "highest"])
+        bar.set_label("ROUGE-L within its test set", labelpad=-24)
+    return figure
+
+
+@dataclass(frozen=True)
+class Strip:
+    """A measure of the strip plot: one value a seed, by row."""
+
+    label: str
+    lower_is_better: bool
+    values: Mapping[str, SeedValues]
+
+
+def seeds(make: Builder) -> Figure | None:
+    """Every seed of every row as a dot, mean and interval on it; the controls in own panels."""
+    controls = [TEACHER, *(c for c in CONTROLS if c != TEACHER)]
+    height = 0.17 if len(make.methods) > MANY else 0.24
+    longest = max(map(len, make.methods), default=0)
+    lines = [len(make.methods) + 0.5, len(controls) + 0.5] * len(make.pairs)
+    strips = {pair: _strips(make, pair, [*make.methods, *controls]) for pair in make.pairs}
+    figure = Figure(
+        figsize=(
+            0.8 + 0.065 * longest + 2.5 * len(strips[make.pairs[0]]),
+            height * sum(lines) + 1.4 * len(make.pairs),
+        ),
+        layout="constrained",
+    )
+    shape = (len(lines), len(strips[make.pairs[0]]))
+    grid = figure.subplots(*shape, squeeze=False, sharey="row", height_ratios=lines)
+    for place, (pair, own) in enumerate(strips.items()):
+        first = own[0]
+        means = {
+            row: exact.mean([*first.values[row].values()])
+            for row in make.methods
+            if first.values[row]
+        }
+        sign = 1 if first.lower_is_better else -1
+        order = sorted(means, key=lambda row: sign * means[row])
+        order += [row for row in make.methods if row not in means]
+        for column, strip in enumerate(own):
+            upper, lower = grid[2 * place, column], grid[2 * place + 1, column]
+            _strip(upper, strip, order)
+            _strip(lower, strip, controls)
+            lower.axvspan(*upper.get_xlim(), color="0.92", zorder=0, lw=0)
+            lower.set_xlabel(strip.label, fontsize=SMALL)
+            lead = f"{pair}\n" if len(make.pairs) > 1 else ""
+            upper.set_title(lead + strip.label.split(" (")[0], fontsize=9)
+    handles = [
+        Line2D([], [], **SEED_DOT, label="one seed"),
+        Line2D([], [], color="black", marker="D", ms=4, lw=1.2, label="mean and 95 % t interval"),
+        Line2D([], [], color="0.85", lw=6, label="span of the panel above"),
+    ]
+    figure.legend(handles=handles, loc="outside upper left", ncols=3, fontsize=SMALL)
+    return figure
+
+
+def _strips(make: Builder, pair: str, rows: Sequence[str]) -> list[Strip]:
+    first, rest = make.suite.test_sets[0], make.outside
+    wanted = [
+        ("JSD to the teacher (nats/token)", True, [Source(GOLD, "jsd", "")]),
+        ("ROUGE-L in distribution (0–100)", False, [Source(first, ROUGE, "")]),
+        ("ROUGE-L out of distribution (0–100)", False, [Source(t, ROUGE, "") for t in rest]),
+    ]
+    return [
+        Strip(label, lower, {row: means(make, pair, row, sources) for row in rows})
+        for label, lower, sources in wanted
+        if sources
+    ]
+
+
+def means(make: Builder, pair: str, row: str, sources: Sequence[Source]) -> SeedValues:
+    """Return a row's mean over some quantities for each seed that has all of them."""
+    parts = [make.values(source, pair, row) for source in sources]
+    for source, part in zip(sources, parts, strict=True):
+        make.cell(part, pair, row, f"{source.task} {source.metric}")  # notes what is missing
+    shared = [seed for seed in make.expected(row) if all(seed in part for part in parts)]
+    return {seed: exact.mean([part[seed] for part in parts]) for seed in shared}
+
+
+def _strip(axis: Axes, strip: Strip, rows: Sequence[str]) -> None:
+    for at, row in enumerate(rows):
+        values = [*strip.values[row].values()]
+        if not values:
+            continue
+        axis.plot(values, [at - 0.12] * len(values), label=row, **SEED_DOT)
+        interval = mean_interval(values)
+        if interval.low is not None and interval.high is not None:
+            axis.plot((interval.low, interval.high), (at + 0.22,) * 2, color="black", lw=1.1)
+        axis.plot(interval.mean, at + 0.22, "D", color="black", ms=3, zorder=3)
+    axis.set_ylim(len(rows) - 0.4, -0.6)
+    axis.set_yticks(range(len(rows)), rows)
+    axis.tick_params(axis="y", length=0)
+    axis.tick_params(labelsize=SMALL)
+    axis.locator_params(axis="x", nbins=4)
+    axis.ticklabel_format(axis="x", useOffset=False)

@@ -1,0 +1,172 @@
+"""What all figures share: style, marks that tell rows apart in grey, labels that do not overlap."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from scipy.optimize import linear_sum_assignment
+
+from arkd.statistics.intervals import Interval
+from arkd.tables.builder import Builder
+
+RC: dict[Any, Any] = {
+    "svg.hashsalt": "arkd",  # element ids would otherwise differ from run to run
+    "svg.fonttype": "none",  # text stays text: it can be read out, searched and copied
+    "font.size": 9.0,
+    "axes.titlesize": 10.0,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "0.9",
+    "legend.frameon": False,
+    "figure.dpi": 100.0,
+}
+# Colours of Okabe and Ito, safe for colour-blind readers; markers and dashes carry them in grey.
+COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
+MARKERS = "os^Dv<>pP*Xhd"
+MANY = 15  # rows; above it a figure in which rows meet shows the main ones alone
+LINE = 1.25  # distance of two lines of text, in font sizes
+SMALL = 8.0  # points, of labels beside a plot
+COLUMN = 1.07  # where names beside a plot begin, in widths of its axes
+
+
+@dataclass(frozen=True)
+class Mark:
+    """How a row is drawn: shape and filling tell it apart, colour only helps."""
+
+    colour: str = "black"
+    marker: str = "o"
+    hollow: bool = False
+
+    def style(self, size: float = 6.0) -> dict[str, Any]:
+        """Return the keywords of a point."""
+        face = "white" if self.hollow else self.colour
+        return {"marker": self.marker, "color": self.colour, "mfc": face, "ms": size, "ls": "none"}
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The rows that a figure shows, and in words which of the suite's they are."""
+
+    rows: tuple[str, ...]
+    note: str = ""  # empty where all are shown
+
+
+def main_rows(make: Builder, rows: Sequence[str], plain: bool = False) -> Choice:
+    """Return all rows up to `MANY`; of more, those that have as many seeds as any.
+
+    Args:
+        make: The suite.
+        rows: Labels, in the order in which they are shown.
+        plain: Of more than `MANY`, drop also the rows that change a setting of their method.
+    """
+    if len(rows) <= MANY:
+        return Choice(tuple(rows))
+    most = max(len(make.expected(row)) for row in rows)
+    kept = tuple(
+        row for row in rows if len(make.expected(row)) == most and not (plain and "@" in row)
+    )
+    rule = f"with all {most} seeds" + (" and no changed setting" if plain else "")
+    return Choice(kept, f"{len(kept)} of {len(rows)} rows, those {rule}")
+
+
+def marks(rows: Sequence[str]) -> dict[str, Mark]:
+    """Give each row a shape, and a second round of shapes hollow."""
+    return {
+        row: Mark(
+            COLOURS[place % len(COLOURS)],
+            MARKERS[place % len(MARKERS)],
+            place // len(MARKERS) % 2 == 1,
+        )
+        for place, row in enumerate(rows)
+    }
+
+
+def panels(make: Builder, width: float, height: float) -> tuple[Figure, list[Axes]]:
+    """Return a figure with one panel a pair, side by side."""
+    count = len(make.pairs)
+    figure = Figure(figsize=(width * count, height), layout="constrained")
+    axes = list(figure.subplots(1, count, squeeze=False)[0])
+    if count > 1:
+        for axis, pair in zip(axes, make.pairs, strict=True):
+            axis.set_title(pair)
+    return figure, axes
+
+
+def broken(label: str) -> str:
+    """Return a row's label for the title of a narrow panel: each further change on a new line."""
+    return label.replace(",", ",\n")
+
+
+def foot(figure: Figure, *parts: str) -> None:
+    """Write below a figure what it leaves out; nothing where there is nothing to say."""
+    text = "; ".join(filter(None, parts))
+    if text:
+        figure.supxlabel(text, x=0.01, ha="left", fontsize=SMALL, color="0.3")
+
+
+def cross(axis: Axes, x: Interval, y: Interval, mark: Mark, size: float = 6.0) -> None:
+    """Draw a point with its intervals on both axes; without any where one seed gives none."""
+    style: dict[str, Any] = {"color": mark.colour, "lw": 0.8, "alpha": 0.55}
+    if x.low is not None and x.high is not None:
+        axis.plot((x.low, x.high), (y.mean, y.mean), **style)
+    if y.low is not None and y.high is not None:
+        axis.plot((x.mean, x.mean), (y.low, y.high), **style)
+    axis.plot(x.mean, y.mean, zorder=3, **mark.style(size))
+
+
+def label_points(
+    figure: Figure, axis: Axes, points: Mapping[str, tuple[float, float]], known: Mapping[str, Mark]
+) -> None:
+    """Name points in a column right of the axes, each with its mark and a line to its point.
+
+    A column keeps names apart however close the points are. Names are given to places so that the
+    lines are as short as can be in sum, since then no two of them cross. Call it when all else is
+    drawn and the limits of the axes are fixed.
+    """
+    if not points:
+        return
+    figure.draw_without_rendering()  # the layout decides where a point lies
+    box = axis.get_window_extent()
+    names = sorted(points)
+    at = axis.transAxes.inverted().transform(
+        axis.transData.transform([points[name] for name in names])
+    )
+    column = spread(sorted(at[:, 1]), LINE * SMALL * figure.dpi / 72 / box.height)
+    across = (COLUMN - at[:, 0])[:, None] * box.width
+    up = (np.array(column) - at[:, 1][:, None]) * box.height
+    own, taken = linear_sum_assignment(np.hypot(across, up))
+    for name, place in ((names[i], column[j]) for i, j in zip(own, taken, strict=True)):
+        axis.annotate(
+            name,
+            points[name],
+            (COLUMN, place),
+            textcoords="axes fraction",
+            va="center",
+            fontsize=SMALL,
+            annotation_clip=False,
+            arrowprops={
+                **{"arrowstyle": "-", "color": "0.55", "lw": 0.5, "shrinkA": 9, "shrinkB": 3},
+                "relpos": (0.0, 0.5),
+            },
+        )
+        style = known[name].style(5) | {"clip_on": False, "transform": axis.transAxes}
+        axis.plot(COLUMN - 8 / box.width * figure.dpi / 72, place, **style)
+
+
+def spread(wanted: Sequence[float], gap: float, high: float = 1.0) -> list[float]:
+    """Move ascending places apart so that neighbours keep a gap, and below `high` if they fit."""
+    places: list[float] = []
+    for value in wanted:
+        places.append(max(value, places[-1] + gap) if places else value)
+    limit = high
+    for at in range(len(places) - 1, -1, -1):
+        places[at] = min(places[at], limit)
+        limit = places[at] - gap
+    return places

@@ -1,0 +1,1 @@
+"""Texts or logits in, numbers out."""

@@ -1,0 +1,186 @@
+"""Fidelity to the teacher, token by token: divergences, head and tail, ranks, calibration.
+
+Every measure is a ratio of two sums over response tokens, so that any group of tokens has it: a
+mean has 1 in its denominator, a micro-average what it averages over. All in float32 at temperature
+1. p is the teacher, q the student; shapes: C tokens of a chunk, V vocabulary.
+
+Partial divergences are the generalised ones, p·log(p/q) − p + q and q·log(q/p) − q + p: each is at
+least 0, and over the whole vocabulary they add up to forward and reverse KL. The head is the
+smallest set of the teacher's most probable tokens that holds the mass μ; the rest is the tail.
+
+**Tail-probability recall and precision** are this project's definitions. A tail token counts if the
+teacher gives it p ≥ ε = scale/V. Recall is the share of counted tail tokens that the student gives
+q ≥ c·p; precision is the share of the student's tail mass that lies on counted tokens. Both are
+micro-averaged, and recall never stands alone: a flat student has all of it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import torch
+from torch import Tensor
+
+from arkd.divergence.chunked import chunks
+from arkd.divergence.head import Head
+from arkd.suite.settings import TailSettings
+from arkd.teacher.shards import HiddenStates
+
+BIN_STARTS = (1, 2, 11, 101, 1001)
+Measures = dict[
+    tuple[str, str], tuple[Tensor, Tensor]
+]  # (metric, group) → (sums, weights), each [C]
+
+HIGHER_IS_BETTER: dict[str, bool | None] = {
+    "fkl": False,
+    "rkl": False,
+    "jsd": False,
+    "tvd": False,
+    "fkl_head": False,
+    "fkl_tail": False,
+    "rkl_head": False,
+    "rkl_tail": False,
+    "abs_gap": False,
+    "tail_mass_ratio": None,
+    "tail_recall": True,
+    "tail_precision": True,
+    "agreement": True,
+    "entropy_gap": None,
+    "acceptance": True,
+    "nll": False,
+    "ece": False,
+    "full_ece": False,
+}
+
+
+def higher_is_better(metric: str) -> bool | None:
+    """Say whether more of a metric is better; none if it has no good direction by itself."""
+    return HIGHER_IS_BETTER["agreement" if metric.startswith("agreement") else metric]
+
+
+def rank_bins(vocabulary: int) -> dict[str, slice]:
+    """Return the bins of teacher ranks by name: 1, 2–10, 11–100, 101–1,000 and beyond.
+
+    A last bin that would hold fewer ranks than lie before it joins its neighbour.
+    """
+    starts = [s for s in BIN_STARTS if s <= 2 or 2 * s <= vocabulary]
+    bins = {"rank_1": slice(0, 1)}
+    for low, after in itertools.pairwise(starts[1:]):
+        bins[f"rank_{low}_{after - 1}"] = slice(low - 1, after - 1)
+    if len(starts) > 1:
+        bins[f"rank_{starts[-1]}_up"] = slice(starts[-1] - 1, None)
+    return bins
+
+
+def measure(
+    student_CV: Tensor, teacher_CV: Tensor, labels_C: Tensor, settings: TailSettings
+) -> Measures:
+    """Return every measure of a chunk of tokens from both models' logits."""
+    log_q, log_p = student_CV.log_softmax(-1), teacher_CV.log_softmax(-1)
+    p_sorted, order = log_p.exp().sort(dim=-1, descending=True, stable=True)
+    # All that follows is in the order of the teacher's ranks.
+    log_p, log_q = log_p.gather(-1, order), log_q.gather(-1, order)
+    p, q = p_sorted, log_q.exp()
+    one = torch.ones_like(p[:, 0])
+    forward = (p * (log_p - log_q) - p + q).clamp_min(0)
+    reverse = (q * (log_q - log_p) - q + p).clamp_min(0)
+    log_m = torch.logaddexp(log_p, log_q) - torch.log(torch.tensor(2.0))
+    jsd = 0.5 * (p * (log_p - log_m) + q * (log_q - log_m)).sum(-1)
+    gap = (p - q).abs()
+    tvd = 0.5 * gap.sum(-1)
+    tail = p.cumsum(-1) - p >= settings.tail_mass
+    counted = tail & (p >= settings.epsilon_scale / p.shape[-1])
+    recalled = counted & (q >= settings.recall_ratio * p)
+    k = settings.top_k
+    entropy_gap = -(q * log_q).sum(-1) + (p * log_p).sum(-1)
+    top_k_student = q.topk(k, dim=-1).indices
+    values: dict[str, tuple[Tensor, Tensor]] = {
+        "fkl": (forward.sum(-1), one),
+        "rkl": (reverse.sum(-1), one),
+        "jsd": (jsd.clamp_min(0), one),
+        "tvd": (tvd, one),
+        "fkl_head": (forward.masked_fill(tail, 0).sum(-1), one),
+        "fkl_tail": (forward.masked_fill(~tail, 0).sum(-1), one),
+        "rkl_head": (reverse.masked_fill(tail, 0).sum(-1), one),
+        "rkl_tail": (reverse.masked_fill(~tail, 0).sum(-1), one),
+        "tail_mass_ratio": (q.masked_fill(~tail, 0).sum(-1), p.masked_fill(~tail, 0).sum(-1)),
+        "tail_recall": (recalled.sum(-1).float(), counted.sum(-1).float()),
+        "tail_precision": (q.masked_fill(~counted, 0).sum(-1), q.masked_fill(~tail, 0).sum(-1)),
+        "agreement_top1": ((q.argmax(-1) == 0).float(), one),
+        f"agreement_top{k}": ((top_k_student < k).float().mean(-1), one),
+        "entropy_gap": (entropy_gap, one),
+        "acceptance": (1 - tvd, one),
+        "nll": (-student_CV.log_softmax(-1).gather(-1, labels_C[:, None]).squeeze(-1), one),
+    }
+    measures: Measures = {(name, ""): value for name, value in values.items()}
+    for group, ranks in rank_bins(p.shape[-1]).items():
+        for name, part in (("abs_gap", gap), ("fkl", forward), ("rkl", reverse)):
+            measures[name, group] = (part[:, ranks].sum(-1), one)
+    return measures
+
+
+class Calibration:
+    """Expected calibration error of the top token, and full ECE over every token's probability.
+
+    Bins are equal in width. ECE is Σ_bins |hits − confidence| / N. Full ECE (arXiv 2406.11345) does
+    the same over all N·V predicted probabilities, the label counting as the one hit of its row.
+    """
+
+    def __init__(self, bins: int) -> None:
+        self.bins = bins
+        self.top = torch.zeros(bins, 2, dtype=torch.float64)
+        self.full = torch.zeros(bins, 2, dtype=torch.float64)
+        self.tokens = 0
+
+    def add(self, student_CV: Tensor, labels_C: Tensor) -> None:
+        """Count a chunk of tokens."""
+        q = student_CV.softmax(-1)
+        confidence, best = q.max(-1)
+        self._count(self.top, confidence, (best == labels_C).double())
+        hits = torch.zeros_like(q, dtype=torch.float64).scatter_(1, labels_C[:, None], 1.0)
+        self._count(self.full, q.flatten(), hits.flatten())
+        self.tokens += len(q)
+
+    def _count(self, sums: Tensor, probabilities: Tensor, hits: Tensor) -> None:
+        index = (probabilities * self.bins).long().clamp_max(self.bins - 1).cpu()
+        sums[:, 0] += torch.bincount(index, hits.cpu(), minlength=self.bins)
+        sums[:, 1] += torch.bincount(index, probabilities.double().cpu(), minlength=self.bins)
+
+    def errors(self) -> dict[str, float]:
+        """Return `ece` and `full_ece`."""
+        return {
+            name: math.fsum((sums[:, 0] - sums[:, 1]).abs().tolist()) / max(1, self.tokens)
+            for name, sums in (("ece", self.top), ("full_ece", self.full))
+        }
+
+
+def measure_tokens(
+    student_NH: Tensor,
+    student_head: Head,
+    teacher_NG: Tensor | HiddenStates,
+    teacher_head: Head,
+    labels_N: Tensor,
+    settings: TailSettings,
+) -> tuple[Measures, Calibration]:
+    """Measure N tokens chunk by chunk from both models' hidden states; values as float64 [N].
+
+    The teacher's states are read a chunk at a time, and moved to where the student's are.
+    """
+    vocabulary = min(len(student_head), len(teacher_head))
+    student_head, teacher_head = student_head.cut(vocabulary), teacher_head.cut(vocabulary)
+    parts: list[Measures] = []
+    calibration = Calibration(settings.ece_bins)
+    for rows in chunks(len(student_NH), vocabulary):
+        student_CV = student_head.logits(student_NH[rows])
+        teacher_CV = teacher_head.logits(teacher_NG[rows].to(student_NH.device))
+        parts.append(measure(student_CV, teacher_CV, labels_N[rows], settings))
+        calibration.add(student_CV, labels_N[rows])
+    joined = {
+        key: (
+            torch.cat([part[key][0].double().cpu() for part in parts]),
+            torch.cat([part[key][1].double().cpu() for part in parts]),
+        )
+        for key in parts[0]
+    }
+    return joined, calibration

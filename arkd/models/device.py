@@ -1,0 +1,54 @@
+"""The device of a job, and the one thread that makes a CPU run the same to the byte."""
+
+from __future__ import annotations
+
+import os
+
+import torch
+
+from arkd import kernels
+from arkd.errors import ArkdError
+from arkd.models import portable_ops
+from arkd.seeding import derive_seed
+
+
+def prepare(device: str) -> torch.device:
+    """Choose the device and, on a CPU, keep to the threads that the job was given.
+
+    One thread a job: the order of a sum then never depends on how many cores are free.
+
+    Raises:
+        ArkdError: a GPU is asked for and there is none.
+    """
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ArkdError("device: 'cuda' is asked for and no GPU is visible; set 'cpu' or 'auto'")
+    if device == "cpu":
+        torch.set_num_threads(_threads())
+        portable_ops.install()
+    return torch.device(device)
+
+
+def _threads() -> int:
+    """Return how many threads a job has: one, unless fast kernels let the user say otherwise.
+
+    Raises:
+        ArkdError: OMP_NUM_THREADS is no number of threads.
+    """
+    given = "1" if kernels.chosen() == "portable" else os.environ.get("OMP_NUM_THREADS", "1")
+    if not (given.isdecimal() and int(given) > 0):
+        raise ArkdError(f"OMP_NUM_THREADS: must be a whole number above 0, found {given!r}")
+    return int(given)
+
+
+def seed_draws(device: torch.device, *axes: str | int) -> None:
+    """Seed what a step draws by chance (dropout), from named axes.
+
+    `torch.manual_seed` does as much, but notes the call, with its stack, for each backend that is
+    not in use: at every step, for ever.
+    """
+    seed = derive_seed(*axes)
+    torch.default_generator.manual_seed(seed)
+    if device.type != "cpu":
+        torch.get_device_module(device).manual_seed(seed)

@@ -1,0 +1,140 @@
+"""Sampling of responses, in batches, with a key–value cache."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import LogitsProcessor, LogitsProcessorList
+
+from arkd.models.model import evaluating
+from arkd.progress import progress
+
+
+class Mixture(LogitsProcessor):
+    """Turns a model's scores into log(share·p + (1 − share)·q), p another model's probabilities.
+
+    The other model reads along with a cache of its own. Both are softened by the temperature here.
+    """
+
+    def __init__(self, other: Any, share: float, mask_BT: Tensor, temperature: float) -> None:
+        self.other = other
+        self.share = share
+        self.mask_BT = mask_BT
+        self.temperature = temperature
+        self.cache: Any = None
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        """Return the mixture's log-probabilities [B, V]."""
+        grown = input_ids.shape[1] - self.mask_BT.shape[1]
+        mask_BT = torch.nn.functional.pad(self.mask_BT, (0, grown), value=1)
+        positions_BT = (mask_BT.cumsum(-1) - 1).clamp_min(0)
+        unread = slice(0 if self.cache is None else -1, None)
+        output = self.other(
+            input_ids=input_ids[:, unread],
+            attention_mask=mask_BT,
+            position_ids=positions_BT[:, unread],
+            past_key_values=self.cache,
+            use_cache=True,
+        )
+        self.cache = output.past_key_values
+        vocabulary = min(scores.shape[-1], output.logits.shape[-1])
+        q = (scores / self.temperature).softmax(-1)
+        p = (output.logits[:, -1, :vocabulary] / self.temperature).softmax(-1)
+        mixed = (1 - self.share) * q
+        mixed[:, :vocabulary] += self.share * p
+        return mixed.log()
+
+
+def sample(
+    model: Any,
+    prompts: list[list[int]],
+    *,
+    seed: int,
+    max_new_tokens: int,
+    temperature: float = 1.0,
+    top_p: float = 1.0,
+    top_k: int = 0,
+    batch_size: int = 256,
+    vocabulary: int | None = None,
+    mixed_with: Any = None,
+    share: float = 0.0,
+    padded: bool = False,
+    label: str = "sampling",
+) -> list[list[int]]:
+    """Return one sampled response a prompt, up to and with EOS.
+
+    Batches hold prompts of one length, so that nothing is padded, unless `padded` allows any.
+
+    Args:
+        model: A causal language model whose config names its EOS.
+        prompts: Token ids.
+        seed: Of all draws; the result depends on it, the prompts and the batch size.
+        max_new_tokens: A response without EOS is cut here.
+        temperature: Of the sampling.
+        top_p: Nucleus; 1 for all.
+        top_k: 0 for all.
+        batch_size: Prompts a batch.
+        vocabulary: No token past it is drawn; for a model whose own is padded beyond it.
+        mixed_with: A second model, to sample from a mixture of the two.
+        share: The second model's share of the mixture.
+        padded: Pad shorter prompts on the left; faster for few prompts of many lengths.
+        label: Of the progress bar; none without one.
+    """
+    eos, pad = model.config.eos_token_id, model.config.pad_token_id
+    responses: list[list[int]] = [[] for _ in prompts]
+    groups = _slices(len(prompts), batch_size) if padded else _equal_lengths(prompts, batch_size)
+    beyond = range(vocabulary or 0, model.config.vocab_size if vocabulary else 0)
+    # Neither the model's mode nor the shared generator is other than before.
+    with evaluating(model), torch.random.fork_rng(), torch.inference_mode():
+        torch.manual_seed(seed)
+        for rows in progress(list(groups), label):
+            width = max(len(prompts[row]) for row in rows)
+            ids_BT = torch.tensor(
+                [[pad] * (width - len(prompts[row])) + prompts[row] for row in rows],
+                device=model.device,
+            )
+            lengths_B1 = torch.tensor([[len(prompts[row])] for row in rows], device=model.device)
+            mask_BT = (torch.arange(width, device=model.device) >= width - lengths_B1).long()
+            mixture = LogitsProcessorList()
+            if mixed_with is not None:
+                mixture.append(Mixture(mixed_with, share, mask_BT, temperature))
+            output = model.generate(
+                input_ids=ids_BT,
+                attention_mask=mask_BT,
+                do_sample=True,
+                temperature=1.0 if mixture else temperature,
+                top_p=top_p,
+                top_k=top_k,
+                max_new_tokens=max_new_tokens,
+                eos_token_id=eos,
+                pad_token_id=pad,
+                logits_processor=mixture,
+                suppress_tokens=list(beyond) or None,
+            )
+            for row, tokens in zip(rows, output[:, width:].tolist(), strict=True):
+                end = tokens.index(eos) + 1 if eos in tokens else len(tokens)
+                responses[row] = tokens[:end]
+    return responses
+
+
+def _slices(n: int, size: int) -> Iterator[list[int]]:
+    """Yield the numbers below n, at most `size` at a time."""
+    for start in range(0, n, size):
+        yield list(range(start, min(start + size, n)))
+
+
+def _equal_lengths(prompts: list[list[int]], batch_size: int) -> Iterator[list[int]]:
+    """Yield indices of prompts of one length, at most `batch_size` at a time."""
+    order = sorted(range(len(prompts)), key=lambda row: (len(prompts[row]), row))
+    batch: list[int] = []
+    for row in order:
+        full = len(batch) == batch_size
+        if batch and (full or len(prompts[row]) != len(prompts[batch[0]])):
+            yield batch
+            batch = []
+        batch.append(row)
+    if batch:
+        yield batch

@@ -1,0 +1,138 @@
+"""From a cell of the report to the runs behind it: seed values, rows, manifests, commands.
+
+The page holds it once, as JSON in which seeds, runs and quantities are numbered: a cell is
+`[half, runs, quantity, seeds, values]`, 0 where a cell was not measured in a run.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Hashable, Sequence
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from arkd.report.views import relative, run_manifests
+from arkd.results.records import read_csv
+from arkd.suite.folders import Tree
+from arkd.suite.suite import Suite
+from arkd.tables.table import Cell, Origin, Table
+
+DIGITS = 5  # of a seed's value; the records have ten
+AGAIN = "again"  # the results folder of the commands: what is there already is not made again
+# Where values lie that are not in the records as they stand, by the first word of their quantity.
+OTHER_FILES = {"cost": "cost.csv", "α": "trajectories.csv"}
+
+
+class Numbered:
+    """Distinct values in the order of their first use, each with its number."""
+
+    def __init__(self) -> None:
+        self.values: list[Any] = []
+        self._places: dict[Hashable, int] = {}
+
+    def __call__(self, value: Hashable) -> int:
+        if value not in self._places:
+            self._places[value] = len(self.values)
+            self.values.append(value)
+        return self._places[value]
+
+
+def panel_data(tables: Sequence[Table], tree: Tree, out_file: Path) -> Markup:
+    """Return what the panels of all cells show, as JSON that can stand in a script element."""
+    seeds, runs, quantities = Numbered(), Numbered(), Numbered()
+    decoded = decoded_quantities(tree)
+
+    def cell_data(cell: Cell) -> Any:
+        of = cell.origin
+        if of is None or not of.seeds:
+            return 0
+        values = [float(f"{value:.{DIGITS}g}") for _, value in of.seeds]
+        own = [runs((of.pair, method)) for method in of.methods]
+        quantity = quantities(_quantity(of, decoded))
+        return [cell.half, own, quantity, seeds(tuple(seed for seed, _ in of.seeds)), values]
+
+    cells = {t.name: [[cell_data(cell) for cell in row.cells] for row in t.rows] for t in tables}
+    data = {
+        "tables": {
+            t.name: {"title": t.title, "keys": [c.key for c in t.columns], "rows": cells[t.name]}
+            for t in tables
+        },
+        "seeds": seeds.values,
+        "quantities": [dict(quantity) for quantity in quantities.values],
+        "runs": [_run(tree, out_file, pair, method) for pair, method in runs.values],
+        "files": {
+            name: relative(path, out_file)
+            for name in ("records.csv", *OTHER_FILES.values())
+            if (path := tree.root / name).is_file()
+        },
+        "decoding": list(tree.suite.decoding.seeds),
+    }
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+    return Markup(text.replace("<", "\\u003c"))
+
+
+def decoded_quantities(tree: Tree) -> set[tuple[str, str, str]]:
+    """Return the (task, metric, group) that the records have once for each decoding seed."""
+    frame = read_csv(tree.root / "records.csv", tree.suite, [])
+    sampled = frame.loc[frame["decode_seed"] != "", ["task", "metric", "group"]]
+    return set(sampled.drop_duplicates().itertuples(index=False, name=None))
+
+
+def _quantity(of: Origin, decoded: set[tuple[str, str, str]]) -> tuple[tuple[str, Any], ...]:
+    """Return where a quantity lies: a file, and which of its rows or which column."""
+    if of.source is not None:
+        found: dict[str, Any] = dict(zip(("task", "metric", "group"), of.source, strict=True))
+        found |= {"file": "records.csv"}
+        return tuple((found | ({"decoded": 1} if of.source in decoded else {})).items())
+    first, _, rest = of.quantity.partition(" ")
+    if first in OTHER_FILES:
+        return ("file", OTHER_FILES[first]), ("column", rest or "alpha, policy_alpha")
+    return (("of", of.quantity),)
+
+
+def _run(tree: Tree, out_file: Path, pair: str, method: str) -> dict[str, Any]:
+    """Return a run's manifests that are there, and the commands that make it again."""
+    manifests = run_manifests(tree, pair, method)
+    evaluation = tree.evaluation(pair, method) / "manifest.json"
+    again = Tree(Path(AGAIN), tree.suite, tree.named)
+    run: dict[str, Any] = {"pair": pair, "method": method}
+    run |= {"all": evaluation_command(again, pair, method)}
+    if manifests:
+        first = next(iter(manifests))
+        link = relative(manifests[first], out_file)
+        part = f"/seed{first}/training/"
+        run |= {"manifest": link.replace(part, "/seed{}/training/"), "seeds": list(manifests)}
+        run |= {"one": training_command(again, pair, method, first), "first": first}
+    if evaluation.is_file():
+        run["evaluation"] = relative(evaluation, out_file)
+    return run
+
+
+def evaluation_command(tree: Tree, pair: str, method: str) -> str:
+    """Return the command that trains all seeds of a row and evaluates them."""
+    return command(tree, tree.evaluation(pair, method) / "manifest.json")
+
+
+def training_command(tree: Tree, pair: str, method: str, seed: int) -> str:
+    """Return the command that trains one seed of a row."""
+    return command(tree, tree.training(pair, method, seed) / "manifest.json")
+
+
+def suite_command(suite: Suite, named: str = "") -> str:
+    """Return the command that runs a whole suite."""
+    return f"snakemake --cores all --config {_suites(named or suite.name)}"
+
+
+def command(tree: Tree, target: Path) -> str:
+    """Return the command that makes a file, in the words of a POSIX shell."""
+    suites, results = _suites(tree.named or tree.suite.name), shlex.quote(f"results={tree.results}")
+    return f"snakemake --cores all --config {suites} {results} -- {shlex.quote(str(target))}"
+
+
+def _suites(named: str) -> str:
+    """Return the configuration that names a suite, quoted as the README quotes it."""
+    plain = shlex.quote(named) == named
+    return f"suites='[{named}]'" if plain else shlex.quote(f"suites=[{named}]")

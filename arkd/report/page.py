@@ -1,0 +1,219 @@
+"""One self-contained HTML page of a suite's results: no file beside it, no outside request.
+
+Beside it lies a folder of the same name with one page or drawing for each table, figure and the
+verdicts, which Snakemake's own report (`snakemake --report`) shows by category.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import math
+import re
+from collections.abc import Iterator, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from arkd.report.claims import claims_view
+from arkd.report.figures import figure_views
+from arkd.report.origins import panel_data, suite_command
+from arkd.report.views import run_views, sections, slug, span, table_view
+from arkd.results.records import read_csv
+from arkd.results.trajectories import read_windows, trained_steps
+from arkd.storage.files import read_json, staged_dir, write_text
+from arkd.suite.folders import Tree, methods, seeds
+from arkd.suite.suite import Suite
+from arkd.tables import build as tables
+from arkd.tables.table import Table
+
+STYLE = "report.css.j2"
+SCRIPTS = {"script": "report.js.j2", "panel": "report_panel.js.j2"}
+CLAIMS_TITLE = "Verdicts on the paper's claims"
+
+
+def write(
+    suite: Suite, results_dir: Path, out_file: Path, partial: bool = False, named: str = ""
+) -> Path:
+    """Write the report of a suite and return its path.
+
+    Args:
+        suite: The suite whose results are shown.
+        results_dir: The folder of all suites' results.
+        out_file: The page; links to manifests and tables are relative to it. Its parts go into the
+            folder beside it that has its name.
+        partial: Show missing cells as '–' instead of refusing them.
+        named: What the command line calls the suite, if not by its name.
+
+    Raises:
+        ArkdError: If results are missing and `partial` is not set, or a file is malformed; nothing
+            is written then.
+    """
+    tree = Tree(results_dir, suite, named)
+    made = tables.build(suite, results_dir, partial)
+    parts = sections(made)
+    views = [(name, [table_view(table, tree, out_file) for table in own]) for name, own in parts]
+    drawn = figure_views(tree, out_file, partial)
+    claims = claims_view(tree, out_file)
+    environment, page = templates()
+    text = environment.get_template("report.html.j2").render(
+        **page,
+        suite=suite,
+        partial=partial,
+        several_pairs=len(suite.pairs) > 1,
+        strip=strip(tree, made),
+        facts=facts(tree),
+        sections=views,
+        figures=drawn,
+        claims=claims,
+        runs=run_views(tree, out_file),
+        data=panel_data(made, tree, out_file),
+    )
+    with staged_dir(out_file.with_suffix("")) as folder:
+        for name, content in _parts(environment, page, views, drawn, claims):
+            write_text(folder / name, content)
+        write_text(out_file, text)
+    return out_file
+
+
+def templates() -> tuple[Environment, dict[str, Any]]:
+    """Return the templates and what every page has: style, scripts and the policy they fall under.
+
+    The policy lets a page load nothing and run nothing but its own scripts.
+    """
+    environment = Environment(
+        loader=PackageLoader("arkd.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"codes": codes, "slug": slug, "heading": heading, "label": label}
+    folder = files("arkd.report") / "templates"
+    scripts = {key: folder.joinpath(file).read_text("utf-8") for key, file in SCRIPTS.items()}
+    digests = [hashlib.sha256(text.encode()).digest() for text in scripts.values()]
+    allowed = " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)
+    policy = (
+        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    style = Markup(environment.get_template(STYLE).render())
+    made = {key: Markup(text) for key, text in scripts.items()}
+    return environment, {"css": style, "policy": policy, **made}
+
+
+def codes(text: str) -> Markup:
+    """Return text in which what stands in backticks is code."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
+
+
+def heading(text: str) -> Markup:
+    """Return a column's title that breaks between words only, never before its arrow."""
+    whole = str(escape(text)).replace("ROUGE-L", '<span class="whole">ROUGE-L</span>')
+    return Markup(re.sub(r" ([↑↓])", "\u00a0\\1", whole))
+
+
+def label(text: str) -> Markup:
+    """Return a row's label that may break before its parameters."""
+    return Markup(re.sub(r"([@,])", r"<wbr>\1", str(escape(text))))
+
+
+def _parts(
+    environment: Environment,
+    page: dict[str, Any],
+    views: Sequence[tuple[str, list[dict[str, Any]]]],
+    drawn: Sequence[dict[str, Any]],
+    claims: dict[str, Any] | None,
+) -> Iterator[tuple[str, str]]:
+    """Yield the files for Snakemake's report, each with its caption as reStructuredText beside it.
+
+    They are named `Kind/Section/name`: category, subcategory and label there.
+    """
+    of_part = environment.get_template("report_part.html.j2")
+    for section, own in views:
+        for view in own:
+            table = view["table"]
+            name = f"Tables/{section}/{table.name}"
+            yield (
+                f"{name}.html",
+                of_part.render(
+                    **page, title=table.title, caption=table.caption, view=view, claims=None
+                ),
+            )
+            yield f"{name}.rst", rst(table.title, table.caption)
+    for figure in drawn:
+        name = f"Figures/All/{figure['name']}"
+        yield f"{name}.svg", figure["file"]
+        yield f"{name}.rst", rst(figure["title"], figure["caption"])
+    if claims and claims["claims"]:
+        yield (
+            "Claims/All/claims.html",
+            of_part.render(
+                **page, title=CLAIMS_TITLE, caption=claims["lead"], view=None, claims=claims
+            ),
+        )
+        yield "Claims/All/claims.rst", rst(CLAIMS_TITLE, claims["lead"])
+
+
+def rst(title: str, caption: str) -> str:
+    """Return a title and a caption as reStructuredText that reads as it stands."""
+    marked = re.sub(r"`([^`]+)`", r"\1", caption)
+    return f"**{_plain(title)}.** {_plain(marked)}\n"
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"([\\*`_|])", r"\\\1", text)
+
+
+def strip(tree: Tree, made: Sequence[Table]) -> list[tuple[str, str]]:
+    """Return what was run in a few numbers."""
+    suite = tree.suite
+    trained = sum(len(seeds(suite, entry.label)) for entry in suite.entries) * len(suite.pairs)
+    counts = sorted({len(suite.seeds_of(entry.label)) for entry in suite.entries})
+    spread = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else f"{counts[0]}" if counts else ""
+    wall_s = math.fsum(read_csv(tree.root / "cost.csv", suite, ["wall_s"])["wall_s"].dropna())
+    pairs = len(suite.pairs)
+    steps = trained_steps(suite, read_windows(tree.root, suite).values())
+    known = {
+        "Rows": str(len({method for _, method in methods(suite)})),
+        "Pairs": ", ".join(pair.name for pair in suite.pairs) if pairs < 3 else str(pairs),
+        "Students": f"{trained:,}".replace(",", "\u202f"),
+        "Training seeds a row": spread,
+        "Decoding seeds": str(len(suite.decoding.seeds)),
+        "Steps": f"{steps:,}".replace(",", "\u202f"),
+        "Run time, all stages": duration(wall_s),
+        "Tables": str(len(made)),
+    }
+    return [(name, value) for name, value in known.items() if value]
+
+
+def facts(tree: Tree) -> list[tuple[str, str]]:
+    """Return what was run, on what and with what, as names and values."""
+    suite = tree.suite
+    manifest: dict[str, Any] = read_json(tree.root / "manifest.json")
+    host, git = manifest.get("host", {}), manifest.get("git", {})
+    commit = str(git.get("commit") or "")[:12] + (" with changes" if git.get("dirty") else "")
+    machine = [str(host[k]) for k in ("processor", "system", "machine") if host.get(k)]
+    if host.get("cores"):
+        machine.append(f"{host['cores']} cores")
+    known = {
+        "Suite": f"{suite.name}, version {suite.version}",
+        "Command": suite_command(suite, tree.named),
+        "Training seeds": span(suite.seeds),
+        "Decoding seeds": span(suite.decoding.seeds),
+        "Host": ", ".join(machine),
+        "Versions": ", ".join(f"{k} {v}" for k, v in manifest.get("versions", {}).items()),
+        "Hash of the core": str(manifest.get("core", "")),
+        "Commit": commit,
+    }
+    return [(name, value) for name, value in known.items() if value]
+
+
+def duration(seconds: float) -> str:
+    """Return a time in the largest sensible units."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"

@@ -1,0 +1,156 @@
+"""Tables and runs as the report's templates draw them: sections, sortable values, links."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from arkd.storage.records import significant
+from arkd.suite.folders import CONTROLS, TEACHER, Tree, methods, seeds
+from arkd.tables import write as tabular
+from arkd.tables.table import FAILED, MISSING, NOT_REPORTED, Cell, Column, Row, Table
+
+SECTIONS: dict[str, tuple[str, ...]] = {
+    "Overview": ("summary",),
+    "Quality": ("table1", "table2", "generalisation", "generation"),
+    "Fidelity": ("tail", "temperature", "ablation"),
+    "Tail": ("bins", "weaknesses"),
+    "Truth": ("truth", "recall"),
+    "α": ("table5", "alpha", "adaptation"),
+    "Statistics": ("aggregate", "variance", "new_items"),
+    "Cost": ("cost", "tuning"),
+}
+OTHER = "Further tables"  # what no section names
+EMPTY = (MISSING, FAILED, NOT_REPORTED)
+TABLE_FORMATS = {"csv": "CSV", "md": "Markdown", "tex": "LaTeX"}
+FIGURE_FORMATS = {"svg": "SVG", "png": "PNG", "pdf": "PDF"}
+
+
+def sections(tables: Sequence[Table]) -> list[tuple[str, list[Table]]]:
+    """Return the tables by section, in the sections' order; empty sections are left out."""
+    place = {name: section for section, names in SECTIONS.items() for name in names}
+    found: dict[str, list[Table]] = {section: [] for section in (*SECTIONS, OTHER)}
+    for table in tables:
+        found[place.get(table.name, OTHER)].append(table)
+    for section, names in SECTIONS.items():
+        found[section].sort(key=lambda table: names.index(table.name))
+    return [(section, own) for section, own in found.items() if own]
+
+
+def table_view(table: Table, tree: Tree, out_file: Path) -> dict[str, Any]:
+    """Return a table as the template draws it.
+
+    The labels before the method (pair, metric) become headings over groups of rows, whose values
+    have another scale or meaning than the next group's; sorting stays within a group.
+    """
+    lead = table.label_columns.index("Method") if "Method" in table.label_columns else 0
+    groups: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for place, row in enumerate(table.rows):
+        view = _row_view(table, row, lead) | {"place": place, "link": row_link(row, tree, out_file)}
+        groups.setdefault(row.labels[:lead], []).append(view)
+    labels = table.label_columns[lead:]
+    return {
+        "table": table,
+        "labels": labels,
+        "headings": tabular.headings(table)[len(table.label_columns) :],
+        "width": len(tabular.headings(table)) - lead,
+        "groups": [(" · ".join(name), rows) for name, rows in groups.items()],
+        "files": files_of(tree.root / "tables", table.name, TABLE_FORMATS, out_file),
+    }
+
+
+def files_of(
+    folder: Path, name: str, formats: dict[str, str], out_file: Path
+) -> list[tuple[str, str]]:
+    """Return the formats in which a table or figure was saved, each with its link."""
+    return [
+        (title, relative(path, out_file))
+        for suffix, title in formats.items()
+        if (path := folder / f"{name}.{suffix}").is_file()
+    ]
+
+
+def _row_view(table: Table, row: Row, lead: int) -> dict[str, Any]:
+    texts = tabular.row_texts(table, row)
+    seeds_column = texts[len(row.labels) : len(texts) - len(row.cells)]
+    cells = [{"text": t, "margin": "", "value": t, "bold": False} for t in seeds_column]
+    pairs = zip(row.cells, table.columns, strict=True)
+    return {
+        "labels": row.labels[lead:],
+        "method": row.method,
+        "control": row.method in CONTROLS,
+        "variant": "@" in (row.method or ""),
+        "fixed": len(seeds_column),  # cells before the first measured one
+        "cells": cells + [_cell_view(cell, column) for cell, column in pairs],
+    }
+
+
+def _cell_view(cell: Cell, column: Column) -> dict[str, Any]:
+    """Return a cell's text, its margin of error apart, and the value it is sorted by."""
+    text, margin = tabular.cell_text(cell, column), ""
+    if cell.mean is not None and cell.word is None:
+        value = significant(cell.mean)
+        text, mark, rest = text.partition(" ± ")
+        margin = f"± {rest}" if mark else ""
+    else:
+        value = "" if text in EMPTY else text
+    return {"text": text, "margin": margin, "value": value, "bold": cell.bold}
+
+
+def row_link(row: Row, tree: Tree, out_file: Path) -> str | None:
+    """Return the relative address of the first manifest behind a row, if it is there."""
+    pair = row.pair or tree.suite.pairs[0].name
+    manifests = run_manifests(tree, pair, row.method or "")
+    return relative(next(iter(manifests.values())), out_file) if manifests else None
+
+
+def run_manifests(tree: Tree, pair: str, method: str) -> dict[int, Path]:
+    """Return the manifests of a method's or control's runs that are there, by seed."""
+    paths = {
+        seed: tree.training(pair, method, seed) / "manifest.json"
+        for seed in seeds(tree.suite, method)
+    }
+    return {seed: path for seed, path in paths.items() if path.is_file()}
+
+
+def run_views(tree: Tree, out_file: Path) -> list[dict[str, Any]]:
+    """Return the manifests of every run that are there, a line for each pair and method."""
+    lines = []
+    for pair, method in methods(tree.suite):
+        links = [
+            ("model" if method == TEACHER else str(seed), relative(path, out_file))
+            for seed, path in run_manifests(tree, pair, method).items()
+        ]
+        evaluation = tree.evaluation(pair, method) / "manifest.json"
+        if links or evaluation.is_file():
+            own = relative(evaluation, out_file) if evaluation.is_file() else None
+            lines.append({"pair": pair, "method": method, "links": links, "evaluation": own})
+    return lines
+
+
+def relative(path: Path, out_file: Path) -> str:
+    """Return a path as a link from the page."""
+    return quote(Path(os.path.relpath(path, out_file.parent)).as_posix())
+
+
+def slug(text: str) -> str:
+    """Return a text as an id of the page."""
+    return re.sub(r"[^a-z0-9α]+", "-", text.lower()).strip("-")
+
+
+def span(values: Iterable[int]) -> str:
+    """Return whole numbers as a short list: runs of three or more as a range."""
+    parts: list[list[int]] = []
+    for value in sorted(set(values)):
+        if parts and value == parts[-1][-1] + 1:
+            parts[-1].append(value)
+        else:
+            parts.append([value])
+    texts = [
+        f"{part[0]}–{part[-1]}" if len(part) > 2 else ", ".join(map(str, part)) for part in parts
+    ]
+    return ", ".join(texts)

@@ -1,0 +1,1 @@
+"""A finished suite, read: records, trajectories, scores of items, the papers' numbers."""

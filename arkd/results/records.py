@@ -1,0 +1,150 @@
+"""Records of a finished suite, as read: values by run and quantity, checked line by line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from arkd import exact
+from arkd.errors import ArkdError
+from arkd.suite.suite import Suite
+
+SHOWN_GAPS = 8  # runs that the error about missing values names
+# Recorded of any sampled answers, and of those that have references.
+SAMPLED, SCORED = "distinct_2", "rouge_l"
+RUN = ["pair", "method", "seed"]
+QUANTITY = ["task", "metric", "group"]
+SeedValues = dict[int, float]
+
+
+class Records:
+    """Values by run and quantity, decoding seeds averaged within their training seed."""
+
+    def __init__(self, frame: pd.DataFrame, decode_seeds: Iterable[int]) -> None:
+        failed = frame[frame["metric"] == "failed"]
+        self._failed: dict[tuple[str, str], set[int]] = {}
+        for run in failed[RUN].to_dict("records"):
+            self._failed.setdefault((run["pair"], run["method"]), set()).add(int(run["seed"]))
+        values = frame[frame["metric"] != "failed"]
+        self._metrics: dict[str, set[str]] = {}
+        for task, metric in values[["task", "metric"]].drop_duplicates().to_numpy():
+            self._metrics.setdefault(task, set()).add(metric)
+        pairs = values[["metric", "higher_is_better"]].drop_duplicates("metric")
+        self._higher = {
+            r["metric"]: _truth(r["higher_is_better"]) for r in pairs.to_dict("records")
+        }
+        wanted = {"", *(str(seed) for seed in decode_seeds)}
+        sampled = values[values["decode_seed"].isin(wanted)]
+        by_decoding: dict[tuple[str, ...], dict[str, float]] = {}
+        for *key, decoded, value in zip(
+            *(sampled[name] for name in (*RUN, *QUANTITY, "decode_seed", "value")), strict=True
+        ):
+            by_decoding.setdefault(tuple(key), {})[decoded] = value
+        self._values: dict[tuple[str, ...], SeedValues] = {}
+        for (pair, method, seed, *quantity), found in by_decoding.items():
+            # A seed of which some decodings are missing has no value yet.
+            if len(found) == (len(wanted) - 1 if any(found) else 1):
+                of_row = self._values.setdefault((pair, method, *quantity), {})
+                of_row[int(seed)] = exact.mean([*found.values()])
+
+    def values(self, pair: str, method: str, task: str, metric: str, group: str = "") -> SeedValues:
+        """Return the value of each training seed; seeds without a complete value are absent."""
+        return self._values.get((pair, method, task, metric, group), {})
+
+    def failed(self, pair: str, method: str) -> set[int]:
+        """Return the seeds whose run failed."""
+        return self._failed.get((pair, method), set())
+
+    def higher_is_better(self, metric: str) -> bool | None:
+        """Return the metric's direction; None where neither direction is better."""
+        return self._higher.get(metric)
+
+    def without_references(self, task: str) -> bool:
+        """Tell whether answers to a task were sampled that nothing could be compared with."""
+        metrics = self._metrics.get(task, set())
+        return SAMPLED in metrics and SCORED not in metrics
+
+    def groups(self, task: str, metric: str) -> list[str]:
+        """Return the groups in which a metric of a task was recorded, in order of appearance."""
+        found = [key[4] for key in self._values if key[2] == task and key[3] == metric]
+        return list(dict.fromkeys(found))
+
+
+def read_csv(path: Path, suite: Suite, numbers: Iterable[str]) -> pd.DataFrame:
+    """Read a results file of one suite version, text as text and `numbers` as finite floats.
+
+    Blank numbers are allowed and become missing values.
+
+    Raises:
+        ArkdError: If the file is absent, lacks a column, mixes versions or holds a bad number.
+    """
+    if not path.is_file():
+        raise ArkdError(f"{path}: no such file; run `arkd collect` first")
+    frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+    lacking = [c for c in ["suite_version", *RUN, *numbers] if c not in frame.columns]
+    if lacking:
+        raise ArkdError(f"{path}: column {', '.join(lacking)} is missing; run `arkd collect` again")
+    others = sorted(set(frame["suite_version"]) - {suite.version})
+    if others:
+        raise ArkdError(
+            f"{path}: version {', '.join(others)} of suite {suite.name} beside {suite.version}; "
+            "tables never mix versions: run the suite again"
+        )
+    for column in numbers:
+        parsed = pd.to_numeric(frame[column].replace("", None), errors="coerce").astype(float)
+        bad = frame[column].ne("") & ~np.isfinite(parsed)
+        if bad.any():
+            first = frame.loc[bad].iloc[0]
+            where = f"{first['pair']}/{first['method']}/seed{first['seed']}"
+            raise ArkdError(f"{path}: {where}: {column} '{first[column]}' is not a finite number")
+        frame[column] = parsed
+    return frame
+
+
+def read_records(path: Path, suite: Suite) -> Records:
+    """Read `records.csv`.
+
+    Raises:
+        ArkdError: If the file is absent or malformed, or says the same thing twice.
+    """
+    frame = read_csv(path, suite, ["value"])
+    key = [*RUN, "decode_seed", *QUANTITY]
+    lacking = [c for c in [*key, "higher_is_better"] if c not in frame.columns]
+    if lacking:
+        raise ArkdError(f"{path}: column {', '.join(lacking)} is missing; run `arkd collect` again")
+    problem = frame.duplicated(key) | frame["value"].isna()
+    if problem.any():
+        first = frame.loc[problem].iloc[0]
+        text = ", ".join(str(first[column]) for column in key if first[column] != "")
+        raise ArkdError(f"{path}: empty or doubled value: {text}; run `arkd collect` again")
+    # Sorted, so that groups have one order whatever the order of the rows.
+    return Records(frame.sort_values(key), suite.decoding.seeds)
+
+
+def gap_message(root: Path, gaps: Mapping[str, Iterable[str]], partial: str) -> str:
+    """Say in one line which runs lack what, and what to do.
+
+    Args:
+        root: The suite's folder.
+        gaps: What each run lacks, in order.
+        partial: What `--partial` would do instead.
+    """
+    lacks = {run: list(of) for run, of in gaps.items()}
+    named = [
+        f"{run} ({of[0]}{f' and {len(of) - 1} more' if len(of) > 1 else ''})"
+        for run, of in list(lacks.items())[:SHOWN_GAPS]
+    ]
+    rest = len(lacks) - len(named)
+    return (
+        f"{root}: {sum(map(len, lacks.values()))} values are missing: {', '.join(named)}"
+        + (f" and {rest} further runs" if rest else "")
+        + f"; finish the runs, or pass --partial to {partial}"
+    )
+
+
+def _truth(text: str) -> bool | None:
+    """Read a direction: yes, no, or neither."""
+    return {"true": True, "1": True, "false": False, "0": False}.get(text.strip().lower())

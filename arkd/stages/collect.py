@@ -1,0 +1,123 @@
+"""All runs of a suite in one place: records, trajectories, costs, and the manifest of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from arkd.errors import ArkdError
+from arkd.paths import benchmarks_dir
+from arkd.stages import trajectories
+from arkd.storage import manifest
+from arkd.storage.files import read_json, write_json
+from arkd.storage.records import COLUMNS, COST_COLUMNS, ITEM_COLUMNS, read_csv, write_csv
+from arkd.suite.folders import CONTROLS, Tree, methods, seeds
+
+SHARED = "shared"  # method of a stage that serves all methods, in the costs
+OF_TRAINING = ("train_s", "tokens", "tokens_per_s", "padding_share")
+
+
+def collect(tree: Tree, partial: bool = False) -> None:
+    """Join records, trajectories and costs of a suite; refuse what different code or versions made.
+
+    Raises:
+        ArkdError: a run is missing, or the stages are of two versions of the suite, of the core or
+            of a library.
+    """
+    suite = tree.suite
+    evaluations = {
+        f"{pair}/{method}": tree.evaluation(pair, method)
+        for pair, method in methods(suite)
+        if not partial or (tree.evaluation(pair, method) / manifest.NAME).is_file()
+    }
+    manifests = {folder: read_json(folder / manifest.NAME) for folder in _stages(tree, partial)}
+    cores = _one_maker(tree, manifests)
+    records = [row for folder in evaluations.values() for row in read_csv(folder / "records.csv")]
+    records.sort(key=lambda row: tuple(row[column] for column in COLUMNS[:9]))
+    items = [row for folder in evaluations.values() for row in read_csv(folder / "items.csv")]
+    items.sort(key=lambda row: tuple(row[column] for column in ITEM_COLUMNS[:7]))
+    costs = [_cost(found) for found in manifests.values()]
+    write_csv(tree.root / "records.csv", COLUMNS, records)
+    write_csv(tree.root / "items.csv", ITEM_COLUMNS, items)
+    write_csv(tree.root / "cost.csv", COST_COLUMNS, costs)
+    trajectories.write(tree, [run for run in methods(suite) if run[1] not in CONTROLS])
+    claims = benchmarks_dir() / "claims.yaml"
+    facts = {
+        "stage": "collect",
+        "suite": suite.name,
+        "suite_version": suite.version,
+        "config": suite.model_dump(mode="json"),
+        "core": cores.get("evaluation"),
+        "training_core": cores.get("training"),
+        "claims": manifest.digest(claims) if claims.is_file() else None,
+        "inputs": {name: manifest.digest(path) for name, path in sorted(evaluations.items())},
+        "outputs": {
+            name: manifest.digest(tree.root / name)
+            for name in ("records.csv", "items.csv", "trajectories.csv", "cost.csv")
+        },
+        "versions": manifest.versions(),
+        "git": manifest.git_state(),
+        "host": manifest.host(),
+    }
+    write_json(tree.root / manifest.NAME, facts)
+
+
+def _stages(tree: Tree, partial: bool) -> Iterator[Path]:
+    """Yield the folders of every stage behind the tables, in data-flow order."""
+    yield tree.data
+    for pair in {pair: None for pair, _ in methods(tree.suite)}:
+        yield tree.tokens(pair)
+        yield from sorted(
+            path.parent for path in (tree.root / pair / "cache").glob("*/manifest.json")
+        )
+    for pair, method in methods(tree.suite):
+        for folder in (
+            *(tree.training(pair, method, seed) for seed in seeds(tree.suite, method)),
+            tree.evaluation(pair, method),
+        ):
+            if not partial or (folder / manifest.NAME).is_file():
+                yield folder
+
+
+def _one_maker(tree: Tree, manifests: dict[Path, dict[str, Any]]) -> dict[str, str]:
+    """Return the hashes of the one core that trained all models and the one that measured them.
+
+    Raises:
+        ArkdError: there are two of either, or two versions of the suite or of a library.
+    """
+    cores: dict[str, str] = {}
+    makers: dict[str, dict[str, Path]] = {}
+    for folder, found in manifests.items():
+        work = "training" if found["stage"] in manifest.TRAINING_STAGES else "evaluation"
+        libraries = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
+        maker = f"core {found['core']}, suite version {found['suite_version']}, {libraries}"
+        makers.setdefault(work, {}).setdefault(maker, folder)
+        cores[work] = found["core"]
+    for work, of in makers.items():
+        if len(of) > 1:
+            kinds = "; ".join(f"{folder.as_posix()}: {maker}" for maker, folder in of.items())
+            forced = "--forceall" if work == "training" else "--forcerun teacher_cache evaluate"
+            raise ArkdError(
+                f"{tree.root}: results of different code are never mixed ({kinds}); make them "
+                f"anew: snakemake --cores all {forced} "
+                f"--config suites='[{tree.named or tree.suite.name}]'"
+            )
+    return cores
+
+
+def _cost(found: dict[str, Any]) -> dict[str, Any]:
+    """Return the line of one stage; an evaluation covers all seeds of its method."""
+    names = {"teacher": "teacher", "data": SHARED, "tokens": SHARED, "cache": SHARED}
+    names["prefixes"] = SHARED
+    control = found["notes"].get("control")
+    return {
+        **{key: found[key] for key in ("suite", "suite_version", "stage", "wall_s", "peak_mib")},
+        **{key: found.get(key) for key in ("startup_s", "proper_s")},
+        "pair": found.get("pair", SHARED),
+        "method": control or found.get("method") or found.get("label") or names[found["stage"]],
+        "seed": found.get("seed") or 0,
+        **{key: found["notes"].get(key) for key in OF_TRAINING},
+        "threads": found["host"]["threads"],
+        "host": found["host"]["processor"],
+    }

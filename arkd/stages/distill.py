@@ -1,0 +1,102 @@
+"""The training of one student by one method."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from arkd.paths import benchmarks_dir
+from arkd.stages.stage import (
+    cache_folders,
+    checkpoint_of,
+    computes,
+    finish_training,
+    open_stage,
+    trained_folder,
+)
+from arkd.storage import manifest
+from arkd.storage.records import read_csv
+from arkd.suite import registry
+from arkd.suite.folders import INIT, TEACHER, TEACHER_SEED, Tree
+from arkd.suite.jobs import asks_teacher, cached_sources
+
+
+@computes
+def distill(tree: Tree, pair: str, label: str, seed: int) -> None:
+    """Train one student by one method."""
+    from arkd.data.tokens import TokenSet
+    from arkd.models import model as models
+    from arkd.models.device import prepare
+    from arkd.teacher import cache as teacher_cache
+    from arkd.teacher.cache import Evidence
+    from arkd.training.distill import Sources
+    from arkd.training.distill import distill as train
+    from arkd.training.trainee import Trainee, corpus_of
+
+    suite = tree.suite
+    entry = suite.entry(label)
+    method = registry.build(entry)
+    settings = suite.settings(entry)
+    device = prepare(suite.device)
+    inputs = {"tokens": tree.tokens(pair), INIT: trained_folder(tree, pair, INIT, seed)}
+    if asks_teacher(method):
+        inputs[TEACHER] = trained_folder(tree, pair, TEACHER, TEACHER_SEED)
+    sources = cached_sources(suite, label)
+    caches = (
+        cache_folders(tree, pair, {s: seed if s == "student" else None for s in sources})
+        if sources
+        else {}
+    )
+    inputs |= {f"{source}_responses": folder for source, folder in caches.items()}
+    file = registry.plugin(entry.name).file
+    if file:
+        inputs["method"] = file
+    inputs |= {path: benchmarks_dir() / path for path in method.reads}
+    replayed: tuple[float, ...] = ()
+    if method.replays:
+        inputs["replayed"] = trained_folder(tree, pair, method.replays, seed)
+        steps = read_csv(inputs["replayed"] / "trajectory.csv")
+        replayed = tuple(float(row["alpha"]) for row in steps)
+    with open_stage(
+        tree,
+        "distill",
+        tree.training(pair, label, seed),
+        inputs,
+        pair=pair,
+        method=label,
+        seed=seed,
+    ) as stage:
+        made_by = manifest.weights(tree.training(pair, TEACHER, TEACHER_SEED))
+        sets = {
+            source: teacher_cache.load(folder, "train", made_by)
+            for source, folder in caches.items()
+        }
+        tokens_dir, precision = tree.tokens(pair), suite.training.precision
+        if "gold" not in sets:
+            sets["gold"] = Evidence(TokenSet.load(tokens_dir / "train.safetensors"))
+        read = Sources(
+            cast(Any, sets),
+            teacher_cache.load_head(inputs[TEACHER]) if method.reads_teacher else None,
+            lambda: models.load(tree.model(pair, TEACHER, TEACHER_SEED), device, precision),
+            TokenSet.load(tokens_dir / "dev.safetensors"),
+            tokens_dir / "tokenizer",
+            suite.decoding.max_new_tokens,
+            replayed,
+            corpus_of(tokens_dir, settings),
+        )
+        student = Trainee.load(tree, pair, tree.model(pair, INIT, seed), device, seed)
+        checkpoint = checkpoint_of(tree.training(pair, label, seed), stage)
+        with stage.proper:
+            run = train(
+                student.model,
+                method,
+                read,
+                settings,
+                seed,
+                f"{label}, seed {seed}",
+                checkpoint,
+                student.judge(settings, "distill", seed),
+            )
+        finish_training(stage, run)
+        facts = {"method": label, "lr": settings.lr, "seed": seed, "equation": method.equation}
+        card = models.card(f"{label} student of {suite.name}/{pair}", facts)
+        student.save(stage.folder / "model", card)

@@ -1,0 +1,53 @@
+"""The evaluation of one method or control: all its seeds, in one process."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from arkd.paths import benchmarks_dir
+from arkd.stages.stage import cache_folders, computes, open_stage
+from arkd.storage import manifest
+from arkd.storage.files import read_json, write_jsonl
+from arkd.storage.records import COLUMNS, ITEM_COLUMNS, write_csv
+from arkd.suite.folders import TEACHER, TEACHER_SEED, Tree, seeds
+
+
+@computes
+def evaluate(tree: Tree, pair: str, label: str) -> None:
+    """Evaluate every seed of a method or control, in one process."""
+    from arkd.evaluation.measure_model import failed_run, measure_model
+    from arkd.models.device import prepare
+
+    suite = tree.suite
+    device = prepare(suite.device)
+    inputs = {
+        "data": tree.data,
+        "tasks": benchmarks_dir() / "tasks",
+        TEACHER: tree.training(pair, TEACHER, TEACHER_SEED),
+        **cache_folders(tree, pair, {"prefixes": None}),
+    }
+    for seed in seeds(suite, label):
+        inputs[f"seed{seed}"] = tree.training(pair, label, seed)
+    records: list[dict[str, Any]] = []
+    samples: list[dict[str, Any]] = []
+    items: list[dict[str, Any]] = []
+    out = tree.evaluation(pair, label)
+    with open_stage(tree, "evaluate", out, inputs, pair=pair, label=label) as stage:
+        for seed in seeds(suite, label):
+            of_run: dict[str, Any] = {"suite": suite.name, "suite_version": suite.version}
+            of_run |= {"pair": pair, "method": label, "seed": seed}
+            if read_json(inputs[f"seed{seed}"] / manifest.NAME)["notes"].get("failed"):
+                found = failed_run()
+            else:
+                found = measure_model(tree, pair, label, seed, str(device), stage.proper)
+            if found.versions:
+                stage.notes["task_versions"] = found.versions
+            samples += [{"seed": seed, **text} for text in found.texts]
+            records += [{**of_run, "decode_seed": d, **vars(value)} for value, d in found.values]
+            items += [
+                {**of_run, "decode_seed": d, "task": task, "metric": "rouge_l", "values": scores}
+                for task, d, scores in found.items
+            ]
+        write_csv(stage.folder / "records.csv", COLUMNS, records)
+        write_csv(stage.folder / "items.csv", ITEM_COLUMNS, items)
+        write_jsonl(stage.folder / "samples.jsonl", samples)

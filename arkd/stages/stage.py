@@ -1,0 +1,103 @@
+"""What the stages share: opening one, what it builds on, and how a training ends."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+from arkd import kernels
+from arkd.errors import ArkdError
+from arkd.storage import manifest
+from arkd.storage.files import read_json
+from arkd.storage.records import write_csv
+from arkd.suite.folders import TEACHER, TEACHER_SEED, Tree
+from arkd.suite.jobs import config_slice
+
+
+def computes(stage: Callable[..., None]) -> Callable[..., None]:
+    """Let a stage's function choose the suite's kernels before it loads what reads the choice."""
+
+    @wraps(stage)
+    def chosen(tree: Tree, *axes: Any, **named: Any) -> None:
+        kernels.choose(tree.suite.kernels)
+        kernels.check_processor()
+        stage(tree, *axes, **named)
+
+    return chosen
+
+
+@contextmanager
+def open_stage(
+    tree: Tree, name: str, out: Path, inputs: dict[str, Path], **axes: Any
+) -> Iterator[manifest.Stage]:
+    """Open a stage's folder with the suite's facts filled in; a training's checkpoint goes last."""
+    suite = tree.suite
+    config = config_slice(suite, name, axes.get("pair", ""), axes.get("method", ""))
+    axes = {"suite": suite.name, "suite_version": suite.version, **axes}
+    with manifest.stage(name, out, inputs=inputs, config=config, **axes) as stage:
+        yield stage
+    if name in ("teacher", "init", "distill"):
+        shutil.rmtree(checkpoint_folder(out), ignore_errors=True)
+
+
+def trained_folder(tree: Tree, pair: str, method: str, seed: int) -> Path:
+    """Return the folder of a finished training on which others build.
+
+    Raises:
+        ArkdError: that training left the finite numbers.
+    """
+    folder = tree.training(pair, method, seed)
+    if read_json(folder / manifest.NAME)["notes"].get("failed"):
+        raise ArkdError(
+            f"{folder}: this training left the finite numbers, and nothing can be built on it; "
+            "lower its rate in the suite"
+        )
+    return folder
+
+
+def cache_folders(tree: Tree, pair: str, sources: dict[str, int | None]) -> dict[str, Path]:
+    """Return caches by source, each made by the teacher that stands now.
+
+    Raises:
+        ArkdError: a cache was made by another teacher.
+    """
+    current = manifest.digest(tree.training(pair, TEACHER, TEACHER_SEED))
+    folders = {source: tree.cache(pair, source, seed) for source, seed in sources.items()}
+    for folder in folders.values():
+        if read_json(folder / manifest.NAME)["inputs"][TEACHER] != current:
+            raise ArkdError(f"{folder}: made by another teacher; delete the folder and run again")
+    return folders
+
+
+def checkpoint_folder(training: Path) -> Path:
+    """Return where a killed training leaves its state: beside its folder."""
+    return training.parent / "checkpoint"
+
+
+def checkpoint_of(training: Path, stage: manifest.Stage) -> Any:
+    """Return the checkpoint of a training."""
+    from arkd.training.checkpoint import Checkpoint
+
+    made_for = {key: stage.made_of[key] for key in ("stage", "config", "inputs", "core")}
+    return Checkpoint(checkpoint_folder(training), made_for)
+
+
+def finish_training(stage: manifest.Stage, run: Any) -> None:
+    """Write the trajectory and note what the run cost."""
+    columns = list(dict.fromkeys(key for row in run.rows for key in row))
+    write_csv(stage.folder / "trajectory.csv", columns or ["step"], run.rows)
+    trained, padded = (sum(row[of] for row in run.rows) for of in ("tokens", "padding"))
+    stage.notes |= {
+        "failed": run.failed,
+        "train_s": round(run.train_s, 3),
+        "tokens": int(trained),
+        "tokens_per_s": round(trained / run.train_s, 1) if run.train_s else 0.0,
+        "padding_share": round(padded / max(1.0, trained + padded), 4),
+    }
+    if run.judged:
+        best = max(run.judged, key=lambda steps: (run.judged[steps], -steps))
+        stage.notes |= {"development": run.judged, "kept_after_steps": best}

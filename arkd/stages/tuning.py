@@ -1,0 +1,58 @@
+"""The tuning run: every method at the same few rates, on a world and a seed of its own."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from arkd.errors import ArkdError
+from arkd.paths import benchmarks_dir
+from arkd.storage.records import read_csv, write_csv
+from arkd.suite.folders import Tree
+
+COLUMNS = ("method", "lr", "dev_jsd", "chosen", "shared")
+
+
+def write(tree: Tree) -> Path:
+    """Choose each method's rate by development JSD to the teacher; write benchmarks/tuning.
+
+    Raises:
+        ArkdError: the suite tunes nothing, or its records are not there.
+    """
+    suite = tree.suite
+    target = suite.distillation.tuning
+    if not suite.lr_grid or target is None or len(suite.pairs) != 1:
+        raise ArkdError(
+            f"suite {suite.name}: tuning needs 'lr_grid', 'distillation.tuning' and one pair"
+        )
+    found: dict[str, list[float]] = {}
+    for row in read_csv(tree.root / "records.csv"):
+        if (row["task"], row["metric"], row["group"]) == ("fidelity_dev", "jsd", ""):
+            found.setdefault(row["method"], []).append(float(row["value"]))
+    # A rate at which a run failed on any seed is none to choose.
+    values = {
+        label: sum(jsds) / len(jsds) if len(jsds) == len(suite.seeds) else math.inf
+        for label, jsds in found.items()
+    }
+    rows = []
+    for method in suite.methods:
+        tried = {
+            entry.lr: values[entry.label]
+            for entry in suite.entries
+            if entry.model_copy(update={"lr": None}) == method
+        }
+        best = min(tried, key=lambda lr: tried[lr])
+        for lr, jsd in tried.items():
+            chosen, shared = lr == best, lr == suite.distillation.lr
+            rows.append(
+                {
+                    "method": method.label,
+                    "lr": lr,
+                    "dev_jsd": jsd,
+                    "chosen": chosen,
+                    "shared": shared,
+                }
+            )
+    path = benchmarks_dir() / "tuning" / f"{target}.csv"
+    write_csv(path, COLUMNS, rows)
+    return path

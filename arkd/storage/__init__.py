@@ -1,0 +1,1 @@
+"""Files whole or absent, their hashes and manifests, the columns of records, what is fetched."""

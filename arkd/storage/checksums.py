@@ -1,0 +1,69 @@
+"""`SHA256SUMS`: one hash for every file of a folder, in the form that `sha256sum -c` reads.
+
+A manifest is vouched for by the one that was made from it, and the last ones by nobody. This file
+is the anchor: it names them all, and being short it can be tracked, signed or sent apart.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from arkd.errors import ArkdError
+from arkd.storage.files import sha256_file, write_text
+
+NAME = "SHA256SUMS"
+LOGS = "logs"  # of the workflow: they change with every call of it and hold no result
+LINE = re.compile(r"([0-9a-f]{64}) [ *](.+)")
+
+
+def files(folder: Path) -> Iterator[Path]:
+    """Yield every file below a folder in order, but for logs, hidden files and the sums."""
+    for path in sorted(folder.rglob("*")):
+        parts = path.relative_to(folder).parts
+        hidden = any(part.startswith(".") for part in parts)
+        if path.is_file() and not hidden and parts[0] != LOGS and parts != (NAME,):
+            yield path
+
+
+def write(folder: Path, sha256: Callable[[Path], str] = sha256_file) -> Path:
+    """Write the sums of a folder into it and return their file.
+
+    Args:
+        folder: A suite's folder.
+        sha256: Returns the hash of a file; a caller that knows some need not hash twice.
+
+    Raises:
+        ArkdError: a file's name has a line break, which the format cannot say.
+    """
+    lines = []
+    for path in files(folder):
+        name = path.relative_to(folder).as_posix()
+        if "\n" in name or "\\" in name:
+            raise ArkdError(f"{path}: rename it: {NAME} has no room for such a name")
+        lines.append(f"{sha256(path)}  {name}\n")
+    write_text(folder / NAME, "".join(lines))
+    return folder / NAME
+
+
+def read(folder: Path) -> dict[str, str]:
+    """Return the hashes by path relative to the folder.
+
+    Raises:
+        ArkdError: a line is not a hash and a path inside the folder, or a path stands twice.
+    """
+    path = folder / NAME
+    found: dict[str, str] = {}
+    text = path.read_bytes().decode("utf-8", errors="replace")
+    for number, line in enumerate(text.splitlines(), start=1):
+        match = LINE.fullmatch(line)
+        name = match[2] if match else ""
+        inside = bool(name) and not name.startswith("/") and ".." not in Path(name).parts
+        if not match or not inside or name in found:
+            raise ArkdError(
+                f"{path}: line {number} is not one hash and one path of this folder; restore the "
+                "file, or write it anew with `arkd verify --write` if you trust the folder"
+            )
+        found[name] = match[1]
+    return found

@@ -1,0 +1,221 @@
+"""What is fetched from the Hugging Face hub and from GitHub: pinned commits alone, kept once here.
+
+Everything else runs offline (`arkd.storage.offline`): `fetch` and `fetch_raw` alone go out, once,
+for what the machine does not have yet, unless the user keeps them in, too. Models come as
+safetensors, never as pickles, which run code when read.
+"""
+
+from __future__ import annotations
+
+import errno
+import re
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+from arkd.errors import ArkdError
+from arkd.storage.files import read_json, sha256_file, staged_file
+from arkd.storage.offline import forbidden
+from arkd.storage.wheels import default_cache
+
+Kind = Literal["dataset", "model"]
+COMMIT = re.compile(r"[0-9a-f]{40}")
+MODEL_FILES = ("*.safetensors", "*.json", "*.txt", "*.model")  # weights, settings, tokenizer
+SAFE = {
+    "model": (".safetensors", ".json", ".txt", ".model"),
+    "dataset": (".jsonl", ".json", ".parquet", ".csv", ".tsv", ".txt", ".zip"),
+}
+_RAW = "https://raw.githubusercontent.com"
+
+
+def check_commit(repo: str, revision: str | None, address: str) -> None:
+    """Refuse a revision that is not a whole commit: a branch moves, a short hash is ambiguous.
+
+    Args:
+        repo: Whose revision it is.
+        revision: What was asked for.
+        address: Where git lists the repository's commits.
+
+    Raises:
+        ArkdError: it is not 40 hexadecimal digits.
+    """
+    if not COMMIT.fullmatch(revision or ""):
+        raise ArkdError(
+            f"{repo}: revision: {revision!r} is not a commit of 40 hexadecimal digits; "
+            f"`git ls-remote {address} HEAD` prints the newest"
+        )
+
+
+def fetch(
+    repo: str,
+    revision: str,
+    files: Sequence[str] | None = None,
+    kind: Kind = "dataset",
+    sha256: Mapping[str, str] | None = None,
+) -> Path:
+    """Return the folder of a hub repository at a commit, with at least the files asked for.
+
+    What is in the hub's cache (`HF_HOME`) is taken from there, and no network is asked.
+
+    Args:
+        repo: Its name, `owner/name`.
+        revision: The commit, all 40 digits.
+        files: Paths in the repository; none, of a model: all that it takes to load it.
+        kind: What the repository is.
+        sha256: Of some of the files, in hexadecimal.
+
+    Raises:
+        ArkdError: no commit, a file that may hold code, no network, another hash, a full disk.
+    """
+    place = f"{'datasets/' if kind == 'dataset' else ''}{repo}"
+    check_commit(repo, revision, f"https://huggingface.co/{place}")
+    wanted = tuple(files or MODEL_FILES)
+    _refuse_code(repo, wanted, kind)
+    folder = _snapshot(repo, revision, kind)
+    if missing := _missing(folder, files, kind):
+        _refuse_when_forbidden(f"{repo}@{revision[:8]} ({missing})")
+        _say(f"fetching {', '.join(wanted)} of {place} at {revision[:8]}")
+        _download(repo, revision, wanted, kind, whole=files is None)
+        if missing := _missing(folder, files, kind):
+            raise ArkdError(f"{repo}@{revision}: {missing} is not in it; {_otherwise()}")
+    for name, digest in (sha256 or {}).items():
+        _check(folder / name, digest)
+    return folder
+
+
+def fetch_raw(repo: str, revision: str, file: str, sha256: str | None = None) -> Path:
+    """Return one file of a GitHub repository at a commit, kept beside the wheels.
+
+    Args:
+        repo: `owner/name`.
+        revision: The commit, all 40 digits.
+        file: Path in the repository.
+        sha256: Of the file, in hexadecimal, where it is known.
+
+    Raises:
+        ArkdError: no commit, a file that may hold code, no network, another hash, a full disk.
+    """
+    check_commit(repo, revision, f"https://github.com/{repo}")
+    _refuse_code(repo, (file,), "dataset")
+    path = default_cache() / "github" / repo.replace("/", "+") / revision / file
+    if not path.is_file():
+        _refuse_when_forbidden(f"{repo}@{revision[:8]} ({file})")
+        _say(f"fetching {file} of github.com/{repo} at {revision[:8]}")
+        try:
+            with (
+                urllib.request.urlopen(f"{_RAW}/{repo}/{revision}/{file}", timeout=60) as answer,
+                staged_file(path) as staged,
+            ):
+                staged.write_bytes(answer.read())
+        except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
+            reason = getattr(error, "reason", None) or error
+            raise ArkdError(
+                f"cannot fetch {file} of github.com/{repo}: {reason}; {_otherwise()}"
+            ) from error
+    if sha256:
+        _check(path, sha256)
+    return path
+
+
+def _snapshot(repo: str, revision: str, kind: Kind) -> Path:
+    """Return where the hub's cache keeps a commit, whether it is there or not."""
+    from huggingface_hub import constants
+    from huggingface_hub.file_download import repo_folder_name
+
+    own = repo_folder_name(repo_id=repo, repo_type=kind)
+    return Path(constants.HF_HUB_CACHE) / own / "snapshots" / revision
+
+
+def _missing(folder: Path, files: Sequence[str] | None, kind: Kind) -> str | None:
+    """Name a file that is not there; of a model, also a shard that its index lists."""
+    if files is None and kind == "model":
+        index = folder / "model.safetensors.index.json"
+        shards = ["model.safetensors"]
+        if index.is_file():
+            shards = sorted(set(read_json(index)["weight_map"].values()))
+        files = ["config.json", *shards]
+        tokenizers = ("tokenizer.json", "tokenizer.model", "vocab.json")
+        if not any((folder / name).is_file() for name in tokenizers):
+            files.append(tokenizers[0])
+    return next((name for name in files or () if not (folder / name).is_file()), None)
+
+
+def _download(repo: str, revision: str, wanted: Sequence[str], kind: Kind, *, whole: bool) -> None:
+    """Let the hub's own client bring the files into its cache."""
+    from huggingface_hub import errors, snapshot_download
+
+    try:
+        with _online():
+            snapshot_download(
+                repo,
+                repo_type=kind,
+                revision=revision,
+                allow_patterns=list(wanted),
+                ignore_patterns=["*/*"] if whole else None,  # folders hold exports to other formats
+            )
+    except errors.GatedRepoError as error:
+        raise ArkdError(
+            f"{repo}: its owner asks for consent; give it on https://huggingface.co/{repo}, "
+            "log in with `hf auth login` and run the same command again"
+        ) from error
+    except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError) as error:
+        raise ArkdError(
+            f"{repo}@{revision}: the hub has no such repository or commit; correct repo or revision"
+        ) from error
+    except Exception as error:  # of the client, of its HTTP library, of the system
+        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        reason = lines[0] if lines else type(error).__name__
+        raise ArkdError(f"cannot fetch {repo} from the hub: {reason}; {_otherwise()}") from error
+
+
+@contextmanager
+def _online() -> Iterator[None]:
+    """Let the hub's client ask the network, which read the switches when it was imported."""
+    from huggingface_hub import constants
+
+    before = constants.HF_HUB_OFFLINE
+    constants.HF_HUB_OFFLINE = False
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before
+
+
+def _refuse_code(repo: str, names: Sequence[str], kind: Kind) -> None:
+    for name in names:
+        climbs = ".." in name.split("/") or name.startswith("/")
+        if climbs or not name.endswith(SAFE[kind]):
+            raise ArkdError(
+                f"{repo}: '{name}' is refused: a {kind} is read from {', '.join(SAFE[kind])} alone"
+            )
+
+
+def _refuse_when_forbidden(what: str) -> None:
+    if forbidden():
+        raise ArkdError(f"{what} is not here and HF_HUB_OFFLINE=1 forbids to ask; {_otherwise()}")
+
+
+def _check(path: Path, digest: str) -> None:
+    found = sha256_file(path)
+    if found != digest:
+        raise ArkdError(
+            f"{path}: refused, its SHA-256 is {found} and not {digest}; "
+            "delete it and run the same command again, or correct sha256"
+        )
+
+
+def _otherwise() -> str:
+    return (
+        "run the same command once where there is a network and bring its HF_HOME and ARKD_CACHE "
+        "here, or name a local copy: data_dir for data, a folder for a model"
+    )
+
+
+def _say(line: str) -> None:
+    print(f"arkd: {line}", file=sys.stderr, flush=True)

@@ -1,0 +1,85 @@
+"""What a suite of a user's own names: its files, its models and its test sets, checked at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from arkd.data.own_files import FilesSpec
+from arkd.data.public_tasks import SOURCES
+from arkd.errors import ArkdError, nearest
+from arkd.paths import benchmarks_dir
+from arkd.suite.settings import Folder
+from arkd.suite.suite import Suite
+
+# What records and tables call other things by; a test set of that name could not be told from them.
+TAKEN = ("dev", "head", "none", "run", "tail", "torso", "train", "truth")
+TAKEN_STARTS = ("arkd_", "fidelity_", "rank_", "token_")
+
+
+def place(suite_file: Path | None, path: str) -> Path:
+    """Return where a path in a suite leads: from the folder of its file, else `benchmarks/`."""
+    given = Path(path).expanduser()
+    own = suite_file.parent / given if suite_file else given
+    shipped = benchmarks_dir() / given
+    return shipped if shipped.exists() and not own.exists() else own
+
+
+def check_places(suite: Suite, where: Callable[[str], Path]) -> None:
+    """Refuse a suite whose files or models are not there, before anything runs.
+
+    Raises:
+        ArkdError: the first of them, with its key.
+    """
+    for key, path in _files(suite, where):
+        if not path.is_file():
+            what = "is a folder" if path.is_dir() else "no such file"
+            raise ArkdError(f"suite {suite.name}: {key}: {path}: {what}; correct the path")
+    for pair in suite.pairs:
+        for role, spec in (("teacher", pair.teacher), ("student", pair.student)):
+            if isinstance(spec, Folder) and not (where(spec.path) / "config.json").is_file():
+                raise ArkdError(
+                    f"suite {suite.name}: pairs.{pair.name}.{role}: {where(spec.path)}: no Hugging "
+                    "Face model there (a folder with config.json); correct the path"
+                )
+
+
+def check_tasks(suite: Suite) -> None:
+    """Refuse a task that is neither shipped nor a test set of the suite's own files.
+
+    Raises:
+        ArkdError: there is no such task, or a test set has the name of something else.
+    """
+    known = _shipped()
+    if isinstance(suite.data, FilesSpec):
+        check_names(suite.data.tests, f"suite {suite.name}: data.tests")
+        known = list(suite.data.tests)
+    perplexity = [suite.perplexity_task] if suite.perplexity_task else []
+    tasks = [*suite.test_sets, *suite.open_tasks, *suite.choice_tasks, *perplexity]
+    for task in tasks:
+        if task not in known:
+            raise ArkdError(f"suite {suite.name}: no task '{task}'{nearest(task, known)}")
+
+
+def check_names(names: Iterable[str], where: str) -> None:
+    """Refuse the name of a test set that something else has.
+
+    Raises:
+        ArkdError: it is that of a shipped task, or of what tables call by it.
+    """
+    taken = (*_shipped(), *SOURCES, *TAKEN)
+    for name in names:
+        if name in taken or name.startswith(TAKEN_STARTS):
+            raise ArkdError(f"{where}: the name '{name}' is taken; use another, such as my_{name}")
+
+
+def _shipped() -> list[str]:
+    """Return the names of the tasks that the project ships."""
+    return [path.stem for path in (benchmarks_dir() / "tasks").rglob("[!_]*.yaml")]
+
+
+def _files(suite: Suite, where: Callable[[str], Path]) -> Iterator[tuple[str, Path]]:
+    """Yield the user's files with the keys that name them."""
+    if isinstance(suite.data, FilesSpec):
+        for role, path in suite.data.placed(where).inputs.items():
+            yield f"data.{role.replace('test_', 'tests.', 1)}", path

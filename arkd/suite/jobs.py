@@ -1,0 +1,203 @@
+"""Pure helpers of the Snakefile: where things lie and what depends on what."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from arkd.data.own_files import FilesSpec
+from arkd.errors import ArkdError
+from arkd.method import Method
+from arkd.paths import benchmarks_dir
+from arkd.suite import checks as own_suite
+from arkd.suite import registry
+from arkd.suite.folders import TEACHER, TEACHER_SEED, Tree, methods, seeds, tree
+from arkd.suite.settings import Cut, Folder, Hub
+from arkd.suite.suite import Suite
+
+
+def trees(suites: str | list[str], results: str) -> dict[str, Tree]:
+    """Return the folders of one or several suites, each checked down to its methods' parameters.
+
+    Raises:
+        ArkdError: a suite or a method is unknown or malformed, or two suites share a name.
+    """
+    found: dict[str, Tree] = {}
+    for named in [suites] if isinstance(suites, str) else suites:
+        made = tree(named, results)
+        if made.suite.name in found:
+            raise ArkdError(f"two suites are called '{made.suite.name}': rename one of them")
+        own_suite.check_tasks(made.suite)
+        own_suite.check_places(made.suite, made.place)
+        for entry in made.suite.entries:
+            _check_replayed(made.suite, entry.label, registry.build(entry).replays)
+        found[made.suite.name] = made
+    return found
+
+
+def _check_replayed(suite: Suite, row: str, replayed: str | None) -> None:
+    """Refuse a row that replays one which the suite does not train from the same seeds."""
+    if replayed is None:
+        return
+    lacks = set(suite.seeds_of(row)) - set(suite.seeds_of(suite.entry(replayed).label))
+    if lacks:
+        raise ArkdError(
+            f"suite {suite.name}: {row} replays {replayed}, which has no seed {min(lacks)}; "
+            "give both rows the same seeds"
+        )
+
+
+def cached_sources(suite: Suite, label: str) -> list[str]:
+    """Return the response sets that a method needs from the cache.
+
+    A method that reads no teacher takes the gold responses from the tokens and waits for nobody.
+    """
+    method = registry.build(suite.entry(label))
+    return [source for source in method.responses if source != "gold" or method.reads_teacher]
+
+
+def asks_teacher(method: Method) -> bool:
+    """Tell whether a training needs the teacher: its values, its samples or its rewards."""
+    return bool({"teacher_logits", "teacher_samples", "rewards"} & set(method.required))
+
+
+def data_inputs(tree: Tree) -> list[str]:
+    """Return what the data wait for: a user's own files, and the template of their tasks."""
+    spec = tree.placed_data
+    if not isinstance(spec, FilesSpec):
+        return []
+    files = spec.inputs.values()
+    return [*map(str, files), str(benchmarks_dir() / "tasks" / "_generate.yaml")]
+
+
+def start_inputs(tree: Tree, pair: str) -> list[str]:
+    """Return what a student's start waits for besides its tokens: the teacher it is cut from."""
+    cut = isinstance(tree.suite.pair(pair).student, Cut)
+    return [_made(tree.training(pair, TEACHER, TEACHER_SEED))] if cut else []
+
+
+def distill_inputs(tree: Tree, pair: str, method: str, seed: int) -> list[str]:
+    """Return what a distillation waits for besides tokens and start.
+
+    The teacher if it asks it, the cached response sets it trains on, the run that it replays, and
+    the method's own files.
+    """
+    built = registry.build(tree.suite.entry(method))
+    asks = asks_teacher(built)
+    teacher = [_made(tree.training(pair, TEACHER, TEACHER_SEED))] if asks else []
+    replayed = [_made(tree.training(pair, built.replays, seed))] if built.replays else []
+    caches = [
+        _made(tree.cache(pair, source, seed if source == "student" else None))
+        for source in cached_sources(tree.suite, method)
+    ]
+    return teacher + caches + replayed + method_files(tree.suite, method)
+
+
+def evaluate_inputs(tree: Tree, pair: str, method: str) -> list[str]:
+    """Return what the evaluation of a method waits for."""
+    return [
+        *sorted(str(path) for path in (benchmarks_dir() / "tasks").rglob("*.yaml")),
+        _made(tree.data),
+        _made(tree.cache(pair, "prefixes")),
+        *(_made(tree.training(pair, method, seed)) for seed in seeds(tree.suite, method)),
+    ]
+
+
+def collect_inputs(tree: Tree) -> list[str]:
+    """Return the evaluations of every row of the tables."""
+    return [_made(tree.evaluation(pair, method)) for pair, method in methods(tree.suite)]
+
+
+def _made(folder: Path) -> str:
+    return str(folder / "manifest.json")
+
+
+def config_slice(suite: Suite, stage: str, pair: str = "", method: str = "") -> dict[str, Any]:
+    """Return the part of a suite on which a stage's files depend: its change reruns the stage."""
+    of_pair = suite.pair(pair) if pair else None
+    parts: dict[str, Any] = {}
+    if stage == "data":
+        parts = {"data": suite.data}
+    elif stage == "tokens" and of_pair:
+        parts = {"teacher": of_pair.teacher, "max_tokens": suite.max_tokens}
+        if isinstance(of_pair.student, Folder | Hub):
+            parts["student"] = of_pair.student
+    elif stage == "teacher" and of_pair:
+        parts = {"teacher": of_pair.teacher, "training": of_pair.teacher_training}
+        parts |= {"lora": of_pair.teacher_lora, "run": suite.training}
+    elif stage == "init" and of_pair:
+        parts = {"student": of_pair.student, "training": suite.student_start}
+        parts |= {"lora": of_pair.lora, "run": suite.training}
+    elif stage in ("cache", "prefixes"):
+        parts = {
+            "dtype": suite.cache_dtype,
+            "precision": suite.training.precision,
+            "max_new_tokens": suite.decoding.max_new_tokens,
+            "batch_size": suite.decoding.batch_size,
+            "prefixes": suite.tail.prefixes,
+            "items_per_set": suite.tail.items_per_set,
+            "test_sets": suite.test_sets,
+        }
+    elif stage == "distill":
+        entry = suite.entry(method)
+        method_ = registry.build(entry)
+        parts = {"distillation": suite.settings(entry), "parameters": method_.params}
+        parts |= {"lora": suite.pair(pair).lora, "run": suite.training}
+        if {"student_samples", "rewards"} & set(method_.required):
+            parts["max_new_tokens"] = suite.decoding.max_new_tokens
+    elif stage == "evaluate":
+        parts = {
+            "decoding": suite.decoding,
+            "precision": suite.training.precision,
+            "tail": suite.tail,
+            "test_sets": suite.test_sets,
+            "choice_tasks": suite.choice_tasks,
+            "perplexity_task": suite.perplexity_task,
+            "open_tasks": suite.open_tasks,
+            "bertscore": suite.bertscore,
+            "mauve": suite.mauve,
+        }
+    elif stage == "collect":
+        parts = {
+            "methods": methods(suite),
+            "seeds": {m: seeds(suite, m) for _, m in methods(suite)},
+        }
+    runs = {
+        "teacher": of_pair and of_pair.teacher_training,
+        "init": suite.student_start,
+        "distill": suite.distillation,
+    }
+    if (run := runs.get(stage)) and run.selection and run.selection.metric == "rouge_l":
+        parts["decoding"] = suite.decoding  # of the answers by which a state is selected
+    if suite.public_tasks and stage in ("data", "evaluate"):
+        parts |= {"public_tasks": suite.public_tasks, "public_items": suite.public_items}
+    parts |= {"version": suite.version, "device": suite.device, "kernels": suite.kernels}
+    return {key: _plain(value) for key, value in parts.items()}
+
+
+def fingerprint(suite: Suite, stage: str, pair: str = "", method: str = "") -> str:
+    """Return a stage's slice as one line of JSON, for Snakemake to compare."""
+    return json.dumps(config_slice(suite, stage, pair, method), sort_keys=True)
+
+
+def method_files(suite: Suite, label: str) -> list[str]:
+    """Return the files whose edit reruns a method, and that method alone.
+
+    Inside the working folder their paths are relative, so that a checkout can be moved.
+    """
+    name = suite.entry(label).name
+    file = registry.plugin(name).file
+    read = [benchmarks_dir() / path for path in registry.method_class(name).reads]
+    here = Path.cwd()
+    return [
+        str(path.relative_to(here) if path.is_relative_to(here) else path)
+        for path in ([file] if file else []) + read
+    ]
+
+
+def _plain(value: Any) -> Any:
+    """Return a model of the suite as plain JSON values."""
+    if hasattr(value, "model_dump"):
+        return value.model_dump(mode="json")
+    return json.loads(json.dumps(value))

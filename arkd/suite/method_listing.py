@@ -1,0 +1,95 @@
+"""What listings say of the methods, derived from what they declare; a broken one stops no other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from arkd.errors import ArkdError
+from arkd.method import FullStep, Method, Reference, TokenDivergence, WeightedDivergences
+from arkd.suite import registry
+
+KINDS = {"weights": WeightedDivergences, "tokens": TokenDivergence, "step": FullStep}
+
+
+@dataclass(frozen=True)
+class Row:
+    """A method in a listing."""
+
+    name: str
+    origin: str  # "arkd", "baselines" or the distribution that brings it
+    kind: str
+    needs: tuple[str, ...]
+    cost: str
+    reference: Reference
+    summary: str
+
+
+def shipped() -> list[str]:
+    """Return the methods that the project ships, by name."""
+    return sorted(n for n, plugin in registry.plugins().items() if plugin.entry_point is None)
+
+
+def rows(names: Iterable[str]) -> tuple[list[Row], list[ArkdError]]:
+    """Return the methods that can be listed, and one error for each that cannot."""
+    found: list[Row] = []
+    broken: list[ArkdError] = []
+    for name in names:
+        try:
+            found.append(row(name))
+        except ArkdError as error:
+            broken.append(error)
+    return found, broken
+
+
+def row(name: str) -> Row:
+    """Return a method's row.
+
+    Raises:
+        ArkdError: there is no such method, or it breaks the contract.
+    """
+    cls = registry.method_class(name)
+    missing = [key for key in ("summary", "equation", "reference") if not hasattr(cls, key)]
+    if missing:
+        raise ArkdError(f"method '{name}': {cls.__name__} does not state its {missing[0]}")
+    try:
+        method = cls()
+    except Exception as error:
+        raise ArkdError(
+            f"method '{name}': {cls.__name__}() failed: {type(error).__name__}: {error}; "
+            "every parameter needs a default"
+        ) from error
+    return Row(
+        name,
+        registry.plugin(name).origin,
+        next(kind for kind, base in KINDS.items() if issubclass(cls, base)),
+        method.required,
+        cost(method),
+        cls.reference,
+        cls.summary,
+    )
+
+
+def cost(method: Method) -> str:
+    """Return what a step costs beside the student itself, as far as the declarations tell."""
+    needs, beforehand = method.required, method.responses
+    anew = any(f"{model}_samples" in needs and model not in beforehand for model in MODELS)
+    if anew:
+        price = "samples while training"
+    elif any(model in beforehand for model in MODELS):
+        price = "sampled beforehand"
+    else:
+        price = "cached teacher" if method.reads_teacher else "no teacher"
+    return f"{price}, rewards" if "rewards" in needs else price
+
+
+MODELS = ("teacher", "student")
+
+
+def entries(found: Iterable[Row]) -> list[str]:
+    """Return the BibTeX of methods, each key once."""
+    by_key: dict[str, str] = {}
+    for row in found:
+        entry = row.reference.bibtex.strip()
+        by_key.setdefault(entry.partition(",")[0], entry)
+    return list(by_key.values())

@@ -1,0 +1,167 @@
+"""The methods that exist: files of `arkd/methods` and `baselines`, and third parties' plugins."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from dataclasses import dataclass, fields
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from arkd.errors import ArkdError, nearest
+from arkd.method import Method
+from arkd.paths import baselines_dir
+from arkd.suite.settings import MethodEntry
+
+ENTRY_POINTS = "arkd.methods"
+RESERVED = ("teacher", "init", "untrained", "shared", "cache", "tokens")  # folders beside methods
+METHODS_DIR = Path(__file__).parent.parent / "methods"
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """Where a method's code lies, known without importing it."""
+
+    name: str
+    module: str
+    origin: str  # "arkd", "baselines" or the distribution's name
+    file: Path | None = None
+    entry_point: EntryPoint | None = None
+
+
+def plugins() -> dict[str, Plugin]:
+    """Return all methods by name; those of `problems` are left out."""
+    return _found()[0]
+
+
+def names() -> list[str]:
+    """Return every name, usable or not, for listings that say what is wrong."""
+    return [*plugins(), *problems()]
+
+
+def problems() -> dict[str, str]:
+    """Return what is wrong with the names that cannot be used, one line each."""
+    return _found()[1]
+
+
+@cache
+def _found() -> tuple[dict[str, Plugin], dict[str, str]]:
+    found: dict[str, Plugin] = {}
+    wrong: dict[str, str] = {}
+    for folder, package, origin in (
+        (METHODS_DIR, "arkd.methods", "arkd"),
+        (baselines_dir(), "arkd_baselines", "baselines"),
+    ):
+        for file in sorted(folder.glob("[!_]*.py")):
+            _add(found, wrong, Plugin(file.stem, f"{package}.{file.stem}", origin, file))
+    for point in sorted(entry_points(group=ENTRY_POINTS), key=lambda point: point.name):
+        origin = point.dist.name if point.dist else point.value
+        _add(found, wrong, Plugin(point.name, point.module, origin, _source(point.module), point))
+    return found, wrong
+
+
+def _source(module: str) -> Path | None:
+    """Return the file of an installed module, so that its edit is noticed; none if it has none."""
+    try:
+        spec = find_spec(module)
+    except Exception:  # of a package around it, at its import: said when the method is asked for
+        return None
+    return Path(spec.origin) if spec and spec.origin and spec.has_location else None
+
+
+def _add(found: dict[str, Plugin], wrong: dict[str, str], plugin: Plugin) -> None:
+    """Add a plugin, or say why its name cannot be used; of two that share one, neither is."""
+    if plugin.name in RESERVED:
+        wrong[plugin.name] = (
+            f"method '{plugin.name}' ({plugin.module}): a folder of the results has that name; "
+            "rename the method"
+        )
+    elif plugin.name in found:
+        other = found.pop(plugin.name)
+        wrong[plugin.name] = (
+            f"method '{plugin.name}' exists twice: in {other.origin} ({other.module}) and in "
+            f"{plugin.origin} ({plugin.module}); rename one of them or uninstall its package"
+        )
+    elif plugin.name not in wrong:
+        found[plugin.name] = plugin
+
+
+def plugin(name: str) -> Plugin:
+    """Return the place of a method.
+
+    Raises:
+        ArkdError: there is no such method, or its name is taken twice.
+    """
+    known = plugins()
+    if name in problems():
+        raise ArkdError(problems()[name])
+    if name not in known:
+        raise ArkdError(
+            f"no method '{name}'{nearest(name, known)}; `arkd list` shows the {len(known)} known"
+        )
+    return known[name]
+
+
+def method_class(name: str) -> type[Method]:
+    """Import a method's file and return its class.
+
+    Raises:
+        ArkdError: no such method, its import fails, or it holds no single method.
+    """
+    place = plugin(name)
+    try:
+        module = importlib.import_module(place.module)
+    except Exception as error:
+        raise ArkdError(
+            f"method '{name}': importing {place.module} failed: {type(error).__name__}: {error}"
+        ) from error
+    classes = [
+        value
+        for value in vars(module).values()
+        if inspect.isclass(value)
+        and issubclass(value, Method)
+        and value.__module__ == place.module
+        and not inspect.isabstract(value)
+    ]
+    if len(classes) != 1:
+        raise ArkdError(
+            f"method '{name}': {place.file or place.module} must define exactly one subclass of "
+            f"WeightedDivergences, TokenDivergence or FullStep, found {len(classes)}"
+        )
+    return classes[0]
+
+
+def build(entry: MethodEntry) -> Method:
+    """Return the method of a suite's entry with its parameters set.
+
+    Raises:
+        ArkdError: no such method, or a parameter that it does not have or does not accept.
+    """
+    cls = method_class(entry.name)
+    known = [field.name for field in fields(cls)]
+    for key in entry.params:
+        if key not in known:
+            has = f"it has {', '.join(known)}" if known else "it has none"
+            raise ArkdError(
+                f"method '{entry.name}': unknown parameter '{key}'{nearest(key, known)}; {has}"
+            )
+    try:
+        return _adapter(cls).validate_python(entry.params, strict=False)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        where = ".".join(str(part) for part in problem["loc"])
+        message = problem["msg"].removeprefix("Value error, ")
+        raise ArkdError(
+            f"method '{entry.name}': {where + ': ' if where else ''}{message} "
+            f"(found {problem['input']!r})"
+        ) from None
+
+
+@cache
+def _adapter(cls: type[Method]) -> TypeAdapter[Method]:
+    """Return what checks a method's parameters; to make one is a millisecond, and jobs are many."""
+    return TypeAdapter(cls)

@@ -1,0 +1,282 @@
+"""A suite: the frozen description of one benchmark, read from YAML and checked key by key."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, Field, ValidationError, model_validator
+
+from arkd.data.instructions.source import InstructionsSpec
+from arkd.data.longtail.source import LongtailSpec
+from arkd.data.own_files import FilesSpec
+from arkd.data.public_tasks import PublicTask
+from arkd.data.smollm2.source import Smollm2Spec
+from arkd.errors import ArkdError, nearest
+from arkd.kernels import Kernels
+from arkd.paths import benchmarks_dir
+from arkd.suite.settings import (
+    Decoding,
+    Distillation,
+    Frozen,
+    MethodEntry,
+    Optimisation,
+    Pair,
+    TailSettings,
+    Training,
+)
+
+
+class Suite(Frozen):
+    """One benchmark."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9._-]+$", description="of the results folder")
+    version: str = Field(pattern=r"^\d+\.\d+$", description="Major.Minor; tables never mix two")
+    description: str
+    data: Annotated[
+        LongtailSpec | Smollm2Spec | InstructionsSpec | FilesSpec, Field(discriminator="source")
+    ]
+    test_sets: tuple[str, ...] = Field(
+        min_length=1,
+        description="the first is in distribution, the rest are not; own files: all, as listed",
+    )
+    open_tasks: tuple[str, ...] = Field(
+        (), description="further prompts to answer, scored by what the answers state"
+    )
+    choice_tasks: tuple[str, ...] = ()
+    perplexity_task: str | None = None
+    public_tasks: tuple[PublicTask, ...] = Field(
+        (), description="lm-eval's own tasks on public data, fetched from the hub or from data_dir"
+    )
+    public_items: int | None = Field(
+        None, gt=0, description="of each public task, evenly spaced; none: all"
+    )
+    pairs: tuple[Pair, ...] = Field(min_length=1)
+    methods: tuple[MethodEntry, ...]
+    lr_grid: tuple[float, ...] = Field((), description="run every method at each of these rates")
+    seeds: tuple[int, ...] = Field(min_length=1)
+    student_start: Optimisation = Field(description="the SFT start shared by a seed's methods")
+    distillation: Distillation
+    training: Training = Training()
+    decoding: Decoding = Decoding()
+    tail: TailSettings = TailSettings()
+    bertscore: Literal["minilm", "deberta-xlarge-mnli"] | None = Field(
+        None, description="encoder of BERTScore: minilm from a pinned wheel, deberta from the hub"
+    )
+    mauve: bool = Field(
+        False, description="MAUVE of each test set with at least 1,000 items; needs `arkd[mauve]`"
+    )
+    max_tokens: int = Field(96, description="prompt and response together; longer rows are dropped")
+    device: Literal["auto", "cpu", "cuda"] = "cpu"
+    kernels: Kernels = Field(
+        "portable",
+        description="of the CPU: the same bytes on every x86-64 processor with AVX2, or `fast`",
+    )
+    cache_dtype: Literal["float32", "bfloat16"] = Field(
+        "float32", description="of the teacher's cached states; bfloat16 halves the disk they take"
+    )
+
+    @property
+    def entries(self) -> tuple[MethodEntry, ...]:
+        """The methods of the tables: as listed, or each at every rate of `lr_grid`."""
+        if not self.lr_grid:
+            return self.methods
+        return tuple(m.model_copy(update={"lr": lr}) for m in self.methods for lr in self.lr_grid)
+
+    def entry(self, label: str) -> MethodEntry:
+        """Return the method of a label.
+
+        Raises:
+            ArkdError: the suite has no such method.
+        """
+        for entry in self.entries:
+            if entry.label == label:
+                return entry
+        labels = [entry.label for entry in self.entries]
+        raise ArkdError(
+            f"suite {self.name}: no method '{label}'{nearest(label, labels)}; "
+            f"it has {', '.join(labels)}"
+        )
+
+    def pair(self, name: str) -> Pair:
+        """Return a pair by name.
+
+        Raises:
+            ArkdError: the suite has no such pair.
+        """
+        for pair in self.pairs:
+            if pair.name == name:
+                return pair
+        names = [pair.name for pair in self.pairs]
+        raise ArkdError(
+            f"suite {self.name}: no pair '{name}'{nearest(name, names)}; it has {', '.join(names)}"
+        )
+
+    def seeds_of(self, label: str) -> tuple[int, ...]:
+        """Return the training seeds of a method or control."""
+        for entry in self.entries:
+            if entry.label == label and entry.seeds:
+                return self.seeds[: entry.seeds]
+        return self.seeds
+
+    def settings(self, entry: MethodEntry) -> Distillation:
+        """Return the protocol of a row: the suite's, with the row's own changes and tuned rate.
+
+        A row takes the rate that was tuned for it, else the one tuned for its method; a method that
+        was not tuned, such as a user's own, takes the shared rate.
+        """
+        changes = entry.changes
+        if "lr" not in changes and not self.lr_grid:
+            tuned = tuned_rates(self.distillation.tuning)
+            rate = tuned.get(entry.label, tuned.get(entry.name))
+            changes |= {"lr": rate} if rate else {}
+        return self.distillation.model_copy(update=changes)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _own_tests(cls, value: Any) -> Any:
+        data = value.get("data") if isinstance(value, dict) else None
+        own = (
+            data.get("tests") if isinstance(data, dict) and data.get("source") == "files" else None
+        )
+        return {"test_sets": list(own), **value} if isinstance(own, dict) else value
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Suite:
+        for what, names in (
+            ("test_sets", list(self.test_sets)),
+            ("public_tasks", list(self.public_tasks)),
+            ("methods", [entry.label for entry in self.entries]),
+            ("pairs", [pair.name for pair in self.pairs]),
+            ("seeds", list(self.seeds)),
+        ):
+            twice = {str(name) for name, count in Counter(names).items() if count > 1}
+            if twice:
+                raise ValueError(f"{what}: {', '.join(sorted(twice))} stands twice")
+        return self
+
+
+def tuned_rates(tuning: str | None) -> dict[str, float]:
+    """Return the rate that a committed tuning run chose for each method.
+
+    Raises:
+        ArkdError: there is no such tuning run.
+    """
+    if tuning is None:
+        return {}
+    path = benchmarks_dir() / "tuning" / f"{tuning}.csv"
+    if not path.is_file():
+        raise ArkdError(
+            f"{path}: no such tuning run; correct distillation.tuning or set it to null"
+        )
+    with path.open(encoding="utf-8", newline="") as lines:
+        return {r["method"]: float(r["lr"]) for r in csv.DictReader(lines) if r["chosen"] == "1"}
+
+
+def suite_names() -> list[str]:
+    """Return the names of the shipped suites."""
+    return sorted(_shipped())
+
+
+def _shipped() -> dict[str, Path]:
+    """Return the files of the shipped suites by name; those of variants lie in a folder below."""
+    return {path.stem: path for path in (benchmarks_dir() / "suites").rglob("*.yaml")}
+
+
+def suite_path(name: str) -> Path:
+    """Return the file of a shipped suite, or of a user's own given as a path to YAML.
+
+    Raises:
+        ArkdError: there is no such suite.
+    """
+    path = Path(name) if name.endswith((".yaml", ".yml")) else None
+    path = path or _shipped().get(name)
+    if path is None or not path.is_file():
+        known = suite_names()
+        raise ArkdError(
+            f"no suite '{name}'{nearest(name, known)}; shipped: {', '.join(known)}, "
+            "or give the path of a YAML file"
+        )
+    return path
+
+
+def load_suite(name: str) -> Suite:
+    """Read and check a suite.
+
+    Raises:
+        ArkdError: no such suite, malformed YAML, an unknown or invalid key.
+    """
+    path = suite_path(name)
+    try:
+        return Suite.model_validate(_read_yaml(path))
+    except ValidationError as error:
+        raise ArkdError(f"{path}: {_first_problem(error)}") from None
+
+
+def _read_yaml(path: Path, readers: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """Return a suite's mapping, laid over the one it extends."""
+    if path in readers:
+        raise ArkdError(f"{path}: extends: the suite extends itself")
+    try:
+        value = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except UnicodeDecodeError:
+        raise ArkdError(f"{path}: not UTF-8 text") from None
+    except yaml.YAMLError as error:
+        where = getattr(error, "problem_mark", None)
+        line = f" at line {where.line + 1}" if where else ""
+        raise ArkdError(
+            f"{path}: not valid YAML{line}: {getattr(error, 'problem', error)}"
+        ) from None
+    if not isinstance(value, dict):
+        raise ArkdError(f"{path}: a suite is a mapping of keys to values")
+    base = value.pop("extends", None)
+    if base is None:
+        return value
+    if "name" not in value:
+        raise ArkdError(f"{path}: name: a suite that extends another needs a name of its own")
+    return _merge(_read_yaml(suite_path(str(base)), (*readers, path)), value)
+
+
+def _merge(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
+    """Lay `change` over `base`; a mapping that names another `source` replaces the old one."""
+    merged = dict(base)
+    for key, value in change.items():
+        old: Any = merged.get(key)
+        both = isinstance(old, dict) and isinstance(value, dict)
+        same_kind = both and value.get("source", old.get("source")) == old.get("source")
+        merged[key] = _merge(old, value) if same_kind else value
+    return merged
+
+
+def _first_problem(error: ValidationError) -> str:
+    """Say the first problem of a file as `key: what is wrong, what to do`."""
+    problem = error.errors()[0]
+    where = ".".join(str(part) for part in problem["loc"]) or "suite"
+    if problem["type"] == "extra_forbidden":
+        key = str(problem["loc"][-1])
+        return f"{where}: unknown key{nearest(key, _known_keys(problem['loc'][:-1]))}"
+    if problem["type"] == "missing":
+        return f"{where}: this key is required"
+    message = problem["msg"].removeprefix("Value error, ")
+    return f"{where}: {message} (found {problem['input']!r})" if problem["loc"] else message
+
+
+def _known_keys(loc: tuple[int | str, ...]) -> list[str]:
+    """Return the keys that the model at a location of the suite has."""
+    models: list[Any] = [Suite]
+    for part in loc:
+        found: list[Any] = []
+        for model in models:
+            field = model.model_fields.get(part) if isinstance(part, str) else None
+            found += _models_in(field.annotation) if field else []
+        models = found or models
+    return [key for model in models for key in model.model_fields]
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [m for arg in getattr(annotation, "__args__", ()) for m in _models_in(arg)]

@@ -1,0 +1,1 @@
+"""A finished suite in, its tables out, as CSV, Markdown and LaTeX."""

@@ -1,0 +1,238 @@
+"""The layout of a table: columns from records, captions, quoted numbers, and what is missing."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from arkd.paths import benchmarks_dir
+from arkd.results.published import PAPER_ENCODER, Printed, check_pair
+from arkd.results.records import SeedValues
+from arkd.results.suite_results import SuiteResults
+from arkd.suite.folders import Tree
+from arkd.suite.suite import Suite
+from arkd.tables import paper_columns as beside
+from arkd.tables.footnotes import notes
+from arkd.tables.table import MISSING, Cell, Column, Origin, Row, Table, bold_method, make_cell
+
+GOLD = "fidelity_gold"  # fidelity to the teacher on the gold responses
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a column's values lie in the records; `pair` None means the row's own pair."""
+
+    task: str
+    metric: str
+    title: str
+    digits: int = 1
+    group: str = ""
+    pair: str | None = None
+
+
+class Builder(SuiteResults):
+    """Builds tables from one suite's results and collects what is missing."""
+
+    def __init__(self, suite: Suite, results_dir: Path) -> None:
+        super().__init__(Tree(results_dir, suite))
+        for pair in suite.pairs:
+            if pair.published is not None:
+                check_pair(pair.published, f"suite {suite.name}: pairs.{pair.name}.published")
+        text = captions(suite)
+        self.captions, self.sentences = text["tables"], text["sentences"]
+        self.methods = [entry.label for entry in suite.entries]
+        self.pairs = [pair.name for pair in suite.pairs]
+
+    @property
+    def scored(self) -> list[str]:
+        """The test sets whose answers can be compared with references."""
+        return [t for t in self.suite.test_sets if not self.records.without_references(t)]
+
+    @property
+    def outside(self) -> list[str]:
+        """Those of them that are out of distribution."""
+        return [task for task in self.scored if task != self.suite.test_sets[0]]
+
+    def lead(self, pair: str) -> tuple[str, ...]:
+        """Return what a row, or the heading over rows, has first where there are several pairs."""
+        return (pair,) if len(self.pairs) > 1 else ()
+
+    def values(self, source: Source, pair: str, method: str) -> SeedValues:
+        """Return the values of a source by seed, expected seeds only."""
+        pair = source.pair or pair
+        found = self.records.values(pair, method, source.task, source.metric, source.group)
+        return {s: found[s] for s in self.expected(method) if s in found}
+
+    def cell(
+        self,
+        values: SeedValues,
+        pair: str,
+        method: str,
+        what: str,
+        where: tuple[str, str, str] | None = None,
+    ) -> Cell:
+        """Return a cell and note the seeds it lacks.
+
+        `where` names the rows of the records, if its values stand there as they are.
+        """
+        failed = self.failed(pair, method)
+        kept = self.planned(values, pair, method, what)
+        origin = Origin(pair, (method,), tuple(kept.items()), what, where)
+        return replace(make_cell(values, failed, self.expected(method)), origin=origin)
+
+    def column(self, source: Source, pair: str, methods: Sequence[str]) -> dict[str, Cell]:
+        """Return one column's cells by method, the proven best trained method set bold."""
+        if self.nothing_to_compare(source):
+            why = f"under {short_name(self.suite, source.task)}: no references to compare with"
+            return dict.fromkeys(methods, Cell(word=MISSING, why=why))
+        values = {method: self.values(source, pair, method) for method in methods}
+        name = " ".join(filter(None, (source.task, source.metric, source.group)))
+        where = (source.task, source.metric, source.group)
+        cells = {m: self.cell(values[m], source.pair or pair, m, name, where) for m in methods}
+        expected = {method: self.expected(method) for method in methods}
+        best = bold_method(values, expected, self.records.higher_is_better(source.metric))
+        return {m: replace(cell, bold=m == best) for m, cell in cells.items()}
+
+    def nothing_to_compare(self, source: Source) -> bool:
+        """Tell whether a quantity cannot be there, because its task has no references."""
+        lacks = self.records.without_references(source.task)
+        return lacks and not self.records.groups(source.task, source.metric)
+
+    def arrow(self, source: Source) -> str:
+        """Return the mark that tells which direction is better."""
+        return {True: " ↑", False: " ↓", None: ""}[self.records.higher_is_better(source.metric)]
+
+    def heading(self, source: Source, with_pair: bool = False) -> Column:
+        """Return the column of a source."""
+        parts = [source.pair if with_pair else "", source.task, source.metric, source.group]
+        key = " ".join(part for part in parts if part)
+        return Column(key, source.title, source.digits)
+
+    def printed(self, source: Source, pair: str) -> dict[str, Printed]:
+        """Return what the paper prints of a quantity by method."""
+        name = self.suite.pair(source.pair or pair).published
+        return beside.printed(name, source.task, source.metric)
+
+    def table(self, name: str, sections: dict[str, list[Source]], methods: Sequence[str]) -> Table:
+        """Lay out a table: rows are methods, by pair and by section where there are several.
+
+        Sections share their columns (one for each group); each has its sources in their order.
+        """
+        first = next(iter(sections.values()))
+        own_pair = first[0].pair is None
+        pairs = self.pairs if own_pair else self.pairs[:1]
+        compared = {  # with the paper, in each pair's rows if in any
+            source
+            for source in itertools.chain.from_iterable(sections.values())
+            if name in beside.TABLES and any(self.printed(source, pair) for pair in pairs)
+        }
+        columns: list[Column] = []
+        rows: list[Row] = []
+        for pair in pairs:
+            for section, sources in sections.items():
+                stacked: list[tuple[Column, dict[str, Cell]]] = []
+                for source in sources:
+                    heading = self.heading(source, with_pair=not own_pair)
+                    if len(sections) == 1:
+                        heading = replace(heading, title=heading.title + self.arrow(source))
+                    own = self.column(source, pair, methods)
+                    stacked.append((heading, own))
+                    if source in compared:
+                        paper = beside.cells(own, self.printed(source, pair))
+                        stacked += zip(beside.columns(heading), paper, strict=True)
+                columns = columns or [column for column, _ in stacked]
+                lead = self.lead(pair) if own_pair else ()
+                if len(sections) > 1:
+                    lead = (*lead, section + self.arrow(sources[0]))
+                rows += [
+                    Row((*lead, m), tuple(cells[m] for _, cells in stacked), pair, m)
+                    for m in methods
+                ]
+        lead = self.lead("Pair") if own_pair else ()
+        labels = (*lead, *(["Metric"] if len(sections) > 1 else []), "Method")
+        if len(sections) > 1:  # one heading serves several metrics, so it names none of them
+            columns = [
+                replace(c, key=s.group or s.task) for c, s in zip(columns, first, strict=True)
+            ]
+        table = self.finish(name, labels, columns, rows)
+        return replace(table, caption=" ".join((table.caption, *self._said(name, columns))))
+
+    def _said(self, name: str, columns: Iterable[Column]) -> list[str]:
+        """Return what the caption of one of the paper's tables says beyond what it always says."""
+        if name not in beside.TABLES:
+            return []
+        keys = [column.key for column in columns]
+        said = ["bertscore"] if any("bertscore" in key for key in keys) else []
+        if any(key.endswith(" paper") for key in keys):
+            said.append("paper")
+            if self.suite.bertscore not in (None, PAPER_ENCODER):
+                said.append("other_encoder")
+        return [self.sentences[key]["caption"] for key in said]
+
+    def finish(
+        self,
+        name: str,
+        labels: tuple[str, ...],
+        columns: Iterable[Column],
+        rows: Iterable[Row],
+        compared: bool = True,
+        dash: str = "not run yet; this table is partial",
+    ) -> Table:
+        """Add title, caption and the notes that the cells call for.
+
+        `compared` tells whether the methods of a column were tested against each other, `dash`
+        what the mark of an empty cell means.
+        """
+        text, rows, columns = self.captions[name], tuple(rows), tuple(columns)
+        trained = {row.method for row in rows if row.method in self.methods}
+        uneven = len({len(self.expected(method)) for method in trained}) > 1
+        told = [*notes(rows, compared, uneven, dash), *self._in_no_mean(columns)]
+        return Table(name, text["title"], text["caption"], labels, columns, rows, tuple(told))
+
+    def _in_no_mean(self, columns: Iterable[Column]) -> list[str]:
+        """Return the note on test sets without references, where a table has means over sets."""
+        lost = [short_name(self.suite, t) for t in self.suite.test_sets if t not in self.scored]
+        means = any("out_of_distribution" in column.key for column in columns)
+        return (
+            [f"Without references, hence in no mean: {', '.join(lost)}."] if lost and means else []
+        )
+
+
+def captions(suite: Suite) -> dict[str, Any]:
+    """Return titles and captions with the suite's settings filled in."""
+    text = (benchmarks_dir() / "captions.yaml").read_text(encoding="utf-8")
+    counts = sorted({len(suite.seeds_of(entry.label)) for entry in suite.entries})
+    facts = {
+        "name": suite.name,
+        "version": suite.version,
+        "seeds": " to ".join(map(str, counts[:1] + counts[1:][-1:])),
+        "decodings": len(suite.decoding.seeds),
+        "test_set": suite.test_sets[0],
+        "mu": suite.tail.tail_mass,
+        "recall_ratio": suite.tail.recall_ratio,
+        "temperature": f"{suite.distillation.temperature:g}",
+        "encoder": suite.bertscore or "",
+    }
+    return {
+        kind: {
+            name: {key: value.format(**facts) for key, value in entry.items()}
+            for name, entry in entries.items()
+        }
+        for kind, entries in yaml.safe_load(text).items()
+    }
+
+
+def base_name(label: str) -> str:
+    """Return the method of a label without its parameters."""
+    return label.split("@")[0]
+
+
+def short_name(suite: Suite, task: str) -> str:
+    """Return a task's name without the prefix that all test sets of the suite share."""
+    prefix = suite.test_sets[0].split("_")[0] + "_"
+    return task.removeprefix(prefix)

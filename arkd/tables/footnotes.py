@@ -1,0 +1,45 @@
+"""The notes below a table: what its marks and words mean, as far as its cells have them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from arkd.tables.table import FAILED, FEW_SEEDS, MISSING, NOT_REPORTED, Row
+
+
+def notes(rows: Iterable[Row], compared: bool, uneven: bool, dash: str) -> Iterator[str]:
+    """Yield the notes that the cells call for.
+
+    Args:
+        rows: The table's rows.
+        compared: Whether the methods of a column were tested against each other.
+        uneven: Whether trained rows differ in the number of seeds they should have.
+        dash: What the mark of an empty cell means, where the cell does not say it.
+    """
+    cells = [cell for row in rows for cell in row.cells]
+    if any(cell.n < FEW_SEEDS for cell in cells if cell.word is None and cell.n):
+        yield "† fewer than three seeds; one seed has no interval. The teacher is one model."
+    if any(cell.bold for cell in cells):
+        yield (
+            "Bold: the best trained method, where its lead over the runner-up, paired by seed, is "
+            "significant at 5 % after Holm's correction for the column's comparisons."
+        )
+    elif compared:
+        yield (
+            "Nothing is bold: in no column is the best trained method's lead over the runner-up "
+            "significant at 5 % after Holm's correction."
+        )
+    if compared and uneven:
+        yield (
+            "Rows differ in their number of seeds: the best is chosen by the mean over the seeds "
+            "that all trained rows share, and compared with each other row on the seeds that the "
+            "two share (three at least)."
+        )
+    if any(cell.failed for cell in cells):
+        yield f"'{FAILED}': the run did not finish; its seed is not in the mean."
+    if any(cell.word == NOT_REPORTED for cell in cells):
+        yield f"'{NOT_REPORTED}': the paper reports no such number."
+    if any(cell.word == MISSING and not cell.why for cell in cells):
+        yield f"'{MISSING}': {dash}."
+    for sign, why in dict.fromkeys((c.mark or f"'{c.word}'", c.why) for c in cells if c.why):
+        yield f"{sign} {why}."

@@ -1,0 +1,87 @@
+"""A training that is killed goes on where it stood: its state on disk, safetensors and JSON only.
+
+Tensors go to a safetensors file, everything else to JSON that names them by place. A checkpoint
+knows what it was made for; one of other settings, data or code is not taken up.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from arkd.storage.files import read_json, staged_dir
+
+TENSORS, TREE = "tensors.safetensors", "state.json"
+EVERY_S = 60.0
+
+
+def flatten(value: Any, tensors: dict[str, Tensor]) -> Any:
+    """Return a value as JSON, its tensors moved to `tensors`.
+
+    Dictionaries become lists of pairs, so that their keys may be numbers.
+
+    Raises:
+        TypeError: a value is of no kind that a state may hold.
+    """
+    if isinstance(value, Tensor):
+        name = str(len(tensors))
+        tensors[name] = value.detach().cpu().clone().contiguous()
+        return {"tensor": name}
+    if isinstance(value, dict):
+        return {"dict": [[key, flatten(item, tensors)] for key, item in value.items()]}
+    if isinstance(value, list | tuple):
+        return [flatten(item, tensors) for item in value]
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise TypeError(f"a state holds tensors, numbers, text, lists and dictionaries, not {value!r}")
+
+
+def restore(tree: Any, tensors: dict[str, Tensor]) -> Any:
+    """Return what `flatten` took apart; tuples come back as lists."""
+    if isinstance(tree, list):
+        return [restore(item, tensors) for item in tree]
+    if isinstance(tree, dict):
+        if "tensor" in tree:
+            return tensors[tree["tensor"]]
+        return {key: restore(item, tensors) for key, item in tree["dict"]}
+    return tree
+
+
+@dataclass
+class Checkpoint:
+    """The one checkpoint of a training, written now and then."""
+
+    folder: Path
+    made_for: dict[str, Any]  # settings, inputs and code, as the stage's manifest has them
+    every_s: float = EVERY_S
+    _last: float = field(default_factory=time.monotonic)
+
+    def load(self) -> dict[str, Any] | None:
+        """Return the saved state, or none if there is none that fits."""
+        if not (self.folder / TREE).is_file():
+            return None
+        tree = read_json(self.folder / TREE)
+        if tree["made_for"] != json.loads(json.dumps(self.made_for)):
+            return None
+        state: dict[str, Any] = restore(tree["state"], load_file(self.folder / TENSORS))
+        return state
+
+    def due(self) -> bool:
+        """Tell whether the last state is old enough for a new one."""
+        return time.monotonic() - self._last >= self.every_s
+
+    def save(self, state: dict[str, Any]) -> None:
+        """Replace the saved state; a kill meanwhile leaves the old one."""
+        tensors: dict[str, Tensor] = {}
+        tree = {"made_for": self.made_for, "state": flatten(state, tensors)}
+        with staged_dir(self.folder) as folder:
+            save_file(tensors or {"none": torch.zeros(0)}, folder / TENSORS)
+            (folder / TREE).write_text(json.dumps(tree), encoding="utf-8")
+        self._last = time.monotonic()

@@ -1,0 +1,192 @@
+"""The one optimisation loop: teacher, SFT start and every student run through it."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from arkd.data.tokens import TokenSet, batch_order
+from arkd.divergence.losses import cross_entropy
+from arkd.method import State
+from arkd.models.device import seed_draws
+from arkd.models.model import head, padding, response_states
+from arkd.progress import progress
+from arkd.suite.settings import Optimisation
+from arkd.training.checkpoint import Checkpoint
+
+# What one step computes: the loss to descend, and what to log of it.
+StepLoss = Callable[[int], tuple[Tensor, dict[str, float]]]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """How a run went: one row a step, and its cost."""
+
+    rows: list[dict[str, float]]
+    train_s: float
+    failed: bool  # loss or gradient left the finite numbers; the weights before are kept
+    judged: dict[int, float] = field(default_factory=dict)  # score after so many steps
+
+
+def learning_rate(step: int, optimisation: Optimisation) -> float:
+    """Return the rate of a step: linear warm-up, then constant, linear to zero, or a cosine."""
+    steps, peak = optimisation.steps, optimisation.lr
+    warmup = int(optimisation.warmup_share * steps)
+    if step < warmup:
+        return peak * (step + 1) / warmup
+    if optimisation.schedule == "constant":
+        return peak
+    decay_steps = max(1, steps - warmup)
+    if optimisation.schedule == "linear":
+        return peak * (1 - (step - warmup) / decay_steps)
+    least = optimisation.min_lr
+    return least + (peak - least) * 0.5 * (1 + math.cos(math.pi * (step - warmup) / decay_steps))
+
+
+def optimise(
+    model: Any,
+    settings: Optimisation,
+    step_loss: StepLoss,
+    label: str,
+    checkpoint: Checkpoint | None = None,
+    state: State | None = None,
+    judge: Callable[[], float] | None = None,
+) -> Trained:
+    """Descend `step_loss` with AdamW; a loss that is not finite ends the run as failed.
+
+    Args:
+        model: What is trained.
+        settings: Steps, rate, schedule and AdamW's settings.
+        step_loss: The loss of a step.
+        label: Of the progress bar.
+        checkpoint: Where to go on from, and to save to; a resumed run ends in the same bytes.
+        state: What the loss keeps from step to step and must survive with the model.
+        judge: Scores the model as it is, higher is better, where the settings select a state.
+    """
+    trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    # Norms and biases are not decayed, by the usual convention.
+    decayed = [p for p in trained.values() if p.ndim > 1]
+    rest = [p for p in trained.values() if p.ndim <= 1]
+    groups: list[dict[str, Any]] = [
+        {"params": decayed},
+        {"params": rest, "weight_decay": 0.0},
+    ]
+    optimiser = torch.optim.AdamW(
+        groups,
+        lr=settings.lr,
+        betas=settings.betas,
+        weight_decay=settings.weight_decay,
+        fused=True,
+    )
+    model.train()
+    rows: list[dict[str, float]] = []
+    spent_s = 0.0  # by the run before the kill
+    best = Best(settings, trained)
+    if checkpoint and (saved := checkpoint.load()):
+        rows, spent_s = saved["rows"], saved["train_s"]
+        copy_into(trained, saved["model"])
+        best.judged, best.kept = saved["judged"], saved["best"]
+        optimiser.load_state_dict(saved["optimiser"])
+        if state is not None:
+            state.load_state_dict(saved["state"])
+    started = time.monotonic() - spent_s
+    for step in progress(range(len(rows), settings.steps), label):
+        loss, log = step_loss(step)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), settings.clip_norm)
+        if not bool(torch.isfinite(loss) & torch.isfinite(norm)):
+            return Trained(rows, time.monotonic() - started, failed=True)
+        for group in optimiser.param_groups:
+            group["lr"] = learning_rate(step, settings)
+        optimiser.step()
+        rows.append({"step": step, "loss": float(loss.detach()), **log, "grad_norm": float(norm)})
+        if judge and best.asked(step + 1):
+            best.add(step + 1, judge())
+        if checkpoint and checkpoint.due():
+            checkpoint.save(
+                {
+                    "rows": rows,
+                    "train_s": time.monotonic() - started,
+                    "model": trained,
+                    "judged": best.judged,
+                    "best": best.kept,
+                    "optimiser": optimiser.state_dict(),
+                    "state": state.state_dict() if state is not None else None,
+                }
+            )
+    best.restore()
+    model.eval()
+    return Trained(rows, time.monotonic() - started, failed=False, judged=best.judged)
+
+
+class Best:
+    """The best state of a run so far, of those that its settings compare."""
+
+    def __init__(self, settings: Optimisation, trained: dict[str, Any]) -> None:
+        chosen, steps = settings.selection, settings.steps
+        points = chosen.points if chosen else 0
+        self.points = {round((place + 1) * steps / points) for place in range(points)}
+        self.trained = trained
+        self.judged: dict[int, float] = {}
+        self.kept: dict[str, Tensor] = {}
+
+    def asked(self, steps: int) -> bool:
+        """Tell whether the state after so many steps is one to compare."""
+        return steps in self.points
+
+    def add(self, steps: int, score: float) -> None:
+        """Keep the state of now if none had a better score; of equals the first stays."""
+        if score > max(self.judged.values(), default=-math.inf):
+            self.kept = {name: p.detach().clone() for name, p in self.trained.items()}
+        self.judged[steps] = score
+
+    def restore(self) -> None:
+        """Go back to the best state, if any were compared."""
+        if self.kept:
+            copy_into(self.trained, self.kept)
+
+
+@torch.no_grad()
+def copy_into(parameters: dict[str, Any], values: dict[str, Tensor]) -> None:
+    """Give parameters the values of their names."""
+    for name, parameter in parameters.items():
+        parameter.copy_(values[name])
+
+
+def fit_language_model(
+    model: Any,
+    tokens: TokenSet,
+    optimisation: Optimisation,
+    label: str,
+    *axes: str | int,
+    checkpoint: Checkpoint | None = None,
+    judge: Callable[[], float] | None = None,
+) -> Trained:
+    """Train by cross-entropy on the responses of a token set, in the order of the named axes."""
+    optimisation = optimisation.over(len(tokens))
+    device = next(model.parameters()).device
+    batches = list(
+        batch_order(
+            len(tokens),
+            optimisation.steps,
+            optimisation.batch_size,
+            *axes,
+            lengths=tokens.starts.diff(),
+        )
+    )
+
+    def step_loss(step: int) -> tuple[Tensor, dict[str, float]]:
+        seed_draws(device, "step", *axes, step)
+        batch = tokens.batch(batches[step], model.config.pad_token_id)
+        hidden_NH = response_states(model, batch)
+        loss = cross_entropy(hidden_NH, head(model), batch.labels_N.to(device))
+        return loss, {"tokens": float(batch.tokens), "padding": float(padding(model, batch))}
+
+    return optimise(model, optimisation, step_loss, label, checkpoint, judge=judge)

@@ -1,0 +1,290 @@
+"""What a method may do at a step: measure, sample, score; see `arkd.method.Tools`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from arkd.data.tokens import Batch, TokenSet, load_tokenizer
+from arkd.divergence.head import Head
+from arkd.divergence.losses import (
+    Divergences,
+    Teacher,
+    divergences,
+    label_log_probs,
+    token_divergence,
+    weighted_divergences,
+)
+from arkd.divergence.reduction import token_scale
+from arkd.errors import ArkdError
+from arkd.method import (
+    ChunkLoss,
+    Method,
+    Need,
+    Responses,
+    Signals,
+    Source,
+    WeightedDivergences,
+    Weights,
+)
+from arkd.models.generate import sample
+from arkd.models.model import head, hidden_states, padding, response_states
+from arkd.seeding import derive_seed
+from arkd.suite.settings import Distillation
+from arkd.teacher.cache import Evidence
+from arkd.training import dev_scores as development
+
+REWARD_ITEMS = 32  # development prompts that a reward is sampled on
+
+
+@dataclass
+class Sources:
+    """What a run reads: response sets row for row over the same prompts, and the teacher."""
+
+    sets: dict[Source, Evidence]
+    teacher_head: Head | None = None
+    load_teacher: Callable[[], Any] | None = None  # only some methods ask the teacher anew
+    dev: TokenSet | None = None
+    tokenizer: Path | None = None
+    max_new_tokens: int = 0
+    replayed: tuple[float, ...] = ()  # α of another run, step by step
+    corpus: TokenSet | None = None  # D_p of L_pt, where it is not the gold rows
+
+    @cached_property
+    def teacher(self) -> Any:
+        """The teacher itself, loaded when it is first asked."""
+        assert self.load_teacher is not None
+        return self.load_teacher().eval()
+
+    @cached_property
+    def decoder(self) -> Any:
+        """The tokenizer, loaded when text is first asked for."""
+        assert self.tokenizer is not None
+        return load_tokenizer(self.tokenizer)
+
+
+class StepTools:
+    """The tools of one step of one run; each set of states is computed once."""
+
+    def __init__(
+        self,
+        model: Any,
+        method: Method,
+        sources: Sources,
+        settings: Distillation,
+        seed: int,
+        step: int,
+        samples: list[int],
+    ) -> None:
+        self.model = model
+        self.method = method
+        self.sources = sources
+        self.settings = settings
+        self.seed = seed
+        self.step = step
+        self.samples = samples
+        self.device = next(model.parameters()).device
+        softened = method.softened and method.reads_teacher
+        self.temperature = settings.temperature if softened else 1.0  # unless a call names one
+        self.tokens = 0  # that the student has been trained on in this step
+        self.padding = 0  # positions beside them that its passes ran over
+        self._draws = 0
+        self._responses: dict[Source, Responses] = {}
+        self._states: dict[int, tuple[Responses, Tensor]] = {}
+        self._measured: dict[tuple[float, bool], Divergences] = {}
+
+    def responses(self, source: Source = "gold") -> Responses:
+        """Return the batch's responses of a set."""
+        if source != "gold" and source not in self.method.responses:
+            raise ArkdError(
+                f"method {type(self.method).__name__}: reads the {source}'s responses without "
+                f"declaring them; add '{source}' to its `responses`"
+            )
+        if source not in self._responses:
+            evidence = self.sources.sets[source]
+            batch = evidence.tokens.batch(self.samples, self.model.config.pad_token_id)
+            hidden = None if evidence.hidden is None else evidence.hidden[batch.hidden_rows_N]
+            self._responses[source] = self._pack(self.samples, batch, hidden)
+        return self._responses[source]
+
+    def states(self, responses: Responses) -> Tensor:
+        """Return the student's states [B·T, H], with gradient."""
+        if id(responses) not in self._states:
+            batch: Batch = responses.batch
+            states = hidden_states(self.model, batch.ids_BT.to(self.device), batch.packed)
+            self.tokens += batch.tokens
+            self.padding += padding(self.model, batch)
+            self._states[id(responses)] = responses, states  # kept alive: an id is an address
+        return self._states[id(responses)][1]
+
+    def predicting(self, responses: Responses) -> Tensor:
+        """Return the student's states that predict the response tokens [N, H]."""
+        return self.states(responses)[responses.batch.positions_N.to(self.device)]
+
+    def teacher(self, responses: Responses) -> Teacher:
+        """Return the teacher's values over the response tokens."""
+        self._must_need("teacher_logits")
+        if responses.hidden_NG is None or self.sources.teacher_head is None:
+            raise ArkdError(
+                f"method {type(self.method).__name__}: asks for the teacher's values on responses "
+                "that it does not declare; add their set to its `responses`"
+            )
+        return Teacher(responses.hidden_NG.to(self.device), self.sources.teacher_head)
+
+    def signals(self, *, temperature: float | None = None, gaps: bool = False) -> Signals:
+        """Measure the gold responses of the batch."""
+        asked = temperature or self.temperature, gaps
+        if asked not in self._measured:
+            gold, method = self.responses(), self.method
+            self._measured[asked] = divergences(
+                self.predicting(gold),
+                head(self.model),
+                self.teacher(gold),
+                gold.labels_N,
+                gold.sequence_N,
+                temperature=asked[0],
+                variance=self.settings.variance,
+                head_mass=self.settings.head_mass if gaps else None,
+                batch_weights=isinstance(method, WeightedDivergences)
+                and method.batch_weights
+                and asked[0] == self.temperature
+                and self.settings.reduction != "sequences",
+            )
+        return self._measured[asked].signals
+
+    def weighted_loss(self, weights: Weights) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the loss of weighted divergences on the gold responses, and FKL and RKL, each [N].
+
+        Raises:
+            ArkdError: the method promises weights of the batch, and gives some of single tokens.
+        """
+        of_tokens = any(torch.as_tensor(x).numel() > 1 for x in (weights.fkl, weights.rkl))
+        if of_tokens and isinstance(self.method, WeightedDivergences) and self.method.batch_weights:
+            raise ArkdError(
+                f"method {type(self.method).__name__}: weights of single tokens, where its "
+                "`batch_weights` promises one number for all; leave `batch_weights` out"
+            )
+        gold = self.responses()
+        scale = token_scale(self.settings.reduction, gold)
+        fkl, rkl = (x if scale is None else x * scale for x in (weights.fkl, weights.rkl))
+        for (temperature, _), found in self._measured.items():
+            if temperature == self.temperature:  # measured already: the weights came late
+                signals = found.signals
+                return found.loss(fkl, rkl), signals.fkl_N, signals.rkl_N
+        return weighted_divergences(
+            self.predicting(gold),
+            head(self.model),
+            self.teacher(gold),
+            fkl,
+            rkl,
+            temperature=self.temperature,
+        )
+
+    def sample(self, *, teacher_share: float = 0.0, temperature: float = 1.0) -> Responses:
+        """Draw a response to each prompt of the batch."""
+        self._must_need("student_samples")
+        if teacher_share > 0:
+            self._must_need("teacher_samples")
+        prompts = [self.sources.sets["gold"].tokens.prompt(row) for row in self.samples]
+        answers = self._draw(self.model, prompts, temperature, teacher_share)
+        return self.replay(self.samples, answers)
+
+    def replay(self, samples: list[int], answers: list[list[int]]) -> Responses:
+        """Return answers as responses, with the teacher's values if the method reads them."""
+        prompts = [self.sources.sets["gold"].tokens.prompt(row) for row in samples]
+        tokens = TokenSet.of(zip(prompts, answers, strict=True))
+        batch = tokens.batch(range(len(tokens)), self.model.config.pad_token_id)
+        hidden = None
+        if self.method.reads_teacher:
+            with torch.inference_mode():
+                hidden = response_states(self.sources.teacher, batch).float()
+            hidden = hidden.clone()  # of a kind that autograd may keep
+        return self._pack(list(samples), batch, hidden)
+
+    def log_probs(self, responses: Responses, *, temperature: float = 1.0) -> tuple[Tensor, Tensor]:
+        """Return log q and log p of each label, each [N], without gradient."""
+        teacher, own = self.teacher(responses), head(self.model)
+        vocabulary = min(len(own), len(teacher.head))
+        log_q_N, log_p_N = (
+            label_log_probs(states, of.cut(vocabulary), responses.labels_N, temperature=temperature)
+            for states, of in (
+                (self.predicting(responses), own),
+                (teacher.hidden_NG, teacher.head),
+            )
+        )
+        return log_q_N, log_p_N
+
+    def mean_loss(
+        self, responses: Responses, loss: ChunkLoss, *, temperature: float | None = None
+    ) -> Tensor:
+        """Return the mean over tokens of a loss, or the suite's reduction of it, differentiable."""
+        scale = token_scale(self.settings.reduction, responses)
+
+        def scaled(log_q_CV: Tensor, log_p_CV: Tensor, rows: slice) -> Tensor:
+            assert scale is not None
+            return loss(log_q_CV, log_p_CV, rows) * (scale[rows] if scale.ndim else scale)
+
+        return token_divergence(
+            self.predicting(responses),
+            head(self.model),
+            self.teacher(responses) if self.method.reads_teacher else None,
+            loss if scale is None else scaled,
+            temperature=temperature or self.temperature,
+        )
+
+    def dev_nll(self) -> float:
+        """Return the student's −log q of the development responses, mean over tokens."""
+        self._must_need("rewards")
+        return development.nll(self.model, self._dev())
+
+    def rouge_l(self, model: Literal["student", "teacher"] = "student") -> float:
+        """Return the ROUGE-L (0–1) of a model's sampled answers to some development prompts."""
+        self._must_need("rewards")
+        dev = self._dev().head(REWARD_ITEMS)
+        asked = self.model if model == "student" else self.sources.teacher
+        drawn = self._draw(asked, [dev.prompt(row) for row in range(len(dev))], 1.0, 0.0)
+        return development.mean_rouge_l(drawn, dev, self.sources.decoder)
+
+    def _draw(
+        self, model: Any, prompts: list[list[int]], temperature: float, teacher_share: float
+    ) -> list[list[int]]:
+        self._draws += 1
+        return sample(
+            model,
+            prompts,
+            seed=derive_seed("on_policy", self.seed, self.step, self._draws),
+            max_new_tokens=self.sources.max_new_tokens,
+            temperature=temperature,
+            vocabulary=len(head(self.model)),
+            mixed_with=self.sources.teacher if teacher_share > 0 else None,
+            share=teacher_share,
+            padded=True,
+            batch_size=max(1, len(prompts)),
+            label="",
+        )
+
+    def _dev(self) -> TokenSet:
+        assert self.sources.dev is not None
+        return self.sources.dev
+
+    def _pack(self, samples: list[int], batch: Batch, hidden: Tensor | None) -> Responses:
+        labels_N, sequence_N = batch.labels_N.to(self.device), batch.sequence_N.to(self.device)
+        return Responses(samples, labels_N, sequence_N, batch, hidden)
+
+    def _must_need(self, need: Need) -> None:
+        """Refuse what the method has not declared: a listing of needs must be true.
+
+        Raises:
+            ArkdError: the method does not declare the need.
+        """
+        if need not in self.method.required:
+            raise ArkdError(
+                f"method {type(self.method).__name__}: uses {need} without declaring it; "
+                f"add '{need}' to its `needs`"
+            )

@@ -1,0 +1,91 @@
+"""A model that a stage trains: loaded as the suite says, judged if it selects, saved whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from arkd.data.tokens import TokenSet, load_tokenizer
+from arkd.errors import ArkdError
+from arkd.models import model as models
+from arkd.models.forward import set_training
+from arkd.suite.folders import Tree
+from arkd.suite.settings import Distillation, Lora, Optimisation
+from arkd.training.dev_scores import judge
+
+
+@dataclass
+class Trainee:
+    """A model in training, with or without adapters."""
+
+    tree: Tree
+    pair: str
+    model: Any
+    parameters: int  # of the model alone
+    adapters: Any = None
+
+    @classmethod
+    def load(cls, tree: Tree, pair: str, folder: Path, device: torch.device, seed: int) -> Trainee:
+        """Load a student; its adapters, if it has any, are drawn by its seed."""
+        lora, precision = tree.suite.pair(pair).lora, tree.suite.training.precision
+        model = models.load(folder, device, precision if lora else "float32")
+        return cls.of(tree, pair, model, lora, "student", seed)
+
+    @classmethod
+    def of(cls, tree: Tree, pair: str, model: Any, lora: Lora | None, *axes: str | int) -> Trainee:
+        """Make a loaded model ready for training."""
+        adapters, parameters = None, models.parameters(model)
+        if lora:
+            from arkd.models.lora import add_adapters
+
+            adapters = add_adapters(model, lora, *axes)
+        set_training(model, tree.suite.training)
+        return cls(tree, pair, model, parameters, adapters)
+
+    def judge(self, settings: Optimisation, *axes: str | int) -> Callable[[], float] | None:
+        """Return what scores the model's states, if the settings select one."""
+        if settings.selection is None:
+            return None
+        tokens, decoding = self.tree.tokens(self.pair), self.tree.suite.decoding
+        options = {
+            "max_new_tokens": decoding.max_new_tokens,
+            "temperature": decoding.temperature,
+            "top_p": decoding.top_p,
+            "top_k": decoding.top_k,
+            "batch_size": decoding.batch_size,
+            "label": "",
+        }
+        rows = TokenSet.load(tokens / "dev.safetensors")
+        tokenizer = load_tokenizer(tokens / "tokenizer")
+        return judge(self.model, settings.selection, rows, tokenizer, options, *axes)
+
+    def save(self, folder: Path, card: str) -> None:
+        """Save the model as a whole, adapters merged, in the suite's precision."""
+        model = self.model
+        if self.adapters is not None:
+            from arkd.models.lora import merge_adapters
+
+            model = merge_adapters(self.adapters)
+        model.to(getattr(torch, self.tree.suite.training.precision))
+        models.save(model, self.tree.tokens(self.pair) / "tokenizer", folder, card)
+
+
+def corpus_of(tokens: Path, settings: Distillation) -> TokenSet | None:
+    """Return D_p if the settings take it from the data's corpus.
+
+    Raises:
+        ArkdError: the data have none.
+    """
+    if settings.lm_corpus == "gold" or settings.lm_weight == 0:
+        return None
+    path = tokens / "corpus.safetensors"
+    if not path.is_file():
+        raise ArkdError(
+            "distillation.lm_corpus: the suite's data have no corpus; name one in data.corpus, or "
+            "set lm_corpus to gold"
+        )
+    return TokenSet.load(path)
