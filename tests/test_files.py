@@ -10,7 +10,15 @@ from pathlib import Path
 import pytest
 
 from arkd.errors import ArkdError
-from arkd.storage.files import read_json, read_jsonl, staged_dir, staged_file, write_jsonl
+from arkd.storage.files import (
+    MARK,
+    read_json,
+    read_jsonl,
+    recover,
+    staged_dir,
+    staged_file,
+    write_jsonl,
+)
 
 
 def interrupt_file(path: Path) -> None:
@@ -72,6 +80,53 @@ def test_a_new_stage_replaces_every_file_of_the_old(tmp_path: Path) -> None:
         with staged_dir(folder) as temporary:
             (temporary / name).write_text(name)
     assert [p.name for p in folder.iterdir()] == ["new"]
+
+
+def test_what_arkd_did_not_make_is_not_replaced(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    with staged_dir(folder, "stage data of suite mine") as temporary:  # nothing in it is lost
+        (temporary / "x").write_text("1")
+    with staged_dir(folder, "stage data of suite mine") as temporary:
+        (temporary / "x").write_text("2")
+    (folder / "notes.txt").write_text("the user's, in a folder of ours: goes with it")
+    for other in ("stage data of suite theirs", "stage tokens of suite mine"):
+        with pytest.raises(ArkdError, match="is marked as 'stage data of suite mine'"):
+            staged_dir(folder, other).__enter__()
+    (folder / MARK).unlink()
+    for path, what in ((folder, "it has no .arkd"), (folder / "x", "it is no folder")):
+        with pytest.raises(ArkdError, match=what):
+            staged_dir(path, "stage data of suite mine").__enter__()
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(ArkdError, match="it is no folder"):
+        staged_dir(tmp_path / "link", "stage data of suite mine").__enter__()
+    assert (folder / "x").read_text() == "2"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["data", "link"]
+
+
+def test_a_kill_between_the_two_renames_loses_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoint"
+    with staged_dir(folder) as temporary:
+        (temporary / "x").write_text("old")
+    code = (
+        "import os, pathlib; from arkd.storage.files import staged_dir\n"
+        "replace, calls = pathlib.Path.replace, []\n"
+        "def killed(self, target):\n"
+        "    calls.append(self)\n"
+        "    if len(calls) == 2: os.kill(os.getpid(), 9)\n"
+        "    return replace(self, target)\n"
+        "pathlib.Path.replace = killed\n"
+        f"with staged_dir(pathlib.Path({str(folder)!r})) as t: (t / 'x').write_text('new')"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -9
+    assert not folder.exists()
+    recover(folder)
+    assert (folder / "x").read_text() == "old"
+    with staged_dir(folder) as temporary:
+        (temporary / "x").write_text("newer")
+    assert [(p.name, (p / "x").read_text()) for p in tmp_path.iterdir()] == [
+        ("checkpoint", "newer")
+    ]
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's /dev/full")

@@ -33,14 +33,25 @@ def staged_file(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+MARK = ".arkd"  # the file by which a folder that may be replaced says what it is
+
+
 @contextmanager
-def staged_dir(path: Path) -> Iterator[Path]:
+def staged_dir(path: Path, mark: str | None = None) -> Iterator[Path]:
     """Yield a temporary folder beside `path` that replaces it when the block succeeds.
 
+    Args:
+        path: Where the folder will stand.
+        mark: What the folder is. One that stands there is then replaced only if it is marked as the
+            same; none is for folders whose place no user chooses.
+
     Raises:
-        ArkdError: the disk is full.
+        ArkdError: something else stands at `path`, or the disk is full.
     """
+    if mark is not None:
+        refuse_foreign(path, mark)
     path.parent.mkdir(parents=True, exist_ok=True)
+    recover(path)
     for killed in path.parent.glob(f".{path.name}.*.part"):  # what a killed process left behind
         shutil.rmtree(killed, ignore_errors=True)
     temporary = Path(tempfile.mkdtemp(".part", f".{path.name}.", path.parent))
@@ -48,10 +59,51 @@ def staged_dir(path: Path) -> Iterator[Path]:
     try:
         with _full_disk_named(path):
             yield temporary
-            shutil.rmtree(path, ignore_errors=True)
+            if mark is not None:
+                (temporary / MARK).write_text(mark + "\n", encoding="utf-8")
+            # By two renames, so that a kill at any moment leaves the old folder or the new one.
+            if path.exists():
+                path.replace(_aside(path))
             temporary.replace(path)
+            shutil.rmtree(_aside(path), ignore_errors=True)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def recover(path: Path) -> None:
+    """Put a folder back whose replacement was killed between its two renames."""
+    aside = _aside(path)
+    if aside.exists():
+        if path.exists():
+            shutil.rmtree(aside, ignore_errors=True)
+        else:
+            aside.replace(path)
+
+
+def _aside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.old")
+
+
+def refuse_foreign(path: Path, mark: str) -> None:
+    """Refuse to replace what this project did not make, or made as something else.
+
+    Raises:
+        ArkdError: a file, or a folder with files that is not marked as `mark`, stands at `path`.
+    """
+    if path.is_dir() and not path.is_symlink():
+        found = path / MARK
+        marked = found.read_text(encoding="utf-8", errors="replace") if found.is_file() else ""
+        if marked == mark + "\n" or not any(path.iterdir()):
+            return
+        what = f"it is marked as {marked.strip()!r}" if marked else f"it has no {MARK}"
+    elif path.exists() or path.is_symlink():
+        what = "it is no folder"
+    else:
+        return
+    raise ArkdError(
+        f"{path}: would be replaced by {mark}, and is not known to be that ({what}); move it "
+        "away, or give other --results"
+    )
 
 
 @contextmanager

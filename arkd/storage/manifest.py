@@ -22,7 +22,7 @@ import psutil
 
 from arkd import kernels
 from arkd.errors import ArkdError
-from arkd.storage.files import read_json, sha256_file, staged_dir, write_json
+from arkd.storage.files import MARK, read_json, refuse_foreign, sha256_file, staged_dir, write_json
 
 NAME = "manifest.json"
 PACKAGES = ("arkd", "torch", "transformers", "tokenizers", "lm-eval", "rouge-score", "numpy")
@@ -80,7 +80,17 @@ def stage(
         inputs: Folders of earlier stages, or single files, by role.
         config: The slice of the suite that the stage depends on.
         **axes: What the stage was run for: suite, pair, method, seed.
+
+    Raises:
+        ArkdError: what stands at `out_dir` is not of this stage and suite, or an input is missing.
     """
+    mark = f"stage {name} of suite {axes.get('suite')}"
+    made = out_dir / NAME
+    if made.is_file() and not (out_dir / MARK).exists():  # by a version that left no marks
+        before = read_json(made)
+        if (before.get("stage"), before.get("suite")) == (name, axes.get("suite")):
+            (out_dir / MARK).write_text(mark + "\n", encoding="utf-8")
+    refuse_foreign(out_dir, mark)  # before anything is computed
     startup_s = _since_last_stage_s()
     started = time.monotonic()
     # What the stage is made of is taken before it runs: an edit meanwhile is no part of it.
@@ -94,7 +104,7 @@ def stage(
         "kernels": kernels.facts(),
         "git": git_state(),
     }
-    with staged_dir(out_dir) as folder:
+    with staged_dir(out_dir, mark) as folder:
         current = Stage(folder, made_of)
         yield current
         made = {
@@ -128,7 +138,8 @@ def weights(training: Path) -> str:
 
 def hash_tree(folder: Path) -> dict[str, str]:
     """Return the SHA-256 of each file below a folder, its manifest left out."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != NAME)
+    passed = (NAME, MARK)
+    files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name not in passed)
     return {path.relative_to(folder).as_posix(): sha256_file(path) for path in files}
 
 

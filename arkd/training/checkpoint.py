@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from arkd.storage.files import read_json, staged_dir
+from arkd.storage.files import read_json, recover, staged_dir
 
 TENSORS, TREE = "tensors.safetensors", "state.json"
 EVERY_S = 60.0
@@ -65,6 +65,7 @@ class Checkpoint:
 
     def load(self) -> dict[str, Any] | None:
         """Return the saved state, or none if there is none that fits."""
+        recover(self.folder)
         if not (self.folder / TREE).is_file():
             return None
         tree = read_json(self.folder / TREE)
