@@ -10,6 +10,7 @@ import csv
 import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,9 @@ from arkd.storage.records import write_csv
 from arkd.suite.folders import Tree, seeds
 from arkd.suite.settings import MethodEntry
 from arkd.suite.suite import Suite, load_suite
-from arkd.tables import public_tasks
+from arkd.tables.builder import Builder
+from arkd.tables.kinds import public
+from arkd.tables.table import Layout
 
 COLUMNS = [
     *("suite", "suite_version", "pair", "method", "seed", "decode_seed", "task", "metric", "group"),
@@ -52,6 +55,13 @@ def suite_of(
     base = load_suite("longtail")
     entries = [MethodEntry.model_validate(_entry(label)) for label in methods]
     return base.model_copy(update={"methods": tuple(entries), "lr_grid": (), **changes})
+
+
+def laid_out(kind: ModuleType, make: Builder) -> Layout:
+    """Return what a kind of table shows of a suite that has something for it."""
+    layout = kind.build(make)
+    assert layout is not None
+    return layout
 
 
 def _entry(label: str) -> Row:
@@ -89,7 +99,7 @@ def _quantities(suite: Suite) -> list[tuple[str, str, str, str, str]]:
     found += [(task, "acc", "", "", "true") for task in suite.choice_tasks]
     if suite.perplexity_task:
         found.append((suite.perplexity_task, "word_perplexity", "", "", "false"))
-    for column in public_tasks.columns(suite):
+    for column in public.columns(suite):
         higher = "false" if column.metric == "perplexity" else "true"
         found.append((column.task, column.metric, column.group, "", higher))
     for metrics, higher in ((LOWER, "false"), (HIGHER, "true"), (NEITHER, "")):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy import stats
-from simulate import failed_row, rows_of, save, suite_of
+from simulate import failed_row, laid_out, rows_of, save, suite_of
 
 from arkd.errors import ArkdError
 from arkd.seeding import derive_seed
@@ -17,9 +17,10 @@ from arkd.statistics.resampling import bootstrap, jackknife
 from arkd.statistics.scores import iqm, probability_of_improvement
 from arkd.suite.suite import Suite
 from arkd.tables import build as tables
-from arkd.tables import gap_closed as aggregates
 from arkd.tables.builder import Builder
-from arkd.tables.table import Cell, Table
+from arkd.tables.kinds import aggregate
+from arkd.tables.quantities import reference
+from arkd.tables.table import Cell, Layout
 
 METHODS = ("forward_kl", "fixed_mix", "arkd", "sft")
 TEN = tuple(range(1, 11))
@@ -47,13 +48,13 @@ def closed(rows: list[dict[str, Any]], suite: Suite, method: str) -> np.ndarray:
     return (own - start[: len(own)]) / (teacher - start[: len(own)])
 
 
-def built(suite: Suite, root: Path, rows: list[dict[str, Any]]) -> Table:
+def built(suite: Suite, root: Path, rows: list[dict[str, Any]]) -> Layout:
     save(suite, root, rows)
-    (table,) = aggregates.aggregate(Builder(suite, root))
+    table = laid_out(aggregate, Builder(suite, root))
     return table
 
 
-def cells_of(table: Table, method: str) -> dict[str, Cell]:
+def cells_of(table: Layout, method: str) -> dict[str, Cell]:
     (row,) = [row for row in table.rows if row.method == method]
     return dict(zip([column.key for column in table.columns], row.cells, strict=True))
 
@@ -143,8 +144,8 @@ def test_the_first_reference_there_is_serves(
     suite = suite_of(methods)
     save(suite, tmp_path, rows_of(suite, level))
     make = Builder(suite, tmp_path)
-    assert aggregates.reference(make) == expected
-    (table,) = aggregates.aggregate(make)
+    assert reference(make) == expected
+    table = laid_out(aggregate, make)
     assert ("gap_closed difference" in [c.key for c in table.columns]) == (expected is not None)
 
 
@@ -189,7 +190,7 @@ def test_a_test_set_without_a_gap_is_left_out_and_named(tmp_path: Path) -> None:
 def test_without_any_gap_there_is_no_table(tmp_path: Path) -> None:
     suite = suite_of(METHODS)
     save(suite, tmp_path, rows_of(suite, lambda *_: 50.0, sd=0.0))
-    assert aggregates.aggregate(Builder(suite, tmp_path)) == []
+    assert aggregate.build(Builder(suite, tmp_path)) is None
 
 
 def test_a_failed_run_is_told_and_a_missing_one_is_refused(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from simulate import (
     LOGGED,
     condense,
     failed_row,
+    laid_out,
     lose_curves,
     rows_of,
     save,
@@ -24,11 +25,11 @@ from arkd.results.trajectories import Curves
 from arkd.storage.records import write_csv
 from arkd.suite.folders import Tree
 from arkd.suite.suite import Suite, load_suite
-from arkd.tables import alpha as analyses
 from arkd.tables import build as tables
 from arkd.tables import write as tabular
 from arkd.tables.builder import Builder
-from arkd.tables.table import Cell, Row, Table
+from arkd.tables.kinds import ablation, alpha, temperature
+from arkd.tables.table import Cell, Layout, Row
 
 SEEDS = tuple(range(1, 6))
 
@@ -52,12 +53,12 @@ def write_weights(root: Path, suite: Suite, method: str, hashes: list[str]) -> N
         (folder / "manifest.json").write_text(json.dumps({"outputs": outputs}), encoding="utf-8")
 
 
-def cells_of(table: Table, *labels: str) -> dict[str, Cell]:
+def cells_of(table: Layout, *labels: str) -> dict[str, Cell]:
     (row,) = [row for row in table.rows if row.labels == labels]
     return dict(zip([column.key for column in table.columns], row.cells, strict=True))
 
 
-def labels_of(table: Table) -> list[tuple[str, ...]]:
+def labels_of(table: Layout) -> list[tuple[str, ...]]:
     return [row.labels for row in table.rows]
 
 
@@ -75,7 +76,7 @@ def test_alpha_is_summed_up_at_the_start_and_the_end_and_between(tmp_path: Path)
     save(suite, tmp_path, rows_of(suite))
     values = [0.4] * 5 + [0.7] * 35 + [0.3] * 50 + [0.2] * 10  # a step a window
     write_alpha(tmp_path, suite, "arkd", alpha=values)
-    (table,) = analyses.alpha(Builder(suite, tmp_path))
+    table = laid_out(alpha, Builder(suite, tmp_path))
     cells = cells_of(table, "arkd")
     assert cells["alpha first"].mean == pytest.approx(0.4)
     assert cells["alpha last"].mean == pytest.approx(0.2)
@@ -90,7 +91,7 @@ def test_extremes_are_those_of_the_smoothed_alpha(tmp_path: Path) -> None:
     save(suite, tmp_path, rows_of(suite))
     values = list(np.random.default_rng(3).random(100))
     write_alpha(tmp_path, suite, "random_alpha", alpha=values)
-    (table,) = analyses.alpha(Builder(suite, tmp_path))
+    table = laid_out(alpha, Builder(suite, tmp_path))
     cells = cells_of(table, "random_alpha")
     inner = np.convolve(values, np.full(5, 0.2), mode="valid")
     ends = [np.mean(values[:3]), np.mean(values[:4]), np.mean(values[-4:]), np.mean(values[-3:])]
@@ -105,7 +106,7 @@ def test_the_share_above_half_is_exact_for_a_choice_between_two(tmp_path: Path) 
     save(suite, tmp_path, rows_of(suite))
     values = [float(x) for x in np.random.default_rng(4).random(1003) < 0.3]  # uneven windows
     write_alpha(tmp_path, suite, "greedy_min", alpha=values)
-    (table,) = analyses.alpha(Builder(suite, tmp_path))
+    table = laid_out(alpha, Builder(suite, tmp_path))
     above = cells_of(table, "greedy_min")["alpha above_half"].mean
     assert above == pytest.approx(np.mean(values), abs=1e-9)
 
@@ -118,7 +119,7 @@ def test_alpha_has_an_interval_over_seeds(tmp_path: Path) -> None:
         lines = [{"step": step, "alpha": level} for step in range(20)]
         write_csv(folder / "trajectory.csv", LOGGED, lines)
     condense(tmp_path, suite)
-    (table,) = analyses.alpha(Builder(suite, tmp_path))
+    table = laid_out(alpha, Builder(suite, tmp_path))
     cell = cells_of(table, "arkd")["alpha last"]
     interval = stats.ttest_1samp([0.1, 0.2, 0.6], 0).confidence_interval(0.95)
     assert cell.mean == pytest.approx(0.3)
@@ -131,7 +132,7 @@ def test_a_policys_mean_stands_for_a_drawn_alpha(tmp_path: Path) -> None:
     coin = [float(step % 2) for step in range(200)]
     policy = [0.6] * 100 + [0.3] * 100
     write_alpha(tmp_path, suite, "arkd_code", alpha=coin, policy_alpha=policy)
-    (table,) = analyses.alpha(Builder(suite, tmp_path))
+    table = laid_out(alpha, Builder(suite, tmp_path))
     cells = cells_of(table, "arkd_code")
     assert cells["alpha first"].mean == pytest.approx(0.6)
     assert cells["alpha last"].mean == pytest.approx(0.3)
@@ -141,11 +142,11 @@ def test_a_policys_mean_stands_for_a_drawn_alpha(tmp_path: Path) -> None:
 def test_rows_without_an_alpha_are_left_out(tmp_path: Path) -> None:
     suite = suite_of(("sft", "arkd", "tvd"))
     save(suite, tmp_path, rows_of(suite))
-    (table,) = analyses.alpha(Builder(suite, tmp_path))
+    table = laid_out(alpha, Builder(suite, tmp_path))
     assert labels_of(table) == [("arkd",)]
     alone = suite_of(("sft",))
     save(alone, tmp_path / "alone", rows_of(alone))
-    assert analyses.alpha(Builder(alone, tmp_path / "alone")) == []
+    assert alpha.build(Builder(alone, tmp_path / "alone")) is None
 
 
 def test_weights_are_counted_by_seed(tmp_path: Path) -> None:
@@ -154,7 +155,7 @@ def test_weights_are_counted_by_seed(tmp_path: Path) -> None:
     write_weights(tmp_path, suite, "forward_kl", ["a", "b", "c"])
     write_weights(tmp_path, suite, "fixed_mix", ["x", "y", "z"])
     write_weights(tmp_path, suite, "greedy_min", ["a", "c", "c"])  # c is another seed's too
-    (table,) = analyses.alpha(Builder(suite, tmp_path))
+    table = laid_out(alpha, Builder(suite, tmp_path))
     found = {row.labels[0]: [cell.word for cell in row.cells[-2:]] for row in table.rows}
     assert found == {
         "forward_kl": ["–", "–"],  # itself; the suite has no reverse_kl
@@ -173,7 +174,7 @@ def test_weights_are_compared_on_shared_seeds_under_the_same_settings(tmp_path: 
     write_weights(tmp_path, suite, "forward_kl", list("abcde"))
     write_weights(tmp_path, suite, "forward_kl@temperature=1.0", list("klm"))
     write_weights(tmp_path, suite, "greedy_min@temperature=1.0", list("kbmde"))
-    (table,) = analyses.alpha(Builder(suite, tmp_path))
+    table = laid_out(alpha, Builder(suite, tmp_path))
     cells = cells_of(table, "greedy_min@temperature=1.0")
     assert cells["weights forward_kl"].word == "2 of 3"
     assert cells_of(table, "forward_kl@temperature=1.0")["weights forward_kl"].word == "–"
@@ -184,7 +185,7 @@ def test_rows_of_different_rates_are_told(tmp_path: Path) -> None:
     assert suite.settings(suite.entry("reverse_kl")).lr == 0.006  # as tuned
     assert suite.settings(suite.entry("greedy_min")).lr == 0.012
     save(suite, tmp_path, rows_of(suite))
-    (table,) = analyses.alpha(Builder(suite, tmp_path))
+    table = laid_out(alpha, Builder(suite, tmp_path))
     assert cells_of(table, "greedy_min")["weights reverse_kl"].word == "0 of 3 (other rate)"
 
 
@@ -193,7 +194,7 @@ def test_a_lost_curve_is_named_and_a_failed_run_is_not(tmp_path: Path) -> None:
     rows = [row for row in rows_of(suite) if (row["method"], row["seed"]) != ("akl", 1)]
     save(suite, tmp_path, [*rows, failed_row(suite, "akl", 1)])
     make = Builder(suite, tmp_path)
-    (table,) = analyses.alpha(make)
+    table = laid_out(alpha, make)
     cell = cells_of(table, "akl")["alpha last"]
     assert (cell.n, cell.failed, make.gaps) == (2, 1, {})
     lose_curves(tmp_path, suite, "arkd", 3)
@@ -232,7 +233,7 @@ def test_temperatures_stand_by_method_with_the_suites_own(tmp_path: Path) -> Non
     suite = suite_of(TEMPERATURES, seeds=SEEDS)
     rows = rows_of(suite, sd=1.0)
     save(suite, tmp_path, rows)
-    (table,) = analyses.temperature(Builder(suite, tmp_path))
+    table = laid_out(temperature, Builder(suite, tmp_path))
     assert labels_of(table) == [
         *(("forward_kl", t) for t in ("1", "2", "4")),
         *(("reverse_kl", t) for t in ("1", "2")),
@@ -256,7 +257,7 @@ def test_the_two_divergences_are_paired_at_each_temperature(
     suite = suite_of(TEMPERATURES, seeds=SEEDS)
     rows = rows_of(suite, sd=1.0)
     save(suite, tmp_path, rows)
-    (table,) = analyses.temperature(Builder(suite, tmp_path))
+    table = laid_out(temperature, Builder(suite, tmp_path))
     cell = cells_of(table, "forward_kl − reverse_kl", degree)["rouge_l in_distribution"]
     a, b = (
         by_seed(rows, f"{name}{suffix}", suite.test_sets[0], "rouge_l")
@@ -271,7 +272,7 @@ def test_the_two_divergences_are_paired_at_each_temperature(
 def test_one_test_set_has_no_column_out_of_distribution(tmp_path: Path) -> None:
     suite = suite_of(TEMPERATURES, test_sets=("longtail_id",))
     save(suite, tmp_path, rows_of(suite))
-    (table,) = analyses.temperature(Builder(suite, tmp_path))
+    table = laid_out(temperature, Builder(suite, tmp_path))
     assert [c.key for c in table.columns] == ["rouge_l in_distribution", "jsd"]
 
 
@@ -282,7 +283,7 @@ def test_an_ablation_is_paired_with_the_plain_row_on_shared_seeds(tmp_path: Path
     save(suite, tmp_path, rows)
     write_alpha(tmp_path, suite, changed, alpha=[0.25] * 40)
     make = Builder(suite, tmp_path)
-    (table,) = analyses.ablation(make)
+    table = laid_out(ablation, make)
     assert labels_of(table) == [("arkd", "lm_weight=0.0"), ("tvd", "lm_weight=0.0")]
     cells = cells_of(table, "arkd", "lm_weight=0.0")
     for key, task, metric in (
@@ -309,7 +310,7 @@ def test_a_row_is_compared_with_the_row_that_lacks_one_setting(tmp_path: Path) -
         )
     )
     save(suite, tmp_path, rows_of(suite))
-    (table,) = analyses.ablation(Builder(suite, tmp_path))
+    table = laid_out(ablation, Builder(suite, tmp_path))
     assert labels_of(table) == [
         ("arkd@first_baseline=zero", "advantage=before"),
         ("arkd", "first_baseline=zero"),
@@ -321,7 +322,7 @@ def test_a_difference_with_a_failed_run_says_so(tmp_path: Path) -> None:
     suite = suite_of(("arkd", "arkd@baseline=teacher"))
     rows = [row for row in rows_of(suite) if (row["method"], row["seed"]) != ("arkd", 1)]
     save(suite, tmp_path, [*rows, failed_row(suite, "arkd", 1)])
-    (table,) = analyses.ablation(Builder(suite, tmp_path))
+    table = laid_out(ablation, Builder(suite, tmp_path))
     cell = cells_of(table, "arkd", "baseline=teacher")["jsd difference"]
     assert (cell.n, cell.failed) == (2, 1)
     assert tabular.cell_text(cell, table.columns[1]).endswith("(1 failed)")

@@ -26,10 +26,11 @@ from arkd.figures import build as figures
 from arkd.figures import forest as claim_figures
 from arkd.figures import style as plotting
 from arkd.paths import benchmarks_dir
+from arkd.report.figures import captions
 from arkd.results import trajectories as curves
 from arkd.results.trajectories import Curves
 from arkd.suite.suite import Suite, load_suite
-from arkd.tables.builder import Builder, captions
+from arkd.tables.builder import Builder
 
 METHODS = ("forward_kl", "reverse_kl", "greedy_min", "akl", "arkd")
 NAMES = [
@@ -589,14 +590,14 @@ def test_one_seed_and_two_methods_have_no_intervals(tmp_path: Path) -> None:
 
 
 def test_every_figure_has_title_caption_and_text_for_screen_readers() -> None:
-    text = captions(load_suite("longtail"))["figures"]
+    text = captions(load_suite("longtail"))
     assert set(text) == {*figures.FIGURES, "forest"}
     for name, entry in text.items():
         assert set(entry) == {"title", "caption", "alt"}, name
         assert re.fullmatch(r"[^{}]+", " ".join(entry.values())), name
         assert 60 < len(entry["alt"]) < 350, name
     raw = yaml.safe_load((benchmarks_dir() / "captions.yaml").read_text(encoding="utf-8"))
-    assert raw["figures"].keys() == text.keys()
+    assert raw.keys() == text.keys()
 
 
 def assert_titles_are_apart(drawn: dict[str, Figure]) -> None:

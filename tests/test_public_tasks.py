@@ -34,8 +34,8 @@ from arkd.storage.records import Value
 from arkd.suite.folders import Tree
 from arkd.suite.jobs import config_slice
 from arkd.suite.suite import Suite, load_suite
-from arkd.tables import public_tasks
 from arkd.tables.builder import Builder
+from arkd.tables.kinds import public as public_table
 
 MODEL = ROOT / "benchmarks" / "fixtures" / "smoke-teacher"
 FOLDER = ROOT / "benchmarks" / "tasks" / "public"
@@ -524,7 +524,7 @@ def test_the_readme_tells_the_pin(task: PublicTask) -> None:
 
 def test_a_columns_metric_is_one_that_its_task_gives(values: list[Value]) -> None:
     given = {(v.task, v.metric, v.group) for v in values}
-    shown = public_tasks.columns(asking(*TASKS))
+    shown = public_table.columns(asking(*TASKS))
     assert {(c.task, c.metric, c.group) for c in shown} <= given
     assert {c.task for c in shown} == set(TASKS)
 
@@ -535,14 +535,14 @@ def test_the_table_has_a_column_for_each_task_that_is_asked(tmp_path: Path) -> N
     rows = simulate.rows_of(suite, lambda method, task, metric: levels.get(task, 30.0), sd=0.0)
     without_torso = [row for row in rows if row["group"] != "torso"]  # a band without items
     make = Builder(suite, simulate.save(suite, tmp_path, without_torso))
-    (table,) = public_tasks.public(make, ("teacher", "arkd"))
+    table = simulate.laid_out(public_table, make)
     assert [column.title for column in table.columns] == [
         "PIQA ↑",
         "PopQA ↑",
         "PopQA, head (nats) ↑",
         "PopQA, tail (nats) ↑",
     ]
-    assert [row.method for row in table.rows] == ["teacher", "arkd"]
-    assert [cell.mean for cell in table.rows[1].cells] == pytest.approx([0.6, -7.5, -7.5, -7.5])
+    (arkd,) = (row for row in table.rows if row.method == "arkd")
+    assert [cell.mean for cell in arkd.cells] == pytest.approx([0.6, -7.5, -7.5, -7.5])
     assert not make.gaps
-    assert public_tasks.public(Builder(simulate.suite_of(), tmp_path), ()) == []
+    assert public_table.build(Builder(simulate.suite_of(), tmp_path)) is None

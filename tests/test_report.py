@@ -26,12 +26,11 @@ from arkd.report import claims as report_claims
 from arkd.report import comparisons as report_comparisons
 from arkd.report import page as report
 from arkd.report.figures import inline
-from arkd.report.views import SECTIONS, sections, span
+from arkd.report.views import span
 from arkd.suite.folders import Tree
 from arkd.suite.suite import load_suite
 from arkd.tables import build as tables
 from arkd.tables import write as tabular
-from arkd.tables.table import Table
 
 VOID = {"meta", "link", "br", "input", "wbr"}
 FULL = "`snakemake --cores all --config suites='[longtail-full]'`"
@@ -144,25 +143,6 @@ def test_every_table_is_there_with_its_numbers(root: Path, text: str) -> None:
         assert groups == list(
             dict.fromkeys(" · ".join(r.labels[:lead]) for r in table.rows if lead)
         )
-
-
-def test_every_table_has_a_section_and_an_unknown_one_comes_last() -> None:
-    def named(*names: str) -> list[Table]:
-        return [Table(name, name, "", ("Method",), (), ()) for name in names]
-
-    found = sections(named("mine", "cost", "table2", "table1"))
-    assert [(title, [t.name for t in own]) for title, own in found] == [
-        ("Quality", ["table1", "table2"]),
-        ("Cost", ["cost"]),
-        ("Further tables", ["mine"]),
-    ]
-    names = [name for own in SECTIONS.values() for name in own]
-    assert len(names) == len(set(names))
-
-
-def test_tables_of_the_suite_are_all_in_a_named_section(root: Path) -> None:
-    made = sections(tables.build(suite_of(METHODS), root))
-    assert "Further tables" not in [title for title, _ in made]
 
 
 def test_every_figure_has_a_description(root: Path, text: str) -> None:

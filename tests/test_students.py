@@ -8,24 +8,20 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy import stats
-from simulate import COLUMNS, LOGGED, condense, flat, lose_curves, rows_of, save, suite_of
+from simulate import COLUMNS, LOGGED, condense, flat, laid_out, lose_curves, rows_of, save, suite_of
 
 from arkd.storage.records import write_csv
 from arkd.suite.folders import CONTROLS, Tree, seeds
 from arkd.suite.suite import Suite
-from arkd.tables import students
 from arkd.tables.builder import Builder
-from arkd.tables.table import Cell, Table
+from arkd.tables.kinds import adaptation, generalisation, generation, weaknesses
+from arkd.tables.table import Cell, Layout
 
 METHODS = ("forward_kl", "fixed_mix", "arkd")
 Rows = list[dict[str, Any]]
 
 
-def order_of(make: Builder) -> tuple[str, ...]:
-    return ("teacher", "untrained", "init", *make.methods)
-
-
-def cells_of(table: Table, *labels: str) -> dict[str, Cell]:
+def cells_of(table: Layout, *labels: str) -> dict[str, Cell]:
     (row,) = [row for row in table.rows if row.labels == labels]
     return dict(zip([column.key for column in table.columns], row.cells, strict=True))
 
@@ -76,16 +72,16 @@ def test_the_drop_is_that_from_the_first_set_to_the_mean_of_the_others(tmp_path:
     rows = rows_of(suite, sd=4.0)
     save(suite, tmp_path, rows)
     make = Builder(suite, tmp_path)
-    (table,) = students.generalisation(make, order_of(make))
+    table = laid_out(generalisation, make)
     drops = {}
-    for method in order_of(make):
+    for method in make.all_rows:
         inside = by_seed(rows, method, suite.test_sets[0], "rouge_l")
         outside = np.mean([by_seed(rows, method, t, "rouge_l") for t in suite.test_sets[1:]], 0)
         cells, drops[method] = cells_of(table, method), inside - outside
         expect(cells["rouge_l in_distribution"], inside)
         expect(cells["rouge_l out_of_distribution"], outside)
         expect(cells["rouge_l drop"], drops[method])
-    for method in order_of(make):
+    for method in make.all_rows:
         cell = cells_of(table, method)["rouge_l drop_difference"]
         if method == "fixed_mix":
             assert (cell.mean, cell.half) == (0.0, 0.0)
@@ -98,7 +94,7 @@ def test_one_test_set_has_no_drop(tmp_path: Path) -> None:
     suite = suite_of(METHODS, test_sets=("longtail_id",))
     save(suite, tmp_path, rows_of(suite))
     make = Builder(suite, tmp_path)
-    assert students.generalisation(make, order_of(make)) == []
+    assert generalisation.build(make) is None
 
 
 # --- weaknesses -----------------------------------------------------------------------------------
@@ -119,7 +115,7 @@ def test_weaknesses_show_what_the_records_hold(tmp_path: Path) -> None:
     rows += added(suite, "longtail_open", "facts_told", decoded=True)
     save(suite, tmp_path, rows)
     make = Builder(suite, tmp_path)
-    (table,) = students.weaknesses(make, order_of(make))
+    table = laid_out(weaknesses, make)
     quantities = [
         *(("truth", "truth_accuracy", f"certain_{band}") for band in ("head", "torso", "tail")),
         ("truth", "truth_error", "ambiguous"),
@@ -130,7 +126,7 @@ def test_weaknesses_show_what_the_records_hold(tmp_path: Path) -> None:
     assert [column.key for column in table.columns] == [" ".join(q).strip() for q in quantities]
     arrows = [column.title[-1] for column in table.columns]
     assert arrows == ["↑", "↑", "↑", "↓", "↓", "↑", "↑", "↑", "↑", "↑"]
-    for method in order_of(make):
+    for method in make.all_rows:
         cells = cells_of(table, method)
         for task, metric, group in quantities:
             values = by_seed(rows, method, task, metric, group)
@@ -149,7 +145,7 @@ def test_an_entropy_gap_to_either_side_counts(tmp_path: Path) -> None:
             row["value"] = repr(planted[row["seed"] - 1] if planted else 0.5)
     save(suite, tmp_path, rows)
     make = Builder(suite, tmp_path)
-    (table,) = students.weaknesses(make, order_of(make))
+    table = laid_out(weaknesses, make)
     key = "truth truth_entropy_gap ambiguous"
     for method, values in signs.items():
         expect(cells_of(table, method)[key], np.abs(values))
@@ -161,7 +157,7 @@ def test_columns_that_a_suite_has_not_measured_are_left_out(tmp_path: Path) -> N
     suite = suite_of(METHODS, open_tasks=("longtail_open",))
     save(suite, tmp_path, rows_of(suite))  # without recall bands and open-ended answers
     make = Builder(suite, tmp_path)
-    (table,) = students.weaknesses(make, order_of(make))
+    table = laid_out(weaknesses, make)
     assert [column.key for column in table.columns] == [
         "truth truth_error ambiguous",
         "truth truth_entropy_gap ambiguous",
@@ -169,7 +165,7 @@ def test_columns_that_a_suite_has_not_measured_are_left_out(tmp_path: Path) -> N
     rows = [row for row in rows_of(suite) if row["task"] != "truth"]
     save(suite, tmp_path / "none", rows)
     make = Builder(suite, tmp_path / "none")
-    assert students.weaknesses(make, order_of(make)) == []
+    assert weaknesses.build(make) is None
 
 
 # --- generation -----------------------------------------------------------------------------------
@@ -187,10 +183,10 @@ def test_generation_shows_what_is_recorded_on_the_first_set(tmp_path: Path) -> N
     chance = added(suite, task, "bertscore_minilm_random_pairs")[0] | {"value": "0.1234"}
     save(suite, tmp_path, [*rows, chance])
     make = Builder(suite, tmp_path)
-    (table,) = students.generation(make, order_of(make))
+    table = laid_out(generation, make)
     assert [column.key for column in table.columns] == [f"{task} {metric}" for metric in metrics]
     assert [column.title.endswith("↑") for column in table.columns] == [False] * 3 + [True] * 2
-    for method in order_of(make):
+    for method in make.all_rows:
         for metric in metrics:
             values = by_seed(rows, method, task, metric)
             expect(cells_of(table, method)[f"{task} {metric}"], values)
@@ -201,7 +197,7 @@ def test_without_a_record_of_texts_there_is_no_table(tmp_path: Path) -> None:
     suite = suite_of(METHODS)
     save(suite, tmp_path, rows_of(suite))
     make = Builder(suite, tmp_path)
-    assert students.generation(make, order_of(make)) == []
+    assert generation.build(make) is None
 
 
 # --- adaptation -----------------------------------------------------------------------------------
@@ -224,7 +220,7 @@ def with_alpha(root: Path, suite: Suite, levels: dict[str, dict[int, float]]) ->
     condense(root, suite)
 
 
-def adapted(root: Path, methods: tuple[str, ...] = ADAPTED) -> tuple[Suite, Rows, Builder, Table]:
+def adapted(root: Path, methods: tuple[str, ...] = ADAPTED) -> tuple[Suite, Rows, Builder, Layout]:
     suite = suite_of(methods)
     rows = rows_of(suite, sd=2.0)
     save(suite, root, rows)
@@ -234,7 +230,7 @@ def adapted(root: Path, methods: tuple[str, ...] = ADAPTED) -> tuple[Suite, Rows
     }
     with_alpha(root, suite, alphas)
     make = Builder(suite, root)
-    (table,) = students.adaptation(make)
+    table = laid_out(adaptation, make)
     return suite, rows, make, table
 
 
@@ -293,7 +289,7 @@ def test_without_both_rows_of_a_half_there_is_no_table(
 ) -> None:
     suite = suite_of(methods)
     save(suite, tmp_path, rows_of(suite))
-    assert students.adaptation(Builder(suite, tmp_path)) == []
+    assert adaptation.build(Builder(suite, tmp_path)) is None
 
 
 def test_one_half_alone_has_no_mean_over_halves(tmp_path: Path) -> None:
@@ -305,5 +301,5 @@ def test_a_lost_curve_of_a_half_is_named(tmp_path: Path) -> None:
     suite, *_ = adapted(tmp_path)
     lose_curves(tmp_path, suite, OWN["first"], 2)
     make = Builder(suite, tmp_path)
-    students.adaptation(make)
+    adaptation.build(make)
     assert list(make.gaps) == [f"{suite.pairs[0].name}/{OWN['first']}/seed2"]

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy import stats
-from simulate import cost_rows, failed_row, flat, rows_of, save, suite_of
+from simulate import cost_rows, failed_row, flat, laid_out, rows_of, save, suite_of
 
 from arkd.audit.tolerance import same_files
 from arkd.errors import ArkdError
@@ -20,6 +20,8 @@ from arkd.figures import build as figures
 from arkd.suite.suite import Suite
 from arkd.tables import build as tables
 from arkd.tables import write as tabular
+from arkd.tables.builder import Builder
+from arkd.tables.kinds import tuning
 from arkd.tables.table import Cell, Column, Row, Table, best_method
 
 METHODS = ("forward_kl", "reverse_kl", "fixed_mix", "arkd")
@@ -507,15 +509,15 @@ def test_tuning_shows_each_rate_of_the_suites_methods(
 ) -> None:
     suite = suite_of(METHODS)
     save(suite, tmp_path, rows_of(suite))
-    make = tables.Builder(suite, tmp_path)
+    make = Builder(suite, tmp_path)
     (tmp_path / "tuning").mkdir()
     name = suite.distillation.tuning or suite.name
     (tmp_path / "tuning" / f"{name}.csv").write_text(
         "method,lr,dev_jsd,chosen,shared\narkd,0.001,0.125,1,0\narkd,0.002,0.25,0,1\ngkd,0.002,0.25,1,1\n",
         encoding="utf-8",
     )
-    monkeypatch.setattr(tables, "benchmarks_dir", lambda: tmp_path)
-    (table,) = tables.tuning(make)
+    monkeypatch.setattr(tuning, "benchmarks_dir", lambda: tmp_path)
+    table = laid_out(tuning, make)
     assert [tabular.row_texts(table, row) for row in table.rows] == [
         ["arkd", "0.001", "0.1250", "yes", "no"],
         ["arkd", "0.002", "0.2500", "no", "yes"],

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy import stats
-from simulate import failed_row, rows_of, save, suite_of
+from simulate import failed_row, laid_out, rows_of, save, suite_of
 
 from arkd.errors import ArkdError
 from arkd.results.item_scores import FILE, ItemScores, read_items
@@ -23,9 +23,9 @@ from arkd.storage.records import ITEM_COLUMNS, write_csv
 from arkd.suite.folders import methods, seeds
 from arkd.suite.suite import Suite
 from arkd.tables import build as tables
-from arkd.tables import variance
 from arkd.tables.builder import Builder
-from arkd.tables.table import Cell, Table
+from arkd.tables.kinds import new_items, variance
+from arkd.tables.table import Cell, Layout
 
 METHODS = ("forward_kl", "fixed_mix", "arkd")
 TEN = tuple(range(1, 11))
@@ -77,7 +77,7 @@ def prepared(root: Path, suite: Suite, scores: Scores, **options: object) -> Bui
     return Builder(suite, root)
 
 
-def rows_by_label(table: Table) -> dict[tuple[str, ...], dict[str, Cell]]:
+def rows_by_label(table: Layout) -> dict[tuple[str, ...], dict[str, Cell]]:
     keys = [column.key for column in table.columns]
     return {row.labels: dict(zip(keys, row.cells, strict=True)) for row in table.rows}
 
@@ -127,7 +127,7 @@ def test_results_without_items_have_neither_table(tmp_path: Path) -> None:
     save(suite, tmp_path, rows_of(suite))
     make = Builder(suite, tmp_path)
     assert read_items(make) is None
-    assert variance.variance(make) == variance.new_items(make) == []
+    assert variance.build(make) is new_items.build(make) is None
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,7 @@ def test_components_of_equal_rows_are_the_mean_over_methods(tmp_path: Path) -> N
     suite = suite_of(METHODS)
     scores = drawn(suite, key=1)
     make = prepared(tmp_path, suite, scores)
-    (table,) = variance.variance(make)
+    table = laid_out(variance, make)
     found = rows_by_label(table)
     assert [column.key for column in table.columns] == [*SOURCES, "total"]
     for task in suite.test_sets:
@@ -189,7 +189,7 @@ def test_components_of_equal_rows_are_the_mean_over_methods(tmp_path: Path) -> N
 def test_the_error_of_the_mean_and_what_one_more_buys(tmp_path: Path) -> None:
     suite = suite_of(("fixed_mix", "arkd@seeds=4"), seeds=TEN)
     scores = drawn(suite, key=2)
-    (table,) = variance.variance(prepared(tmp_path, suite, scores))
+    table = laid_out(variance, prepared(tmp_path, suite, scores))
     task = suite.test_sets[0]
     ten, four = (components(scores[method, task]) for method in ("fixed_mix", "arkd"))
     weighted = {n: (9 * getattr(ten, n) + 3 * getattr(four, n)) / 12 for n in SOURCES}
@@ -211,7 +211,7 @@ def test_planted_components_stand_in_the_table(tmp_path: Path) -> None:
     # Twenty-four methods of ten seeds: the spread of a pooled SD is a few per cent of it.
     labels = tuple(f"fixed_mix@alpha=0.{place:02d}" for place in range(11, 35))
     suite = suite_of(labels, seeds=TEN, test_sets=("longtail_id",))
-    (table,) = variance.variance(prepared(tmp_path, suite, drawn(suite, 3, decoding_seed=5.0)))
+    table = laid_out(variance, prepared(tmp_path, suite, drawn(suite, 3, decoding_seed=5.0)))
     found = rows_by_label(table)["id", "SD of one score (points)"]
     assert found["training_seed"].mean == pytest.approx(3.0, rel=0.2)
     assert found["seed_item"].mean == pytest.approx(8.0, rel=0.1)
@@ -221,17 +221,17 @@ def test_planted_components_stand_in_the_table(tmp_path: Path) -> None:
 
 def test_two_seeds_are_marked_and_one_has_no_table(tmp_path: Path) -> None:
     suite = suite_of(METHODS, seeds=(1, 2))
-    (table,) = variance.variance(prepared(tmp_path / "two", suite, drawn(suite)))
+    table = laid_out(variance, prepared(tmp_path / "two", suite, drawn(suite)))
     assert {cell.n for row in table.rows for cell in row.cells if cell.word is None} == {2}
     assert table.notes[0].startswith("†")
     suite = suite_of(METHODS, seeds=(1,))
-    assert variance.variance(prepared(tmp_path / "one", suite, drawn(suite))) == []
+    assert variance.build(prepared(tmp_path / "one", suite, drawn(suite))) is None
 
 
 def test_one_decoding_cannot_part_the_sources(tmp_path: Path) -> None:
     base = suite_of(METHODS)
     suite = base.model_copy(update={"decoding": base.decoding.model_copy(update={"seeds": (1,)})})
-    assert variance.variance(prepared(tmp_path, suite, drawn(suite))) == []
+    assert variance.build(prepared(tmp_path, suite, drawn(suite))) is None
 
 
 # --- new items ------------------------------------------------------------------------------------
@@ -240,7 +240,7 @@ def test_one_decoding_cannot_part_the_sources(tmp_path: Path) -> None:
 def test_differences_have_both_intervals_from_ten_seeds_on(tmp_path: Path) -> None:
     suite = suite_of(("fixed_mix", "arkd", "jsd@seeds=3"), seeds=TEN)
     scores = drawn(suite, key=4)
-    (table,) = variance.new_items(prepared(tmp_path, suite, scores))
+    table = laid_out(new_items, prepared(tmp_path, suite, scores))
     assert [row.labels for row in table.rows] == [("arkd − fixed_mix",)]
     (cells,) = rows_by_label(table).values()
     sets = {"in_distribution": suite.test_sets[:1], "out_of_distribution": suite.test_sets[1:]}
@@ -262,7 +262,7 @@ def test_differences_have_both_intervals_from_ten_seeds_on(tmp_path: Path) -> No
 
 def test_fewer_seeds_have_no_bootstrap_over_items(tmp_path: Path) -> None:
     suite = suite_of(METHODS, seeds=TEN[:9])
-    assert variance.new_items(prepared(tmp_path, suite, drawn(suite))) == []
+    assert new_items.build(prepared(tmp_path, suite, drawn(suite))) is None
 
 
 def test_both_tables_are_written_with_the_others(tmp_path: Path) -> None:

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from conftest import snakemake
 
+from arkd.report.figures import captions
 from arkd.suite.suite import load_suite
-from arkd.tables.builder import captions
+from arkd.tables.kind import table_kinds
 
 CATEGORIES = {"Report", "Tables", "Figures", "Claims"}
 
@@ -44,13 +45,15 @@ def test_results_lie_in_categories_by_section(page: str) -> None:
 def test_every_table_and_figure_is_there_with_its_own_caption(page: str, smoke: Path) -> None:
     results = variable(page, "results")
     suite, root = load_suite("smoke"), smoke / "smoke"
-    text = captions(suite)
+    titles = {name: kind.title for name, kind in table_kinds().items()}
+    drawn = {name: text["title"] for name, text in captions(suite).items()}
     for kind, folder, suffix in (("tables", "Tables", "md"), ("figures", "Figures", "svg")):
         made = {path.stem for path in (root / kind).glob(f"*.{suffix}")}
         there = {Path(path).stem: of for path, of in results.items() if f"/{folder}/" in path}
         assert set(there) == made
         for name, of in there.items():
-            assert f"<strong>{text[kind][name]['title']}" in of["caption"].replace("&#x27;", "'")
+            title = (titles if kind == "tables" else drawn)[name]
+            assert f"<strong>{title}" in of["caption"].replace("&#x27;", "'")
             assert of["labels"] == {"suite": "smoke", "name": name}
             assert "system-message" not in of["caption"]
 

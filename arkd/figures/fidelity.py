@@ -17,8 +17,9 @@ from arkd.results.records import SeedValues
 from arkd.statistics.intervals import Interval, mean_interval
 from arkd.statistics.scores import gap_closed
 from arkd.suite.folders import INIT, TEACHER, UNTRAINED
-from arkd.tables.build import BINS, run_costs
 from arkd.tables.builder import GOLD, Builder, Source, base_name
+from arkd.tables.kinds.bins import BINS
+from arkd.tables.kinds.cost import run_costs
 
 HEAD_BINS = ("rank_1", "rank_2_10")
 CONTROL_MARKS = {

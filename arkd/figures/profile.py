@@ -12,7 +12,7 @@ from arkd.figures.style import SMALL, broken, foot, main_rows
 from arkd.statistics.intervals import mean_interval
 from arkd.statistics.scores import performance_profile
 from arkd.tables.builder import Builder, short_name
-from arkd.tables.gap_closed import closed_by_seed, open_gaps
+from arkd.tables.kinds.aggregate import closed_by_seed, open_gaps
 
 COLUMNS = 5  # panels side by side
 START, WHOLE = 0.0, 1.0  # shares of the gap that are always in view: the start's and the teacher's

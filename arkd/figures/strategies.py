@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 
 from arkd.figures.dots import dots
 from arkd.figures.style import Mark, foot, main_rows
-from arkd.tables.build import ALPHA_GROUPS, ALPHA_STRATEGIES
 from arkd.tables.builder import GOLD, Builder, Source, base_name, short_name
+from arkd.tables.kinds.table5 import ALPHA_GROUPS, ALPHA_STRATEGIES
 
 MARKS = {
     "constant α": Mark("#000000", "o"),

@@ -6,17 +6,20 @@ import re
 from pathlib import Path
 from typing import Any
 
+import yaml
 from markupsafe import Markup, escape
 
 from arkd.figures import build as figures
+from arkd.paths import benchmarks_dir
 from arkd.report.views import FIGURE_FORMATS, files_of
 from arkd.suite.folders import Tree
-from arkd.tables.builder import captions
+from arkd.suite.suite import Suite
+from arkd.tables.kind import facts
 
 
 def figure_views(tree: Tree, out_file: Path, partial: bool) -> list[dict[str, Any]]:
     """Return the figures with title, caption, drawing and the files to download."""
-    text = captions(tree.suite)["figures"]
+    text = captions(tree.suite)
     views = []
     for name, made in figures.render(tree.suite, tree.results, partial).items():
         of = text.get(name, {})
@@ -32,6 +35,16 @@ def figure_views(tree: Tree, out_file: Path, partial: bool) -> list[dict[str, An
             }
         )
     return views
+
+
+def captions(suite: Suite) -> dict[str, dict[str, str]]:
+    """Return each figure's title, caption and description, the suite's settings filled in."""
+    text = (benchmarks_dir() / "captions.yaml").read_text(encoding="utf-8")
+    settings = facts(suite)
+    return {
+        name: {key: value.format(**settings) for key, value in entry.items()}
+        for name, entry in yaml.safe_load(text).items()
+    }
 
 
 def inline(name: str, svg: bytes, alt: str) -> Markup:

@@ -14,31 +14,17 @@ from arkd.suite.folders import CONTROLS, TEACHER, Tree, methods, seeds
 from arkd.tables import write as tabular
 from arkd.tables.table import FAILED, MISSING, NOT_REPORTED, Cell, Column, Row, Table
 
-SECTIONS: dict[str, tuple[str, ...]] = {
-    "Overview": ("summary",),
-    "Quality": ("table1", "table2", "generalisation", "generation"),
-    "Fidelity": ("tail", "temperature", "ablation"),
-    "Tail": ("bins", "weaknesses"),
-    "Truth": ("truth", "recall"),
-    "α": ("table5", "alpha", "adaptation"),
-    "Statistics": ("aggregate", "variance", "new_items"),
-    "Cost": ("cost", "tuning"),
-}
-OTHER = "Further tables"  # what no section names
 EMPTY = (MISSING, FAILED, NOT_REPORTED)
 TABLE_FORMATS = {"csv": "CSV", "md": "Markdown", "tex": "LaTeX"}
 FIGURE_FORMATS = {"svg": "SVG", "png": "PNG", "pdf": "PDF"}
 
 
 def sections(tables: Sequence[Table]) -> list[tuple[str, list[Table]]]:
-    """Return the tables by section, in the sections' order; empty sections are left out."""
-    place = {name: section for section, names in SECTIONS.items() for name in names}
-    found: dict[str, list[Table]] = {section: [] for section in (*SECTIONS, OTHER)}
+    """Return the tables, which are in the order of the report, by their section."""
+    found: dict[str, list[Table]] = {}
     for table in tables:
-        found[place.get(table.name, OTHER)].append(table)
-    for section, names in SECTIONS.items():
-        found[section].sort(key=lambda table: names.index(table.name))
-    return [(section, own) for section, own in found.items() if own]
+        found.setdefault(table.section, []).append(table)
+    return [*found.items()]
 
 
 def table_view(table: Table, tree: Tree, out_file: Path) -> dict[str, Any]:

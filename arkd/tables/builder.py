@@ -1,4 +1,4 @@
-"""The layout of a table: columns from records, captions, quoted numbers, and what is missing."""
+"""The layout of a table: columns from records, quoted numbers, notes, and what is missing."""
 
 from __future__ import annotations
 
@@ -6,19 +6,15 @@ import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-import yaml
-
-from arkd.paths import benchmarks_dir
-from arkd.results.published import PAPER_ENCODER, Printed, check_pair
+from arkd.results.published import Printed, check_pair
 from arkd.results.records import SeedValues
 from arkd.results.suite_results import SuiteResults
-from arkd.suite.folders import Tree
+from arkd.suite.folders import INIT, TEACHER, UNTRAINED, Tree
 from arkd.suite.suite import Suite
-from arkd.tables import paper_columns as beside
+from arkd.tables import paper_columns
 from arkd.tables.footnotes import notes
-from arkd.tables.table import MISSING, Cell, Column, Origin, Row, Table, bold_method, make_cell
+from arkd.tables.table import MISSING, Cell, Column, Layout, Origin, Row, bold_method, make_cell
 
 GOLD = "fidelity_gold"  # fidelity to the teacher on the gold responses
 
@@ -43,9 +39,8 @@ class Builder(SuiteResults):
         for pair in suite.pairs:
             if pair.published is not None:
                 check_pair(pair.published, f"suite {suite.name}: pairs.{pair.name}.published")
-        text = captions(suite)
-        self.captions, self.sentences = text["tables"], text["sentences"]
         self.methods = [entry.label for entry in suite.entries]
+        self.all_rows = [TEACHER, UNTRAINED, INIT, *self.methods]
         self.pairs = [pair.name for pair in suite.pairs]
 
     @property
@@ -73,16 +68,21 @@ class Builder(SuiteResults):
         values: SeedValues,
         pair: str,
         method: str,
-        what: str,
+        quantity: str,
         where: tuple[str, str, str] | None = None,
     ) -> Cell:
         """Return a cell and note the seeds it lacks.
 
-        `where` names the rows of the records, if its values stand there as they are.
+        Args:
+            values: The values by training seed.
+            pair: The pair of teacher and student.
+            method: The row they belong to.
+            quantity: What they are, in words.
+            where: Task, metric and group in the records, if the values stand there as they are.
         """
         failed = self.failed(pair, method)
-        kept = self.planned(values, pair, method, what)
-        origin = Origin(pair, (method,), tuple(kept.items()), what, where)
+        kept = self.planned(values, pair, method, quantity)
+        origin = Origin(pair, (method,), tuple(kept.items()), quantity, where)
         return replace(make_cell(values, failed, self.expected(method)), origin=origin)
 
     def column(self, source: Source, pair: str, methods: Sequence[str]) -> dict[str, Cell]:
@@ -116,20 +116,25 @@ class Builder(SuiteResults):
     def printed(self, source: Source, pair: str) -> dict[str, Printed]:
         """Return what the paper prints of a quantity by method."""
         name = self.suite.pair(source.pair or pair).published
-        return beside.printed(name, source.task, source.metric)
+        return paper_columns.printed(name, source.task, source.metric)
 
-    def table(self, name: str, sections: dict[str, list[Source]], methods: Sequence[str]) -> Table:
+    def table(
+        self, sections: dict[str, list[Source]], methods: Sequence[str], paper: bool = False
+    ) -> Layout:
         """Lay out a table: rows are methods, by pair and by section where there are several.
 
-        Sections share their columns (one for each group); each has its sources in their order.
+        Args:
+            sections: Sources by section, which share their columns (one for each group).
+            methods: The rows.
+            paper: Whether the paper's numbers stand beside ours, where it prints any.
         """
         first = next(iter(sections.values()))
-        own_pair = first[0].pair is None
-        pairs = self.pairs if own_pair else self.pairs[:1]
+        pair_of_row = first[0].pair is None
+        pairs = self.pairs if pair_of_row else self.pairs[:1]
         compared = {  # with the paper, in each pair's rows if in any
             source
             for source in itertools.chain.from_iterable(sections.values())
-            if name in beside.TABLES and any(self.printed(source, pair) for pair in pairs)
+            if paper and any(self.printed(source, pair) for pair in pairs)
         }
         columns: list[Column] = []
         rows: list[Row] = []
@@ -137,62 +142,55 @@ class Builder(SuiteResults):
             for section, sources in sections.items():
                 stacked: list[tuple[Column, dict[str, Cell]]] = []
                 for source in sources:
-                    heading = self.heading(source, with_pair=not own_pair)
+                    heading = self.heading(source, with_pair=not pair_of_row)
                     if len(sections) == 1:
                         heading = replace(heading, title=heading.title + self.arrow(source))
-                    own = self.column(source, pair, methods)
-                    stacked.append((heading, own))
+                    cells = self.column(source, pair, methods)
+                    stacked.append((heading, cells))
                     if source in compared:
-                        paper = beside.cells(own, self.printed(source, pair))
-                        stacked += zip(beside.columns(heading), paper, strict=True)
+                        quoted = paper_columns.cells(cells, self.printed(source, pair))
+                        stacked += zip(paper_columns.columns(heading), quoted, strict=True)
                 columns = columns or [column for column, _ in stacked]
-                lead = self.lead(pair) if own_pair else ()
+                lead = self.lead(pair) if pair_of_row else ()
                 if len(sections) > 1:
                     lead = (*lead, section + self.arrow(sources[0]))
                 rows += [
                     Row((*lead, m), tuple(cells[m] for _, cells in stacked), pair, m)
                     for m in methods
                 ]
-        lead = self.lead("Pair") if own_pair else ()
+        lead = self.lead("Pair") if pair_of_row else ()
         labels = (*lead, *(["Metric"] if len(sections) > 1 else []), "Method")
         if len(sections) > 1:  # one heading serves several metrics, so it names none of them
             columns = [
                 replace(c, key=s.group or s.task) for c, s in zip(columns, first, strict=True)
             ]
-        table = self.finish(name, labels, columns, rows)
-        return replace(table, caption=" ".join((table.caption, *self._said(name, columns))))
-
-    def _said(self, name: str, columns: Iterable[Column]) -> list[str]:
-        """Return what the caption of one of the paper's tables says beyond what it always says."""
-        if name not in beside.TABLES:
-            return []
-        keys = [column.key for column in columns]
-        said = ["bertscore"] if any("bertscore" in key for key in keys) else []
-        if any(key.endswith(" paper") for key in keys):
-            said.append("paper")
-            if self.suite.bertscore not in (None, PAPER_ENCODER):
-                said.append("other_encoder")
-        return [self.sentences[key]["caption"] for key in said]
+        layout = self.finish(labels, columns, rows)
+        remarks = paper_columns.remarks(columns, self.suite.bertscore) if paper else ()
+        return replace(layout, remarks=tuple(remarks))
 
     def finish(
         self,
-        name: str,
         labels: tuple[str, ...],
         columns: Iterable[Column],
         rows: Iterable[Row],
+        *,
         compared: bool = True,
         dash: str = "not run yet; this table is partial",
-    ) -> Table:
-        """Add title, caption and the notes that the cells call for.
+    ) -> Layout:
+        """Return rows and columns with the notes that the cells call for.
 
-        `compared` tells whether the methods of a column were tested against each other, `dash`
-        what the mark of an empty cell means.
+        Args:
+            labels: The headings of the rows' labels.
+            columns: The columns.
+            rows: The rows.
+            compared: Whether the methods of a column were tested against each other.
+            dash: What the mark of an empty cell means.
         """
-        text, rows, columns = self.captions[name], tuple(rows), tuple(columns)
+        rows, columns = tuple(rows), tuple(columns)
         trained = {row.method for row in rows if row.method in self.methods}
         uneven = len({len(self.expected(method)) for method in trained}) > 1
-        told = [*notes(rows, compared, uneven, dash), *self._in_no_mean(columns)]
-        return Table(name, text["title"], text["caption"], labels, columns, rows, tuple(told))
+        below = (*notes(rows, compared, uneven, dash), *self._in_no_mean(columns))
+        return Layout(labels, columns, rows, below)
 
     def _in_no_mean(self, columns: Iterable[Column]) -> list[str]:
         """Return the note on test sets without references, where a table has means over sets."""
@@ -201,30 +199,6 @@ class Builder(SuiteResults):
         return (
             [f"Without references, hence in no mean: {', '.join(lost)}."] if lost and means else []
         )
-
-
-def captions(suite: Suite) -> dict[str, Any]:
-    """Return titles and captions with the suite's settings filled in."""
-    text = (benchmarks_dir() / "captions.yaml").read_text(encoding="utf-8")
-    counts = sorted({len(suite.seeds_of(entry.label)) for entry in suite.entries})
-    facts = {
-        "name": suite.name,
-        "version": suite.version,
-        "seeds": " to ".join(map(str, counts[:1] + counts[1:][-1:])),
-        "decodings": len(suite.decoding.seeds),
-        "test_set": suite.test_sets[0],
-        "mu": suite.tail.tail_mass,
-        "recall_ratio": suite.tail.recall_ratio,
-        "temperature": f"{suite.distillation.temperature:g}",
-        "encoder": suite.bertscore or "",
-    }
-    return {
-        kind: {
-            name: {key: value.format(**facts) for key, value in entry.items()}
-            for name, entry in entries.items()
-        }
-        for kind, entries in yaml.safe_load(text).items()
-    }
 
 
 def base_name(label: str) -> str:

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
-from arkd.results.published import RECORDED, Printed, of_paper
+from arkd.results.published import PAPER_ENCODER, RECORDED, Printed, of_paper
 from arkd.tables.table import MISSING, NOT_REPORTED, Cell, Column
 
-TABLES = ("table1", "table2", "table5")  # of ours, laid out after the paper's
 REPEATED = "‡"
 NO_DISTANCE = "under Δ: no printed number, or no interval of ours to measure the distance in"
+
+BERTSCORE = (
+    "BERTScore is the F1 (0 to 1) with the encoder {encoder}, of the best reference, not rescaled."
+)
+PAPER = (
+    "Paper: the number that the ARKD paper prints for the pair, on its own split and without an "
+    "interval. Δ: ours less the paper's, in half widths of our 95 % interval; beyond −1 or 1 the "
+    "printed number lies outside of that interval."
+)
+OTHER_ENCODER = (
+    "The paper's BERTScore is that of deberta-xlarge-mnli and cannot stand beside that of another "
+    "encoder."
+)
 
 
 def printed(pair: str | None, task: str, metric: str) -> dict[str, Printed]:
@@ -21,40 +33,51 @@ def printed(pair: str | None, task: str, metric: str) -> dict[str, Printed]:
         metric: As the records call it; BERTScore with another encoder is not the paper's.
     """
     return {
-        one.method: one
-        for one in of_paper()
-        if (one.pair, one.metric) == (pair, RECORDED.get(metric))
-        and f"_{task}".endswith(f"_{one.dataset}")
+        number.method: number
+        for number in of_paper()
+        if (number.pair, number.metric) == (pair, RECORDED.get(metric))
+        and f"_{task}".endswith(f"_{number.dataset}")
     }
 
 
-def columns(of: Column) -> tuple[Column, Column]:
+def columns(ours: Column) -> tuple[Column, Column]:
     """Return the columns of the paper's number and of the distance, which follow our own."""
     return (
-        Column(f"{of.key} paper", "paper", of.digits, measured=False),
-        Column(f"{of.key} distance", "Δ", 1, measured=False),
+        Column(f"{ours.key} paper", "paper", ours.digits, measured=False),
+        Column(f"{ours.key} distance", "Δ", 1, measured=False),
     )
 
 
 def cells(
-    own: Mapping[str, Cell], known: Mapping[str, Printed]
+    ours: Mapping[str, Cell], known: Mapping[str, Printed]
 ) -> tuple[dict[str, Cell], dict[str, Cell]]:
     """Return the cells of both columns by method."""
-    paper = {method: _printed(known.get(method)) for method in own}
-    return paper, {method: _distance(own[method], paper[method]) for method in own}
+    paper = {method: _printed(known.get(method)) for method in ours}
+    return paper, {method: _distance(ours[method], paper[method]) for method in ours}
 
 
-def _printed(one: Printed | None) -> Cell:
-    if one is None:
+def remarks(shown: Sequence[Column], encoder: str | None) -> Iterator[str]:
+    """Yield what a caption says of the columns, in which `{encoder}` stands for the suite's."""
+    keys = [column.key for column in shown]
+    if any("bertscore" in key for key in keys):
+        yield BERTSCORE
+    if any(key.endswith(" paper") for key in keys):
+        yield PAPER
+        if encoder not in (None, PAPER_ENCODER):
+            yield OTHER_ENCODER
+
+
+def _printed(number: Printed | None) -> Cell:
+    if number is None:
         return Cell(word=NOT_REPORTED)
-    if one.repeated:
-        why = f"not the paper's own number: it repeats {one.origin}'s ({one.setting})"
-        return Cell(one.value, mark=REPEATED, why=why)
-    return Cell(one.value)
+    if number.repeated:
+        why = f"not the paper's own number: it repeats {number.origin}'s ({number.setting})"
+        return Cell(number.value, mark=REPEATED, why=why)
+    return Cell(number.value)
 
 
-def _distance(own: Cell, paper: Cell) -> Cell:
+def _distance(ours: Cell, paper: Cell) -> Cell:
     """Return ours less the paper's in half widths of our interval: beyond 1 it lies outside."""
-    if own.mean is None or not own.half or paper.mean is None:
+    if ours.mean is None or not ours.half or paper.mean is None:
         return Cell(word=MISSING, why=NO_DISTANCE)
-    return Cell((own.mean - paper.mean) / own.half)
+    return Cell((ours.mean - paper.mean) / ours.half)

@@ -66,6 +66,17 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Layout:
+    """What a table shows below its title; `remarks` are further sentences of its caption."""
+
+    label_columns: tuple[str, ...]
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Table:
     """A finished table, independent of the format it is written in."""
 
@@ -76,6 +87,7 @@ class Table:
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     notes: tuple[str, ...] = ()
+    section: str = ""  # of the report
 
 
 def make_cell(values: Mapping[int, float], failed: Iterable[int], expected: Iterable[int]) -> Cell:

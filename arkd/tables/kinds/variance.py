@@ -1,4 +1,4 @@
-"""Tables on chance: which source makes how much of it, and what new test items would change."""
+"""The variance components of ROUGE-L on each test set, pooled over trained methods."""
 
 from __future__ import annotations
 
@@ -8,10 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from arkd import exact
 from arkd.results.item_scores import read_items
-from arkd.seeding import derive_seed
-from arkd.statistics.resampling import BOOTSTRAP_SEEDS, crossed_bootstrap
 from arkd.statistics.variance_components import (
     SOURCES,
     Components,
@@ -22,8 +19,8 @@ from arkd.statistics.variance_components import (
     variance_of_mean,
 )
 from arkd.tables.builder import Builder, short_name
-from arkd.tables.gap_closed import reference
-from arkd.tables.table import Cell, Column, Origin, Row, Table, make_cell
+from arkd.tables.kind import TableKind
+from arkd.tables.table import Cell, Column, Layout, Row
 from arkd.tables.write import number
 
 TITLES = {
@@ -37,8 +34,7 @@ ONE_MORE = {"seeds": "training_seed", "decodings": "decoding_seed", "items": "it
 NOTHING = "no such step: what lies between seed and item shrinks with either"
 
 
-def variance(make: Builder) -> list[Table]:
-    """The variance components of ROUGE-L on each test set, pooled over trained methods."""
+def build(make: Builder) -> Layout | None:
     items = read_items(make)
     columns = [Column(name, TITLES[name], 2, False) for name in SOURCES]
     columns.append(Column("total", "all together", 2, False))
@@ -48,9 +44,9 @@ def variance(make: Builder) -> list[Table]:
         for task in make.scored:
             by_row = {row: items.of(pair, row, task) for row in make.methods} if items else {}
             enough = {
-                row: np.stack([*of.values()])
-                for row, of in by_row.items()
-                if len(of) > 1 and min(next(iter(of.values())).shape) > 1
+                row: np.stack([*scores.values()])
+                for row, scores in by_row.items()
+                if len(scores) > 1 and min(next(iter(scores.values())).shape) > 1
             }
             if not enough:
                 continue
@@ -69,13 +65,13 @@ def variance(make: Builder) -> list[Table]:
                 for what, cells in _cells(found.cut(), design).items()
             ]
     if not rows:
-        return []
+        return None
     labels = (*make.lead("Pair"), "Test set", "Quantity")
-    table = make.finish("variance", labels, columns, rows, False, NOTHING)
+    table = make.finish(labels, columns, rows, compared=False, dash=NOTHING)
     if negative:
         note = f"Estimated below 0 and shown as 0 (squared points): {', '.join(negative)}."
         table = replace(table, notes=(*table.notes, note))
-    return [table]
+    return table
 
 
 def _cells(parts: Components, design: Design) -> dict[str, tuple[Cell, ...]]:
@@ -111,56 +107,19 @@ def _cells(parts: Components, design: Design) -> dict[str, tuple[Cell, ...]]:
     return found
 
 
-def new_items(make: Builder) -> list[Table]:
-    """Differences to the reference over seeds, and over new seeds and items at once."""
-    items, chosen = read_items(make), reference(make)
-    if items is None or chosen is None:
-        return []
-    inside, outside = make.suite.test_sets[0], make.outside
-    kinds = {"in_distribution": [inside]} | ({"out_of_distribution": outside} if outside else {})
-    columns = [
-        column
-        for kind in kinds
-        for column in (
-            Column(f"{kind} difference", f"{kind.replace('_', ' ')}: difference", 2),
-            Column(f"{kind} low", "new items: from", 2, False),
-            Column(f"{kind} high", "to", 2, False),
-        )
-    ]
-    rows = []
-    for pair in make.pairs:
-        means = {
-            (row, kind): items.means(pair, row, tasks)
-            for row in make.methods
-            for kind, tasks in kinds.items()
-        }
-        for row in make.methods:
-            pairs = {kind: (means[row, kind], means[chosen, kind]) for kind in kinds}
-            shared = [len(a.keys() & b.keys()) for a, b in pairs.values()]
-            if row == chosen or min(shared) < BOOTSTRAP_SEEDS:
-                continue
-            cells = [
-                cell
-                for kind, (a, b) in pairs.items()
-                for cell in _both_intervals(make, (pair, row, chosen, kind), a, b)
-            ]
-            rows.append(Row((*make.lead(pair), f"{row} − {chosen}"), tuple(cells), pair, row))
-    labels = (*make.lead("Pair"), "Methods")
-    return [make.finish("new_items", labels, columns, rows, compared=False)] if rows else []
-
-
-def _both_intervals(
-    make: Builder,
-    of: tuple[str, str, str, str],
-    a: Mapping[int, np.ndarray],
-    b: Mapping[int, np.ndarray],
-) -> tuple[Cell, Cell, Cell]:
-    """Return a difference with its t interval over seeds, and the ends of the wider one."""
-    pair, row, chosen, kind = of
-    seeds = [seed for seed in a if seed in b]
-    gaps = np.stack([a[seed] - b[seed] for seed in seeds])
-    by_seed = {seed: exact.mean(gap) for seed, gap in zip(seeds, gaps, strict=True)}
-    low, high = crossed_bootstrap(gaps, seed=derive_seed("items", make.suite.name, *of))
-    origin = Origin(pair, (row, chosen), tuple(by_seed.items()), f"ROUGE-L {kind}, items' means")
-    cell = replace(make_cell(by_seed, (), seeds), origin=origin)
-    return cell, Cell(low, n=cell.n, origin=origin), Cell(high, n=cell.n, origin=origin)
+TABLE = TableKind(
+    section="Statistics",
+    place=2,
+    title="Where chance comes from",
+    caption="""
+        Variance components of ROUGE-L (0 to 100) of one sampled answer, suite {name} {version}:
+        training seeds, decoding seeds within a training seed, items crossed with both, what one
+        student makes of one item, and the rest; by expected mean squares, averaged over the
+        trained methods of two seeds or more, weighted by seeds − 1. Then the standard error of a
+        method's mean over training seeds × decoding seeds × items that follows, each source's
+        part in its square, and how much smaller it were with one more training seed, decoding
+        seed or item. All sources count here; the intervals of the other tables take the items as
+        given, so they leave out `item`, as a difference of two methods does.
+    """,
+    build=build,
+)

@@ -1,4 +1,4 @@
-"""A table over all test sets at once: how much of the gap to the teacher each method closed."""
+"""How much of the gap between start and teacher each row closed, over all test sets."""
 
 from __future__ import annotations
 
@@ -15,58 +15,17 @@ from arkd.statistics.power import smallest_effect
 from arkd.statistics.resampling import Estimate, seed_interval
 from arkd.statistics.scores import gap_closed, iqm, probability_of_improvement, seed_means
 from arkd.suite.folders import INIT, TEACHER
-from arkd.tables.alpha import difference
 from arkd.tables.builder import Builder, Source
-from arkd.tables.table import MISSING, SIGNIFICANCE, Cell, Column, Origin, Row, Table, make_cell
+from arkd.tables.kind import TableKind
+from arkd.tables.quantities import derived, difference, reference
+from arkd.tables.table import MISSING, SIGNIFICANCE, Cell, Column, Layout, Row
 
-# What the others are compared with: the first of these that a suite has, else its first row.
-REFERENCES = ("fixed_mix", "fixed_mix@alpha=0.5", "forward_kl", "seqkd", "sft")
 POWER = 0.8  # at which the smallest difference that could be seen is stated
 NO_TEST = (
     "not run yet, the reference itself, or without an interval: a single seed, or a share that is "
     "the same whichever seed is left out"
 )
 Closed = dict[int, np.ndarray]  # seed → the share of the gap closed on each test set
-
-
-def reference(make: Builder) -> str | None:
-    """Return the row that the others are compared with; None in a suite of a single row."""
-    if len(make.methods) < 2:
-        return None
-    return next((name for name in REFERENCES if name in make.methods), make.methods[0])
-
-
-def open_gaps(make: Builder, pair: str) -> list[str]:
-    """Return the test sets on which the teacher is ahead of the start of every seed."""
-    sets = []
-    for task in make.scored:
-        teacher, start = (_rouge(make, pair, row, task) for row in (TEACHER, INIT))
-        if teacher and start:
-            low, high = min(teacher.values()), max(start.values())
-            if low > high and not exact.same(low, high):
-                sets.append(task)
-    return sets
-
-
-def closed_by_seed(make: Builder, pair: str, row: str, sets: Sequence[str]) -> Closed:
-    """Return the share of the gap in ROUGE-L that a row closed, for each seed with every value.
-
-    The gap is that between the start of the same seed and the one teacher.
-    """
-    own, start, teacher = (
-        [_rouge(make, pair, of, task) for task in sets] for of in (row, INIT, TEACHER)
-    )
-    best = [next(iter(part.values())) for part in teacher]
-    shared = [s for s in make.expected(row) if all(s in part for part in (*own, *start))]
-    values, starts = (
-        np.array([[part[seed] for part in parts] for seed in shared]).reshape(-1, len(sets))
-        for parts in (own, start)
-    )
-    return dict(zip(shared, gap_closed(values, starts, best), strict=True))
-
-
-def _rouge(make: Builder, pair: str, row: str, task: str) -> SeedValues:
-    return make.values(Source(task, "rouge_l", ""), pair, row)
 
 
 @dataclass(frozen=True)
@@ -78,8 +37,7 @@ class Against:
     better: Estimate  # P(X > Y)
 
 
-def aggregate(make: Builder) -> list[Table]:
-    """How much of the gap between start and teacher each row closed, over all test sets."""
+def build(make: Builder) -> Layout | None:
     chosen = reference(make)
     rows: list[Row] = []
     left_out: list[str] = []
@@ -101,25 +59,25 @@ def aggregate(make: Builder) -> list[Table]:
         ]
     labels = (*make.lead("Pair"), "Method")
     if not rows:
-        return []
-    table = make.finish("aggregate", labels, columns, rows, False, NO_TEST)
+        return None
+    table = make.finish(labels, columns, rows, compared=False, dash=NO_TEST)
     if left_out:
         named = ", ".join(dict.fromkeys(left_out))
         note = f"Left out, the teacher not being ahead of the start of every seed: {named}."
         table = replace(table, notes=(*table.notes, note))
-    return [table]
+    return table
 
 
 def _closed_rows(make: Builder, pair: str, sets: Sequence[str], chosen: str | None) -> list[Row]:
     """Return the rows of a pair."""
     closed = {row: closed_by_seed(make, pair, row, sets) for row in make.methods}
-    means = {row: {s: exact.mean(v) for s, v in of.items()} for row, of in closed.items()}
+    means = {row: {s: exact.mean(v) for s, v in part.items()} for row, part in closed.items()}
     against = {
         row: _against(make, pair, row, closed[row], closed[chosen])
         for row in make.methods
         if chosen and row != chosen and closed[row].keys() & closed[chosen].keys()
     }
-    tested = {row: one.p_value for row, one in against.items() if one.p_value is not None}
+    tested = {row: lead.p_value for row, lead in against.items() if lead.p_value is not None}
     adjusted = dict(zip(tested, holm([*tested.values()]).tolist(), strict=True))
     rows = []
     for row in make.methods:
@@ -127,14 +85,14 @@ def _closed_rows(make: Builder, pair: str, sets: Sequence[str], chosen: str | No
         cells = [*_estimate(_iqm(make, pair, row, closed[row]), mean), mean]
         if chosen:
             gap = difference(make, pair, (row, chosen), means[row], means[chosen])
-            one, least = against.get(row), None
+            lead, least = against.get(row), None
             if row in tested:
                 # At the strictest of the rates that Holm's rule gives the table's comparisons.
                 least = smallest_effect(
                     against[row].gaps.tolist(), SIGNIFICANCE / len(tested), POWER
                 )
             cells += [gap, _single(adjusted.get(row), gap), _single(least, gap)]
-            cells += _estimate(one.better if one else None, gap)
+            cells += _estimate(lead.better if lead else None, gap)
         rows.append(Row((*make.lead(pair), row), tuple(cells), pair, row))
     return rows
 
@@ -145,10 +103,10 @@ def _iqm(make: Builder, pair: str, row: str, closed: Closed) -> Estimate | None:
     return seed_interval(iqm, np.array([*closed.values()]), seed=seed) if closed else None
 
 
-def _against(make: Builder, pair: str, row: str, own: Closed, other: Closed) -> Against:
+def _against(make: Builder, pair: str, row: str, closed: Closed, other: Closed) -> Against:
     """Compare a row with the reference, paired by seed."""
-    seeds = [seed for seed in own if seed in other]
-    a, b = (np.array([of[seed] for seed in seeds]) for of in (own, other))
+    seeds = [seed for seed in closed if seed in other]
+    a, b = (np.array([part[seed] for seed in seeds]) for part in (closed, other))
     seed = derive_seed("bootstrap", make.suite.name, pair, row, "better")
     return Against(
         seed_means(a - b),
@@ -157,11 +115,43 @@ def _against(make: Builder, pair: str, row: str, own: Closed, other: Closed) -> 
     )
 
 
-def derived(make: Builder, values: SeedValues, pair: str, row: str, what: str) -> Cell:
-    """Return a cell of values put together from others, whose tables note what is missing."""
-    seeds = [seed for seed in make.expected(row) if seed in values]
-    cell = make_cell(values, make.records.failed(pair, row), make.expected(row))
-    return replace(cell, origin=Origin(pair, (row,), tuple((s, values[s]) for s in seeds), what))
+def open_gaps(make: Builder, pair: str) -> list[str]:
+    """Return the test sets on which the teacher is ahead of the start of every seed."""
+    sets = []
+    for task in make.scored:
+        teacher, start = (_rouge(make, pair, row, task) for row in (TEACHER, INIT))
+        if teacher and start:
+            low, high = min(teacher.values()), max(start.values())
+            if low > high and not exact.same(low, high):
+                sets.append(task)
+    return sets
+
+
+def closed_by_seed(make: Builder, pair: str, row: str, sets: Sequence[str]) -> Closed:
+    """Return the share of the gap in ROUGE-L that a row closed, for each seed with every value.
+
+    The gap is that between the start of the same seed and the one teacher.
+
+    Args:
+        make: The builder of the suite's tables.
+        pair: The pair of teacher and student.
+        row: The row.
+        sets: The test sets, on each of which the teacher is ahead of the start.
+    """
+    student, start, teacher = (
+        [_rouge(make, pair, model, task) for task in sets] for model in (row, INIT, TEACHER)
+    )
+    best = [next(iter(part.values())) for part in teacher]
+    shared = [s for s in make.expected(row) if all(s in part for part in (*student, *start))]
+    values, starts = (
+        np.array([[part[seed] for part in parts] for seed in shared]).reshape(-1, len(sets))
+        for parts in (student, start)
+    )
+    return dict(zip(shared, gap_closed(values, starts, best), strict=True))
+
+
+def _rouge(make: Builder, pair: str, row: str, task: str) -> SeedValues:
+    return make.values(Source(task, "rouge_l", ""), pair, row)
 
 
 def _with_ends(column: Column) -> tuple[Column, Column, Column]:
@@ -173,17 +163,37 @@ def _with_ends(column: Column) -> tuple[Column, Column, Column]:
     return column, low, high
 
 
-def _single(value: float | None, of: Cell) -> Cell:
+def _single(value: float | None, beside: Cell) -> Cell:
     """Return a number without interval that rests on the seeds of another cell."""
     if value is None:
-        return Cell(word=of.word or MISSING)
-    return Cell(value, n=of.n, origin=of.origin)
+        return Cell(word=beside.word or MISSING)
+    return Cell(value, n=beside.n, origin=beside.origin)
 
 
-def _estimate(found: Estimate | None, of: Cell) -> tuple[Cell, Cell, Cell]:
+def _estimate(found: Estimate | None, beside: Cell) -> tuple[Cell, Cell, Cell]:
     """Return the cells of an estimate and its ends, which rest on the seeds of another cell."""
     if found is None:
-        word = of.word or MISSING
-        return Cell(failed=of.failed, word=word), Cell(word=word), Cell(word=word)
-    value = Cell(found.value, n=found.n, failed=of.failed, origin=of.origin)
-    return value, _single(found.low, of), _single(found.high, of)
+        word = beside.word or MISSING
+        return Cell(failed=beside.failed, word=word), Cell(word=word), Cell(word=word)
+    value = Cell(found.value, n=found.n, failed=beside.failed, origin=beside.origin)
+    return value, _single(found.low, beside), _single(found.high, beside)
+
+
+TABLE = TableKind(
+    section="Statistics",
+    place=1,
+    title="Over all test sets",
+    caption="""
+        ROUGE-L of sampled answers as the share of the gap that a method closed between the start
+        of the same seed (0) and the teacher (1). IQM: the mean of the middle half of all seeds ×
+        test sets, with its 95 % interval: from ten seeds on a bootstrap over seeds (expanded
+        percentiles), below that the t interval of the jackknife. The mean over seeds ± half the
+        width of its 95 % t interval, and its difference to the reference, paired by seed, with
+        the p-value of the paired t test after Holm's correction for this table. Detectable: the
+        difference that these seeds would have shown with that power at the strictest of Holm's
+        rates. P(better): how often a student of the row is ahead of one of the reference on the
+        same test set, over all pairs of the seeds that both have, ties counted half; at 0 and 1
+        the interval is the exact binomial one, and of three seeds any is rough.
+    """,
+    build=build,
+)

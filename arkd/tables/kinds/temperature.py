@@ -1,0 +1,64 @@
+"""Rows that differ in nothing but the temperature, and the order of the two divergences."""
+
+from __future__ import annotations
+
+from arkd.tables.builder import Builder
+from arkd.tables.kind import TableKind
+from arkd.tables.quantities import FORWARD, REVERSE, difference, quality
+from arkd.tables.table import Column, Layout, Row
+
+
+def build(make: Builder) -> Layout | None:
+    families: dict[str, dict[float, str]] = {}  # plain label → temperature → label
+    for entry in make.suite.entries:
+        plain = entry.model_copy(update={"temperature": None}).label
+        degree = entry.temperature or make.suite.distillation.temperature
+        families.setdefault(plain, {})[degree] = entry.label
+    families = {
+        name: dict(sorted(rows.items())) for name, rows in families.items() if len(rows) > 1
+    }
+    rows = []
+    for pair in make.pairs:
+        values = {
+            label: [*quality(make, pair, label).values()]
+            for labels in families.values()
+            for label in labels.values()
+        }
+        for plain, labels in families.items():
+            for degree, label in labels.items():
+                cells = tuple(make.cell(v, pair, label, "temperature") for v in values[label])
+                rows.append(Row((*make.lead(pair), plain, f"{degree:g}"), cells, pair, label))
+        forward, reverse = families.get(FORWARD, {}), families.get(REVERSE, {})
+        for degree in [degree for degree in forward if degree in reverse]:
+            a, b = forward[degree], reverse[degree]
+            cells = tuple(
+                difference(make, pair, (a, b), first, second)
+                for first, second in zip(values[a], values[b], strict=True)
+            )
+            name = f"{FORWARD} − {REVERSE}"
+            rows.append(Row((*make.lead(pair), name, f"{degree:g}"), cells, pair))
+    columns = [
+        Column("rouge_l in_distribution", "ROUGE-L ↑", 2),
+        Column("rouge_l out_of_distribution", "ROUGE-L out of distribution ↑", 2),
+        Column("jsd", "JSD (nats) ↓", 4),
+    ]
+    if not make.outside:
+        del columns[1]
+    heads = (*make.lead("Pair"), "Method", "T")
+    return make.finish(heads, columns, rows, compared=False) if rows else None
+
+
+TABLE = TableKind(
+    section="Fidelity",
+    place=2,
+    title="The temperature of training",
+    caption="""
+        Rows that differ only in T, which softens both models in the divergences; the suite {name}
+        has T = {temperature} where a row does not say otherwise. ROUGE-L (F1 × 100) on {test_set}
+        and its mean over the other test sets; JSD to the teacher on gold prefixes at temperature
+        1. Mean over training seeds ± half the width of the 95 % t interval. The last rows are
+        paired by seed: an interval that leaves out 0 tells which of the two divergences is ahead
+        at that T.
+    """,
+    build=build,
+)

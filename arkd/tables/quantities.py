@@ -1,0 +1,102 @@
+"""Quantities that several tables show, by seed, and their cells."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from arkd import exact
+from arkd.results import trajectories as curves
+from arkd.results.records import SeedValues
+from arkd.results.trajectories import Curves
+from arkd.statistics.intervals import paired_difference
+from arkd.tables.builder import GOLD, Builder, Source, short_name
+from arkd.tables.table import FAILED, MISSING, Cell, Origin, make_cell
+
+FORWARD, REVERSE = "forward_kl", "reverse_kl"
+LATE = 0.10  # the share of training at its end over which α is averaged
+# What the others are compared with: the first of these that a suite has, else its first row.
+REFERENCES = ("fixed_mix", "fixed_mix@alpha=0.5", "forward_kl", "seqkd", "sft")
+
+
+def quality_sources(make: Builder, sets: Iterable[str]) -> list[Source]:
+    """Return ROUGE-L and, where it is measured, BERTScore of each test set, side by side.
+
+    Columns are named without the suite's prefix.
+    """
+    score, every = f"bertscore_{make.suite.bertscore}", make.suite.test_sets
+    scored = any(make.records.groups(task, score) for task in every)
+    sources = []
+    for name in sets:
+        short = short_name(make.suite, name)
+        sources.append(Source(name, "rouge_l", short))
+        sources += [Source(name, score, f"{short} BERTScore", 3)] * scored
+    return sources
+
+
+def quality(make: Builder, pair: str, method: str) -> dict[str, SeedValues]:
+    """Return ROUGE-L in distribution, its mean out of distribution if any, and the JSD, by seed."""
+    inside, *outside = (
+        make.values(Source(task, "rouge_l", ""), pair, method)
+        for task in (make.suite.test_sets[0], *make.outside)
+    )
+    found = {"rouge_l": inside}
+    if outside:
+        seeds = set(outside[0]).intersection(*outside)
+        found["outside"] = {s: exact.mean([v[s] for v in outside]) for s in sorted(seeds)}
+    return found | {"jsd": make.values(Source(GOLD, "jsd", ""), pair, method)}
+
+
+def final_alpha(logged: Curves, pair: str, method: str) -> SeedValues:
+    """Return the α that a row ended with, by seed."""
+    seeds = logged.alpha(pair, method)
+    return {seed: curves.last(series, LATE) for seed, series in seeds.items()}
+
+
+def difference(
+    make: Builder,
+    pair: str,
+    methods: tuple[str, str],
+    a: Mapping[int, float],
+    b: Mapping[int, float],
+) -> Cell:
+    """Return the mean of a − b over the seeds of both, with its interval.
+
+    Args:
+        make: The builder of the suite's tables.
+        pair: The pair of teacher and student.
+        methods: The rows that `a` and `b` belong to.
+        a: The first row's values by training seed.
+        b: The second row's.
+    """
+    failed = set.union(*(make.records.failed(pair, method) for method in methods))
+    lost = len(failed.intersection(*(make.expected(method) for method in methods)))
+    seeds = sorted(a.keys() & b.keys())
+    if not seeds:
+        return Cell(failed=lost, word=FAILED if lost else MISSING)
+    found = paired_difference([a[seed] for seed in seeds], [b[seed] for seed in seeds])
+    origin = Origin(pair, methods, tuple((s, a[s] - b[s]) for s in seeds), "paired difference")
+    return Cell(found.mean, found.half_width, found.n, failed=lost, origin=origin)
+
+
+def derived(make: Builder, values: SeedValues, pair: str, method: str, quantity: str) -> Cell:
+    """Return a cell of values put together from others, whose tables note what is missing.
+
+    Args:
+        make: The builder of the suite's tables.
+        values: The values by training seed.
+        pair: The pair of teacher and student.
+        method: The row they belong to.
+        quantity: What they are, in words.
+    """
+    seeds = [seed for seed in make.expected(method) if seed in values]
+    cell = make_cell(values, make.records.failed(pair, method), make.expected(method))
+    origin = Origin(pair, (method,), tuple((s, values[s]) for s in seeds), quantity)
+    return replace(cell, origin=origin)
+
+
+def reference(make: Builder) -> str | None:
+    """Return the row that the others are compared with; None in a suite of a single row."""
+    if len(make.methods) < 2:
+        return None
+    return next((name for name in REFERENCES if name in make.methods), make.methods[0])
