@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from arkd.data import source as sources
 from arkd.storage.manifest import CORE, TRAINING_CORE
 
 PACKAGE = Path(__file__).parent.parent / "arkd"
@@ -147,9 +148,10 @@ def hashed(patterns: tuple[str, ...]) -> set[str]:
 def test_the_hash_of_the_core_covers_what_the_stages_reach(
     core: tuple[str, ...], stages: set[str]
 ) -> None:
-    """A method's own file is an input of its stage, so the arms of ARKD are in no core."""
+    """Found by place are methods, each an input of its own stage, and sources of data."""
     plugins = {name for name in MODULES if name.startswith("methods.") and "._" not in name}
-    closure = reached(stages | plugins) - plugins
+    of_data = {f"data.{name}.source" for name in sources.names()}
+    closure = reached(stages | plugins | of_data) - plugins
     assert closure - hashed(core) == closure & EXEMPT.keys()
     assert not hashed(core) & EXEMPT.keys()
     assert hashed(core) - closure <= BESIDE.keys()
@@ -199,6 +201,7 @@ def test_a_light_command_loads_no_heavy_library(arguments: list[str], tmp_path: 
     ("modules", "allowed"),
     [
         ("suite.jobs, stages.prepare, stages.distill, stages.evaluate, stages.collect", set()),
+        (", ".join(f"data.{name}.source" for name in sources.names()), set()),
         ("tables.build, claims.judge, claims.write", TABLES),
         ("figures.build, report.page", TABLES | {"matplotlib"}),
         ("data.tokens", {"torch", "transformers", "numpy"}),

@@ -19,8 +19,8 @@ from conftest import ROOT
 
 from arkd.cli import main as cli
 from arkd.cli import new_suite as suite_scaffold
-from arkd.data import own_files
-from arkd.data.own_files import FilesSpec
+from arkd.data.files import source as own_files
+from arkd.data.files.source import FilesSpec
 from arkd.errors import ArkdError
 from arkd.storage.files import read_json, read_jsonl, sha256_file
 from arkd.suite.folders import tree

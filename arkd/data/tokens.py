@@ -48,7 +48,7 @@ def load_tokenizer(folder: Path) -> Any:
     """Return a saved tokenizer; it pads on the left, as generation needs."""
     from transformers import AutoTokenizer
 
-    return AutoTokenizer.from_pretrained(folder, padding_side="left")
+    return AutoTokenizer.from_pretrained(folder, padding_side="left", trust_remote_code=False)
 
 
 @dataclass(frozen=True)

@@ -9,16 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from arkd.data.bands import BANDS
-from arkd.data.instructions.filters import PUBLISHED
-from arkd.data.instructions.source import InstructionsSpec
-from arkd.data.own_files import FilesSpec
+from arkd.data import source as sources
 from arkd.storage.files import read_json
 from arkd.suite.folders import Tree
 
-# Mean tokens of a prompt and of its answer. The first two are counted on those suites; the last is
-# a guess for instructions in the Alpaca template, and for files of one's own.
-LENGTHS = {"longtail": (10.0, 7.0), "smollm2": (23.0, 14.0)}
+# Mean tokens of a prompt and of its answer where the source knows none: a guess for instructions
+# in the Alpaca template.
 GUESSED = (110.0, 80.0)
 # Items of each public task, and requests an item, of which one token string is scored.
 PUBLIC = {
@@ -39,6 +35,7 @@ class Rows:
     files: dict[str, int]
     prompt: float
     response: float
+    choices: int  # of a multiple-choice item
     vocabulary: int | None = None  # of a tokenizer that has been trained
     notes: tuple[str, ...] = field(default=())  # what is assumed, or where it was counted
 
@@ -66,14 +63,15 @@ def rows(tree: Tree, pair: str, prompt: float | None, response: float | None) ->
         prompt: Mean tokens of a prompt that the user gives.
         response: Of an answer, end token included.
     """
-    files, notes = _declared(tree)
+    source = sources.find(tree.suite.data.source)
+    planned = source.planned_rows(tree.placed_data, tree.suite.test_sets)
+    files, notes = dict(planned.files), list(planned.notes)
     made = tree.data / "manifest.json"
     if made.is_file():
         summary = read_json(made)["notes"].get("summary", {})
         files |= {name: int(count) for name, count in summary.get("rows", {}).items()}
         notes = [f"rows are counted in {tree.data}"]
-    known = LENGTHS.get(tree.suite.data.source, GUESSED)
-    lengths, vocabulary = known, None
+    lengths, vocabulary = source.mean_tokens or GUESSED, None
     counted = _counted(tree.tokens(pair))
     if counted:
         train, lengths, vocabulary = counted
@@ -84,46 +82,14 @@ def rows(tree: Tree, pair: str, prompt: float | None, response: float | None) ->
         most = tree.suite.max_tokens
         scale = min(1.0, most / sum(lengths))
         lengths = lengths[0] * scale, lengths[1] * scale
-    own = prompt or lengths[0], response or lengths[1]
+    lengths = prompt or lengths[0], response or lengths[1]
     if not counted:
-        source = "a guess" if known is GUESSED else "as counted in the shipped suite"
-        source = "as given" if prompt or response else source
-        notes.append(f"a mean prompt of {own[0]:.0f} tokens, and answer of {own[1]:.0f}: {source}")
-    return Rows(files, *own, vocabulary, tuple(notes))
-
-
-def _declared(tree: Tree) -> tuple[dict[str, int], list[str]]:
-    """Return the rows that the data's own settings promise."""
-    spec, suite = tree.placed_data, tree.suite
-    if isinstance(spec, InstructionsSpec):
-        published = PUBLISHED[spec.protocol]
-        left = PUBLISHED["arkd"]["dolly read"] - spec.dev_rows - spec.test_rows
-        train = min(left, spec.train_rows or published.get("train", left))
-        files = {name: count for name, count in published.items() if name.startswith("test_")}
-        files |= {"train": train, "dev": spec.dev_rows, "test_dolly": spec.test_rows}
-        return files, [f"at most {train:,} training rows; filters may leave fewer"]
-    if isinstance(spec, FilesSpec):
-        files = {role: _lines(path) for role, path in spec.inputs.items()}
-        if spec.max_rows:
-            files = {role: min(count, spec.max_rows) for role, count in files.items()}
-        if "dev" not in files:
-            files["dev"] = spec.dev_examples
-            files["train"] -= spec.dev_examples
-        return files, []
-    bands = [f"mc_{band}" for band in BANDS]
-    files = {"train": spec.train_examples, "dev": spec.dev_examples, "ppl": spec.ppl_items}
-    files |= {f"test_{name}": spec.test_items for name in suite.test_sets}
-    files |= dict.fromkeys(bands, spec.mc_items)
-    files["teacher_train"] = getattr(spec, "teacher_examples", 0)
-    files["open"] = len(BANDS) * getattr(spec, "open_items", 0)
-    return files, ["rows are as many as the data's settings ask for"]
-
-
-def _lines(path: Path) -> int:
-    if not path.is_file():
-        return 0
-    with path.open("rb") as lines:
-        return sum(bool(line.strip()) for line in lines)
+        origin = "as counted in the shipped suite" if source.mean_tokens else "a guess"
+        origin = "as given" if prompt or response else origin
+        notes.append(
+            f"a mean prompt of {lengths[0]:.0f} tokens, and answer of {lengths[1]:.0f}: {origin}"
+        )
+    return Rows(files, *lengths, planned.choices, vocabulary, tuple(notes))
 
 
 def _counted(tokens: Path) -> tuple[int, tuple[float, float], int] | None:
@@ -142,18 +108,18 @@ def _counted(tokens: Path) -> tuple[int, tuple[float, float], int] | None:
     return count, lengths, int(read_json(made)["notes"]["vocabulary"])
 
 
-def requests(tree: Tree, own: Rows) -> tuple[float, int]:
+def requests(tree: Tree, rows: Rows) -> tuple[float, int]:
     """Return the tokens of all likelihood requests of an evaluation, and those of the longest."""
-    suite, longest = tree.suite, int(own.prompt + own.response)
+    suite, longest = tree.suite, int(rows.prompt + rows.response)
     tokens, most = 0.0, 0
     if suite.choice_tasks:
-        asked = sum(
-            own.files.get(f"mc_{task.rsplit('_', 1)[-1]}", 0) for task in suite.choice_tasks
+        items = sum(
+            rows.files.get(f"mc_{task.rsplit('_', 1)[-1]}", 0) for task in suite.choice_tasks
         )
-        tokens += asked * getattr(suite.data, "mc_choices", 4) * longest
+        tokens += items * rows.choices * longest
         most = longest
     if suite.perplexity_task:
-        tokens += own.files.get("ppl", 0) * suite.max_tokens
+        tokens += rows.files.get("ppl", 0) * suite.max_tokens
         most = suite.max_tokens
     for task in suite.public_tasks:
         items, each = PUBLIC[task]

@@ -5,25 +5,13 @@ The heavy libraries are imported inside the functions, so that a stage loads onl
 
 from __future__ import annotations
 
-from typing import Any
-
-from arkd.data import own_files
 from arkd.data import public_tasks as public
-from arkd.data.instructions import source as instructions
-from arkd.data.longtail import source as longtail
-from arkd.data.smollm2 import source as smollm2
+from arkd.data import source as sources
 from arkd.stages.stage import checkpoint_of, computes, finish_training, open_stage, trained_folder
 from arkd.storage import manifest
 from arkd.storage.files import read_json, read_jsonl, write_jsonl
 from arkd.suite.folders import INIT, TEACHER, TEACHER_SEED, UNTRAINED, Tree
 from arkd.suite.settings import Cut, Folder, Hub, Pretrained, Scratch
-
-BUILDERS: dict[str, Any] = {
-    "longtail": longtail,
-    "smollm2": smollm2,
-    "instructions": instructions,
-    "files": own_files,
-}
 
 
 @computes
@@ -31,11 +19,12 @@ def data(tree: Tree) -> None:
     """Write the suite's text: training sets, tests and probes."""
     spec = tree.placed_data
     with open_stage(tree, "data", tree.data, {}) as stage:
-        stage.notes["summary"] = BUILDERS[spec.source].build(spec, stage.folder)
+        stage.notes["summary"] = sources.find(spec.source).build(spec, stage.folder)
         if tree.suite.public_tasks:
-            asked, own = tree.suite.public_tasks, getattr(spec, "data_dir", None)
-            found = public.write(asked, tree.suite.public_items, stage.folder, own)
-            stage.notes["public_tasks"] = found
+            data_dir = getattr(spec, "data_dir", None)  # of a source whose sets lie in a folder
+            stage.notes["public_tasks"] = public.write(
+                tree.suite.public_tasks, tree.suite.public_items, stage.folder, data_dir
+            )
 
 
 @computes

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from arkd.data.own_files import FilesSpec
+from arkd.data import source as sources
 from arkd.data.public_tasks import SOURCES
 from arkd.errors import ArkdError, nearest
 from arkd.paths import benchmarks_dir
@@ -45,15 +45,16 @@ def check_places(suite: Suite, where: Callable[[str], Path]) -> None:
 
 
 def check_tasks(suite: Suite) -> None:
-    """Refuse a task that is neither shipped nor a test set of the suite's own files.
+    """Refuse a task that is neither shipped nor a test set that the data bring along.
 
     Raises:
         ArkdError: there is no such task, or a test set has the name of something else.
     """
     known = _shipped()
-    if isinstance(suite.data, FilesSpec):
-        check_names(suite.data.tests, f"suite {suite.name}: data.tests")
-        known = list(suite.data.tests)
+    source = sources.find(suite.data.source)
+    if source.tests:
+        known = source.own_tests(suite.data)
+        check_names(known, f"suite {suite.name}: data.{source.tests}")
     perplexity = [suite.perplexity_task] if suite.perplexity_task else []
     tasks = [*suite.test_sets, *suite.open_tasks, *suite.choice_tasks, *perplexity]
     for task in tasks:
@@ -80,6 +81,6 @@ def _shipped() -> list[str]:
 
 def _files(suite: Suite, where: Callable[[str], Path]) -> Iterator[tuple[str, Path]]:
     """Yield the user's files with the keys that name them."""
-    if isinstance(suite.data, FilesSpec):
-        for role, path in suite.data.placed(where).inputs.items():
-            yield f"data.{role.replace('test_', 'tests.', 1)}", path
+    source = sources.find(suite.data.source)
+    for setting, path in source.inputs(source.placed(suite.data, where)).items():
+        yield f"data.{setting}", path

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from arkd.data.instructions.source import InstructionsSpec
-from arkd.data.own_files import FilesSpec
+from arkd.data import source as sources
+from arkd.data.source import DataSpec
 from arkd.suite import checks as own_suite
 from arkd.suite.settings import Folder, Pair
 from arkd.suite.suite import Suite, load_suite, suite_path
@@ -40,12 +39,11 @@ class Tree:
         return own_suite.place(suite_path(self.named) if self.named else None, path)
 
     @property
-    def placed_data(self) -> Any:
+    def placed_data(self) -> DataSpec:
         """The data's settings, the places of the user's own files found."""
         spec = self.suite.data
-        if isinstance(spec, FilesSpec | InstructionsSpec):
-            return spec.placed(self.place)
-        return spec
+        placed: DataSpec = sources.find(spec.source).placed(spec, self.place)
+        return placed
 
     def pair(self, name: str) -> Pair:
         """A pair of the suite, the places of its models found."""

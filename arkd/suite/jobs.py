@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from arkd.data.own_files import FilesSpec
+from arkd.data import source as sources
 from arkd.errors import ArkdError
 from arkd.method import Method
 from arkd.paths import benchmarks_dir
@@ -65,10 +65,9 @@ def asks_teacher(method: Method) -> bool:
 def data_inputs(tree: Tree) -> list[str]:
     """Return what the data wait for: a user's own files, and the template of their tasks."""
     spec = tree.placed_data
-    if not isinstance(spec, FilesSpec):
-        return []
-    files = spec.inputs.values()
-    return [*map(str, files), str(benchmarks_dir() / "tasks" / "_generate.yaml")]
+    source = sources.find(spec.source)
+    files = [*source.inputs(spec).values(), *([sources.task_template()] if source.tests else [])]
+    return [str(path) for path in files]
 
 
 def start_inputs(tree: Tree, pair: str) -> list[str]:

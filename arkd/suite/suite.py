@@ -8,13 +8,18 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    Field,
+    SerializeAsAny,
+    ValidationError,
+    model_validator,
+)
 
-from arkd.data.instructions.source import InstructionsSpec
-from arkd.data.longtail.source import LongtailSpec
-from arkd.data.own_files import FilesSpec
+from arkd.data import source as sources
 from arkd.data.public_tasks import PublicTask
-from arkd.data.smollm2.source import Smollm2Spec
+from arkd.data.source import DataSpec
 from arkd.errors import ArkdError, nearest
 from arkd.kernels import Kernels
 from arkd.paths import benchmarks_dir
@@ -30,15 +35,19 @@ from arkd.suite.settings import (
 )
 
 
+def _of_its_source(value: Any) -> Any:
+    """Read `data:` with the settings of the source that it names; an unknown one stays as it is."""
+    name = value.get("source") if isinstance(value, dict) else None
+    return sources.find(name).spec.model_validate(value) if name in sources.names() else value
+
+
 class Suite(Frozen):
     """One benchmark."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9._-]+$", description="of the results folder")
     version: str = Field(pattern=r"^\d+\.\d+$", description="Major.Minor; tables never mix two")
     description: str
-    data: Annotated[
-        LongtailSpec | Smollm2Spec | InstructionsSpec | FilesSpec, Field(discriminator="source")
-    ]
+    data: Annotated[SerializeAsAny[DataSpec], BeforeValidator(_of_its_source)]
     test_sets: tuple[str, ...] = Field(
         min_length=1,
         description="the first is in distribution, the rest are not; own files: all, as listed",
@@ -138,11 +147,15 @@ class Suite(Frozen):
     @model_validator(mode="before")
     @classmethod
     def _own_tests(cls, value: Any) -> Any:
-        data = value.get("data") if isinstance(value, dict) else None
-        own = (
-            data.get("tests") if isinstance(data, dict) and data.get("source") == "files" else None
-        )
-        return {"test_sets": list(own), **value} if isinstance(own, dict) else value
+        """Let a suite without `test_sets` have those that its data bring along."""
+        if not isinstance(value, dict) or "test_sets" in value:
+            return value
+        try:
+            spec = _of_its_source(value.get("data"))
+        except ValidationError:  # said of the field, with its place
+            return value
+        tests = sources.find(spec.source).own_tests(spec) if isinstance(spec, DataSpec) else []
+        return {**value, "test_sets": tests} if tests else value
 
     @model_validator(mode="after")
     def _distinct(self) -> Suite:
@@ -210,10 +223,11 @@ def load_suite(name: str) -> Suite:
         ArkdError: no such suite, malformed YAML, an unknown or invalid key.
     """
     path = suite_path(name)
+    value = _read_yaml(path)
     try:
-        return Suite.model_validate(_read_yaml(path))
+        return Suite.model_validate(value)
     except ValidationError as error:
-        raise ArkdError(f"{path}: {_first_problem(error)}") from None
+        raise ArkdError(f"{path}: {_first_problem(error, value)}") from None
 
 
 def _read_yaml(path: Path, readers: tuple[Path, ...] = ()) -> dict[str, Any]:
@@ -251,22 +265,24 @@ def _merge(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _first_problem(error: ValidationError) -> str:
+def _first_problem(error: ValidationError, suite: dict[str, Any]) -> str:
     """Say the first problem of a file as `key: what is wrong, what to do`."""
     problem = error.errors()[0]
     where = ".".join(str(part) for part in problem["loc"]) or "suite"
     if problem["type"] == "extra_forbidden":
         key = str(problem["loc"][-1])
-        return f"{where}: unknown key{nearest(key, _known_keys(problem['loc'][:-1]))}"
+        return f"{where}: unknown key{nearest(key, _known_keys(problem['loc'][:-1], suite))}"
     if problem["type"] == "missing":
         return f"{where}: this key is required"
     message = problem["msg"].removeprefix("Value error, ")
     return f"{where}: {message} (found {problem['input']!r})" if problem["loc"] else message
 
 
-def _known_keys(loc: tuple[int | str, ...]) -> list[str]:
+def _known_keys(loc: tuple[int | str, ...], suite: dict[str, Any]) -> list[str]:
     """Return the keys that the model at a location of the suite has."""
     models: list[Any] = [Suite]
+    if loc[:1] == ("data",):
+        models, loc = [sources.find(suite["data"]["source"]).spec], loc[1:]
     for part in loc:
         found: list[Any] = []
         for model in models:

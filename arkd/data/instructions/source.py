@@ -17,27 +17,27 @@ from __future__ import annotations
 
 import random
 import sys
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field, model_validator
 
 from arkd.data.instructions import formats
 from arkd.data.instructions.filters import FILTERS, PUBLISHED, Counts, Filters, Protocol, sift
 from arkd.data.instructions.formats import Item
-from arkd.data.instructions.origins import SETS, Frozen, Origins, SetName, locate
+from arkd.data.instructions.origins import SETS, Origins, SetName, locate
 from arkd.data.instructions.plain_text import Corpus
 from arkd.data.instructions.prompts import Template, prompt
+from arkd.data.source import DataSource, DataSpec, Place, PlannedRows, Row
 from arkd.errors import ArkdError
 from arkd.seeding import derive_seed
 from arkd.storage.files import write_jsonl
 
-Row = dict[str, Any]
 Asked = list[tuple[str, Item]]  # prompt and item
 
 
-class InstructionsSpec(Frozen):
+class InstructionsSpec(DataSpec):
     """Sources, protocol, sizes and template."""
 
     source: Literal["instructions"] = Field("instructions", description="which builder it is")
@@ -63,7 +63,7 @@ class InstructionsSpec(Frozen):
             raise ValueError("sets: dolly is needed, and each set once")
         return self
 
-    def placed(self, place: Callable[[str], Path]) -> InstructionsSpec:
+    def placed(self, place: Place) -> InstructionsSpec:
         """Return the spec with its own files where a suite's paths lead."""
         folder = str(place(self.data_dir)) if self.data_dir else None
         corpus = self.corpus and self.corpus.placed(place)
@@ -207,3 +207,21 @@ def _summary(
         "prompts_shared_with_training": shared,
         "warnings": warnings,
     }
+
+
+def planned_rows(spec: InstructionsSpec, test_sets: Sequence[str]) -> PlannedRows:
+    """Return the sizes as published, since filters decide only when the sets are read."""
+    published = PUBLISHED[spec.protocol]
+    left = PUBLISHED["arkd"]["dolly read"] - spec.dev_rows - spec.test_rows
+    train = min(left, spec.train_rows or published.get("train", left))
+    files = {name: count for name, count in published.items() if name.startswith("test_")}
+    files |= {"train": train, "dev": spec.dev_rows, "test_dolly": spec.test_rows}
+    return PlannedRows(files, (f"at most {train:,} training rows; filters may leave fewer",))
+
+
+SOURCE = DataSource(
+    spec=InstructionsSpec,
+    build=build,
+    planned_rows=planned_rows,
+    placed=InstructionsSpec.placed,
+)

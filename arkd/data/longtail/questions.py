@@ -24,13 +24,14 @@ from arkd.data.longtail.world import (
     topic_phrases,
     zipf_weights,
 )
+from arkd.data.source import DataSpec
 from arkd.seeding import derive_seed
 
 Row = dict[str, Any]
 Choice = TypeVar("Choice", bound=Hashable)
 
 
-class LongtailSpec(WorldSpec):
+class LongtailSpec(WorldSpec, DataSpec):
     """The world and the sizes of its files."""
 
     source: Literal["longtail"] = Field("longtail", description="which generator builds the data")

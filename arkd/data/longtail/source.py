@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import random
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from arkd.data.bands import BANDS
@@ -32,10 +33,11 @@ from arkd.data.longtail.questions import (
     topic_shares,
 )
 from arkd.data.longtail.world import Narrator, World, ask, make_world, zipf_weights
+from arkd.data.source import DataSource, PlannedRows
 from arkd.seeding import derive_seed
 from arkd.storage.files import write_jsonl
 
-__all__ = ["TEST_SETS", "LongtailSpec", "build"]
+__all__ = ["SOURCE", "TEST_SETS", "LongtailSpec", "build"]
 
 
 def build(spec: LongtailSpec, out_dir: Path) -> Row:
@@ -135,3 +137,25 @@ def _first_shares(spec: LongtailSpec, world: World, rows: list[Row]) -> dict[str
             is_first = row["response"] in first_texts[row["prompt"]]
             stated.setdefault(row["kind"], []).append(is_first)
     return {kind: sum(stated[kind]) / len(stated[kind]) for kind in sorted(stated)}
+
+
+def planned_rows(spec: LongtailSpec, test_sets: Sequence[str]) -> PlannedRows:
+    """Return the sizes that the settings ask for; a small world may have fewer questions."""
+    files = {
+        "train": spec.train_examples,
+        "dev": spec.dev_examples,
+        "teacher_train": spec.teacher_examples,
+        "ppl": spec.ppl_items,
+        "open": len(BANDS) * spec.open_items,
+    }
+    files |= {f"test_{name}": spec.test_items for name in test_sets}
+    files |= {f"mc_{band}": spec.mc_items for band in BANDS}
+    return PlannedRows(files, ("rows are as many as the data's settings ask for",), spec.mc_choices)
+
+
+SOURCE = DataSource(
+    spec=LongtailSpec,
+    build=build,
+    planned_rows=planned_rows,
+    mean_tokens=(10.0, 7.0),  # counted on the suite `longtail`
+)

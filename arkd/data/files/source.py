@@ -22,32 +22,28 @@ import json
 import random
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from arkd.data.bands import BANDS
 from arkd.data.instructions.formats import read_object
 from arkd.data.instructions.plain_text import Corpus
 from arkd.data.instructions.prompts import Template, prompt
+from arkd.data.source import DataSource, DataSpec, Place, PlannedRows, Row, write_task
 from arkd.errors import ArkdError, nearest
-from arkd.paths import benchmarks_dir
 from arkd.seeding import derive_seed
-from arkd.storage.files import sha256_file, write_jsonl, write_text
+from arkd.storage.files import sha256_file, write_jsonl
 
-Row = dict[str, Any]
 TEXTS = ("prompt", "instruction", "input", "response", "output", "band", "kind")
 KEYS = (*TEXTS, "references")
-TASKS = "tasks"  # the folder of the tests' lm-eval tasks
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]
 
 
-class FilesSpec(BaseModel):
+class FilesSpec(DataSpec):
     """Where the files lie, from the folder of the suite's own file, and how they are read."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     source: Literal["files"] = Field("files", description="which builder makes the data")
     train: str = Field(description="rows that the students train on")
@@ -65,14 +61,14 @@ class FilesSpec(BaseModel):
     separator: str = Field("", description="put before every answer that does not begin with it")
 
     @property
-    def inputs(self) -> dict[str, Path]:
-        """The user's files by what they are."""
+    def paths(self) -> dict[str, Path]:
+        """The user's files by what they are: the stems of those that are written."""
         named = {"train": self.train, "dev": self.dev}
         named |= {f"test_{name}": path for name, path in self.tests.items()}
         named |= {"corpus": self.corpus.path if self.corpus else None}
         return {role: Path(path) for role, path in named.items() if path}
 
-    def placed(self, place: Callable[[str], Path]) -> FilesSpec:
+    def placed(self, place: Place) -> FilesSpec:
         """Return the spec with its files where a suite's paths lead."""
         found: Row = {"train": str(place(self.train))}
         found["dev"] = str(place(self.dev)) if self.dev else None
@@ -91,7 +87,7 @@ def build(spec: FilesSpec, out_dir: Path) -> Row:
     Raises:
         ArkdError: a file is missing, empty or malformed, or too small to split.
     """
-    paths = spec.inputs
+    paths = spec.paths
     files = {role: _rows(spec, role, path) for role, path in paths.items() if role != "corpus"}
     if "dev" not in files:
         files = _split(spec, paths["train"], files.pop("train")) | files
@@ -101,7 +97,9 @@ def build(spec: FilesSpec, out_dir: Path) -> Row:
             f"{paths[f'test_{first}']}: no row has an answer; the first of data.tests is the test "
             "in distribution and needs some: list another first, or give responses"
         )
-    written = {role: [{"id": i, **row} for i, row in enumerate(of)] for role, of in files.items()}
+    written = {
+        role: [{"id": i, **row} for i, row in enumerate(rows)] for role, rows in files.items()
+    }
     sources: Row = {role: {"sha256": sha256_file(path)} for role, path in paths.items()}
     if spec.corpus:
         written["corpus"] = spec.corpus.documents(sources)
@@ -109,7 +107,7 @@ def build(spec: FilesSpec, out_dir: Path) -> Row:
     for role, rows in written.items():
         write_jsonl(out_dir / f"{role}.jsonl", rows)
     for name in spec.tests:
-        write_text(out_dir / TASKS / f"{name}.yaml", task(name))
+        write_task(out_dir, name)
     summary = _summary(files) | {"sources": sources}
     summary["rows"] = {role: len(rows) for role, rows in written.items()}
     for warning in summary["warnings"]:
@@ -117,14 +115,27 @@ def build(spec: FilesSpec, out_dir: Path) -> Row:
     return summary
 
 
-def task(name: str) -> str:
-    """Return the lm-eval task of a test set: the template of all generation tasks, over its file.
+def planned_rows(spec: FilesSpec, test_sets: Sequence[str]) -> PlannedRows:
+    """Count the lines of the files that are there, and split development off as `build` does."""
+    files = {role: _count_lines(path) for role, path in spec.paths.items()}
+    if spec.max_rows:
+        files = {role: min(count, spec.max_rows) for role, count in files.items()}
+    if "dev" not in files:
+        files["dev"] = spec.dev_examples
+        files["train"] -= spec.dev_examples
+    return PlannedRows(files)
 
-    It stands beside the data, so that the stock `lm_eval` finds it there, too.
-    """
-    template = (benchmarks_dir() / "tasks" / "_generate.yaml").read_text(encoding="utf-8")
-    own = f"task: {name}\ndataset_kwargs:\n  file: test_{name}.jsonl\nmetadata:\n  version: 1.0\n"
-    return template + own
+
+def _count_lines(path: Path) -> int:
+    if not path.is_file():
+        return 0
+    with path.open("rb") as lines:
+        return sum(bool(line.strip()) for line in lines)
+
+
+def _inputs(spec: FilesSpec) -> dict[str, Path]:
+    """Return the files by the setting that names them."""
+    return {role.replace("test_", "tests.", 1): path for role, path in spec.paths.items()}
 
 
 def _split(spec: FilesSpec, path: Path, rows: list[Row]) -> dict[str, list[Row]]:
@@ -164,12 +175,12 @@ def _row(spec: FilesSpec, place: str, given: Row, is_test: bool) -> Row:
         if not isinstance(given.get(key, ""), str):
             raise ArkdError(f"{place}: {key}: text is wanted, not {given[key]!r:.40}")
     references = given.get("references", [])
-    if not isinstance(references, list) or not all(isinstance(one, str) for one in references):
+    if not isinstance(references, list) or not all(isinstance(text, str) for text in references):
         raise ArkdError(f"{place}: references: a list of texts is wanted, not {references!r:.40}")
     if given.get("instruction", "").strip():
-        asked = prompt(spec.template, given["instruction"], given.get("input", ""))
+        question = prompt(spec.template, given["instruction"], given.get("input", ""))
     else:
-        asked = _wanted(place, given, "prompt")
+        question = _wanted(place, given, "prompt")
     if is_test and "response" not in given and "output" not in given:
         response = next(iter(references), "")
     else:
@@ -179,9 +190,9 @@ def _row(spec: FilesSpec, place: str, given: Row, is_test: bool) -> Row:
     band = given.get("band", "none")
     if band not in (*BANDS, "none"):
         raise ArkdError(f"{place}: band: {', '.join(BANDS)} or none is wanted, not '{band}'")
-    row: Row = {"prompt": asked, "response": _apart(spec, response)}
+    row: Row = {"prompt": question, "response": _apart(spec, response)}
     if is_test:
-        row["references"] = [_apart(spec, one) for one in references if one.strip()]
+        row["references"] = [_apart(spec, text) for text in references if text.strip()]
     return row | {"band": band, "kind": given.get("kind", "none")}
 
 
@@ -189,7 +200,7 @@ def _wanted(place: str, given: Row, key: str) -> str:
     """Return a text that must be there."""
     text = given.get(key)
     if text is None:
-        near = next((own for own in given if own not in KEYS and nearest(own, [key])), None)
+        near = next((name for name in given if name not in KEYS and nearest(name, [key])), None)
         raise ArkdError(f"{place}: no '{key}'" + (f" (is '{near}' meant for it?)" if near else ""))
     if not text.strip():
         raise ArkdError(f"{place}: {key}: must not be empty")
@@ -245,3 +256,13 @@ def _summary(files: dict[str, list[Row]]) -> Row:
         "prompts_shared_with_training": shared,
         "warnings": warnings,
     }
+
+
+SOURCE = DataSource(
+    spec=FilesSpec,
+    build=build,
+    planned_rows=planned_rows,
+    placed=FilesSpec.placed,
+    inputs=_inputs,
+    tests="tests",
+)
