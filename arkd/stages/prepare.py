@@ -102,8 +102,8 @@ def teacher(tree: Tree, pair: str) -> None:
         facts = {"parameters": models.parameters(model), "trained_on_the_suite": bool(trained)}
         stage.notes |= facts
         if trained:
-            own = tokens_dir / "teacher_train.safetensors"  # else what the students train on
-            train_set = TokenSet.load(own if own.is_file() else tokens_dir / "train.safetensors")
+            rows = tokens_dir / "teacher_train.safetensors"  # else what the students train on
+            train_set = TokenSet.load(rows if rows.is_file() else tokens_dir / "train.safetensors")
             trainee = Trainee.of(tree, pair, model, spec.teacher_lora, "teacher")
             with stage.proper:
                 run = training.fit_language_model(
@@ -190,6 +190,12 @@ def cache(tree: Tree, pair: str, source: str, seed: int | None = None) -> None:
     `gold`, `teacher` and `student` are the sets that methods train on; `prefixes` are the ones on
     which fidelity is measured: development, and the tests with gold and with sampled responses.
     A killed stage goes on from the samples and shards that it had finished.
+
+    Args:
+        tree: The suite's folders.
+        pair: Whose teacher it is.
+        source: Which set.
+        seed: Whose student sampled the set; none: of the other sets.
     """
     from arkd.data.tokens import TokenSet, encode, load_tokenizer
     from arkd.models import model as models
@@ -221,11 +227,11 @@ def cache(tree: Tree, pair: str, source: str, seed: int | None = None) -> None:
         made_of = {"teacher": manifest.weights(teacher_dir), "tokenizer": of_tokenizer}
         vocabulary = read_json(tokens_dir / manifest.NAME)["notes"]["vocabulary"]
 
-        def sampled(asked: TokenSet, name: str) -> TokenSet:
+        def sampled(prompts: TokenSet, name: str) -> TokenSet:
             with stage.proper:
                 return building.sampled(
                     sampler,
-                    asked,
+                    prompts,
                     name,
                     axes=("responses", source, name, seed or 0),
                     max_new_tokens=suite.decoding.max_new_tokens,

@@ -19,10 +19,10 @@ TAKEN_STARTS = ("arkd_", "fidelity_", "rank_", "token_")
 
 def place(suite_file: Path | None, path: str) -> Path:
     """Return where a path in a suite leads: from the folder of its file, else `benchmarks/`."""
-    given = Path(path).expanduser()
-    own = suite_file.parent / given if suite_file else given
-    shipped = benchmarks_dir() / given
-    return shipped if shipped.exists() and not own.exists() else own
+    relative = Path(path).expanduser()
+    beside_suite = suite_file.parent / relative if suite_file else relative
+    shipped = benchmarks_dir() / relative
+    return shipped if shipped.exists() and not beside_suite.exists() else beside_suite
 
 
 def check_places(suite: Suite, where: Callable[[str], Path]) -> None:

@@ -73,8 +73,8 @@ class Tree:
 
     def cache(self, pair: str, source: str, seed: int | None = None) -> Path:
         """A response set with the teacher's states; the student's sets belong to a seed."""
-        own = source if seed is None else f"{source}-seed{seed}"
-        return self.root / pair / "cache" / own
+        name = source if seed is None else f"{source}-seed{seed}"
+        return self.root / pair / "cache" / name
 
 
 def tree(suite: str, results: str | Path = "results") -> Tree:

@@ -81,6 +81,12 @@ def distill_inputs(tree: Tree, pair: str, method: str, seed: int) -> list[str]:
 
     The teacher if it asks it, the cached response sets it trains on, the run that it replays, and
     the method's own files.
+
+    Args:
+        tree: The suite's folders.
+        pair: Whose student is trained.
+        method: The row of the tables that trains it.
+        seed: Of the training.
     """
     built = registry.build(tree.suite.entry(method))
     asks = asks_teacher(built)
@@ -113,7 +119,14 @@ def _made(folder: Path) -> str:
 
 
 def config_slice(suite: Suite, stage: str, pair: str = "", method: str = "") -> dict[str, Any]:
-    """Return the part of a suite on which a stage's files depend: its change reruns the stage."""
+    """Return the part of a suite on which a stage's files depend: its change reruns the stage.
+
+    Args:
+        suite: The suite.
+        stage: The stage's name.
+        pair: Which pair, for a stage that is run for each.
+        method: Which row of the tables, likewise.
+    """
     of_pair = suite.pair(pair) if pair else None
     parts: dict[str, Any] = {}
     if stage == "data":
@@ -176,7 +189,7 @@ def config_slice(suite: Suite, stage: str, pair: str = "", method: str = "") -> 
 
 
 def fingerprint(suite: Suite, stage: str, pair: str = "", method: str = "") -> str:
-    """Return a stage's slice as one line of JSON, for Snakemake to compare."""
+    """Return a stage's slice as one line of JSON, for Snakemake to compare; see `config_slice`."""
     return json.dumps(config_slice(suite, stage, pair, method), sort_keys=True)
 
 

@@ -63,10 +63,10 @@ class FilesSpec(DataSpec):
     @property
     def paths(self) -> dict[str, Path]:
         """The user's files by what they are: the stems of those that are written."""
-        named = {"train": self.train, "dev": self.dev}
-        named |= {f"test_{name}": path for name, path in self.tests.items()}
-        named |= {"corpus": self.corpus.path if self.corpus else None}
-        return {role: Path(path) for role, path in named.items() if path}
+        paths = {"train": self.train, "dev": self.dev}
+        paths |= {f"test_{name}": path for name, path in self.tests.items()}
+        paths |= {"corpus": self.corpus.path if self.corpus else None}
+        return {role: Path(path) for role, path in paths.items() if path}
 
     def placed(self, place: Place) -> FilesSpec:
         """Return the spec with its files where a suite's paths lead."""
@@ -156,7 +156,7 @@ def _split(spec: FilesSpec, path: Path, rows: list[Row]) -> dict[str, list[Row]]
 def _rows(spec: FilesSpec, role: str, path: Path) -> list[Row]:
     """Return a file's rows, or a draw of them in the order of the file."""
     is_test = role.startswith("test_")
-    rows = [_row(spec, place, given, is_test) for place, given in _lines(path)]
+    rows = [_row(spec, place, line, is_test) for place, line in _lines(path)]
     if not rows:
         raise ArkdError(f"{path}: no rows; data.{role.replace('_', 's.', 1)} needs one at least")
     if spec.max_rows is None or len(rows) <= spec.max_rows:
@@ -165,42 +165,42 @@ def _rows(spec: FilesSpec, role: str, path: Path) -> list[Row]:
     return [rows[place] for place in sorted(rng.sample(range(len(rows)), spec.max_rows))]
 
 
-def _row(spec: FilesSpec, place: str, given: Row, is_test: bool) -> Row:
+def _row(spec: FilesSpec, place: str, line: Row, is_test: bool) -> Row:
     """Return a line as the suite's files have it.
 
     Raises:
         ArkdError: a key is missing, empty or of the wrong type.
     """
     for key in TEXTS:
-        if not isinstance(given.get(key, ""), str):
-            raise ArkdError(f"{place}: {key}: text is wanted, not {given[key]!r:.40}")
-    references = given.get("references", [])
+        if not isinstance(line.get(key, ""), str):
+            raise ArkdError(f"{place}: {key}: text is wanted, not {line[key]!r:.40}")
+    references = line.get("references", [])
     if not isinstance(references, list) or not all(isinstance(text, str) for text in references):
         raise ArkdError(f"{place}: references: a list of texts is wanted, not {references!r:.40}")
-    if given.get("instruction", "").strip():
-        question = prompt(spec.template, given["instruction"], given.get("input", ""))
+    if line.get("instruction", "").strip():
+        question = prompt(spec.template, line["instruction"], line.get("input", ""))
     else:
-        question = _wanted(place, given, "prompt")
-    if is_test and "response" not in given and "output" not in given:
+        question = _wanted(place, line, "prompt")
+    if is_test and "response" not in line and "output" not in line:
         response = next(iter(references), "")
     else:
-        response = _wanted(place, given, "output" if "output" in given else "response")
-    if response and "references" not in given:
+        response = _wanted(place, line, "output" if "output" in line else "response")
+    if response and "references" not in line:
         references = [response]
-    band = given.get("band", "none")
+    band = line.get("band", "none")
     if band not in (*BANDS, "none"):
         raise ArkdError(f"{place}: band: {', '.join(BANDS)} or none is wanted, not '{band}'")
     row: Row = {"prompt": question, "response": _apart(spec, response)}
     if is_test:
         row["references"] = [_apart(spec, text) for text in references if text.strip()]
-    return row | {"band": band, "kind": given.get("kind", "none")}
+    return row | {"band": band, "kind": line.get("kind", "none")}
 
 
-def _wanted(place: str, given: Row, key: str) -> str:
+def _wanted(place: str, line: Row, key: str) -> str:
     """Return a text that must be there."""
-    text = given.get(key)
+    text = line.get(key)
     if text is None:
-        near = next((name for name in given if name not in KEYS and nearest(name, [key])), None)
+        near = next((name for name in line if name not in KEYS and nearest(name, [key])), None)
         raise ArkdError(f"{place}: no '{key}'" + (f" (is '{near}' meant for it?)" if near else ""))
     if not text.strip():
         raise ArkdError(f"{place}: {key}: must not be empty")

@@ -101,7 +101,11 @@ def merged(items: Iterable[Item]) -> list[Item]:
 
 
 def read_rows(path: Path) -> Iterator[tuple[str, Row]]:
-    """Yield the objects of a file, each with the place to name in an error."""
+    """Yield the objects of a file, each with the place to name in an error.
+
+    Raises:
+        ArkdError: no such file, or one that cannot be read or is not JSON.
+    """
     try:
         text = _text(path)
     except FileNotFoundError:
@@ -114,7 +118,7 @@ def read_rows(path: Path) -> Iterator[tuple[str, Row]]:
         if not line.strip():
             continue
         if whole and line.lstrip().startswith("["):
-            yield from ((place, one) for one in _objects(place, "file", _json(line, place)))
+            yield from ((place, row) for row in _objects(place, "file", _json(line, place)))
         else:
             yield place, read_object(line, place)
 
@@ -152,36 +156,37 @@ def _text(path: Path) -> str:
 def _items(place: str, row: Row, name: str, path: Path) -> Iterator[Item]:
     """Yield the items of one line, or of one S-NI task."""
 
-    def text(key: str, of: Row = row) -> str:
-        value = of.get(key)
+    def text(key: str, part: Row = row) -> str:
+        value = part.get(key)
         if value is None:
             return ""
         if not isinstance(value, str):
             raise ArkdError(f"{place}: {key}: text is wanted, not {value!r:.40}")
         return value.strip()
 
-    def named(of: Row) -> str:
-        return str(of.get("id", ""))
+    def id_of(part: Row) -> str:
+        return str(part.get("id", ""))
 
     keys = row.keys()
     if {"Definition", "Instances"} <= keys:
         definition = next(iter(_texts(place, "Definition", row["Definition"])), "")
-        for one in _objects(place, "Instances", row["Instances"])[:SNI_INSTANCES]:
-            outputs = _texts(place, "output", one.get("output", ""))
-            yield Item(definition, text("input", one), outputs, path.stem, key=named(one))
+        for instance in _objects(place, "Instances", row["Instances"])[:SNI_INSTANCES]:
+            outputs = _texts(place, "output", instance.get("output", ""))
+            given = text("input", instance)
+            yield Item(definition, given, outputs, path.stem, key=id_of(instance))
     elif {"definition", "inputs", "targets"} <= keys:
         targets = _texts(place, "targets", row["targets"])
         kind = text("task_name") or name
-        yield Item(text("definition"), text("inputs"), targets, kind, key=named(row))
+        yield Item(text("definition"), text("inputs"), targets, kind, key=id_of(row))
     elif {"question_id", "turns"} <= keys:
         turns = _texts(place, "turns", row["turns"])
         kind = text("category") or name
         yield Item(turns[0] if turns else "", "", (), kind, key=str(row["question_id"]))
     elif {"instruction", "instances"} <= keys:
-        for number, one in enumerate(_objects(place, "instances", row["instances"])):
-            outputs = _texts(place, "output", one.get("output", ""))
+        for number, instance in enumerate(_objects(place, "instances", row["instances"])):
+            outputs = _texts(place, "output", instance.get("output", ""))
             key = f"{row['id']}/{number}" if "id" in row else ""
-            yield Item(text("instruction"), text("input", one), outputs, name, key=key)
+            yield Item(text("instruction"), text("input", instance), outputs, name, key=key)
     elif {"instruction", "response"} <= keys:
         answer = _texts(place, "response", row["response"])
         kind = text("category") or name
@@ -201,7 +206,7 @@ def _items(place: str, row: Row, name: str, path: Path) -> Iterator[Item]:
 
 def _objects(place: str, key: str, value: Any) -> list[Row]:
     """Return the objects of a value that is a list of them."""
-    if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
+    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
         raise ArkdError(f"{place}: {key}: a list of objects is wanted, not {value!r:.40}")
     return value
 
@@ -209,7 +214,7 @@ def _objects(place: str, key: str, value: Any) -> list[Row]:
 def _texts(place: str, key: str, value: Any) -> tuple[str, ...]:
     """Return the texts of a value that is one text or a list of them, empty ones left out."""
     values = value if isinstance(value, list) else [value]
-    for one in values:
-        if not isinstance(one, str):
-            raise ArkdError(f"{place}: {key}: text is wanted, not {one!r:.40}")
-    return tuple(dict.fromkeys(one.strip() for one in values if one.strip()))
+    for text in values:
+        if not isinstance(text, str):
+            raise ArkdError(f"{place}: {key}: text is wanted, not {text!r:.40}")
+    return tuple(dict.fromkeys(text.strip() for text in values if text.strip()))

@@ -1,7 +1,7 @@
 """Where the sets of instructions come from: a pinned file of the hub or GitHub, or a user's folder.
 
 A folder of one's own holds one file a set, `dolly.jsonl`, `selfinst.jsonl`, `vicuna.jsonl`,
-`sni.jsonl` and `unni.jsonl`, each in any of the formats of `instruction_formats`; S-NI may instead
+`sni.jsonl` and `unni.jsonl`, each in any of the formats of `formats`; S-NI may instead
 be a folder `sni/` of its authors' task files. `dolly_test.jsonl` and `vicuna_references.jsonl` are
 read where they are there.
 """
@@ -143,7 +143,7 @@ def _own(folder: Path, name: str) -> list[Path]:
     if name in SETS:
         raise ArkdError(
             f"{file}: no such file; data.data_dir holds one for each of data.sets "
-            f"({', '.join(f'{one}.jsonl' for one in SETS)})"
+            f"({', '.join(f'{name}.jsonl' for name in SETS)})"
         )
     return []
 

@@ -64,8 +64,8 @@ class Corpus(Frozen):
             raise ArkdError(f"{path}: no such file; correct data.corpus.path")
         found = (text.strip() for text in self._read(path))
         kept = list(islice((text for text in found if text), self.rows))
-        own = {"path": path.name} if self.path else self.remote().model_dump(exclude={"sha256"})
-        sources["corpus"] = own | {"sha256": sha256_file(path)}
+        origin = {"path": path.name} if self.path else self.remote().model_dump(exclude={"sha256"})
+        sources["corpus"] = origin | {"sha256": sha256_file(path)}
         return [{"id": number, "text": text} for number, text in enumerate(kept)]
 
     def _read(self, path: Path) -> Iterator[str]:

@@ -34,7 +34,7 @@ from arkd.errors import ArkdError
 from arkd.seeding import derive_seed
 from arkd.storage.files import write_jsonl
 
-Asked = list[tuple[str, Item]]  # prompt and item
+Pairs = list[tuple[str, Item]]  # prompt and item
 
 
 class InstructionsSpec(DataSpec):
@@ -71,9 +71,9 @@ class InstructionsSpec(DataSpec):
 
     def filters_of(self, name: SetName) -> Filters:
         """Return the protocol's filters of a set with the changes that the spec makes."""
-        own = self.filters.get(name, Filters())
+        changes = self.filters.get(name, Filters())
         return FILTERS[self.protocol][name].model_copy(
-            update={key: getattr(own, key) for key in own.model_fields_set}
+            update={key: getattr(changes, key) for key in changes.model_fields_set}
         )
 
 
@@ -98,10 +98,11 @@ def build(spec: InstructionsSpec, out_dir: Path) -> Row:
             tests[f"test_{name}"], counts[name] = sift(
                 _read(spec, name, sources), spec.filters_of(name), answered=False
             )
-    for file, asked in training.items():
-        write_jsonl(out_dir / f"{file}.jsonl", [_row(*one) for one in enumerate(asked)])
-    for file, asked in tests.items():
-        write_jsonl(out_dir / f"{file}.jsonl", [_test_row(*one) for one in enumerate(asked)])
+    for file, pairs in training.items():
+        write_jsonl(out_dir / f"{file}.jsonl", [_row(n, *pair) for n, pair in enumerate(pairs)])
+    for file, pairs in tests.items():
+        rows = [_test_row(n, *pair) for n, pair in enumerate(pairs)]
+        write_jsonl(out_dir / f"{file}.jsonl", rows)
     if spec.corpus:
         plain = spec.corpus.documents(sources)
         write_jsonl(out_dir / "corpus.jsonl", plain)
@@ -113,7 +114,7 @@ def build(spec: InstructionsSpec, out_dir: Path) -> Row:
     return summary | {"sources": sources}
 
 
-def split(spec: InstructionsSpec, dolly: Asked, given: Asked) -> dict[str, Asked]:
+def split(spec: InstructionsSpec, dolly: Pairs, given: Pairs) -> dict[str, Pairs]:
     """Deal Dolly out to training, development and, where it is not given, the test set.
 
     Args:
@@ -142,7 +143,7 @@ def split(spec: InstructionsSpec, dolly: Asked, given: Asked) -> dict[str, Asked
     }
 
 
-def _read(spec: InstructionsSpec, name: str, sources: dict[str, Row]) -> Asked:
+def _read(spec: InstructionsSpec, name: str, sources: dict[str, Row]) -> Pairs:
     """Return the items of a set with their prompts, and note what they were read from."""
     paths, facts = locate(spec.data_dir, spec.origins, name)
     if paths:
@@ -160,31 +161,30 @@ def _with_answers(spec: InstructionsSpec, items: list[Item], sources: dict[str, 
     if not paths:
         return items
     sources["vicuna_references"] = facts
-    answers = {key: of for path in paths for key, of in formats.read_answers(path).items()}
+    answers = {key: texts for path in paths for key, texts in formats.read_answers(path).items()}
     return [i if i.references else formats.answered(i, answers.get(i.key, ())) for i in items]
 
 
-def _row(number: int, asked: tuple[str, Item]) -> Row:
-    text, item = asked
+def _row(number: int, text: str, item: Item) -> Row:
     response = item.references[0] if item.references else ""
     return {"id": number, "prompt": text, "response": response, "band": "none", "kind": item.kind}
 
 
-def _test_row(number: int, asked: tuple[str, Item]) -> Row:
-    return _row(number, asked) | {"references": list(asked[1].references)}
+def _test_row(number: int, text: str, item: Item) -> Row:
+    return _row(number, text, item) | {"references": list(item.references)}
 
 
 def _summary(
     spec: InstructionsSpec,
-    training: dict[str, Asked],
-    tests: dict[str, Asked],
+    training: dict[str, Pairs],
+    tests: dict[str, Pairs],
     counts: dict[str, Counts],
 ) -> Row:
     """Count rows, dropped rows, shared prompts and what differs from the published sizes."""
-    rows = {name: len(asked) for name, asked in (training | tests).items()}
+    rows = {name: len(pairs) for name, pairs in (training | tests).items()}
     trained = {text for text, _ in training["train"]}
     held_out = {"dev": training["dev"], **tests}
-    shared = {name: sum(text in trained for text, _ in asked) for name, asked in held_out.items()}
+    shared = {name: sum(text in trained for text, _ in pairs) for name, pairs in held_out.items()}
     found = {**rows, "dolly read": counts["dolly"]["read"]}
     warnings = [
         f"data: {name}: {found[name]:,} rows where {wanted:,} are published"
@@ -202,7 +202,7 @@ def _summary(
         "rows": rows,
         "counts": counts,
         "rows_without_references": {
-            name: sum(not item.references for _, item in asked) for name, asked in tests.items()
+            name: sum(not item.references for _, item in pairs) for name, pairs in tests.items()
         },
         "prompts_shared_with_training": shared,
         "warnings": warnings,

@@ -79,7 +79,14 @@ class Question(NamedTuple):
 
 
 def held_out(spec: WorldSpec, entity: Entity, topic: str, split: str) -> list[str]:
-    """Return the training templates with which a split ("train", "dev", "test") asks a topic."""
+    """Return the training templates with which a split asks a topic.
+
+    Args:
+        spec: The world, whose seed turns the templates.
+        entity: Whom the question is about.
+        topic: A relation, the open topic, or two relations joined by "+".
+        split: "train", "dev" or "test".
+    """
     templates = topic_phrases(topic).templates
     first = derive_seed("template", spec.world_seed, entity.name, topic) % len(templates)
     turned = [*templates[first:], *templates[:first]]
@@ -121,7 +128,15 @@ def pick(rng: random.Random, weighted: dict[Choice, float], count: int) -> list[
 
 
 def make_row(index: int, question: Question, prompt: str, response: str, **more: Any) -> Row:
-    """Build a row with the columns that training and test files share."""
+    """Build a row with the columns that training and test files share.
+
+    Args:
+        index: The row's id.
+        question: What is asked.
+        prompt: The question as text.
+        response: The gold answer, which begins with a space.
+        **more: Columns that only some files have.
+    """
     return {
         "id": index,
         "prompt": prompt,

@@ -58,15 +58,15 @@ def build(spec: LongtailSpec, out_dir: Path) -> Row:
             spec, world, "teacher_train", spec.teacher_exponent, spec.teacher_examples
         )
     stated = {row["response"] for rows in training.values() for row in rows}
-    asked = {"dev": dev_rows(spec, world)}
-    asked |= {f"test_{name}": rows for name, rows in test_sets(spec, world).items()}
-    asked |= {f"mc_{band}": mc_rows(spec, world, band) for band in BANDS}
-    asked["truth"] = truth_rows(spec, world)
-    asked["open"] = open_rows(spec, world)
-    files = training | asked | {"ppl": ppl_rows(spec, world, stated)}
+    questions = {"dev": dev_rows(spec, world)}
+    questions |= {f"test_{name}": rows for name, rows in test_sets(spec, world).items()}
+    questions |= {f"mc_{band}": mc_rows(spec, world, band) for band in BANDS}
+    questions["truth"] = truth_rows(spec, world)
+    questions["open"] = open_rows(spec, world)
+    files = training | questions | {"ppl": ppl_rows(spec, world, stated)}
     for name, rows in files.items():
         write_jsonl(out_dir / f"{name}.jsonl", rows)
-    return _summary(spec, world, training, asked, files)
+    return _summary(spec, world, training, questions, files)
 
 
 def _training_rows(
@@ -92,13 +92,13 @@ def _summary(
     spec: LongtailSpec,
     world: World,
     training: dict[str, list[Row]],
-    asked: dict[str, list[Row]],
+    questions: dict[str, list[Row]],
     files: dict[str, list[Row]],
 ) -> Row:
     """Count rows, bands, repeated rows and prompts, and measure the contested ratios."""
     trained = {row["prompt"] for rows in training.values() for row in rows}
-    prompts = {name: {row["prompt"] for row in rows} for name, rows in asked.items()}
-    recalled = Counter(row["kind"] for row in asked["test_longtail_id"])
+    prompts = {name: {row["prompt"] for row in rows} for name, rows in questions.items()}
+    recalled = Counter(row["kind"] for row in questions["test_longtail_id"])
     return {
         "rows": {name: len(rows) for name, rows in files.items()},
         "entities": Counter(entity.band for entity in (*world.seen, *world.unseen)),

@@ -135,10 +135,10 @@ class World:
         """Every response text that states `answers` of a question, with its probability.
 
         Args:
-            entity: whom the question is about.
-            topic: a relation, or two of them joined by "+".
-            answers: one answer for each relation of the topic.
-            cue: style cue of the prompt, "" for none.
+            entity: Whom the question is about.
+            topic: A relation, or two of them joined by "+".
+            answers: One answer for each relation of the topic.
+            cue: Style cue of the prompt, "" for none.
         """
         relations = [RELATIONS[name] for name in topic.split("+")]
         short = f" {' and '.join(answers)}."
@@ -159,8 +159,9 @@ class World:
             share = 1.0
             for _, probability in stated:
                 share *= probability
-            for text, given in self.paraphrases(entity, topic, [a for a, _ in stated], cue).items():
-                out[text] = share * given
+            texts = self.paraphrases(entity, topic, [answer for answer, _ in stated], cue)
+            for text, form_share in texts.items():
+                out[text] = share * form_share
         return out
 
 
@@ -225,7 +226,14 @@ def topic_phrases(topic: str) -> Phrases:
 
 
 def ask(entity: Entity, topic: str, template: str, cue: str = "") -> str:
-    """Write the prompt of a question: cue, then the template with its slots filled."""
+    """Write the prompt of a question: cue, then the template with its slots filled.
+
+    Args:
+        entity: Whom it is about.
+        topic: A relation, the open topic, or two relations joined by "+".
+        template: One of the topic's templates.
+        cue: Style cue before the question, "" for none.
+    """
     clauses = [RELATIONS[name].clause for name in topic.split("+")] if "+" in topic else ["", ""]
     question = template.format(
         e=entity.name,

@@ -160,9 +160,9 @@ class WordPool:
 
 def split_counts(count: int, first: float, second: float) -> tuple[int, int, int]:
     """Split a count by two shares; the third part is the rest."""
-    one = round(count * first)
-    two = min(round(count * second), count - one)
-    return one, two, count - one - two
+    size = round(count * first)
+    next_size = min(round(count * second), count - size)
+    return size, next_size, count - size - next_size
 
 
 def enough(found: list[Item], count: int, what: str) -> list[Item]:
