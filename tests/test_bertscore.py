@@ -75,7 +75,7 @@ def test_random_pairs_score_far_above_0_and_below_the_right_answer() -> None:
 
 def test_the_hubs_encoder_is_asked_for_by_name_where_it_is_not_there(tmp_path: Path) -> None:
     code = (
-        "from arkd import bertscore\nfrom arkd.errors import ArkdError\n"
+        "from arkd.metrics import bertscore\nfrom arkd.errors import ArkdError\n"
         "try:\n    bertscore.scorer('deberta-xlarge-mnli')\n"
         "except ArkdError as error:\n    print(error)\n"
     )

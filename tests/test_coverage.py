@@ -23,9 +23,10 @@ from arkd.claims.kinds import Paired
 from arkd.claims.registered import Claim, load_claims
 from arkd.results.records import Records
 from arkd.stages import trajectories
+from arkd.stages.collect import COST_COLUMNS
 from arkd.statistics.intervals import holm, mean_interval, paired_difference
 from arkd.statistics.power import smallest_effect
-from arkd.storage.records import COLUMNS, COST_COLUMNS, write_csv
+from arkd.storage.records import COLUMNS, write_csv
 from arkd.suite.folders import Tree
 from arkd.suite.settings import MethodEntry
 from arkd.suite.suite import Suite, load_suite

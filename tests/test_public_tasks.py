@@ -27,10 +27,10 @@ from arkd.data import public_tasks as public
 from arkd.data.public_tasks import SOURCES, PublicTask
 from arkd.errors import ArkdError
 from arkd.evaluation import tasks
+from arkd.evaluation.value import Value
 from arkd.stages import prepare as stages
 from arkd.storage import offline
 from arkd.storage.files import read_json, read_jsonl, sha256_file, write_jsonl
-from arkd.storage.records import Value
 from arkd.suite.folders import Tree
 from arkd.suite.jobs import config_slice
 from arkd.suite.suite import Suite, load_suite

@@ -26,8 +26,9 @@ from arkd.claims.trajectory_statistic import statistic
 from arkd.cli import main as cli
 from arkd.errors import ArkdError
 from arkd.stages import trajectories
+from arkd.stages.collect import COST_COLUMNS
 from arkd.statistics.power import p_value, smallest_effect
-from arkd.storage.records import COLUMNS, COST_COLUMNS, write_csv
+from arkd.storage.records import COLUMNS, write_csv
 from arkd.suite.folders import Tree, methods, seeds
 from arkd.suite.settings import MethodEntry
 from arkd.suite.suite import Suite, load_suite

@@ -10,6 +10,7 @@ from pathlib import Path
 from arkd.audit.compare import Comparison, Filter, compare, lone_seeds
 from arkd.audit.compare_records import Agreement, Side, agreement, check_suites, read
 from arkd.errors import ArkdError
+from arkd.metrics import declared
 from arkd.storage.records import significant
 
 HEAD = ("pair", "method", "task", "metric", "group", "seeds", "A", "B", "A − B", "p", "p (Holm)")
@@ -171,10 +172,21 @@ def _show(found: Sequence[Comparison], named: bool) -> None:
 
 
 def _caption(found: Sequence[Comparison]) -> str:
+    """Say what the numbers are, and which of the metrics shown has more or less as the better."""
     tested = sum(one.adjusted is not None for one in found)
+    sides: dict[bool, list[str]] = {True: [], False: []}
+    for name in dict.fromkeys(one.quantity[1] for one in found):
+        metric = declared.find(name)
+        if metric is not None and metric.higher_is_better is not None:
+            sides[metric.higher_is_better].append(name)
+    words = {True: "More", False: "Less"}
+    better = [
+        f" {words[more]} is better: {', '.join(sides[more])}." for more in sides if sides[more]
+    ]
     return (
         "Means over the training seeds that both have, decoding seeds averaged first; A − B paired "
         f"by seed with its 95 % t interval; p of the paired t test, Holm over {tested} comparisons."
+        + "".join(better)
     )
 
 

@@ -8,9 +8,10 @@ from typing import Any
 
 import yaml
 
-from arkd.claims.kinds import COST_METRICS, Trajectory
+from arkd.claims.kinds import Trajectory
 from arkd.claims.registered import Role
 from arkd.claims.trajectory_statistic import statistic
+from arkd.metrics.declared import names
 from arkd.results.records import SeedValues, read_csv
 from arkd.results.suite_results import SuiteResults
 from arkd.results.trajectories import FILE, read_windows, trained_steps
@@ -33,10 +34,13 @@ class Results(SuiteResults):
     def __init__(self, tree: Tree, roles: Mapping[str, Role]) -> None:
         super().__init__(tree)
         self._roles = roles
-        costs = read_csv(tree.root / "cost.csv", self.suite, COST_METRICS)
+        path = tree.root / "cost.csv"
+        columns = read_csv(path, self.suite, ()).columns  # older results lack the newer ones
+        metrics = [name for name in names("cost") if name in columns]
+        costs = read_csv(path, self.suite, metrics)
         self._costs: dict[tuple[str, ...], SeedValues] = {}
         for row in costs.to_dict("records"):
-            for metric in COST_METRICS:
+            for metric in metrics:
                 if not math.isnan(row[metric]):
                     key = (row["pair"], row["method"], COST, metric, row["stage"])
                     self._costs.setdefault(key, {})[int(row["seed"])] = row[metric]

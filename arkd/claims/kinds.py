@@ -12,19 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from arkd.errors import nearest
 
-RECORD_METRICS: tuple[str, ...] = (
-    *("rouge_l", "length_words", "distinct_1", "distinct_2", "acc"),
-    *("word_perplexity", "bits_per_byte", "fkl", "rkl", "jsd", "tvd"),
-    *("fkl_head", "fkl_tail", "rkl_head", "rkl_tail", "abs_gap"),
-    *("tail_mass_ratio", "tail_recall", "tail_precision", "agreement_top1", "agreement_top5"),
-    *("entropy_gap", "ece", "full_ece", "acceptance", "nll", "truth_error", "truth_entropy_gap"),
-)
-TRAJECTORY_METRICS: tuple[str, ...] = (
-    *("loss", "fkl", "rkl", "alpha", "grad_norm", "reward", "baseline", "policy_loss"),
-    *("entropy_teacher", "entropy_student", "variance_teacher", "variance_student"),
-)
-COST_METRICS: tuple[str, ...] = ("wall_s", "train_s", "tokens", "tokens_per_s", "peak_mib")
-PUBLISHED_METRICS: tuple[str, ...] = ("rouge_l", "bert_score")
+# Not `fidelity_dev`: learning rates are chosen on it.
 TASKS: tuple[str, ...] = ("fidelity_gold", "fidelity_teacher", "fidelity_student", "truth", "cost")
 
 Direction = Literal["greater", "less", "equal"]

@@ -16,12 +16,8 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from arkd.claims.kinds import (
-    COST_METRICS,
     IN_PRINT,
-    PUBLISHED_METRICS,
-    RECORD_METRICS,
     TASKS,
-    TRAJECTORY_METRICS,
     AnyTest,
     Arm,
     Order,
@@ -32,7 +28,9 @@ from arkd.claims.kinds import (
     Trajectory,
 )
 from arkd.errors import ArkdError, nearest
+from arkd.metrics import declared
 from arkd.paths import benchmarks_dir
+from arkd.results import published
 from arkd.storage.files import sha256_file
 
 
@@ -165,17 +163,18 @@ class Claims(Part):
 def _check_names(test: AnyTest, roles: Iterable[str], where: str) -> None:
     """Refuse a metric or a task that nothing records."""
     if isinstance(test, Paired | Order):
+        metrics = test.metrics if isinstance(test, Order) else (test.metric,)
         for task in test.tasks:
             _known("task or role", task, {*TASKS, *roles}, where)
-        metrics = test.metrics if isinstance(test, Order) else (test.metric,)
-        for metric in metrics:
-            _known(
-                "metric", metric, COST_METRICS if "cost" in test.tasks else RECORD_METRICS, where
-            )
+            measured = declared.measured_on(task)
+            for name in metrics:
+                if not any(metric.covers(name) for metric in measured):
+                    known = nearest(name, [metric.name for metric in measured])
+                    raise ValueError(f"{where}: no metric '{name}'{known} is measured on {task}")
     elif isinstance(test, Trajectory):
-        _known("metric", test.metric, TRAJECTORY_METRICS, where)
+        _known("metric", test.metric, declared.names("training"), where)
     elif isinstance(test, Published):
-        _known("metric", test.metric, PUBLISHED_METRICS, where)
+        _known("metric", test.metric, published.RECORDED.values(), where)
 
 
 def _known(what: str, name: str, names: Iterable[str], where: str) -> None:

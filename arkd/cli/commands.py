@@ -280,10 +280,10 @@ def published(options: argparse.Namespace) -> None:
 
 
 def pages(options: argparse.Namespace) -> None:
-    """Write the methods' pages and the paper index from the methods' files."""
-    from arkd.cli import method_pages as written
+    """Write the methods' pages, the paper index and the metrics' tables from what they declare."""
+    from arkd.cli import method_pages, metric_tables
 
-    for path in written.write():
+    for path in (*method_pages.write(), metric_tables.write()):
         print(path)
 
 

@@ -221,7 +221,7 @@ def parser() -> argparse.ArgumentParser:
     published.add_argument("--format", choices=["text", "markdown", "csv"], default="text")
     published.set_defaults(command=commands.published)
 
-    pages = added.add_parser("pages", help="write the methods' pages and the paper index")
+    pages = added.add_parser("pages", help="write the pages on methods and metrics")
     pages.set_defaults(command=commands.pages)
 
     claims = _add(added, "claims", "judge the paper's claims by a suite", CLAIMS_EXAMPLES)

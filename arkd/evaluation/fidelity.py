@@ -12,9 +12,9 @@ from torch import Tensor
 
 from arkd.data.tokens import TokenSet
 from arkd.divergence.head import Head
-from arkd.metrics.token_fidelity import higher_is_better, measure_tokens
+from arkd.evaluation.value import Value
+from arkd.metrics.token_fidelity import measure_tokens
 from arkd.models.model import head
-from arkd.storage.records import Value
 from arkd.suite.settings import TailSettings
 from arkd.teacher.cache import Evidence, hidden_responses
 
@@ -95,12 +95,11 @@ def fidelity(
             weight = math.fsum(weights_N[chosen].tolist())
             if weight > 0:
                 value = math.fsum(sums_N[chosen].tolist()) / weight
-                better = higher_is_better(metric)
-                yield Value(task, metric, own_group or group, value, int(chosen.sum()), better)
+                yield Value(task, metric, own_group or group, value, int(chosen.sum()))
     if task in SAMPLED_LABELS:
         return
     for metric, value in calibration.errors().items():
-        yield Value(task, metric, "", value, len(owners_N), higher_is_better(metric))
+        yield Value(task, metric, "", value, len(owners_N))
 
 
 def _told_apart(metric: str, group: str, items: Items) -> bool:

@@ -17,6 +17,7 @@ from lm_eval.models.huggingface import HFLM
 from lm_eval.tasks import TaskManager
 
 from arkd.data.public_tasks import SOURCES
+from arkd.evaluation.value import Value
 from arkd.metrics import bertscore
 from arkd.metrics.mauve import METRIC as MAUVE
 from arkd.metrics.mauve import mauve
@@ -25,7 +26,6 @@ from arkd.paths import benchmarks_dir
 from arkd.rouge import scorer
 from arkd.seeding import derive_seed
 from arkd.storage.manifest import Stopwatch
-from arkd.storage.records import Value
 from arkd.suite.suite import Suite
 
 
@@ -84,6 +84,7 @@ class Harness:
             device=device,
             dtype=suite.training.precision,
             batch_size=suite.decoding.batch_size,
+            trust_remote_code=False,
         )
         self.tasks = TaskManager(
             include_path=[
@@ -140,7 +141,7 @@ class Harness:
             scores = [float(sample["rouge_l"]) for sample, _ in scored]
             values = _mean_rouge_l(task, scores)
             for metric, number in text_statistics(texts, written).items():
-                values.append(Value(task, metric, "", number, len(texts), None))
+                values.append(Value(task, metric, "", number, len(texts)))
             if scored:  # prompts without a reference answer, such as Vicuna's, are only described
                 values += self._against_references(task, scored)
             kept = [
@@ -165,11 +166,11 @@ class Harness:
         if suite.bertscore:
             references = [sample["doc"]["references"] for sample, _ in scored]
             found = fmean(bertscore.scores(suite.bertscore, texts, references))
-            yield Value(task, f"bertscore_{suite.bertscore}", "", found, len(texts), True)
+            yield Value(task, f"bertscore_{suite.bertscore}", "", found, len(texts))
         if suite.mauve:
             alike = mauve(texts, [sample["doc"]["response"] for sample, _ in scored])
             if alike is not None:
-                yield Value(task, MAUVE, "", alike, len(texts), True)
+                yield Value(task, MAUVE, "", alike, len(texts))
 
     def _sampled(
         self, tasks: list[str], draws: int, changes: dict[str, Any] | None = None
@@ -229,7 +230,7 @@ def _stock_folders(suite: Suite) -> list[Path]:
 
 def _mean_rouge_l(task: str, scores: list[float], decoder: str = "") -> list[Value]:
     """Return the mean of the items' scores, as the one value that it is; none of no items."""
-    return [Value(task, "rouge_l", decoder, fmean(scores), len(scores), True)] if scores else []
+    return [Value(task, "rouge_l", decoder, fmean(scores), len(scores))] if scores else []
 
 
 def _totals(task: str, results: dict[str, Any]) -> Iterator[Value]:
@@ -238,8 +239,7 @@ def _totals(task: str, results: dict[str, Any]) -> Iterator[Value]:
     for key, value in sorted(results["results"][task].items()):
         metric, _, filtered = key.partition(",")
         if filtered == "none" and not metric.endswith("_stderr"):
-            better = results["higher_is_better"][task].get(metric)
-            yield Value(task, metric, "", float(value), n, better)
+            yield Value(task, metric, "", float(value), n)
 
 
 def _by_band(task: str, samples: list[dict[str, Any]]) -> Iterator[Value]:
@@ -250,4 +250,4 @@ def _by_band(task: str, samples: list[dict[str, Any]]) -> Iterator[Value]:
             for group in dict.fromkeys(("", sample["doc"].get("band", ""))):
                 found[metric, group].append(float(sample[metric]))
     for (metric, group), values in found.items():
-        yield Value(task, metric, group, fmean(values), len(values), True)
+        yield Value(task, metric, group, fmean(values), len(values))

@@ -9,6 +9,7 @@ from arkd.data.tokens import TokenSet
 from arkd.evaluation.fidelity import Items, fidelity, frequency_bands
 from arkd.evaluation.lm_eval_bridge import Harness
 from arkd.evaluation.truth import truth
+from arkd.evaluation.value import Value
 from arkd.metrics import bertscore
 from arkd.models import model as models
 from arkd.models.generate import sample
@@ -16,7 +17,6 @@ from arkd.seeding import derive_seed
 from arkd.storage import manifest
 from arkd.storage.files import read_jsonl
 from arkd.storage.manifest import Stopwatch
-from arkd.storage.records import Value
 from arkd.suite.folders import TEACHER, TEACHER_SEED, Tree
 from arkd.teacher import cache
 from arkd.teacher.cache import Evidence
@@ -65,7 +65,7 @@ def measure_model(
                 continue
             chance = bertscore.random_pairs(suite.bertscore, references)
             metric = f"bertscore_{suite.bertscore}_random_pairs"
-            values.append((Value(task, metric, "", chance, len(references), None), None))
+            values.append((Value(task, metric, "", chance, len(references)), None))
 
     prefixes = tree.cache(pair, "prefixes")
     teacher_dir = tree.training(pair, TEACHER, TEACHER_SEED)
@@ -112,4 +112,4 @@ def measure_model(
 
 def failed_run() -> Measured:
     """Return the one record of a run that left the finite numbers."""
-    return Measured([(Value("run", "failed", "", 1.0, 1, False), None)], [], [])
+    return Measured([(Value("run", "failed", "", 1.0, 1), None)], [], [])

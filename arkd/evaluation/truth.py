@@ -16,8 +16,8 @@ import torch
 
 from arkd.data.tokens import encode
 from arkd.divergence.losses import label_log_probs
+from arkd.evaluation.value import Value
 from arkd.models.model import head
-from arkd.storage.records import Value
 from arkd.teacher.cache import hidden_responses
 
 
@@ -72,10 +72,9 @@ def truth(model: Any, tokenizer: Any, probes: list[dict[str, Any]]) -> Iterator[
             found["truth_error", group].append(error)
             found["truth_entropy_gap", group].append(gap)
             found["truth_accuracy", group].append(hit)
-    better = {"truth_error": False, "truth_entropy_gap": None, "truth_accuracy": True}
     for (metric, group), values in sorted(found.items()):
         mean = sum(values) / len(values)
-        yield Value("truth", metric, group, mean, len(values), better[metric])
+        yield Value("truth", metric, group, mean, len(values))
 
 
 def _entropy(probabilities: list[float]) -> float:

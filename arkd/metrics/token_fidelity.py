@@ -32,32 +32,6 @@ Measures = dict[
     tuple[str, str], tuple[Tensor, Tensor]
 ]  # (metric, group) → (sums, weights), each [C]
 
-HIGHER_IS_BETTER: dict[str, bool | None] = {
-    "fkl": False,
-    "rkl": False,
-    "jsd": False,
-    "tvd": False,
-    "fkl_head": False,
-    "fkl_tail": False,
-    "rkl_head": False,
-    "rkl_tail": False,
-    "abs_gap": False,
-    "tail_mass_ratio": None,
-    "tail_recall": True,
-    "tail_precision": True,
-    "agreement": True,
-    "entropy_gap": None,
-    "acceptance": True,
-    "nll": False,
-    "ece": False,
-    "full_ece": False,
-}
-
-
-def higher_is_better(metric: str) -> bool | None:
-    """Say whether more of a metric is better; none if it has no good direction by itself."""
-    return HIGHER_IS_BETTER["agreement" if metric.startswith("agreement") else metric]
-
 
 def rank_bins(vocabulary: int) -> dict[str, slice]:
     """Return the bins of teacher ranks by name: 1, 2–10, 11–100, 101–1,000 and beyond.

@@ -14,6 +14,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from arkd.metrics import declared
 from arkd.report.views import relative, run_manifests
 from arkd.results.records import read_csv
 from arkd.suite.folders import Tree
@@ -86,6 +87,9 @@ def _quantity(of: Origin, decoded: set[tuple[str, str, str]]) -> tuple[tuple[str
     if of.source is not None:
         found: dict[str, Any] = dict(zip(("task", "metric", "group"), of.source, strict=True))
         found |= {"file": "records.csv"}
+        metric = declared.find(found["metric"])
+        if metric is not None:
+            found |= {"means": metric.definition.replace("`", ""), "unit": metric.unit}
         return tuple((found | ({"decoded": 1} if of.source in decoded else {})).items())
     first, _, rest = of.quantity.partition(" ")
     if first in OTHER_FILES:

@@ -13,13 +13,13 @@ import numpy as np
 import pandas as pd
 
 from arkd import exact
+from arkd.metrics.declared import names
 from arkd.results.records import RUN, SeedValues, read_csv
 from arkd.results.suite_results import SuiteResults
-from arkd.storage.records import TRAJECTORY_AVERAGED as AVERAGED
 from arkd.suite.suite import Suite
 
 SMOOTHED_SHARE = 0.05  # of training
-NUMBERS = ("first_step", "last_step", *AVERAGED, "alpha_min", "alpha_max")
+NUMBERS = ("first_step", "last_step", *names("training"))
 FILE = "trajectories.csv"
 
 

@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from arkd.errors import ArkdError
+from arkd.metrics.declared import names
 from arkd.paths import benchmarks_dir
 from arkd.stages import trajectories
 from arkd.storage import manifest
 from arkd.storage.files import read_json, write_json
-from arkd.storage.records import COLUMNS, COST_COLUMNS, ITEM_COLUMNS, read_csv, write_csv
+from arkd.storage.records import COLUMNS, ITEM_COLUMNS, read_csv, write_csv
 from arkd.suite.folders import CONTROLS, Tree, methods, seeds
 
+COST_COLUMNS = (*COLUMNS[:5], "stage", *names("cost"), "threads", "host")
 SHARED = "shared"  # method of a stage that serves all methods, in the costs
 OF_TRAINING = ("train_s", "tokens", "tokens_per_s", "padding_share")
 

@@ -10,12 +10,14 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from arkd.storage.records import TRAJECTORY_AVERAGED as AVERAGED
-from arkd.storage.records import TRAJECTORY_COLUMNS as COLUMNS
+from arkd.metrics.declared import names
+from arkd.storage.records import COLUMNS as OF_RECORDS
 from arkd.storage.records import read_csv, write_csv
 from arkd.suite.folders import Tree, seeds
 
 WINDOWS = 100  # at most; a run of fewer steps has a window a step
+LOGGED = names("training")
+COLUMNS = (*OF_RECORDS[:5], "window", "first_step", "last_step", *LOGGED)
 
 
 def condense(rows: list[dict[str, str]]) -> Iterator[dict[str, Any]]:
@@ -29,7 +31,7 @@ def condense(rows: list[dict[str, str]]) -> Iterator[dict[str, Any]]:
         part = rows[window * len(rows) // count : (window + 1) * len(rows) // count]
         means: dict[str, Any] = {"window": window}
         means |= {"first_step": int(part[0]["step"]), "last_step": int(part[-1]["step"])}
-        for column in AVERAGED:
+        for column in LOGGED:
             values = [float(row[column]) for row in part if row.get(column)]
             if values:
                 means[column] = sum(values) / len(values)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,39 +27,7 @@ COLUMNS = (
 )
 # One decoded test set a line; `values` has the score of each item, in the order of the test set.
 ITEM_COLUMNS = (*COLUMNS[:7], "metric", "values")
-COST_COLUMNS = (
-    "suite",
-    "suite_version",
-    "pair",
-    "method",
-    "seed",
-    "stage",
-    "startup_s",
-    "wall_s",
-    "proper_s",
-    "train_s",
-    "tokens",
-    "tokens_per_s",
-    "padding_share",
-    "peak_mib",
-    "threads",
-    "host",
-)
-
-
 DIGITS = 10  # significant ones, of any number that is written for machines
-
-
-@dataclass(frozen=True)
-class Value:
-    """One measured number of a task, before it has its place in the records."""
-
-    task: str
-    metric: str
-    group: str
-    value: float
-    n: int
-    higher_is_better: bool | None
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[dict[str, Any]]) -> None:
@@ -107,20 +74,3 @@ def _text(value: Any) -> str:
     if isinstance(value, list):
         return " ".join(f"{number:.6g}" for number in value)
     return significant(value) if isinstance(value, float) else str(value)
-
-
-TRAJECTORY_AVERAGED = (
-    *("loss", "fkl", "rkl", "alpha", "policy_alpha", "reward", "baseline"),
-    *("on_policy", "fresh", "replay", "threshold", "skew_teacher", "skew_student"),
-)
-TRAJECTORY_KEYS = (
-    "suite",
-    "suite_version",
-    "pair",
-    "method",
-    "seed",
-    "window",
-    "first_step",
-    "last_step",
-)
-TRAJECTORY_COLUMNS = (*TRAJECTORY_KEYS, *TRAJECTORY_AVERAGED, "alpha_min", "alpha_max")
