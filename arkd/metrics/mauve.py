@@ -48,8 +48,10 @@ def embeddings(texts: Sequence[str]) -> Tensor:
     """Return the unit-length mean of each text's last states [N, 384], each text encoded once."""
     from transformers import AutoModel, AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(minilm_folder())
-    model: Any = AutoModel.from_pretrained(minilm_folder(), dtype=torch.float32).eval()
+    tokenizer = AutoTokenizer.from_pretrained(minilm_folder(), trust_remote_code=False)
+    model: Any = AutoModel.from_pretrained(
+        minilm_folder(), dtype=torch.float32, trust_remote_code=False
+    ).eval()
     known = sorted(set(texts), key=len)
     parts = []
     for start in range(0, len(known), BATCH):

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
-from safetensors import SafetensorError
 from torch import Tensor
-from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
+from transformers import (
+    AutoModelForCausalLM,
+    GenerationConfig,
+    LlamaConfig,
+    LlamaForCausalLM,
+)
 from transformers.utils.logging import disable_progress_bar
 
 from arkd.data.tokens import Batch, Packed
@@ -50,25 +54,75 @@ def build(spec: Scratch, tokenizer: Any, *seed_axes: str | int) -> Any:
 def load(folder: Path, device: torch.device, dtype: str = "float32") -> Any:
     """Load a model for a device, in float32 or bfloat16.
 
+    How it samples is the suite's business alone: what its folder says of that is dropped.
+
     Raises:
-        ArkdError: the folder is not a model that can be read, or not one of a kind that is known.
+        ArkdError: the folder is not a model that can be read, or not one of a kind that is known;
+            its weights are not all of the model's and no others, or not all finite.
     """
     try:
-        model = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=getattr(torch, dtype), local_files_only=True, use_safetensors=True
+        model, report = AutoModelForCausalLM.from_pretrained(
+            folder,
+            dtype=getattr(torch, dtype),
+            local_files_only=True,
+            use_safetensors=True,
+            trust_remote_code=False,
+            output_loading_info=True,
         )
-    except (OSError, ValueError, SafetensorError) as error:
-        reason = str(error).splitlines()[0]
+    except Exception as error:  # of whatever kind: the libraries check little of what they read
+        reason = " ".join(str(error).split())[:300] or type(error).__name__
         raise ArkdError(f"{folder}: not a readable Hugging Face model: {reason}") from error
+    check_weights(folder, model, report)
+    config = model.config.get_text_config()
+    if (
+        config.tie_word_embeddings
+        and head(model).weight_VH is not model.get_input_embeddings().weight
+    ):
+        # Two matrices lie in the folder. Whoever loads what is saved of them must not tie them.
+        model.config.tie_word_embeddings = config.tie_word_embeddings = False
+    model.generation_config = GenerationConfig()
     check_head(model.to(device).eval())
     return model
 
 
+def check_weights(folder: Path, model: Any, report: Mapping[str, Any]) -> None:
+    """Refuse a model some of whose weights are random, left over or not finite.
+
+    Args:
+        folder: Where it was read.
+        model: The model.
+        report: What transformers tells of the loading: keys that were missing, unexpected or of
+            another shape.
+
+    Raises:
+        ArkdError: there are such keys, or a weight is NaN or infinite (a bias may be −∞: a token
+            that is never to come).
+    """
+    for kind, remedy in (
+        (
+            "missing_keys",
+            "they would be random; the checkpoint is not whole, or its keys have a prefix",
+        ),
+        ("unexpected_keys", "they would be left out; config.json describes another model"),
+        ("mismatched_keys", "their shapes are not those of config.json"),
+    ):
+        if keys := sorted(str(key) for key in report.get(kind) or ()):
+            raise ArkdError(
+                f"{folder}: {len(keys)} {kind.replace('_', ' ')}, the first {keys[0]}: {remedy}"
+            )
+    for name, weight in model.named_parameters():
+        kept = weight if weight.ndim > 1 else weight[weight != -torch.inf]
+        if not bool(torch.isfinite(kept).all()):
+            raise ArkdError(
+                f"{folder}: {name} holds NaN or infinite values; the checkpoint is broken"
+            )
+
+
 def save(model: Any, tokenizer_dir: Path, folder: Path, card: str) -> None:
     """Save a model with its tokenizer and a model card."""
-    model.generation_config.do_sample = False
-    model.generation_config.eos_token_id = model.config.eos_token_id
-    model.generation_config.pad_token_id = model.config.pad_token_id
+    model.generation_config = GenerationConfig(
+        eos_token_id=model.config.eos_token_id, pad_token_id=model.config.pad_token_id
+    )
     model.save_pretrained(folder)
     copy_tokenizer(tokenizer_dir, folder)
     write_text(folder / "README.md", card)

