@@ -85,9 +85,9 @@ def stage(
         ArkdError: what stands at `out_dir` is not of this stage and suite, or an input is missing.
     """
     mark = f"stage {name} of suite {axes.get('suite')}"
-    made = out_dir / NAME
-    if made.is_file() and not (out_dir / MARK).exists():  # by a version that left no marks
-        before = read_json(made)
+    old = out_dir / NAME
+    if old.is_file() and not (out_dir / MARK).exists():  # by a version that left no marks
+        before = read_json(old)
         if (before.get("stage"), before.get("suite")) == (name, axes.get("suite")):
             (out_dir / MARK).write_text(mark + "\n", encoding="utf-8")
     refuse_foreign(out_dir, mark)  # before anything is computed
