@@ -530,7 +530,7 @@ def test_latex_escapes_what_latex_would_read() -> None:
     table = Table("t", "Title #1", "α ± ~^\\ $", ("Method",), (column,), (row,))
     text = tabular.to_latex(table)
     assert r"fixed\_mix@x=\{1\} & 3 & 0.0 $\pm$ 0.0 \\" in text
-    assert r"\shortstack[r]{a\textbar{}b \& 5 \\ \% $\uparrow$}" in text  # as wide as its cells
+    assert r"\shortstack[r]{a\textbar{}b \& 5 \\ \%~$\uparrow$}" in text  # as wide as its cells
     assert (
         r"Title \#1. $\alpha$ $\pm$ \textasciitilde{}\textasciicircum{}\textbackslash{} \$" in text
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from arkd.claims.decision import CONTRADICTED, INCONCLUSIVE, SUPPORTED
@@ -21,12 +22,14 @@ from arkd.claims.wording import (
 from arkd.storage.files import write_text
 from arkd.storage.records import write_csv
 from arkd.suite.suite import Suite
-from arkd.tables.latex_text import breakable, escape
-from arkd.tables.table import Cell, Column, Row, Table
-from arkd.tables.write import to_markdown
+from arkd.tables.grid import Grid, Look, terminal, to_markdown
+from arkd.tables.grid import show as show_grid
+from arkd.tables.latex import to_long_latex
 
 TITLE = "Verdicts on the paper's claims"
-WIDTHS = (0.04, 0.2, 0.085, 0.13, 0.065, 0.145, 0.095, 0.06, 0.04, 0.065)  # of the LaTeX columns
+SHARES = (0.04, 0.2, 0.085, 0.13, 0.065, 0.145, 0.095, 0.06, 0.04, 0.065)  # of the line, in LaTeX
+COLUMNS = (*HEAD, *TAIL)
+VERDICT = COLUMNS.index("Verdict")
 COLOURS = {SUPPORTED: "green", CONTRADICTED: "red", INCONCLUSIVE: "yellow"}
 
 
@@ -38,34 +41,34 @@ def write(suite: Suite, claims: Claims, found: Sequence[Judgement], folder: Path
     every = [axes | comparison_row(d) for j in found for d in (*j.primary, *j.secondary)]
     write_csv(folder / "comparisons.csv", COMPARISON_COLUMNS, every)
     made = lines(suite, found)
-    write_text(folder / "claims.md", to_markdown(_table(suite, claims, made)))
-    write_text(folder / "claims.tex", _latex(suite, claims, made))
+    texts, caption = _grid(made), _caption(suite, claims)
+    notes = _notes(suite, claims, found)
+    paragraphs = [f"## {TITLE}", caption, to_markdown(texts), *notes]
+    write_text(folder / "claims.md", "\n\n".join(paragraphs) + "\n")
+    plain = replace(texts, bold=frozenset())  # reasons are too long to be bold
+    latex = to_long_latex(plain, "claims", f"{TITLE}. {caption}", notes, SHARES)
+    write_text(folder / "claims.tex", latex)
 
 
 def show(suite: Suite, claims: Claims, found: Sequence[Judgement]) -> None:
     """Print the verdicts as a table in the terminal."""
-    from rich.console import Console
-    from rich.markup import escape as plain
-    from rich.table import Table as RichTable
-
     if len({one.reason for one in found}) == 1 and found[0].reason:
         print(f"{suite.name}: no claim has a verdict here: {found[0].reason}")
         return
-    table = RichTable(box=None, pad_edge=False, header_style="bold", title_justify="left")
-    kept = (0, 1, 2, 3, 4, 6, 7, 8, 9)
-    for place in kept:
-        table.add_column((*HEAD, *TAIL)[place], max_width=46 if place in (1, 6) else 26)
-    for line in lines(suite, found):
-        texts = [plain(line.texts[place]) for place in kept]
-        colour = COLOURS.get(line.judgement.verdict)
-        if colour:
-            texts[5] = f"[{colour}]{texts[5]}[/{colour}]"
-        table.add_row(*texts)
-    console = Console()
-    wide = Console(width=max(160, console.width) if console.is_terminal else 200)
-    wide.print(table)
+    look = Look(
+        left=len(COLUMNS),
+        hidden=frozenset({HEAD.index("Decisive comparison")}),
+        folded={column: 46 if column in (1, VERDICT) else 26 for column in range(len(COLUMNS))},
+        styles={
+            (place, VERDICT): COLOURS[judgement.verdict]
+            for place, judgement in enumerate(found)
+            if judgement.verdict in COLOURS
+        },
+    )
+    console = terminal(least=160)
+    show_grid(_grid(lines(suite, found)), console, look)
     for note in _notes(suite, claims, found):
-        wide.print(note, style="dim", highlight=False, markup=False)
+        console.print(note, style="dim")
 
 
 def _caption(suite: Suite, claims: Claims) -> str:
@@ -91,43 +94,6 @@ def _notes(suite: Suite, claims: Claims, found: Sequence[Judgement]) -> list[str
     return notes
 
 
-def _table(suite: Suite, claims: Claims, made: Sequence[Line]) -> Table:
-    columns = tuple(Column(name, name, measured=False) for name in (*HEAD[2:], *TAIL))
-    verdict = len(HEAD) - 2  # its place among the cells
-    rows = tuple(
-        Row(
-            line.texts[:2],
-            tuple(Cell(word=t, bold=place == verdict) for place, t in enumerate(line.texts[2:])),
-        )
-        for line in made
-    )
-    notes = tuple(_notes(suite, claims, [line.judgement for line in made]))
-    return Table("claims", TITLE, _caption(suite, claims), HEAD[:2], columns, rows, notes)
-
-
-def _latex(suite: Suite, claims: Claims, made: Sequence[Line]) -> str:
-    """Return a table over several pages, sideways, whose long texts break within their columns."""
-    columns = "".join(
-        rf">{{\raggedright\arraybackslash\hspace{{0pt}}}}p{{{width:g}\linewidth}}"
-        for width in WIDTHS
-    )
-    head = " & ".join(rf"\textbf{{{breakable(text)}}}" for text in (*HEAD, *TAIL)) + r" \\"
-    body = [" & ".join(breakable(text) for text in line.texts) + r" \\" for line in made]
-    notes = _notes(suite, claims, [line.judgement for line in made])
-    caption = escape(f"{TITLE}. {_caption(suite, claims)}")
-    rules = [r"\toprule", head, r"\midrule"]
-    return "\n".join(
-        [
-            "% needs the packages booktabs, longtable, array and pdflscape",
-            r"\begin{landscape}",
-            r"\scriptsize\setlength{\tabcolsep}{2pt}\setlength{\LTcapwidth}{\linewidth}",
-            rf"\begin{{longtable}}{{{columns}}}",
-            rf"\caption{{{caption}}} \label{{tab:arkd-claims}} \\",
-            *[*rules, r"\endfirsthead", *rules, r"\endhead", r"\bottomrule", r"\endfoot"],
-            *[line for row in body for line in (row, r"\addlinespace[2pt]")][:-1],
-            r"\end{longtable}",
-            *[rf"\par {escape(note)}" for note in notes],
-            r"\end{landscape}",
-            "",
-        ]
-    )
+def _grid(made: Sequence[Line]) -> Grid:
+    bold = frozenset((place, VERDICT) for place in range(len(made)))
+    return Grid(COLUMNS, [line.texts for line in made], left=2, bold=bold)

@@ -1,184 +1,139 @@
-"""Tables as LaTeX that fits a page: sizes, orientation, page breaks and panels follow from widths.
+r"""A table as LaTeX that a paper can `\input`: a booktabs table of pandas, kept on the page.
 
-A table is set as large as it fits a conference's page of one column. One that is too wide even in
-the smallest type stands sideways, and if that is too narrow as well, its columns are dealt to
-panels. One with many rows breaks over pages. Nothing is scaled, so that no text is smaller than
-`scriptsize`.
+Tables are scaled down to the line, wide ones sideways, and many rows are dealt to several floats of
+one number. A table of paragraphs, whose columns have given widths, breaks over pages instead.
 """
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+import textwrap
+from collections.abc import Sequence
 
-from arkd.tables.latex_text import ems, escape
+import pandas as pd
+from pandas.io.formats.style import Styler
 
-# Width and height of the text of NeurIPS and ICLR, 5.5 by 9 inches; one-inch margins leave more.
-PORTRAIT_PT, LANDSCAPE_PT = 397.0, 650.0
-FLOAT_ROWS = 30  # a table with more rows breaks over pages
-LARGEST_PT = 9.0
+from arkd.tables.grid import Grid
 
-
-@dataclass(frozen=True)
-class Size:
-    """A type size: its command, points, how much wider than LARGEST_PT its letters are drawn."""
-
-    command: str
-    points: float
-    width: float  # of a letter, relative to what its points alone would give
-    separation_pt: float  # on each side of a column
-
-
-SIZES = (
-    Size("small", 9, 1.03, 6),
-    Size("footnotesize", 8, 1.06, 4),
-    Size("scriptsize", 7, 1.14, 3),
-)
+WIDE = 130  # characters in a line, beyond which a page is too narrow
+ROWS = {"table": 36, "sidewaystable": 22}  # that a page has room for, below a caption
+SCALED = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{"
+PARAGRAPH = r">{{\raggedright\arraybackslash\hspace{{0pt}}}}p{{{:g}\linewidth}}"
+LATEX = {
+    **{character: rf"\{character}" for character in "&%$#_{}"},
+    **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"},
+    **{"<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}"},
+    **{"\u00a0": "~", "–": "--", "—": "---", "“": "``", "”": "''", "‘": "`", "’": "'"},
+    **{"…": r"\dots{}", "†": r"$^\dagger$", "‡": r"$^\ddagger$", "²": "$^2$", "½": r"$\frac12$"},
+    **{"−": "$-$", "±": r"$\pm$", "×": r"$\times$", "·": r"$\cdot$", "→": r"$\rightarrow$"},
+    **{"↑": r"$\uparrow$", "↓": r"$\downarrow$", "≥": r"$\geq$", "≤": r"$\leq$"},
+    **{"≈": r"$\approx$", "≠": r"$\neq$", "α": r"$\alpha$", "β": r"$\beta$", "γ": r"$\gamma$"},
+    **{"ε": r"$\varepsilon$", "λ": r"$\lambda$", "μ": r"$\mu$", "π": r"$\pi$", "σ": r"$\sigma$"},
+    **{"τ": r"$\tau$", "Δ": r"$\Delta$", "‖": r"$\|$", "∑": r"$\sum$", "∞": r"$\infty$"},
+}
 
 
-@dataclass(frozen=True)
-class Grid:
-    """A table as texts: `labels` columns at the left, repeated in each panel; then numbers.
+def escape(text: str) -> str:
+    """Return text that LaTeX prints as it stands; what it may not know is named by its code."""
+    known = (LATEX.get(c) or (c if c.isascii() else f"[U+{ord(c):04X}]") for c in text)
+    return "".join(known)
 
-    `bold` has cells as (row, column), `ruled` the rows before which a group begins.
+
+def to_latex(grid: Grid, name: str, caption: str, notes: Sequence[str] = ()) -> str:
+    """Return a table in floats, each scaled to the line.
+
+    Args:
+        grid: Its texts.
+        name: What the label `tab:arkd-…` calls it.
+        caption: Its title and caption; floats after the first repeat the title.
+        notes: Paragraphs below it.
     """
-
-    name: str
-    caption: str
-    head: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    labels: int
-    left: int  # how many of them are set to the left
-    bold: frozenset[tuple[int, int]] = frozenset()
-    ruled: frozenset[int] = frozenset()
-    notes: Sequence[str] = ()
-
-
-def render(grid: Grid) -> str:
-    """Return a table that a paper can input, with the packages it needs in its first line."""
-    widths = [_column_ems(grid, column) for column in range(len(grid.head))]
-    everything = list(range(len(grid.head)))
-    for sideways, limit in ((False, PORTRAIT_PT), (True, LANDSCAPE_PT)):
-        for size in SIZES:
-            if _width_pt(widths, size) <= limit:
-                return _page(grid, [everything], size, sideways)
-    return _page(grid, _panels(grid.labels, widths), SIZES[-1], sideways=True)
-
-
-def _page(grid: Grid, panels: list[list[int]], size: Size, sideways: bool) -> str:
-    floats = not sideways and len(grid.rows) <= FLOAT_ROWS
-    set_size = rf"\{size.command}\setlength{{\tabcolsep}}{{{size.separation_pt:g}pt}}"
-    notes = [rf"\par\footnotesize {escape(note)}" for note in grid.notes]
-    if floats:
-        above = r"\centering\setlength{\belowcaptionskip}{6pt}"
-        inner = [above, rf"\caption{{{escape(grid.caption)}}}", _label(grid), set_size]
-        lines = [r"\begin{table}[t]", *inner, *_tabular(grid), *notes, r"\end{table}"]
-        return "\n".join(["% needs the package booktabs", *lines, ""])
-    begin, end = (r"\begin{landscape}", r"\end{landscape}") if sideways else ("{", "}")
-    lines = [begin, rf"{set_size}\setlength{{\LTcapwidth}}{{\linewidth}}"]
-    for number, columns in enumerate(panels):
-        lines += _longtable(grid, columns, number, len(panels))
-    needs = "booktabs, longtable and pdflscape" if sideways else "booktabs and longtable"
-    return "\n".join([f"% needs the packages {needs}", *lines, *notes, end, ""])
-
-
-def _tabular(grid: Grid) -> list[str]:
-    columns = range(len(grid.head))
-    head = [r"\toprule", _head(grid, columns), r"\midrule"]
-    begin = rf"\begin{{tabular}}{{{_spec(grid, columns)}}}"
-    return [begin, *head, *_body(grid, columns), r"\bottomrule", r"\end{tabular}"]
-
-
-def _longtable(grid: Grid, columns: Sequence[int], number: int, panels: int) -> list[str]:
-    """Return one panel; panels after the first keep the table's number."""
-    head = [r"\toprule", _head(grid, columns), r"\midrule"]
-    part = f" (panel {number + 1} of {panels})" if panels > 1 else ""
-    if number:
-        caption = [r"\addtocounter{table}{-1}"]
-        first = [rf"\caption[]{{{escape(grid.caption.partition('.')[0] + part)}}} \\"]
-    else:
-        caption = []
-        first = [rf"\caption{{{escape(grid.caption + part)}}} {_label(grid)} \\"]
-    return [
-        *caption,
-        rf"\begin{{longtable}}{{{_spec(grid, columns)}}}",
-        *[*first, *head, r"\endfirsthead"],
-        *[*head, r"\endhead"],
-        *[r"\bottomrule", r"\endfoot"],
-        *_body(grid, columns),
-        r"\end{longtable}",
-    ]
-
-
-def _head(grid: Grid, columns: Iterable[int]) -> str:
-    cells = []
-    for column in columns:
-        place = "l" if column < grid.left else "r"
-        lines = [escape(line) for line in _heading(grid, column)]
-        text = r" \\ ".join(lines)
-        cells.append(rf"\shortstack[{place}]{{{text}}}" if lines[1:] else text)
-    return _line(cells)
-
-
-def _body(grid: Grid, columns: Sequence[int]) -> list[str]:
-    lines = []
-    for number, row in enumerate(grid.rows):
-        if number in grid.ruled:
-            lines.append(r"\midrule")
-        texts = [(column, escape(row[column])) for column in columns]
-        lines.append(
-            _line([rf"\textbf{{{t}}}" if (number, c) in grid.bold else t for c, t in texts])
+    head = [_wrapped(grid, column) for column in range(len(grid.head))]
+    width = sum(2 + max(map(len, [*lines, *_texts(grid, c)])) for c, lines in enumerate(head))
+    kind = "table" if width <= WIDE else "sidewaystable"
+    floats = []
+    for start in range(0, len(grid.rows), ROWS[kind]):
+        text = _styler(grid, head, start, start + ROWS[kind]).to_latex(
+            environment=kind,
+            position="t",
+            position_float="centering",
+            hrules=True,
+            column_format="l" * grid.left + "r" * grid.numbers,
+            caption=escape(_continued(caption) if start else caption),
+            label=None if start else f"tab:arkd-{name}",
         )
-    return lines
+        text = text.replace(r"\begin{tabular}", f"{SCALED}%\n\\begin{{tabular}}")
+        text = text.replace(r"\end{tabular}", "\\end{tabular}}")
+        if start:  # the same table still
+            text = text.replace("\\caption", "\\addtocounter{table}{-1}\n\\caption", 1)
+        floats.append(text)
+    packages = "booktabs, graphicx" if kind == "table" else "booktabs, graphicx, rotating"
+    body, end, _ = "".join(floats).rpartition(rf"\end{{{kind}}}")
+    return f"% Packages: {packages}\n{body}{_below(notes)}{end}\n"
 
 
-def _line(cells: Iterable[str]) -> str:
-    return " & ".join(cells) + r" \\"
+def to_long_latex(
+    grid: Grid, name: str, caption: str, notes: Sequence[str], shares: Sequence[float]
+) -> str:
+    """Return a table of paragraphs, sideways and over as many pages as it takes.
+
+    Args:
+        grid: Its texts.
+        name: What the label `tab:arkd-…` calls it.
+        caption: Its title and caption.
+        notes: Paragraphs below it.
+        shares: The width of each column as a share of the line.
+    """
+    text = _styler(grid, [[heading] for heading in grid.head], 0, len(grid.rows)).to_latex(
+        environment="longtable",
+        hrules=True,
+        column_format="".join(PARAGRAPH.format(share) for share in shares),
+        caption=escape(caption),
+        label=f"tab:arkd-{name}",
+    )
+    text = text.replace(f"[]{{{escape(caption)}", f"[]{{{escape(_continued(caption))}")
+    # A narrow column may break a method's label behind its signs.
+    text = re.sub(r"(?<=\w)(\\_|[@=,/])(?=\w)", r"\1\\allowbreak{}", text)
+    size = r"\scriptsize\setlength{\tabcolsep}{2pt}\setlength{\LTcapwidth}{\linewidth}"
+    return (
+        "% Packages: array, booktabs, longtable, pdflscape\n"
+        f"\\begin{{landscape}}\n{size}\n{text}{_below(notes)}\\end{{landscape}}\n"
+    )
 
 
-def _label(grid: Grid) -> str:
-    return rf"\label{{tab:arkd-{grid.name}}}"
+def _styler(grid: Grid, head: Sequence[Sequence[str]], start: int, end: int) -> Styler:
+    """Return some rows as pandas styles them: escaped, bold, with a rule between groups."""
+    rows = [[escape(text) for text in row] for row in grid.rows[start:end]]
+    for place in range(1, len(rows)):
+        before, row = grid.rows[start + place - 1], grid.rows[start + place]
+        if before[: grid.left - 1] != row[: grid.left - 1]:
+            rows[place][0] = f"\\midrule\n{rows[place][0]}"
+    for place, column in grid.bold:
+        if start <= place < end:
+            rows[place - start][column] = rf"\textbf{{{rows[place - start][column]}}}"
+    titles = [_stacked(lines, "l" if c < grid.left else "r") for c, lines in enumerate(head)]
+    return pd.DataFrame(rows, columns=titles).style.hide(axis="index")
 
 
-def _spec(grid: Grid, columns: Iterable[int]) -> str:
-    return "".join("l" if column < grid.left else "r" for column in columns)
+def _stacked(lines: Sequence[str], side: str) -> str:
+    text = r" \\ ".join(map(escape, lines))
+    return rf"\shortstack[{side}]{{{text}}}" if len(lines) > 1 else text
 
 
-def _heading(grid: Grid, column: int) -> list[str]:
-    """Return a heading in lines that are no wider than the column's cells, if its words let it."""
-    cells = max((ems(row[column]) for row in grid.rows), default=0.0)
-    # An arrow stays with the word before it.
-    words = re.sub(r" (?=[↑↓])", "\u00a0", grid.head[column]).split(" ")
-    widest = max(cells, *map(ems, words))
-    lines = [words[0]]
-    for word in words[1:]:
-        if ems(f"{lines[-1]} {word}") <= widest:
-            lines[-1] += f" {word}"
-        else:
-            lines.append(word)
-    return [line.replace("\u00a0", " ") for line in lines]
+def _texts(grid: Grid, column: int) -> list[str]:
+    return [row[column] for row in grid.rows]
 
 
-def _column_ems(grid: Grid, column: int) -> float:
-    bold = 1.15 if any(c == column for _, c in grid.bold) else 1.0
-    cells = max((ems(row[column]) for row in grid.rows), default=0.0)
-    return max(bold * cells, *(ems(line) for line in _heading(grid, column)))
+def _wrapped(grid: Grid, column: int) -> list[str]:
+    """Return a heading in lines no wider than its column, an arrow with the word before it."""
+    words = grid.head[column].replace(" ↑", "\u00a0↑").replace(" ↓", "\u00a0↓")
+    widest = max(map(len, [*words.split(" "), *_texts(grid, column)]))
+    return textwrap.wrap(words, widest, break_on_hyphens=False)
 
 
-def _width_pt(widths: Sequence[float], size: Size) -> float:
-    letters = sum(widths) * size.points * size.width
-    return letters + 2 * len(widths) * size.separation_pt
+def _continued(caption: str) -> str:
+    return f"{caption.partition('.')[0]} (continued)"
 
 
-def _panels(labels: int, widths: Sequence[float]) -> list[list[int]]:
-    """Deal the columns of numbers to the fewest panels that fit, of about equal size."""
-    size, numbers = SIZES[-1], range(labels, len(widths))
-    for panels in range(2, len(numbers) + 1):
-        each = math.ceil(len(numbers) / panels)
-        dealt = [list(numbers[at : at + each]) for at in range(0, len(numbers), each)]
-        whole = [[*range(labels), *part] for part in dealt]
-        if all(_width_pt([widths[c] for c in part], size) <= LANDSCAPE_PT for part in whole):
-            return whole
-    return [[*range(labels), column] for column in numbers]
+def _below(notes: Sequence[str]) -> str:
+    return "".join(f"\\par\\footnotesize {escape(note)}\n" for note in notes)

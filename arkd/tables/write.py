@@ -6,12 +6,10 @@ CSV is for machines: means, half widths and numbers of seeds in columns of their
 
 from __future__ import annotations
 
-import csv
-import io
-import itertools
-
 from arkd.storage.records import significant
-from arkd.tables.latex import Grid, render
+from arkd.tables import grid as grids
+from arkd.tables import latex
+from arkd.tables.grid import Grid
 from arkd.tables.table import FEW_SEEDS, NOT_REPORTED, Cell, Column, Row, Table
 
 
@@ -65,70 +63,48 @@ def row_texts(table: Table, row: Row) -> list[str]:
     return [*row.labels, *seeds, *cells]
 
 
+def grid(table: Table) -> Grid:
+    """Return a table as a reader sees it."""
+    head = headings(table)
+    offset = len(head) - len(table.columns)  # labels and, where there is one, the number of seeds
+    return Grid(
+        head=head,
+        rows=[row_texts(table, row) for row in table.rows],
+        left=len(table.label_columns),
+        bold=frozenset(
+            (place, offset + column)
+            for place, row in enumerate(table.rows)
+            for column, cell in enumerate(row.cells)
+            if cell.bold
+        ),
+    )
+
+
 def to_csv(table: Table) -> str:
     """Return `significant` numbers; 'n/a' stands where one seed gives no interval."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
     head = [label.lower().replace(" ", "_") for label in table.label_columns]
     for column in table.columns:
         head.append(column.key)
         if column.measured:
             head += [f"{column.key} half_width", f"{column.key} n"]
-    writer.writerow(head)
+    lines = [head]
     for row in table.rows:
         line = list(row.labels)
         for cell, column in zip(row.cells, table.columns, strict=True):
             line.append(cell.word or NOT_REPORTED if cell.mean is None else significant(cell.mean))
             if column.measured:
                 line += [NOT_REPORTED if cell.half is None else significant(cell.half), str(cell.n)]
-        writer.writerow(line)
-    return stream.getvalue()
+        lines.append(line)
+    return grids.to_csv(lines)
 
 
 def to_markdown(table: Table) -> str:
     """Return a GitHub table under its title and caption."""
-    labels = len(table.label_columns)
-    head = headings(table)
-    lines = [_markdown_line(head)]
-    lines.append(_markdown_line(["---"] * labels + ["---:"] * (len(head) - labels)))
-    for row in table.rows:
-        texts = row_texts(table, row)
-        offset = len(texts) - len(row.cells)
-        for place, cell in enumerate(row.cells):
-            if cell.bold:
-                texts[offset + place] = f"**{texts[offset + place]}**"
-        lines.append(_markdown_line(texts))
     notes = "".join(f"\n{note}\n" for note in table.notes)
-    return f"## {table.title}\n\n{table.caption}\n\n" + "\n".join(lines) + f"\n{notes}"
+    return f"## {table.title}\n\n{table.caption}\n\n{grids.to_markdown(grid(table))}\n{notes}"
 
 
 def to_latex(table: Table) -> str:
     """Return a booktabs table that a paper can input."""
-    head = headings(table)
-    offset = len(head) - len(table.columns)  # labels and, where there is one, the number of seeds
-    rows = table.rows
-    grid = Grid(
-        name=table.name,
-        caption=f"{table.title}. {table.caption}",
-        head=head,
-        rows=[row_texts(table, row) for row in rows],
-        labels=offset,
-        left=len(table.label_columns),
-        bold=frozenset(
-            (number, offset + place)
-            for number, row in enumerate(rows)
-            for place, cell in enumerate(row.cells)
-            if cell.bold
-        ),
-        ruled=frozenset(
-            number + 1
-            for number, (row, after) in enumerate(itertools.pairwise(rows))
-            if row.labels[:-1] != after.labels[:-1]
-        ),
-        notes=table.notes,
-    )
-    return render(grid)
-
-
-def _markdown_line(texts: list[str]) -> str:
-    return "| " + " | ".join(text.replace("|", "\\|") for text in texts) + " |"
+    caption = f"{table.title}. {table.caption}"
+    return latex.to_latex(grid(table), table.name, caption, table.notes)
