@@ -41,7 +41,7 @@ class DataSpec(BaseModel):
     Those of one source are a subclass, whose field `source` is the literal name of its folder.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     source: str
 

@@ -133,18 +133,55 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
-def read_json(path: Path) -> Any:
-    """Return the value of a JSON file.
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the object of a JSON file.
 
     Raises:
-        ArkdError: the file is missing or is not JSON.
+        ArkdError: the file is missing or is no JSON object.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json_object(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ArkdError(f"{path}: no such file; run the stage that writes it first") from None
+    except ValueError as error:
+        raise ArkdError(f"{path}: {error}; delete it and run again") from None
+
+
+def json_object(text: str) -> dict[str, Any]:
+    """Return the JSON object that a text is.
+
+    Raises:
+        ValueError: it is none, or `parse_json` refuses it.
+    """
+    try:
+        value = parse_json(text)
     except json.JSONDecodeError as error:
-        raise ArkdError(f"{path}: not valid JSON ({error}); delete it and run again") from None
+        raise ValueError(f"not valid JSON ({error})") from None
+    if not isinstance(value, dict):
+        raise ValueError("not a JSON object, in braces")
+    return value
+
+
+def parse_json(text: str) -> Any:
+    """Return the value of a JSON text.
+
+    Raises:
+        ValueError: it is no JSON (`JSONDecodeError`), says a key twice, is nested too deep, or
+            holds a number of thousands of digits.
+    """
+    try:
+        return json.loads(text, object_pairs_hook=_each_once)
+    except RecursionError:
+        raise ValueError("JSON nested too deep") from None
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"the key {twice!r} stands twice in one JSON object")
+    return found
 
 
 def write_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> None:
@@ -161,12 +198,12 @@ def read_jsonl(path: Path) -> list[dict[str, Any]]:
     if not path.is_file():
         raise ArkdError(f"{path}: no such file; run the stage that writes it first")
     rows = []
-    with path.open(encoding="utf-8") as lines:
+    with path.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
             try:
-                rows.append(json.loads(line))
-            except json.JSONDecodeError as error:
-                raise ArkdError(f"{path}: line {number} is not valid JSON ({error})") from None
+                rows.append(json_object(line.decode("utf-8")))
+            except ValueError as error:
+                raise ArkdError(f"{path}: line {number}: {error}") from None
     return rows
 
 

@@ -8,11 +8,23 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from arkd.errors import ArkdError
 
+# A name of a folder, and softening that float32 can still tell from the greedy choice.
+NAME = r"^[A-Za-z0-9_-][A-Za-z0-9._-]*$"
+Temperature = Annotated[float, Field(ge=0.01, le=100)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+# What stands beside the pairs in a suite's folder, and beside the rows in a pair's.
+BESIDE_PAIRS = (
+    *("data", "tables", "claims", "figures", "report", "report.html", "logs", "manifest.json"),
+    *("records.csv", "items.csv", "trajectories.csv", "cost.csv", "suite.yaml", "sha256sums"),
+)
+BESIDE_SUITES = ("reference", "performance", "readme.md")
+BESIDE_ROWS = ("tokens", "cache", "teacher", "init", "untrained")
+
 
 class Frozen(BaseModel):
     """A part of the configuration: immutable, unknown keys refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Scratch(Frozen):
@@ -23,8 +35,10 @@ class Scratch(Frozen):
     layers: int = Field(gt=0)
     heads: int = Field(gt=0)
     intermediate: int = Field(gt=0, description="width of the gated feed-forward layer")
-    context: int = Field(128, description="longest sequence, in tokens")
-    vocabulary: int = Field(1024, description="size of the BPE vocabulary trained in the run")
+    context: int = Field(128, gt=1, description="longest sequence, in tokens")
+    vocabulary: int = Field(
+        1024, gt=257, description="size of the BPE vocabulary trained in the run"
+    )
     init_std: float | None = Field(
         None, gt=0, description="of the random weights; none: hidden ** -0.5, for narrow models"
     )
@@ -97,7 +111,7 @@ class Optimisation(Frozen):
     min_lr: float = Field(0.0, ge=0, description="where the cosine ends")
     weight_decay: float = Field(0.01, ge=0)
     clip_norm: float = Field(1.0, gt=0)
-    betas: tuple[float, float] = (0.9, 0.999)
+    betas: tuple[Share, Share] = (0.9, 0.999)
     selection: Selection | None = Field(None, description="none: the last step's state is kept")
 
     @model_validator(mode="after")
@@ -126,7 +140,7 @@ class Optimisation(Frozen):
 class Distillation(Optimisation):
     """What every method of the suite shares: the matched protocol."""
 
-    temperature: float = Field(2.0, gt=0, description="softens both models in every divergence")
+    temperature: Temperature = Field(2.0, description="softens both models in every divergence")
     square_temperature: bool = Field(
         False, description="multiply divergences by T²; the ARKD paper does not mention it"
     )
@@ -158,7 +172,7 @@ class Distillation(Optimisation):
 class DecodingChange(Frozen):
     """Another way to decode the same students: what differs from the suite's own."""
 
-    temperature: float | None = Field(None, gt=0)
+    temperature: Temperature | None = None
     top_p: float | None = Field(None, gt=0, le=1)
     top_k: int | None = Field(None, ge=0)
     no_repeat_ngram: int | None = Field(None, ge=0)
@@ -178,7 +192,7 @@ class Decoding(Frozen):
     """Sampling of evaluated text."""
 
     seeds: tuple[int, ...] = (1, 2, 3)
-    temperature: float = Field(1.0, gt=0)
+    temperature: Temperature = 1.0
     top_p: float = Field(0.9, gt=0, le=1)
     top_k: int = Field(0, ge=0, description="0 means no limit")
     no_repeat_ngram: int = Field(0, ge=0)
@@ -187,6 +201,15 @@ class Decoding(Frozen):
     variants: tuple[DecodingChange, ...] = Field(
         (), description="decode once more so, for ROUGE-L alone: what decoding does to it"
     )
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Self:
+        if len({*self.seeds}) < len(self.seeds):
+            raise ValueError("seeds: one stands twice; its draws would be counted twice")
+        labels = [variant.label for variant in self.variants]
+        if len({*labels}) < len(labels) or "" in labels:
+            raise ValueError("variants: one stands twice, or changes nothing")
+        return self
 
 
 class TailSettings(Frozen):
@@ -204,7 +227,7 @@ class TailSettings(Frozen):
 class Pair(Frozen):
     """A teacher and the student distilled from it."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9._-]+$")
+    name: str = Field(pattern=NAME, max_length=100)
     teacher: Annotated[Scratch | Pretrained | Folder | Hub, Field(discriminator="source")]
     student: Annotated[Scratch | Cut | Folder | Hub, Field(discriminator="source")]
     teacher_lora: Lora | None = Field(None, description="adapters of a teacher that is trained")
@@ -218,8 +241,8 @@ class Pair(Frozen):
     def _teacher_can_be_made(self) -> Pair:
         if isinstance(self.teacher, Scratch) and self.teacher_training is None:
             raise ValueError("a teacher from scratch needs teacher_training")
-        if self.name in ("data", "tables", "figures", "logs"):
-            raise ValueError(f"the name '{self.name}' is taken by a folder of the results")
+        if self.name.casefold() in BESIDE_PAIRS:
+            raise ValueError(f"the name '{self.name}' is taken by what stands beside the pairs")
         return self
 
 
@@ -254,11 +277,17 @@ class MethodEntry(Frozen):
 
     name: str
     lr: float | None = Field(None, gt=0)
-    temperature: float | None = Field(None, gt=0)
+    temperature: Temperature | None = None
     lm_weight: float | None = Field(None, ge=0)
     split: Literal["all", "first", "second"] | None = None
     seeds: int | None = Field(None, gt=0, description="only the first so many of the suite's seeds")
     params: dict[str, Any] = {}
+
+    @model_validator(mode="after")
+    def _own_folder(self) -> Self:
+        if self.name.casefold() in BESIDE_ROWS:
+            raise ValueError(f"the name '{self.name}' is taken by a folder beside the rows")
+        return self
 
     @property
     def changes(self) -> dict[str, Any]:

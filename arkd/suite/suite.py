@@ -24,6 +24,8 @@ from arkd.errors import ArkdError, nearest
 from arkd.kernels import Kernels
 from arkd.paths import benchmarks_dir
 from arkd.suite.settings import (
+    BESIDE_SUITES,
+    NAME,
     Decoding,
     Distillation,
     Frozen,
@@ -44,7 +46,7 @@ def _of_its_source(value: Any) -> Any:
 class Suite(Frozen):
     """One benchmark."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9._-]+$", description="of the results folder")
+    name: str = Field(pattern=NAME, max_length=100, description="of the results folder")
     version: str = Field(pattern=r"^\d+\.\d+$", description="Major.Minor; tables never mix two")
     description: str
     data: Annotated[SerializeAsAny[DataSpec], BeforeValidator(_of_its_source)]
@@ -65,7 +67,9 @@ class Suite(Frozen):
     )
     pairs: tuple[Pair, ...] = Field(min_length=1)
     methods: tuple[MethodEntry, ...]
-    lr_grid: tuple[float, ...] = Field((), description="run every method at each of these rates")
+    lr_grid: tuple[Annotated[float, Field(gt=0)], ...] = Field(
+        (), description="run every method at each of these rates"
+    )
     seeds: tuple[int, ...] = Field(min_length=1)
     student_start: Optimisation = Field(description="the SFT start shared by a seed's methods")
     distillation: Distillation
@@ -78,7 +82,9 @@ class Suite(Frozen):
     mauve: bool = Field(
         False, description="MAUVE of each test set with at least 1,000 items; needs `arkd[mauve]`"
     )
-    max_tokens: int = Field(96, description="prompt and response together; longer rows are dropped")
+    max_tokens: int = Field(
+        96, gt=1, description="prompt and response together; longer rows are dropped"
+    )
     device: Literal["auto", "cpu", "cuda"] = "cpu"
     kernels: Kernels = Field(
         "portable",
@@ -163,12 +169,14 @@ class Suite(Frozen):
             ("test_sets", list(self.test_sets)),
             ("public_tasks", list(self.public_tasks)),
             ("methods", [entry.label for entry in self.entries]),
-            ("pairs", [pair.name for pair in self.pairs]),
+            ("pairs", [pair.name.casefold() for pair in self.pairs]),  # on any file system
             ("seeds", list(self.seeds)),
         ):
             twice = {str(name) for name, count in Counter(names).items() if count > 1}
             if twice:
                 raise ValueError(f"{what}: {', '.join(sorted(twice))} stands twice")
+        if not (self.decoding.seeds or self.lr_grid):
+            raise ValueError("decoding.seeds: none; only a tuning suite, with lr_grid, has no text")
         return self
 
 
@@ -225,9 +233,29 @@ def load_suite(name: str) -> Suite:
     path = suite_path(name)
     value = _read_yaml(path)
     try:
-        return Suite.model_validate(value)
+        suite = Suite.model_validate(value)
     except ValidationError as error:
         raise ArkdError(f"{path}: {_first_problem(error, value)}") from None
+    _check_name(suite.name, path)
+    tuned_rates(suite.distillation.tuning)  # it names a committed run, or is refused here
+    return suite
+
+
+def _check_name(name: str, path: Path) -> None:
+    """Refuse the name of a suite whose folder would be that of something else.
+
+    A shipped suite's name is its own, and that of the copy which merged results hold of it.
+
+    Raises:
+        ArkdError: the name is taken.
+    """
+    shipped = {known.casefold(): file for known, file in _shipped().items()}
+    own = shipped.get(name.casefold())
+    copied = path.name == "suite.yaml" and path.resolve().parent.name == name
+    if own and path.resolve() != own.resolve() and not copied:
+        raise ArkdError(f"{path}: name: '{name}' is a shipped suite's; give yours another")
+    if name.casefold() in BESIDE_SUITES:
+        raise ArkdError(f"{path}: name: '{name}' is taken by a folder of the results")
 
 
 def _read_yaml(path: Path, readers: tuple[Path, ...] = ()) -> dict[str, Any]:
@@ -268,14 +296,30 @@ def _merge(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
 def _first_problem(error: ValidationError, suite: dict[str, Any]) -> str:
     """Say the first problem of a file as `key: what is wrong, what to do`."""
     problem = error.errors()[0]
-    where = ".".join(str(part) for part in problem["loc"]) or "suite"
+    where = ".".join(map(str, _as_written(problem["loc"], suite))) or "suite"
     if problem["type"] == "extra_forbidden":
         key = str(problem["loc"][-1])
         return f"{where}: unknown key{nearest(key, _known_keys(problem['loc'][:-1], suite))}"
     if problem["type"] == "missing":
         return f"{where}: this key is required"
     message = problem["msg"].removeprefix("Value error, ")
-    return f"{where}: {message} (found {problem['input']!r})" if problem["loc"] else message
+    found = repr(problem["input"])
+    found = found if len(found) <= 80 else f"{found[:77]}..."
+    return f"{where}: {message} (found {found})" if problem["loc"] else message
+
+
+def _as_written(loc: tuple[int | str, ...], suite: Any) -> list[int | str]:
+    """Return a location by the keys of the file: pydantic names the members of a union as well."""
+    kept: list[int | str] = []
+    value = suite
+    for place, part in enumerate(loc):
+        inside = isinstance(value, dict) and part in value
+        inside |= isinstance(value, list) and isinstance(part, int) and part < len(value)
+        if inside:
+            value = value[part]
+        if inside or place == len(loc) - 1:
+            kept.append(part)
+    return kept
 
 
 def _known_keys(loc: tuple[int | str, ...], suite: dict[str, Any]) -> list[str]:

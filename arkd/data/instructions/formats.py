@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from arkd.errors import ArkdError
+from arkd.storage.files import parse_json
 
 SNI_INSTANCES = 100  # its authors test on the first 100 of each task and put them there for it
 Row = dict[str, Any]
@@ -137,10 +138,12 @@ def read_object(text: str, place: str) -> Row:
 
 def _json(text: str, place: str) -> Any:
     try:
-        return json.loads(text)
+        return parse_json(text)
     except json.JSONDecodeError as error:
         what = f"{error.msg}, column {error.colno}"
         raise ArkdError(f"{place}: not valid JSON ({what}); correct it") from None
+    except ValueError as error:
+        raise ArkdError(f"{place}: {error}; correct it") from None
 
 
 def _text(path: Path) -> str:

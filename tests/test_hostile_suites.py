@@ -1,0 +1,99 @@
+"""Suites that cannot be: each is refused in one line that names file, key and value."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from arkd.errors import ArkdError
+from arkd.suite.suite import load_suite, suite_path
+
+SMOKE = yaml.safe_load(suite_path("smoke").read_text(encoding="utf-8")) | {"name": "mine"}
+PAIR = SMOKE["pairs"][0]
+
+
+def suite(**changes: Any) -> dict[str, Any]:
+    return SMOKE | changes
+
+
+def inside(key: str, **changes: Any) -> dict[str, Any]:
+    """Return a suite with changes in one of its parts."""
+    return SMOKE | {key: SMOKE[key] | changes}
+
+
+def pair(**changes: Any) -> dict[str, Any]:
+    return SMOKE | {"pairs": [PAIR | changes]}
+
+
+NAN, INF = float("nan"), float("inf")
+CASES: dict[str, tuple[dict[str, Any], str]] = {
+    # Names under which something else would be replaced.
+    "a suite called ..": (suite(name=".."), "name"),
+    "a hidden suite": (suite(name=".git"), "name"),
+    "a shipped suite's name": (suite(name="longtail"), "shipped suite's"),
+    "the same in capitals": (suite(name="LongTail"), "shipped suite's"),
+    "the references": (suite(name="reference"), "taken by a folder of the results"),
+    "a name of a thousand letters": (suite(name="a" * 1000), "name"),
+    "a pair called claims": (pair(name="claims"), "taken by what stands beside"),
+    "a pair called Report": (pair(name="Report"), "taken by what stands beside"),
+    "a pair called records.csv": (pair(name="records.csv"), "taken by what stands beside"),
+    "a pair called .": (pair(name="."), "pairs.0.name"),
+    "two pairs that differ in case": (
+        SMOKE | {"pairs": [PAIR | {"name": "one"}, PAIR | {"name": "ONE"}]},
+        "stands twice",
+    ),
+    "a method called cache": (suite(methods=["cache"]), "taken by a folder beside the rows"),
+    "a method called teacher": (suite(methods=["teacher"]), "taken by a folder beside the rows"),
+    # Numbers that no run can use.
+    "max_tokens -1": (suite(max_tokens=-1), "max_tokens"),
+    "max_tokens 1": (suite(max_tokens=1), "max_tokens"),
+    "a rate of 0 in the grid": (suite(lr_grid=[0]), r"lr_grid\.0"),
+    "NaN in the grid": (suite(lr_grid=[NAN]), r"lr_grid\.0"),
+    "an infinite rate": (inside("distillation", lr=INF), r"distillation\.lr"),
+    "betas of a list of five": (inside("distillation", betas=[2, 3]), r"distillation\.betas\.0"),
+    "a beta of 1": (inside("distillation", betas=[0.9, 1.0]), r"distillation\.betas\.1"),
+    "no decoding seeds": (inside("decoding", seeds=[]), r"decoding\.seeds"),
+    "decoding seeds twice": (inside("decoding", seeds=[1, 1]), "stands twice"),
+    "variants twice": (inside("decoding", variants=[{"top_p": 1.0}] * 2), "stands twice"),
+    "a variant that changes nothing": (inside("decoding", variants=[{}]), "changes nothing"),
+    "temperature 1e-300": (inside("decoding", temperature=1e-300), r"decoding\.temperature"),
+    "temperature NaN": (inside("decoding", temperature=NAN), r"decoding\.temperature"),
+    "distilling at 1e-300": (inside("distillation", temperature=1e-300), r"distillation\.temp"),
+    "no development rows": (inside("data", dev_examples=0), "dev_examples"),
+    "a negative context": (
+        pair(student=PAIR["student"] | {"context": -1}), r"pairs\.0\.student\.context"
+    ),
+    "a vocabulary below the bytes": (
+        pair(student=PAIR["student"] | {"vocabulary": 10}), r"pairs\.0\.student\.vocabulary"
+    ),
+    "no seeds": (suite(seeds=[]), "seeds"),
+    "a seed of text": (suite(seeds=["x"]), r"seeds\.0"),
+    "an unknown kind of kernels": (suite(kernels="quick"), "kernels"),
+    "an unknown tuning run": (inside("distillation", tuning="nowhere"), "no such tuning run"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("value", "said"), CASES.values(), ids=CASES.keys())
+def test_a_suite_that_cannot_be_is_refused_in_one_line(
+    value: dict[str, Any], said: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump(value), encoding="utf-8")
+    with pytest.raises(ArkdError, match=said) as caught:
+        load_suite(str(path))
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 600
+    assert [p.name for p in tmp_path.iterdir()] == ["mine.yaml"]
+
+
+def test_what_is_right_is_not_refused(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump(SMOKE), encoding="utf-8")
+    assert load_suite(str(path)).name == "mine"
+    merged = tmp_path / "smoke" / "suite.yaml"  # the copy that a merged suite holds
+    merged.parent.mkdir()
+    merged.write_text(yaml.safe_dump(SMOKE | {"name": "smoke"}), encoding="utf-8")
+    assert load_suite(str(merged)).name == "smoke"
