@@ -1,0 +1,45 @@
+"""Where the suites lie, and what each job is told; used by the rules of the other files."""
+
+import sys
+
+from arkd.errors import ArkdError
+from arkd.suite import jobs
+
+RESULTS = config.get("results", "results")
+try:
+    TREES = jobs.trees(config.get("suites", "longtail"), RESULTS)
+except ArkdError as error:  # one line, not a trace
+    sys.exit(f"arkd: error: {error}")
+ROOT = f"{RESULTS}/{{suite}}"
+PAIR = f"{ROOT}/{{pair}}"
+LOGS = f"{ROOT}/logs"
+
+
+wildcard_constraints:
+    suite="[^/]+",
+    pair="[^/]+",
+    method="[^/]+",
+    seed=r"\d+",
+
+
+def options(wildcards):
+    """The options of a job's command: suite, results, and each wildcard under its own name.
+
+    A user's own suite is named by its path.
+    """
+    axes = {**wildcards, "suite": TREES[wildcards.suite].named, "results": RESULTS}
+    return [word for name, value in axes.items() for word in (f"--{name}", value)]
+
+
+def stage(name):
+    """A stage's command, and its slice of the suite, whose change, and no other, reruns it."""
+    return {
+        "command": name,
+        "config": lambda w: jobs.fingerprint(
+            TREES[w.suite].suite, name, w.get("pair", ""), w.get("method", "")
+        ),
+    }
+
+
+def gpus(wildcards):
+    return int(TREES[wildcards.suite].suite.device != "cpu")

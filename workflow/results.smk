@@ -1,0 +1,75 @@
+"""From evaluated students to the report."""
+
+
+use rule data as collect with:
+    input:
+        lambda w: jobs.collect_inputs(TREES[w.suite]),
+    output:
+        f"{ROOT}/records.csv",
+        f"{ROOT}/items.csv",
+        f"{ROOT}/trajectories.csv",
+        f"{ROOT}/cost.csv",
+        f"{ROOT}/manifest.json",
+    pathvars:
+        job="collect",
+    params:
+        **stage("collect"),
+
+
+use rule data as tables with:
+    input:
+        rules.collect.output,
+    output:
+        f"{ROOT}/tables/manifest.json",
+    pathvars:
+        job="tables",
+    params:
+        **stage("tables"),
+
+
+use rule tables as claims with:
+    input:
+        rules.collect.output,
+        str(jobs.benchmarks_dir() / "claims.yaml"),
+    output:
+        f"{ROOT}/claims/manifest.json",
+    pathvars:
+        job="claims",
+    params:
+        **stage("claims"),
+
+
+use rule tables as figures with:
+    output:
+        f"{ROOT}/figures/manifest.json",
+    pathvars:
+        job="figures",
+    params:
+        **stage("figures"),
+
+
+use rule tables as report with:
+    input:
+        rules.tables.output,
+        rules.claims.output,
+        rules.figures.output,
+    output:
+        report(
+            f"{ROOT}/report.html",
+            category="Report",
+            labels={"suite": "{suite}", "page": "everything on one page"},
+            caption="../benchmarks/report/report.rst",
+        ),
+        # The same by parts, for `snakemake --report`; which there are depends on the suite.
+        report(
+            directory(f"{ROOT}/report"),
+            patterns=["{kind}/{section}/{name}.html", "{kind}/{section}/{name}.svg"],
+            category="{kind}",
+            subcategory="{section}",
+            labels={"suite": "{suite}", "name": "{name}"},
+            caption="../benchmarks/report/part.rst",
+        ),
+    pathvars:
+        job="report",
+    params:
+        **stage("report"),
