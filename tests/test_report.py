@@ -25,6 +25,7 @@ from arkd.figures import build as figures
 from arkd.report import claims as report_claims
 from arkd.report import comparisons as report_comparisons
 from arkd.report import page as report
+from arkd.report import parts
 from arkd.report.figures import inline
 from arkd.report.views import span
 from arkd.suite.folders import Tree
@@ -431,21 +432,22 @@ def test_verdicts_of_two_pairs_have_ids_of_their_own(tmp_path: Path) -> None:
 # Parts and size
 
 
-def test_each_part_has_a_page_and_a_caption(root: Path) -> None:
+def test_snakemakes_report_gets_the_files_themselves_each_with_its_caption(root: Path) -> None:
     suite, folder = suite_of(METHODS), root / "longtail" / "report"
     for table in tables.build(suite, root):
-        (page,) = folder.glob(f"Tables/*/{table.name}.html")
-        assert table.name in Page(page.read_text(encoding="utf-8")).tables
-        assert table.caption[:40] in page.with_suffix(".rst").read_text(encoding="utf-8")
+        (file,) = folder.glob(f"Tables/*/{table.name}.csv")
+        assert file.read_bytes() == (root / "longtail" / "tables" / file.name).read_bytes()
+        assert table.caption[:40] in file.with_suffix(".rst").read_text(encoding="utf-8")
     drawn = {path.stem for path in folder.glob("Figures/All/*.svg")}
     assert drawn == set(figures.build(suite, root))
-    assert (folder / "Claims" / "All" / "claims.html").is_file()
+    (verdicts,) = folder.glob("Claims/*/*.csv")
+    assert verdicts.read_bytes() == (root / "longtail" / "claims" / "claims.csv").read_bytes()
 
 
 def test_a_caption_is_text_in_restructuredtext_too() -> None:
     from docutils.core import publish_parts
 
-    made = publish_parts(report.rst("A|b", "|p − q| of arkd_code, *not* `x`"), writer="html")
+    made = publish_parts(parts.rst("A|b", "|p − q| of arkd_code, *not* `x`"), writer="html")
     body = made["body"]
     assert "|p − q| of arkd_code, *not* x" in body
     assert "<strong>A|b.</strong>" in body

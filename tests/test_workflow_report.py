@@ -38,7 +38,7 @@ def test_results_lie_in_categories_by_section(page: str) -> None:
     assert sections["Overview"] == {"summary"}
     assert {"table1", "table2"} <= sections["Quality"]
     assert "Further tables" not in sections
-    assert [Path(file).name for file in categories["Claims"]["All"]] == ["claims.html"]
+    assert [Path(file).name for file in categories["Claims"]["All"]] == ["claims.csv"]
     assert [Path(file).name for file in categories["Report"]["Other"]] == ["report.html"]
 
 
@@ -47,7 +47,7 @@ def test_every_table_and_figure_is_there_with_its_own_caption(page: str, smoke: 
     suite, root = load_suite("smoke"), smoke / "smoke"
     titles = {name: kind.title for name, kind in table_kinds().items()}
     drawn = {name: text["title"] for name, text in captions(suite).items()}
-    for kind, folder, suffix in (("tables", "Tables", "md"), ("figures", "Figures", "svg")):
+    for kind, folder, suffix in (("tables", "Tables", "csv"), ("figures", "Figures", "svg")):
         made = {path.stem for path in (root / kind).glob(f"*.{suffix}")}
         there = {Path(path).stem: of for path, of in results.items() if f"/{folder}/" in path}
         assert set(there) == made
@@ -58,9 +58,9 @@ def test_every_table_and_figure_is_there_with_its_own_caption(page: str, smoke: 
             assert "system-message" not in of["caption"]
 
 
-def test_tables_and_drawings_can_be_looked_at_in_it(page: str) -> None:
+def test_it_lists_the_page_the_drawings_and_the_tables_as_they_were_written(page: str) -> None:
     kinds = {of["mime_type"] for of in variable(page, "results").values()}
-    assert kinds == {"text/html", "image/svg+xml"}  # anything else would only be downloaded
+    assert kinds == {"text/html", "image/svg+xml", "text/csv"}
 
 
 def test_it_says_what_the_workflow_is(page: str) -> None:
@@ -78,4 +78,4 @@ def test_it_can_be_an_archive(smoke: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(out) as archive:
         names = archive.namelist()
     assert "out/report.html" in names
-    assert any(name.endswith("/Tables/Quality/table1.html") for name in names)
+    assert any(name.endswith("/Tables/Quality/table1.csv") for name in names)

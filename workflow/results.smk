@@ -60,10 +60,10 @@ use rule tables as report with:
             labels={"suite": "{suite}", "page": "everything on one page"},
             caption="../benchmarks/report/report.rst",
         ),
-        # The same by parts, for `snakemake --report`; which there are depends on the suite.
+        # Tables, figures and verdicts one by one; which there are depends on the suite.
         report(
             directory(f"{ROOT}/report"),
-            patterns=["{kind}/{section}/{name}.html", "{kind}/{section}/{name}.svg"],
+            patterns=["{kind}/{section}/{name}.csv", "{kind}/{section}/{name}.svg"],
             category="{kind}",
             subcategory="{section}",
             labels={"suite": "{suite}", "name": "{name}"},

@@ -30,7 +30,6 @@ def figure_views(tree: Tree, out_file: Path, partial: bool) -> list[dict[str, An
                 "title": title,
                 "caption": caption,
                 "svg": inline(name, made["svg"], of.get("alt") or f"{title}. {caption}".strip()),
-                "file": made["svg"].decode("utf-8"),
                 "files": files_of(tree.root / "figures", name, FIGURE_FORMATS, out_file),
             }
         )

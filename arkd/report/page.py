@@ -1,7 +1,6 @@
 """One self-contained HTML page of a suite's results: no file beside it, no outside request.
 
-Beside it lies a folder of the same name with one page or drawing for each table, figure and the
-verdicts, which Snakemake's own report (`snakemake --report`) shows by category.
+Beside it lies a folder of the same name with the files that `snakemake --report` lists.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ import base64
 import hashlib
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from arkd.report import parts
 from arkd.report.claims import claims_view
 from arkd.report.figures import figure_views
 from arkd.report.origins import panel_data, suite_command
@@ -32,7 +32,6 @@ from arkd.tables.table import Table
 
 STYLE = "report.css.j2"
 SCRIPTS = {"script": "report.js.j2", "panel": "report_panel.js.j2"}
-CLAIMS_TITLE = "Verdicts on the paper's claims"
 
 
 def write(
@@ -54,8 +53,11 @@ def write(
     """
     tree = Tree(results_dir, suite, named)
     made = tables.build(suite, results_dir, partial)
-    parts = sections(made)
-    views = [(name, [table_view(table, tree, out_file) for table in own]) for name, own in parts]
+    by_section = sections(made)
+    views = [
+        (section, [table_view(table, tree, out_file) for table in tables_])
+        for section, tables_ in by_section
+    ]
     drawn = figure_views(tree, out_file, partial)
     claims = claims_view(tree, out_file)
     environment, page = templates()
@@ -73,8 +75,7 @@ def write(
         data=panel_data(made, tree, out_file),
     )
     with staged_dir(out_file.with_suffix("")) as folder:
-        for name, content in _parts(environment, page, views, drawn, claims):
-            write_text(folder / name, content)
+        parts.write(folder, tree.root, by_section, drawn, claims)
         write_text(out_file, text)
     return out_file
 
@@ -119,53 +120,6 @@ def heading(text: str) -> Markup:
 def label(text: str) -> Markup:
     """Return a row's label that may break before its parameters."""
     return Markup(re.sub(r"([@,])", r"<wbr>\1", str(escape(text))))
-
-
-def _parts(
-    environment: Environment,
-    page: dict[str, Any],
-    views: Sequence[tuple[str, list[dict[str, Any]]]],
-    drawn: Sequence[dict[str, Any]],
-    claims: dict[str, Any] | None,
-) -> Iterator[tuple[str, str]]:
-    """Yield the files for Snakemake's report, each with its caption as reStructuredText beside it.
-
-    They are named `Kind/Section/name`: category, subcategory and label there.
-    """
-    of_part = environment.get_template("report_part.html.j2")
-    for section, own in views:
-        for view in own:
-            table = view["table"]
-            name = f"Tables/{section}/{table.name}"
-            yield (
-                f"{name}.html",
-                of_part.render(
-                    **page, title=table.title, caption=table.caption, view=view, claims=None
-                ),
-            )
-            yield f"{name}.rst", rst(table.title, table.caption)
-    for figure in drawn:
-        name = f"Figures/All/{figure['name']}"
-        yield f"{name}.svg", figure["file"]
-        yield f"{name}.rst", rst(figure["title"], figure["caption"])
-    if claims and claims["claims"]:
-        yield (
-            "Claims/All/claims.html",
-            of_part.render(
-                **page, title=CLAIMS_TITLE, caption=claims["lead"], view=None, claims=claims
-            ),
-        )
-        yield "Claims/All/claims.rst", rst(CLAIMS_TITLE, claims["lead"])
-
-
-def rst(title: str, caption: str) -> str:
-    """Return a title and a caption as reStructuredText that reads as it stands."""
-    marked = re.sub(r"`([^`]+)`", r"\1", caption)
-    return f"**{_plain(title)}.** {_plain(marked)}\n"
-
-
-def _plain(text: str) -> str:
-    return re.sub(r"([\\*`_|])", r"\\\1", text)
 
 
 def strip(tree: Tree, made: Sequence[Table]) -> list[tuple[str, str]]:
