@@ -1,14 +1,13 @@
 """Several people's runs of one suite in one folder, on which tables, verdicts and report work.
 
-Runs of other seeds, other methods or other machines are joined run by run. Nothing is joined that
-was not measured alike: one suite, one core, one set of library versions, one teacher, and the same
-files of a method.
+Runs of other seeds, other methods or other machines are laid together in the order of the suite.
+Nothing is joined that was not measured alike: one suite, one core, one set of library versions and
+claims, one teacher, and the same files of a method. A run that two have must be the same in both.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +15,14 @@ import yaml
 
 from arkd.audit import merged_suite
 from arkd.audit.manifest_chain import MERGE, SHOWN, SOURCES
-from arkd.audit.merge_sources import CORES, Run, Source, alike, read
+from arkd.audit.merge_sources import CORES, Run, Source, pooled, read, refuse_unlike
 from arkd.audit.recompute import COST, JOINED, RECORDS, SORTED, ordered, text_of
 from arkd.errors import ArkdError
-from arkd.paths import benchmarks_dir
-from arkd.stages.collect import SHARED
-from arkd.storage import manifest
+from arkd.stages.collect import COST_COLUMNS, cost
 from arkd.storage.files import sha256_file, staged_dir, write_json, write_text
 from arkd.storage.manifest import NAME
-from arkd.suite.folders import methods
+from arkd.storage.records import write_csv
+from arkd.suite.folders import Tree, methods, seeds
 from arkd.suite.suite import Suite
 
 SUITE = "suite.yaml"
@@ -45,139 +43,88 @@ def merge(out: Path, folders: Sequence[Path], partial: bool = False) -> Path:
     sources = [read(folder) for folder in folders]
     if len(sources) < 2:
         raise ArkdError("merge: name two folders or more")
-    for first, second in combinations(sources, 2):
-        alike(first, second)
-    suite = merged_suite.union([(s.suite, s.runs) for s in sources], partial)
+    refuse_unlike(sources)
+    suite = merged_suite.union([(source.suite, source.runs) for source in sources], partial)
     root = out / suite.name
     if root.exists():
         raise ArkdError(f"{root}: there already; name another folder, or remove it first")
-    joined = {name: _joined(name, sources, suite) for name in (*JOINED, COST)}
+    # A file that one of the folders does not have is left out: half of it would look like all.
+    names = [name for name in JOINED if all(name in source.tables for source in sources)]
+    runs = {name: pooled(name, sources) for name in names}
+    planned = [(pair, row, str(seed)) for pair, row in methods(suite) for seed in seeds(suite, row)]
     with staged_dir(root) as folder:
-        outputs = {}
-        for name, text in joined.items():
-            if text:
-                write_text(folder / name, text)
-                outputs[name] = sha256_file(folder / name)
-        text = yaml.safe_dump(merged_suite.plain(suite), sort_keys=False, allow_unicode=True)
-        write_text(
-            folder / SUITE, f"# The suite of the merged runs, written by arkd merge.\n{text}"
-        )
-        outputs[SUITE] = sha256_file(folder / SUITE)
-        outputs |= _keep_manifests(sources, folder)
-        write_json(folder / NAME, _facts(sources, suite, folder, outputs))
+        for name in names:
+            rows = [row for run in planned if run in runs[name] for row in runs[name][run][1]]
+            rows = ordered(name, rows) if name in SORTED else rows
+            write_text(folder / name, text_of([sources[0].tables[name][0], *rows]))
+        bringers = {run: source for run, (source, _) in runs[RECORDS].items()}
+        costs = [cost(made) for made in _stages(sources, suite, bringers)]
+        write_csv(folder / COST, COST_COLUMNS, costs)
+        settings = merged_suite.plain(suite)
+        text = yaml.safe_dump(settings, sort_keys=False, allow_unicode=True)
+        head = "# The suite of the merged runs, written by arkd merge.\n"
+        write_text(folder / SUITE, head + text)
+        _keep_manifests(sources, folder)
+        write_json(folder / NAME, _facts(sources, suite, folder))
     return root
 
 
-def _joined(name: str, sources: list[Source], suite: Suite) -> str:
-    """Return a merged file: each run once, of the first folder that has it.
+def _stages(
+    sources: Sequence[Source], suite: Suite, bringers: dict[Run, Source]
+) -> Iterator[dict[str, Any]]:
+    """Yield the manifests of what is in the merged files, in data-flow order.
 
-    A file that one of the folders does not have is left out: half of it would look like all.
+    A stage that several people ran is there once; an evaluation, which is of all seeds of a method,
+    for each of them who brought seeds.
     """
-    if any(name not in source.heads for source in sources):
-        return ""
-    head = sources[0].heads[name]
-    if name == COST:
-        return text_of([head, *_costs(sources, suite)])
-    runs: dict[Run, list[list[str]]] = {}
-    for source in sources:
-        runs = source.rows[name] | runs
-    if name in SORTED:
-        return text_of([head, *ordered(name, [row for own in runs.values() for row in own])])
-    place = _places(suite)
-    return text_of(
-        [head, *(row for run in sorted(runs, key=place.__getitem__) for row in runs[run])]
-    )
+    tree = Tree(Path(), suite)
+
+    def made(folder: Path, owners: Sequence[Source] = sources) -> list[dict[str, Any]]:
+        return [source.stages[folder] for source in owners if folder in source.stages]
+
+    yield from made(tree.data)[:1]
+    for pair in (pair.name for pair in suite.pairs):
+        yield from made(tree.tokens(pair))[:1]
+        caches = {folder for source in sources for folder in source.stages}
+        for folder in sorted(f for f in caches if f.parent == tree.cache(pair, "gold").parent):
+            yield from made(folder)[:1]
+    for pair, method in methods(suite):
+        runs = [(pair, method, seed) for seed in seeds(suite, method)]
+        for run in runs:
+            yield from made(tree.training(*run))[:1]
+        brought = [bringers.get((pair, method, str(seed))) for *_, seed in runs]
+        owners = [source for source in sources if source in brought]
+        yield from made(tree.evaluation(pair, method), owners)
 
 
-def _places(suite: Suite) -> dict[Run, tuple[int, int]]:
-    """Return where each run stands in the order of the suite."""
-    return {
-        (pair, method, str(seed)): (at, number)
-        for at, (pair, method) in enumerate(methods(suite))
-        for number, seed in enumerate((0, *suite.seeds))
-    }
-
-
-def _costs(sources: list[Source], suite: Suite) -> list[list[str]]:
-    """Return the costs of what is in the merged files, in data-flow order.
-
-    A stage that several people ran is listed once; an evaluation, which is of all seeds of a
-    method, for each of them who brought seeds.
-    """
-    at = {role: number for number, role in enumerate(methods(suite))}
-    pairs = ["shared", *(pair.name for pair in suite.pairs)]
-    found: dict[tuple[Any, ...], list[str]] = {}
-    seen: set[Run] = set()
-    for number, source in enumerate(sources):
-        stage_at = source.heads[COST].index("stage")
-        caches = _cache_names(source)
-        for (pair, method, seed), rows in source.rows[COST].items():
-            for row in rows:
-                stage = row[stage_at]
-                key: tuple[Any, ...] = (
-                    1,
-                    at.get((pair, method), -1),
-                    stage == "evaluate",
-                    int(seed),
-                )
-                if stage == "evaluate":
-                    own = {(pair, method, str(s)) for s in source.runs.get(f"{pair}/{method}", [])}
-                    if own <= seen:
-                        continue
-                    key = (*key, number)
-                elif method == SHARED:
-                    name = next(caches.get((pair, seed, stage), iter(())), "")
-                    key = (0, pairs.index(pair), stage != "tokens", name)
-                found.setdefault(key, row)
-        seen |= set(source.rows[RECORDS])
-    return [found[key] for key in sorted(found)]
-
-
-def _cache_names(source: Source) -> dict[Run, Iterator[str]]:
-    """Return the names of a folder's caches by pair, seed and stage, in the order of its costs."""
-    names: dict[Run, list[str]] = {}
-    for folder, made in source.chain.manifests.items():
-        if folder.parent.name == "cache":
-            key = (str(made["pair"]), str(made.get("seed") or 0), str(made["stage"]))
-            names.setdefault(key, []).append(folder.name)
-    return {key: iter(sorted(own)) for key, own in names.items()}
-
-
-def _keep_manifests(sources: list[Source], folder: Path) -> dict[str, str]:
-    """Copy every manifest of the sources; return the hashes of those that the tables look at.
-
-    All of them lie under `sources/`, and those of the models once more where a run has them.
-    """
-    kept: dict[str, str] = {}
+def _keep_manifests(sources: Sequence[Source], folder: Path) -> None:
+    """Copy every manifest of the sources to `sources/`, and the models' to where a run has them."""
     for number, source in enumerate(sources, start=1):
         for stage, file in source.chain.files.items():
             if source.chain.manifests[stage]["stage"] in SHOWN:
                 continue
-            text = file.read_text(encoding="utf-8")
-            name = file.relative_to(source.root)
+            text, name = file.read_text(encoding="utf-8"), file.relative_to(source.root)
             write_text(folder / SOURCES / str(number) / name, text)
-            if stage.name == "training" and name.as_posix() not in kept:
+            if stage.name == "training" and not (folder / name).exists():
                 write_text(folder / name, text)
-                kept[name.as_posix()] = sha256_file(folder / name)
-    return kept
 
 
-def _facts(
-    sources: list[Source], suite: Suite, folder: Path, outputs: dict[str, str]
-) -> dict[str, Any]:
-    """Return the manifest of the merged folder."""
-    claims, first = benchmarks_dir() / "claims.yaml", sources[0].top
+def _facts(sources: Sequence[Source], suite: Suite, folder: Path) -> dict[str, Any]:
+    """Return the manifest of the merged folder, whose files are written."""
+    outputs = {
+        path.relative_to(folder).as_posix(): sha256_file(path)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.relative_to(folder).parts[0] != SOURCES
+    }
     names = [f"{SOURCES}/{number}" for number in range(1, len(sources) + 1)]
-    made = [source.top.get("git", {}) for source in sources]
-    hosts = [source.top.get("host", {}) for source in sources]
-    commits = {git.get("commit") for git in made}
+    tops = [source.top for source in sources]
+    commits = {top["git"].get("commit") for top in tops}
     return {
         "stage": MERGE,
         "suite": suite.name,
         "suite_version": suite.version,
         "config": suite.model_dump(mode="json"),
-        **{key: first[key] for key in CORES if key in first},
-        "claims": manifest.digest(claims) if claims.is_file() else None,
+        **{key: tops[0].get(key) for key in (*CORES, "claims")},
         "inputs": {name: sha256_file(folder / name / NAME) for name in names},
         "outputs": outputs,
         "sources": [
@@ -189,13 +136,15 @@ def _facts(
             }
             for name, source in zip(names, sources, strict=True)
         ],
-        "versions": first["versions"],
+        "versions": tops[0]["versions"],
         "git": {
             "commit": commits.pop() if len(commits) == 1 else None,
-            "dirty": any(git.get("dirty") for git in made),
+            "dirty": any(top["git"].get("dirty") for top in tops),
         },
         "host": {
-            key: ", ".join(dict.fromkeys(str(host[key]) for host in hosts if host.get(key)))
+            key: ", ".join(
+                dict.fromkeys(str(h[key]) for top in tops if (h := top["host"]).get(key))
+            )
             for key in ("system", "machine", "processor")
         },
     }

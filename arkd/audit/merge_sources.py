@@ -1,7 +1,8 @@
-"""The folders that are merged: what each holds, and what forbids to join two of them."""
+"""The folders that are merged: what each holds, and what forbids to join them."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -9,8 +10,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from arkd.audit import merged_suite
 from arkd.audit.manifest_chain import Chain
+from arkd.audit.merged_suite import difference
 from arkd.audit.recompute import COST, JOINED, RECORDS
 from arkd.audit.verify import suite_folders, verify
 from arkd.errors import ArkdError
@@ -20,21 +21,23 @@ from arkd.suite.folders import TEACHER, methods
 from arkd.suite.suite import Suite
 
 Run = tuple[str, str, str]  # pair, method and seed, as the files spell them
+Rows = list[list[str]]
 RUN = ("pair", "method", "seed")
 CORES = ("core", "training_core")  # of the code that measured, and that trained
+ALIKE = ("suite", "suite_version", *CORES, "versions", "claims", "config")  # of the top manifest
 OUTSIDE = ("data", "tasks", TEACHER)  # what all evaluations must have been made with
 
 
-@dataclass
+@dataclass(frozen=True, eq=False)
 class Source:
     """One folder to be merged: its manifests, and the rows of its files by run."""
 
-    root: Path
+    chain: Chain
 
-    @cached_property
-    def chain(self) -> Chain:
-        """The manifests."""
-        return Chain(self.root)
+    @property
+    def root(self) -> Path:
+        """The folder."""
+        return self.chain.root
 
     @property
     def top(self) -> dict[str, Any]:
@@ -56,33 +59,37 @@ class Source:
             raise ArkdError(f"{self.root / NAME}: {what}") from None
 
     @cached_property
-    def heads(self) -> dict[str, list[str]]:
-        """The headings of each file that is there."""
-        there = [name for name in (*JOINED, COST) if (self.root / name).is_file()]
-        return {name: read_rows(self.root / name)[0] for name in there}
+    def stages(self) -> dict[Path, dict[str, Any]]:
+        """The manifests by where their stage lies in a folder of results."""
+        results = Path(self.suite.name)
+        found = self.chain.manifests.items()
+        return {results / folder.relative_to(self.root): made for folder, made in found}
 
     @cached_property
-    def rows(self) -> dict[str, dict[Run, list[list[str]]]]:
-        """The lines of each file that is there, by run."""
-        found: dict[str, dict[Run, list[list[str]]]] = {}
-        for name, head in self.heads.items():
-            columns = [head.index(column) for column in RUN]
-            by_run = found.setdefault(name, {})
-            for row in read_rows(self.root / name)[1:]:
-                by_run.setdefault((row[columns[0]], row[columns[1]], row[columns[2]]), []).append(
-                    row
-                )
+    def tables(self) -> dict[str, tuple[list[str], dict[Run, Rows]]]:
+        """The heading and the rows by run of each file that is there."""
+        found = {}
+        for name in JOINED:
+            if (self.root / name).is_file():
+                head, *rows = read_rows(self.root / name)
+                pair, method, seed = (head.index(column) for column in RUN)
+                runs: dict[Run, Rows] = {}
+                for row in rows:
+                    runs.setdefault((row[pair], row[method], row[seed]), []).append(row)
+                found[name] = head, runs
         return found
 
     @cached_property
     def runs(self) -> dict[str, list[int]]:
         """The seeds that have records, by `PAIR/METHOD`, in the order of the suite."""
-        found: dict[str, list[int]] = {
-            f"{pair}/{method}": [] for pair, method in methods(self.suite)
+        _, recorded = self.tables[RECORDS]
+        found = {
+            f"{pair}/{method}": sorted(
+                int(seed) for *role, seed in recorded if role == [pair, method]
+            )
+            for pair, method in methods(self.suite)
         }
-        for pair, method, seed in self.rows[RECORDS]:
-            found.setdefault(f"{pair}/{method}", []).append(int(seed))
-        return {role: sorted(seeds) for role, seeds in found.items() if seeds}
+        return {role: seeds for role, seeds in found.items() if seeds}
 
 
 def read(path: Path) -> Source:
@@ -94,9 +101,9 @@ def read(path: Path) -> Source:
     below = suite_folders([path])
     if len(below) > 1:
         raise ArkdError(f"{path}: holds {len(below)} suites; name the folder of one")
-    source = Source(below[0])
+    source = Source(Chain(below[0]))
     if source.chain.merged:
-        of = ", ".join(one["folder"] for one in source.top["sources"])
+        of = ", ".join(part["folder"] for part in source.top["sources"])
         raise ArkdError(f"{source.root}: merged already; merge the folders it was made of ({of})")
     problems = sorted(verify(source.root, again=False).problems.items())
     if problems:
@@ -105,97 +112,88 @@ def read(path: Path) -> Source:
             f"{'s' * (len(problems) > 1)}; see `arkd verify {source.root}`)"
         )
     for name in (RECORDS, "trajectories.csv", COST):
-        if name not in source.heads:
+        if not (source.root / name).is_file():
             raise ArkdError(f"{source.root / name}: no such file; run `arkd collect` first")
     return source
 
 
-def alike(first: Source, second: Source) -> None:
+def refuse_unlike(sources: Sequence[Source]) -> None:
     """Refuse what was not measured alike.
 
     Raises:
-        ArkdError: suite, version, core, a library, a key of the suite, the data, the teacher or the
-            files of a method differ, or the same run has other values.
+        ArkdError: suite, version, core, a library, the claims, a key of the suite, the data, the
+            teacher, the files of a method or a model of the same run differ.
     """
-    for key in ("suite", "suite_version", *CORES, "versions", "config"):
-        found = merged_suite.difference(key, first.top.get(key), second.top.get(key))
-        if found:
-            where, ours, theirs = found
-            raise ArkdError(
-                f"{second.root}: {where} is {theirs!r}, in {first.root} it is {ours!r}; only runs "
-                "made alike are merged: run one of them again"
-            )
-    evaluations: dict[tuple[str, str], str] = {}
-    trainings: dict[tuple[str, str, str], str] = {}
-    for source in (first, second):
+    first = sources[0]
+    for source in sources[1:]:
+        for key in ALIKE:
+            found = difference(key, first.top.get(key), source.top.get(key))
+            if found:
+                where, ours, theirs = found
+                raise ArkdError(
+                    f"{source.root}: {where} is {theirs!r}, in {first.root} it is {ours!r}; only "
+                    "runs made alike are merged: run one of them again"
+                )
+    seen: dict[tuple[str, ...], tuple[Any, Path]] = {}
+    for source in sources:
         for folder, made in source.chain.manifests.items():
-            file = source.chain.files[folder]
-            pair, method = str(made.get("pair")), str(made.get("method"))
-            if made["stage"] == "evaluate":
-                for role in OUTSIDE:
-                    named = made["inputs"].get(role, "")
-                    if evaluations.setdefault((pair, role), named) != named:
-                        raise ArkdError(
-                            f"{file}: evaluated with other {role} than in {first.root}; runs of "
-                            "several machines share one teacher: copy its folder and run again"
-                        )
-            if made["stage"] == "distill":
-                made_of = {
-                    r: v for r, v in made["inputs"].items() if not source.chain.origins(made, r)
-                }
-                for what, value in {"files": made_of, "settings": made["config"]}.items():
-                    text = repr(sorted(value.items()))
-                    if trainings.setdefault((pair, method, what), text) != text:
-                        raise ArkdError(
-                            f"{file}: {method} has other {what} than in {first.root}; the rows of "
-                            "two versions of a method need two names"
-                        )
-    _agree(first, second)
+            for what_of, value, what in _made_of(source, folder, made):
+                known, root = seen.setdefault(what_of, (value, source.root))
+                if known != value:
+                    raise ArkdError(f"{source.chain.files[folder]}: {what.format(root)}")
 
 
-def _agree(first: Source, second: Source) -> None:
-    """Refuse other values of the same run.
+def _made_of(
+    source: Source, folder: Path, made: dict[str, Any]
+) -> Iterator[tuple[tuple[str, ...], Any, str]]:
+    """Yield what all folders must have alike of a stage: key, value, what to say if it differs."""
+    pair, method = str(made.get("pair")), str(made.get("method"))
+    if made["stage"] == "evaluate":
+        for role in OUTSIDE:
+            what = f"evaluated with other {role} than in {{}}; runs of several machines share one "
+            yield (
+                (pair, role),
+                made["inputs"].get(role, ""),
+                f"{what}teacher: copy its folder and run again",
+            )
+    if made["stage"] == "distill":
+        code = {r: sha for r, sha in made["inputs"].items() if not source.chain.origins(made, r)}
+        for part, value in {"files": code, "settings": made["config"]}.items():
+            what = f"{method} has other {part} than in {{}}; the rows of two versions of a method"
+            yield (pair, method, part), value, f"{what} need two names"
+    if folder.name == "training":
+        tensors = {n: sha for n, sha in made["outputs"].items() if n.endswith(".safetensors")}
+        what = "another model of the same run than in {}; leave this run out of one of the two"
+        yield (folder.relative_to(source.root).as_posix(),), tensors, what
+
+
+def pooled(name: str, sources: Sequence[Source]) -> dict[Run, tuple[Source, Rows]]:
+    """Return the rows of each run in a file that all sources have, and the first that has it.
 
     Raises:
-        ArkdError: two folders have another number, or another model, for one run.
+        ArkdError: two sources disagree on a run or on the columns.
     """
-    for name in JOINED:
-        if name not in first.heads or name not in second.heads:
-            continue
-        if first.heads[name] != second.heads[name]:
-            raise ArkdError(
-                f"{second.root / name}: other columns than in {first.root}; collect anew"
-            )
-        for run in first.rows[name].keys() & second.rows[name].keys():
-            ours, theirs = sorted(first.rows[name][run]), sorted(second.rows[name][run])
-            if ours != theirs:
-                one, other = next(
-                    (pair for pair in zip(ours, theirs, strict=False) if pair[0] != pair[1]),
-                    ([f"{len(ours)} lines"], [f"{len(theirs)} lines"]),
-                )
+    found: dict[Run, tuple[Source, Rows]] = {}
+    for source in sources:
+        head, runs = source.tables[name]
+        if head != sources[0].tables[name][0]:
+            root = sources[0].root
+            raise ArkdError(f"{source.root / name}: other columns than in {root}; collect anew")
+        for run, rows in runs.items():
+            first, known = found.setdefault(run, (source, rows))
+            if known != rows:
                 raise ArkdError(
-                    f"{second.root / name}: {'/'.join(run)} differs from {first.root}: "
-                    f"{_values(other, one)}; leave this run out of one of the two"
+                    f"{source.root / name}: {'/'.join(run)} differs from {first.root}: "
+                    f"{_first_difference(rows, known)}; leave this run out of one of the two"
                 )
-    for folder, made in second.chain.manifests.items():
-        at = first.root / folder.relative_to(second.root)
-        before = first.chain.manifests.get(at) if folder.name == "training" else None
-        if before and _weights(before) != _weights(made):
-            raise ArkdError(
-                f"{second.chain.files[folder]}: another model of the same run than in "
-                f"{first.root}; leave this run out of one of the two"
-            )
+    return found
 
 
-def _weights(made: dict[str, Any]) -> dict[str, str]:
-    """Return the hashes of the tensors that a training wrote."""
-    return {name: sha for name, sha in made["outputs"].items() if name.endswith(".safetensors")}
-
-
-def _values(row: list[str], other: list[str]) -> str:
-    """Say two lines that differ by what they have of their own."""
-    if len(row) != len(other):
-        return f"{row[0]} against {other[0]}"
-    place = next(i for i, (a, b) in enumerate(zip(row, other, strict=True)) if a != b)
-    where = " ".join(part for part in row[len(RUN) + 2 : place] if part)
-    return f"{where} {row[place]} against {other[place]}".strip()
+def _first_difference(rows: Rows, known: Rows) -> str:
+    """Say two runs by the first value in which they differ."""
+    for row, other in zip(rows, known, strict=False):
+        for place, (ours, theirs) in enumerate(zip(row, other, strict=True)):
+            if ours != theirs:
+                where = [part for part in row[len(RUN) + 2 : place] if part]
+                return " ".join([*where, f"{ours} against {theirs}"])
+    return f"{len(rows)} lines against {len(known)}"

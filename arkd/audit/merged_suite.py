@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -43,34 +43,43 @@ def union(parts: Sequence[tuple[Suite, Runs]], partial: bool = False) -> Suite:
     """
     base = parts[0][0]
     entries: dict[str, MethodEntry] = {}
-    for suite, _ in parts:
+    has: defaultdict[str, set[int]] = defaultdict(set)
+    for suite, runs in parts:
         for entry in suite.methods:
             entries.setdefault(entry.label, entry)
+        for role, seeds in runs.items():
+            has[role] |= set(seeds)
     pairs = [pair.name for pair in base.pairs]
-    grid: tuple[float | None, ...] = base.lr_grid or (None,)
-    has = {
-        label: {
-            run: _seeds(parts, *run)
-            for pair in pairs
-            for run in [(pair, _at_rate(entry, rate).label) for rate in grid]
-        }
+    roles = {
+        label: [f"{pair}/{row.label}" for pair in pairs for row in _rows(base, entry)]
         for label, entry in entries.items()
     }
-    every = {label: set().union(*runs.values()) for label, runs in has.items()}
+    every = {label: set().union(*(has[role] for role in roles[label])) for label in entries}
+    controls = [f"{pair}/{control}" for pair in pairs for control in (INIT, UNTRAINED)]
     counts = Counter(seed for seeds in every.values() for seed in seeds)
-    started = set().union(*(_seeds(parts, pair, c) for pair in pairs for c in (INIT, UNTRAINED)))
+    started = set().union(*(has[role] for role in controls))
     order = tuple(sorted(started | counts.keys(), key=lambda seed: (-counts[seed], seed)))
+    planned = dict.fromkeys(controls, order)
     methods = []
     for label, entry in entries.items():
         take = max((order.index(seed) + 1 for seed in every[label]), default=0)
-        for (pair, row), seeds in has[label].items():
-            _complete(f"{pair}/{row}", order[:take], seeds, partial)
+        planned |= dict.fromkeys(roles[label], order[:take])
         seeds_key = take if 0 < take < len(order) else None
         methods.append(entry.model_copy(update={"seeds": seeds_key}))
-    for control in (INIT, UNTRAINED):
-        for pair in pairs:
-            _complete(f"{pair}/{control}", order, _seeds(parts, pair, control), partial)
+    for role, wanted in planned.items():
+        lacks = [str(seed) for seed in wanted if seed not in has[role]]
+        if lacks and not partial:
+            raise ArkdError(
+                f"{role}: has seeds {', '.join(map(str, sorted(has[role]))) or 'none'} and not "
+                f"{', '.join(lacks)}, which others have; run those too, or pass --partial to show "
+                "gaps"
+            )
     return base.model_copy(update={"methods": tuple(methods), "seeds": order})
+
+
+def _rows(base: Suite, entry: MethodEntry) -> tuple[MethodEntry, ...]:
+    """Return a method's rows of the tables: several where the suite has a grid of rates."""
+    return base.model_copy(update={"methods": (entry,)}).entries
 
 
 def plain(suite: Suite) -> dict[str, Any]:
@@ -81,27 +90,3 @@ def plain(suite: Suite) -> dict[str, Any]:
         short |= entry["params"]
         value["methods"][number] = entry["name"] if short.keys() == {"name"} else short
     return value
-
-
-def _at_rate(entry: MethodEntry, rate: float | None) -> MethodEntry:
-    """Return a method at a rate of the suite's grid, or as it is where there is none."""
-    return entry if rate is None else entry.model_copy(update={"lr": rate})
-
-
-def _seeds(parts: Sequence[tuple[Suite, Runs]], pair: str, method: str) -> set[int]:
-    """Return the seeds of which anybody has a run."""
-    return {seed for _, runs in parts for seed in runs.get(f"{pair}/{method}", ())}
-
-
-def _complete(run: str, planned: Sequence[int], has: set[int], partial: bool) -> None:
-    """Refuse a gap, unless gaps are allowed.
-
-    Raises:
-        ArkdError: a planned seed is not there.
-    """
-    lacks = [str(seed) for seed in planned if seed not in has]
-    if lacks and not partial:
-        raise ArkdError(
-            f"{run}: has seeds {', '.join(map(str, sorted(has))) or 'none'} and not "
-            f"{', '.join(lacks)}, which others have; run those too, or pass --partial to show gaps"
-        )

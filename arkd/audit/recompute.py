@@ -138,7 +138,8 @@ def _compare(chain: Chain, name: str, out: Path) -> None:
     told and is nobody's fault; one that is named and absent was counted as not kept.
     """
     folder, findings = chain.root / name, chain.findings
-    kept = {p.name: p for p in folder.iterdir() if p.is_file() and p.name != NAME}
+    there = [path for path in folder.iterdir() if path.is_file()]
+    kept = {p.name: p for p in there if p.name != NAME and not p.name.startswith(".")}
     made = {path.name: path for path in out.iterdir()}
     both = kept.keys() & made.keys()
     same = {file for file in both if kept[file].read_bytes() == made[file].read_bytes()}

@@ -39,7 +39,7 @@ def collect(tree: Tree, partial: bool = False) -> None:
     records.sort(key=lambda row: tuple(row[column] for column in COLUMNS[:9]))
     items = [row for folder in evaluations.values() for row in read_csv(folder / "items.csv")]
     items.sort(key=lambda row: tuple(row[column] for column in ITEM_COLUMNS[:7]))
-    costs = [_cost(found) for found in manifests.values()]
+    costs = [cost(found) for found in manifests.values()]
     write_csv(tree.root / "records.csv", COLUMNS, records)
     write_csv(tree.root / "items.csv", ITEM_COLUMNS, items)
     write_csv(tree.root / "cost.csv", COST_COLUMNS, costs)
@@ -108,7 +108,7 @@ def _one_maker(tree: Tree, manifests: dict[Path, dict[str, Any]]) -> dict[str, s
     return cores
 
 
-def _cost(found: dict[str, Any]) -> dict[str, Any]:
+def cost(found: dict[str, Any]) -> dict[str, Any]:
     """Return the line of one stage; an evaluation covers all seeds of its method."""
     names = {"teacher": "teacher", "data": SHARED, "tokens": SHARED, "cache": SHARED}
     names["prefixes"] = SHARED
