@@ -41,7 +41,7 @@ class LongtailSpec(WorldSpec, DataSpec):
     student_exponent: float = Field(1.0, ge=0, le=5, description="Zipf exponent of all other data")
     teacher_examples: int = Field(96_000, ge=0, description="rows of the teacher's one epoch")
     train_examples: int = Field(12_000, ge=1, description="rows that the students train on")
-    dev_examples: int = Field(200, ge=0, description="rows for choices made before the tests")
+    dev_examples: int = Field(200, ge=1, description="rows for choices made before the tests")
     test_items: int = Field(100, ge=1, description="items of each test set")
     mc_items: int = Field(60, ge=0, description="multiple-choice items of each band")
     mc_choices: int = Field(4, ge=2, le=12, description="choices of a multiple-choice item")

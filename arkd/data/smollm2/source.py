@@ -76,7 +76,7 @@ class Smollm2Spec(DataSpec):
     source: Literal["smollm2"] = Field("smollm2", description="which builder makes the data")
     data_seed: int = Field(1, description="seed of every draw")
     train_examples: int = Field(3000, ge=1, description="rows that the students train on")
-    dev_examples: int = Field(60, ge=0, description="rows for choices made before the tests")
+    dev_examples: int = Field(60, ge=1, description="rows for choices made before the tests")
     test_items: int = Field(24, ge=1, description="items of each test set")
     mc_items: int = Field(24, ge=0, description="multiple-choice items of each band")
     mc_choices: int = Field(4, ge=2, le=8, description="glosses of a multiple-choice item")
