@@ -50,8 +50,8 @@ class Side:
     def first_test(self) -> str | None:
         """The test set in distribution: of the manifest beside the records, or as shipped."""
         try:
-            told = json.loads((self.path.parent / NAME).read_text(encoding="utf-8"))
-            return str(told["config"]["test_sets"][0])
+            manifest = json.loads((self.path.parent / NAME).read_text(encoding="utf-8"))
+            return str(manifest["config"]["test_sets"][0])
         except (OSError, ValueError, LookupError, TypeError):
             return load_suite(self.suite).test_sets[0] if self.suite in suite_names() else None
 
@@ -97,7 +97,7 @@ def read(path: Path) -> Side:
                 raise ArkdError(f"{file}: {' '.join(map(str, key))}: {what}; run `arkd collect`")
             values[key] = value
     if len(suites) != 1:
-        kinds = ", ".join(" ".join(one) for one in sorted(suites)) or "none"
+        kinds = ", ".join(" ".join(suite) for suite in sorted(suites)) or "none"
         raise ArkdError(f"{file}: records of one suite version are needed, found {kinds}")
     return Side(file, values, *suites.pop(), failed)
 

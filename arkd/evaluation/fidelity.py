@@ -64,7 +64,20 @@ def fidelity(
     settings: TailSettings,
     task: str,
 ) -> Iterator[Value]:
-    """Yield every fidelity measure of a model on one evidence set, as a whole and by group."""
+    """Yield every fidelity measure of a model on one evidence set, as a whole and by group.
+
+    Args:
+        model: The student.
+        evidence: The samples, with the teacher's hidden states of their responses.
+        teacher_head: Makes logits of those states.
+        items: Test set and popularity band of each sample.
+        bands_V: Each token's band of frequency (`frequency_bands`).
+        settings: What counts as tail, and the bins of calibration.
+        task: The name of the evidence set in the records.
+
+    Raises:
+        ArkdError: a measure is not declared.
+    """
     assert evidence.hidden is not None
     device = next(model.parameters()).device
     tokens = evidence.tokens
@@ -81,7 +94,7 @@ def fidelity(
     groups = {"": torch.ones(len(owners_N), dtype=torch.bool)}
     for names in (items.bands, items.sets):
         for name in sorted(set(names) - {"none"}):
-            of_sample = torch.tensor([own == name for own in names])
+            of_sample = torch.tensor([sample_name == name for sample_name in names])
             groups[name] = of_sample[owners_N]
     if task not in SAMPLED_LABELS:  # what a model samples itself is no fixed set of labels
         bands_N = bands_V[labels_N]

@@ -136,7 +136,7 @@ class Harness:
         for task, samples in self._sampled(sets, derive_seed("decoding", seed, decode_seed)):
             texts = [sample["resps"][0][0] for sample in samples]
             prompts = [sample["arguments"][0][0] for sample in samples]
-            written = [self.lm.written[asked] for asked in zip(prompts, texts, strict=True)]
+            written = [self.lm.written[pair] for pair in zip(prompts, texts, strict=True)]
             scored = [(s, text) for s, text in zip(samples, texts, strict=True) if "rouge_l" in s]
             scores = [float(sample["rouge_l"]) for sample, _ in scored]
             values = _mean_rouge_l(task, scores)

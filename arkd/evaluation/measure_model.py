@@ -78,8 +78,8 @@ def measure_model(
     evidence = {"dev": (dev, Items(nowhere, nowhere))}
     for prefix in suite.tail.prefixes:
         if prefix == "student":
-            asked = TokenSet.load(prefixes / "gold.safetensors")
-            prompts = [asked.prompt(row) for row in range(len(asked))]
+            gold = TokenSet.load(prefixes / "gold.safetensors")
+            prompts = [gold.prompt(row) for row in range(len(gold))]
             with proper:
                 answers = sample(
                     harness.model,
@@ -88,18 +88,18 @@ def measure_model(
                     max_new_tokens=suite.decoding.max_new_tokens,
                     batch_size=suite.decoding.batch_size,
                 )
-            own = TokenSet.of(zip(prompts, answers, strict=True))
+            sampled = TokenSet.of(zip(prompts, answers, strict=True))
             with proper:
-                hidden = cache.hidden_responses(teacher, own, "teacher on own samples")
-            evidence["student"] = (Evidence(own, hidden), items)
+                hidden = cache.hidden_responses(teacher, sampled, "teacher on own samples")
+            evidence["student"] = (Evidence(sampled, hidden), items)
         else:
             evidence[prefix] = (cache.load(prefixes, prefix, made_by), items)
     head = models.head(teacher)
     bands_V = frequency_bands(TokenSet.load(tree.tokens(pair) / "train.safetensors"), len(head))
-    for name, (of, whose) in evidence.items():
+    for name, (samples, sample_items) in evidence.items():
         with proper:
             found = fidelity(
-                harness.model, of, head, whose, bands_V, suite.tail, f"fidelity_{name}"
+                harness.model, samples, head, sample_items, bands_V, suite.tail, f"fidelity_{name}"
             )
             values += [(value, None) for value in found]
     if (tree.data / "truth.jsonl").is_file():

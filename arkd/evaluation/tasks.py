@@ -56,10 +56,10 @@ def open_ended(doc: dict[str, Any], results: Sequence[str]) -> dict[str, float]:
         `facts_told`: how many different facts its true sentences state.
     """
     sentences = [f"{text.strip()}." for text in results[0].split(".") if text.strip()]
-    told = [name for s in sentences for name, forms in doc["facts"].items() if s in forms]
+    stated = [name for s in sentences for name, forms in doc["facts"].items() if s in forms]
     return {
-        "factual_precision": len(told) / max(1, len(sentences)),
-        "facts_told": float(len(set(told))),
+        "factual_precision": len(stated) / max(1, len(sentences)),
+        "facts_told": float(len(set(stated))),
     }
 
 

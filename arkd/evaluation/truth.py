@@ -46,6 +46,11 @@ def truth(model: Any, tokenizer: Any, probes: list[dict[str, Any]]) -> Iterator[
     one answer) minus the truth's, in nats; `truth_accuracy` says how often the most believed answer
     is a most probable one and more believed than all that is left over: for a certain fact, that
     the right answer has more than half of the belief.
+
+    Args:
+        model: The model whose belief it is.
+        tokenizer: The model's.
+        probes: The questions, each with its answers, their wordings and their probability.
     """
     pairs = [
         (probe["prompt"], text)

@@ -38,16 +38,18 @@ def scores(encoder: str, texts: Sequence[str], references: Sequence[Sequence[str
     Raises:
         ArkdError: the encoder cannot be fetched.
     """
-    pairs = [(t.strip(), r.strip()) for t, of in zip(texts, references, strict=True) for r in of]
-    asked = {pair for pair in pairs if all(pair) and (encoder, *pair) not in _known}
-    if asked:
-        ordered = sorted(asked)
+    pairs = [
+        (t.strip(), r.strip()) for t, gold in zip(texts, references, strict=True) for r in gold
+    ]
+    missing = {pair for pair in pairs if all(pair) and (encoder, *pair) not in _known}
+    if missing:
+        ordered = sorted(missing)
         _, _, found = scorer(encoder).score([t for t, _ in ordered], [r for _, r in ordered])
         for pair, value in zip(ordered, found.tolist(), strict=True):
             _known[encoder, *pair] = value
     return [
-        max((_known.get((encoder, text.strip(), r.strip()), 0.0) for r in of), default=0.0)
-        for text, of in zip(texts, references, strict=True)
+        max((_known.get((encoder, text.strip(), r.strip()), 0.0) for r in gold), default=0.0)
+        for text, gold in zip(texts, references, strict=True)
     ]
 
 
@@ -59,7 +61,7 @@ def random_pairs(encoder: str, references: Sequence[Sequence[str]]) -> float:
     rng = random.Random(derive_seed("bertscore", len(references)))
     turn = rng.randrange(1, len(references)) if len(references) > 1 else 0
     others = [*references[turn:], *references[:turn]]
-    return fmean(scores(encoder, [of[0] for of in references], others))
+    return fmean(scores(encoder, [gold[0] for gold in references], others))
 
 
 @cache

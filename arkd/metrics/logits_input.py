@@ -26,8 +26,8 @@ def _array(values: Any, where: str) -> npt.NDArray[Any]:
     """Return lists, arrays or tensors as one array."""
     if values is None:
         raise ArkdError(f"{where}: missing")
-    if isinstance(values, (list, tuple)) and any(isinstance(one, Tensor) for one in values):
-        values = [_numpy(one) for one in values]
+    if isinstance(values, (list, tuple)) and any(isinstance(row, Tensor) for row in values):
+        values = [_numpy(row) for row in values]
     if isinstance(values, Tensor):
         values = _numpy(values)
     try:

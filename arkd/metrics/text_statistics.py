@@ -30,8 +30,8 @@ def text_statistics(texts: Sequence[str], written: Sequence[Written]) -> dict[st
     count = max(1, len(texts))
     return {
         "length_words": sum(len(text.split()) for text in texts) / count,
-        "length_tokens": sum(of.tokens for of in written) / count,
-        "eos_share": sum(of.ended for of in written) / count,
+        "length_tokens": sum(answer.tokens for answer in written) / count,
+        "eos_share": sum(answer.ended for answer in written) / count,
         "distinct_1": distinct(texts, 1),
         "distinct_2": distinct(texts, 2),
         "self_bleu": self_bleu(texts),
@@ -61,33 +61,33 @@ def self_bleu(texts: Sequence[str]) -> float:
     matches, totals = zip(*(_clipped(words, n) for n in ORDERS), strict=True)
     lengths = Counter(map(len, words))
     total = 0.0
-    for place, own in enumerate(words):
+    for place, text in enumerate(words):
         if matches[0][place] == 0:
             continue  # not a word in common with any other: BLEU is 0
         log = sum(
             math.log((matched[place] or SMOOTHING) / max(1, counted[place]))
             for matched, counted in zip(matches, totals, strict=True)
         )
-        total += math.exp(log / len(ORDERS)) * _brevity(len(own), lengths)
+        total += math.exp(log / len(ORDERS)) * _brevity(len(text), lengths)
     return 100 * total / len(texts)
 
 
 def _clipped(words: Sequence[Sequence[str]], n: int) -> tuple[list[int], list[int]]:
     """Return how many n-grams of each text the others match, and how many it has."""
-    grams = [_grams(of, n) for of in words]
+    grams = [_grams(text, n) for text in words]
     largest: dict[tuple[str, ...], tuple[int, int]] = {}  # the two largest counts in one text
-    for own in grams:
-        for gram, count in own.items():
+    for counts in grams:
+        for gram, count in counts.items():
             first, second = largest.get(gram, (0, 0))
             largest[gram] = (count, first) if count > first else (first, max(second, count))
     matched = []
-    for own in grams:
+    for counts in grams:
         clipped = 0
-        for gram, count in own.items():
+        for gram, count in counts.items():
             first, second = largest[gram]
             clipped += min(count, second if count == first else first)
         matched.append(clipped)
-    return matched, [own.total() for own in grams]
+    return matched, [counts.total() for counts in grams]
 
 
 def _brevity(length: int, lengths: Counter[int]) -> float:

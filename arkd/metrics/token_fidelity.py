@@ -50,13 +50,20 @@ def rank_bins(vocabulary: int) -> dict[str, slice]:
 def measure(
     student_CV: Tensor, teacher_CV: Tensor, labels_C: Tensor, settings: TailSettings
 ) -> Measures:
-    """Return every measure of a chunk of tokens from both models' logits."""
+    """Return every measure of a chunk of tokens from both models' logits.
+
+    Args:
+        student_CV: The student's logits.
+        teacher_CV: The teacher's.
+        labels_C: The tokens that follow.
+        settings: What counts as tail, and k of the agreement.
+    """
     log_q, log_p = student_CV.log_softmax(-1), teacher_CV.log_softmax(-1)
     p_sorted, order = log_p.exp().sort(dim=-1, descending=True, stable=True)
     # All that follows is in the order of the teacher's ranks.
     log_p, log_q = log_p.gather(-1, order), log_q.gather(-1, order)
     p, q = p_sorted, log_q.exp()
-    one = torch.ones_like(p[:, 0])
+    ones_C = torch.ones_like(p[:, 0])
     forward = (p * (log_p - log_q) - p + q).clamp_min(0)
     reverse = (q * (log_q - log_p) - q + p).clamp_min(0)
     log_m = torch.logaddexp(log_p, log_q) - torch.log(torch.tensor(2.0))
@@ -70,27 +77,27 @@ def measure(
     entropy_gap = -(q * log_q).sum(-1) + (p * log_p).sum(-1)
     top_k_student = q.topk(k, dim=-1).indices
     values: dict[str, tuple[Tensor, Tensor]] = {
-        "fkl": (forward.sum(-1), one),
-        "rkl": (reverse.sum(-1), one),
-        "jsd": (jsd.clamp_min(0), one),
-        "tvd": (tvd, one),
-        "fkl_head": (forward.masked_fill(tail, 0).sum(-1), one),
-        "fkl_tail": (forward.masked_fill(~tail, 0).sum(-1), one),
-        "rkl_head": (reverse.masked_fill(tail, 0).sum(-1), one),
-        "rkl_tail": (reverse.masked_fill(~tail, 0).sum(-1), one),
+        "fkl": (forward.sum(-1), ones_C),
+        "rkl": (reverse.sum(-1), ones_C),
+        "jsd": (jsd.clamp_min(0), ones_C),
+        "tvd": (tvd, ones_C),
+        "fkl_head": (forward.masked_fill(tail, 0).sum(-1), ones_C),
+        "fkl_tail": (forward.masked_fill(~tail, 0).sum(-1), ones_C),
+        "rkl_head": (reverse.masked_fill(tail, 0).sum(-1), ones_C),
+        "rkl_tail": (reverse.masked_fill(~tail, 0).sum(-1), ones_C),
         "tail_mass_ratio": (q.masked_fill(~tail, 0).sum(-1), p.masked_fill(~tail, 0).sum(-1)),
         "tail_recall": (recalled.sum(-1).float(), counted.sum(-1).float()),
         "tail_precision": (q.masked_fill(~counted, 0).sum(-1), q.masked_fill(~tail, 0).sum(-1)),
-        "agreement_top1": ((q.argmax(-1) == 0).float(), one),
-        f"agreement_top{k}": ((top_k_student < k).float().mean(-1), one),
-        "entropy_gap": (entropy_gap, one),
-        "acceptance": (1 - tvd, one),
-        "nll": (-student_CV.log_softmax(-1).gather(-1, labels_C[:, None]).squeeze(-1), one),
+        "agreement_top1": ((q.argmax(-1) == 0).float(), ones_C),
+        f"agreement_top{k}": ((top_k_student < k).float().mean(-1), ones_C),
+        "entropy_gap": (entropy_gap, ones_C),
+        "acceptance": (1 - tvd, ones_C),
+        "nll": (-student_CV.log_softmax(-1).gather(-1, labels_C[:, None]).squeeze(-1), ones_C),
     }
     measures: Measures = {(name, ""): value for name, value in values.items()}
     for group, ranks in rank_bins(p.shape[-1]).items():
         for name, part in (("abs_gap", gap), ("fkl", forward), ("rkl", reverse)):
-            measures[name, group] = (part[:, ranks].sum(-1), one)
+            measures[name, group] = (part[:, ranks].sum(-1), ones_C)
     return measures
 
 
@@ -140,6 +147,14 @@ def measure_tokens(
     """Measure N tokens chunk by chunk from both models' hidden states; values as float64 [N].
 
     The teacher's states are read a chunk at a time, and moved to where the student's are.
+
+    Args:
+        student_NH: The student's hidden states.
+        student_head: Makes logits of them.
+        teacher_NG: The teacher's hidden states, in memory or in shards on disk.
+        teacher_head: Makes logits of those.
+        labels_N: The tokens that follow.
+        settings: What counts as tail, k of the agreement and the bins of calibration.
     """
     vocabulary = min(len(student_head), len(teacher_head))
     student_head, teacher_head = student_head.cut(vocabulary), teacher_head.cut(vocabulary)

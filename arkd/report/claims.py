@@ -48,8 +48,8 @@ def claims_view(tree: Tree, out_file: Path) -> dict[str, Any] | None:
     rows = read_csv(folder / "claims.csv")
     path = folder / "comparisons.csv"
     behind = of_claims(rows, read_csv(path) if path.is_file() else [])
-    views = [claim_view(row, own) for row, own in zip(rows, behind, strict=True)]
-    counts = Counter(one["verdict"] for one in views)
+    views = [claim_view(row, lines) for row, lines in zip(rows, behind, strict=True)]
+    counts = Counter(view["verdict"] for view in views)
     saved = [folder / name for name in FILES if (folder / name).is_file()]
     return {
         "lead": lead(tree.suite, registered, rows),
@@ -79,8 +79,8 @@ def lead(suite: Suite, registered: Claims, rows: Sequence[Line]) -> str:
         why = f": {reasons[0].rstrip('.')}" if len(reasons) == 1 else ""
         return f"No claim is judged by this suite{why}{_instead(suite, registered, 'verdicts')}."
     counts = Counter(row["verdict"] for row in rows)
-    told = ", ".join(f"{counts[word]} {word}" for word in SYMBOLS if counts[word])
-    found = f"Of {len(rows)} registered claims: {told}."
+    verdicts = ", ".join(f"{counts[word]} {word}" for word in SYMBOLS if counts[word])
+    found = f"Of {len(rows)} registered claims: {verdicts}."
     provisional = [row for row in judged if row["status"] == "provisional"]
     if not provisional:
         return found
@@ -119,11 +119,11 @@ def verdict_suites(registered: Claims) -> list[str]:
 
 def _notes(rows: Sequence[Line]) -> list[str]:
     """Return why verdicts are provisional, with the claims for which each reason holds."""
-    told: dict[str, list[str]] = {}
+    claims: dict[str, list[str]] = {}
     for row in rows:
         if row["status"] == "provisional":
-            told.setdefault(row["reason"], []).append(row["claim"])
-    return [f"Provisional ({', '.join(dict.fromkeys(ids))}): {why}." for why, ids in told.items()]
+            claims.setdefault(row["reason"], []).append(row["claim"])
+    return [f"Provisional ({', '.join(dict.fromkeys(ids))}): {why}." for why, ids in claims.items()]
 
 
 def claim_view(row: Line, behind: list[Line]) -> dict[str, Any]:

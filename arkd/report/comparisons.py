@@ -35,11 +35,11 @@ def of_claims(rows: Sequence[Line], comparisons: Sequence[Line]) -> Iterator[lis
 
 def view(line: Line, same_claim: Sequence[Line]) -> dict[str, Any]:
     """Return a comparison as the template draws it, beside the others of its claim."""
-    one = comparison(line)
-    places = digits(one)
+    compared = comparison(line)
+    places = digits(compared)
     return {
-        "what": describe(one),
-        "metric": " ".join(filter(None, (one.metric, condition(line)))),
+        "what": describe(compared),
+        "metric": " ".join(filter(None, (compared.metric, condition(line)))),
         "role": line["role"],
         "effect": rounded(line["effect"], places),
         "value": line["effect"],
@@ -54,15 +54,15 @@ def view(line: Line, same_claim: Sequence[Line]) -> dict[str, Any]:
         "n": line["n"] if line["n"] != "0" else DASH,
         "unit": line["unit"],
         "note": line["note"],
-        "drawing": drawing(line, [of for of in same_claim if of["unit"] == line["unit"]]),
+        "drawing": drawing(line, [other for other in same_claim if other["unit"] == line["unit"]]),
     }
 
 
 def comparison(line: Line) -> Comparison:
     """Return a line as the comparison it describes, without its values."""
     names = ("claim", "test", "role", "kind", "pair", "a", "b", "task", "metric", "group", "unit")
-    own: Any = {name: line[name] for name in names}
-    return Comparison(**own)
+    fields: Any = {name: line[name] for name in names}
+    return Comparison(**fields)
 
 
 def bounds(line: Line) -> tuple[float, float]:
@@ -112,8 +112,10 @@ def drawing(line: Line, scale_of: Sequence[Line]) -> Markup:
     """
     if not line["effect"]:
         return Markup("")
-    ends = [float(of[key]) for of in scale_of for key in ("effect", "low", "high") if of[key]]
-    ends += [end for of in scale_of for end in bounds(of)]
+    ends = [
+        float(other[key]) for other in scale_of for key in ("effect", "low", "high") if other[key]
+    ]
+    ends += [end for other in scale_of for end in bounds(other)]
     low, high = min(ends), max(ends)
     room = (high - low) or 1.0
 

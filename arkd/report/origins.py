@@ -47,13 +47,13 @@ def panel_data(tables: Sequence[Table], tree: Tree, out_file: Path) -> Markup:
     decoded = decoded_quantities(tree)
 
     def cell_data(cell: Cell) -> Any:
-        of = cell.origin
-        if of is None or not of.seeds:
+        origin = cell.origin
+        if origin is None or not origin.seeds:
             return 0
-        values = [float(f"{value:.{DIGITS}g}") for _, value in of.seeds]
-        own = [runs((of.pair, method)) for method in of.methods]
-        quantity = quantities(_quantity(of, decoded))
-        return [cell.half, own, quantity, seeds(tuple(seed for seed, _ in of.seeds)), values]
+        values = [float(f"{value:.{DIGITS}g}") for _, value in origin.seeds]
+        places = [runs((origin.pair, method)) for method in origin.methods]
+        quantity = quantities(_quantity(origin, decoded))
+        return [cell.half, places, quantity, seeds(tuple(seed for seed, _ in origin.seeds)), values]
 
     cells = {t.name: [[cell_data(cell) for cell in row.cells] for row in t.rows] for t in tables}
     data = {
@@ -82,19 +82,19 @@ def decoded_quantities(tree: Tree) -> set[tuple[str, str, str]]:
     return set(sampled.drop_duplicates().itertuples(index=False, name=None))
 
 
-def _quantity(of: Origin, decoded: set[tuple[str, str, str]]) -> tuple[tuple[str, Any], ...]:
+def _quantity(origin: Origin, decoded: set[tuple[str, str, str]]) -> tuple[tuple[str, Any], ...]:
     """Return where a quantity lies: a file, and which of its rows or which column."""
-    if of.source is not None:
-        found: dict[str, Any] = dict(zip(("task", "metric", "group"), of.source, strict=True))
+    if origin.source is not None:
+        found: dict[str, Any] = dict(zip(("task", "metric", "group"), origin.source, strict=True))
         found |= {"file": "records.csv"}
         metric = declared.find(found["metric"])
         if metric is not None:
             found |= {"means": metric.definition.replace("`", ""), "unit": metric.unit}
-        return tuple((found | ({"decoded": 1} if of.source in decoded else {})).items())
-    first, _, rest = of.quantity.partition(" ")
+        return tuple((found | ({"decoded": 1} if origin.source in decoded else {})).items())
+    first, _, rest = origin.quantity.partition(" ")
     if first in OTHER_FILES:
         return ("file", OTHER_FILES[first]), ("column", rest or "alpha, policy_alpha")
-    return (("of", of.quantity),)
+    return (("of", origin.quantity),)
 
 
 def _run(tree: Tree, out_file: Path, pair: str, method: str) -> dict[str, Any]:
