@@ -22,6 +22,7 @@ from simulate import rows_of, save, suite_of
 from arkd.claims.registered import load_claims
 from arkd.errors import ArkdError
 from arkd.figures import build as figures
+from arkd.metrics.declared import recorded
 from arkd.report import claims as report_claims
 from arkd.report import comparisons as report_comparisons
 from arkd.report import page as report
@@ -216,7 +217,8 @@ def test_a_panel_has_what_the_records_say(root: Path, data: dict[str, Any]) -> N
     assert [data["runs"][run]["method"] for run in runs] == ["arkd"]
     assert data["quantities"][quantity] == {
         **{"task": task, "metric": "rouge_l", "group": ""},
-        **{"file": "records.csv", "decoded": 1},
+        **{"file": "records.csv", "decoded": 1, "unit": "points"},
+        "means": recorded("rouge_l").definition.replace("`", ""),
     }
 
 
