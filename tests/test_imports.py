@@ -40,6 +40,7 @@ EXEMPT = {
     "storage.files": "how files become whole or absent",
     "storage.checksums": "hashes of what was written",
     "storage.manifest": "what is said of what was written",
+    "storage.locks": "keeps two processes apart",
     "storage.offline": "keeps libraries off the network",
     "storage.hub": "fetches what its hash names",
     "storage.wheels": "fetches what its hash names",

@@ -1,9 +1,14 @@
 """Where the suites lie, and what each job is told; used by the rules of the other files."""
 
 import sys
+from pathlib import Path
 
 from arkd.errors import ArkdError
+from arkd.storage.locks import unlock_dead_runs
 from arkd.suite import jobs
+
+if workflow.is_main_process:  # a run that was killed has left its locks
+    unlock_dead_runs(Path(".snakemake"))
 
 RESULTS = config.get("results", "results")
 try:

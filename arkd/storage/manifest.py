@@ -23,6 +23,7 @@ import psutil
 from arkd import kernels
 from arkd.errors import ArkdError
 from arkd.storage.files import MARK, read_json, refuse_foreign, sha256_file, staged_dir, write_json
+from arkd.storage.locks import sole_writer
 
 NAME = "manifest.json"
 PACKAGES = ("arkd", "torch", "transformers", "tokenizers", "lm-eval", "rouge-score", "numpy")
@@ -104,7 +105,7 @@ def stage(
         "kernels": kernels.facts(),
         "git": git_state(),
     }
-    with staged_dir(out_dir, mark) as folder:
+    with sole_writer(out_dir), staged_dir(out_dir, mark) as folder:
         current = Stage(folder, made_of)
         yield current
         made = {
