@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +10,8 @@ from arkd.audit.compare_records import Agreement, Side, agreement, check_suites,
 from arkd.errors import ArkdError
 from arkd.metrics import declared
 from arkd.storage.records import significant
+from arkd.tables import grid as grids
+from arkd.tables.grid import Grid
 
 HEAD = ("pair", "method", "task", "metric", "group", "seeds", "A", "B", "A − B", "p", "p (Holm)")
 WORDS = 5  # of the columns, those of text
@@ -52,13 +52,14 @@ def run(
     if style == "csv":
         print(to_csv(found), end="")
         return
-    told = words(a, b, methods, chosen, None if methods else agreement(a, b))
+    sentences = words(a, b, methods, chosen, None if methods else agreement(a, b))
     if style == "markdown":
-        print("\n".join([*(f"{line}\n" for line in told), to_markdown(found)]))
+        table = grids.to_markdown(grid(found))
+        print("\n\n".join([*sentences, f"{table}\n\n{_caption(found)}"]))
         return
-    for line in told:
+    for line in sentences:
         print(line)
-    if methods or not told[-1].startswith("The same"):
+    if methods or not sentences[-1].startswith("The same"):
         _show(found, named=methods is None)
 
 
@@ -69,12 +70,20 @@ def words(
     chosen: Filter,
     agreed: Agreement | None,
 ) -> list[str]:
-    """Return what is said beside the table: who is who, what agrees, what only one side has."""
+    """Return what is said beside the table: who is who, what agrees, what only one side has.
+
+    Args:
+        a: The first side.
+        b: The second; where two rows of one run are compared, the same.
+        methods: The two rows, if not all rows are compared.
+        chosen: What is compared.
+        agreed: How far the files agree, where two runs are compared.
+    """
     lines = [f"A: {a.path} ({a.suite} {a.version})", f"B: {b.path} ({b.suite} {b.version})"]
     if methods:
         lines = [
-            f"{side}: {method} of {of.path} ({of.suite} {of.version})"
-            for side, method, of in zip("AB", methods, (a, b), strict=True)
+            f"{name}: {method} of {side.path} ({side.suite} {side.version})"
+            for name, method, side in zip("AB", methods, (a, b), strict=True)
         ]
     for name, side in (("A", a), ("B", b)):
         for pair, method, seed in sorted(side.failed):
@@ -112,68 +121,55 @@ def _agreed(agreed: Agreement) -> str:
     )
 
 
-def texts(one: Comparison) -> list[str]:
+def texts(comparison: Comparison) -> list[str]:
     """Return a comparison as a reader sees it, in the columns of `HEAD`."""
-    half, p = one.difference.half_width, one.difference.p_value
-    difference = _short(one.difference.mean) + (f" ± {_short(half)}" if half is not None else "")
-    first, second = one.methods
+    gap = comparison.difference
+    half = "" if gap.half_width is None else f" ± {_short(gap.half_width)}"
+    first, second = comparison.methods
     return [
-        one.pair,
+        comparison.pair,
         first if first == second else f"{first} − {second}",
-        *one.quantity,
-        str(one.difference.n),
-        *map(_short, one.means),
-        difference,
-        *("" if value is None else f"{value:.2g}" for value in (p, one.adjusted)),
+        *comparison.quantity,
+        str(gap.n),
+        *map(_short, comparison.means),
+        _short(gap.mean) + half,
+        *("" if value is None else f"{value:.2g}" for value in (gap.p_value, comparison.adjusted)),
     ]
 
 
-def to_markdown(found: Sequence[Comparison]) -> str:
-    """Return a GitHub table, its caption below."""
-    lines = [HEAD, ["---"] * WORDS + ["---:"] * (len(HEAD) - WORDS), *map(texts, found)]
-    rows = ["| " + " | ".join(part.replace("|", "\\|") for part in line) + " |" for line in lines]
-    return "\n".join([*rows, "", _caption(found)])
+def grid(found: Sequence[Comparison]) -> Grid:
+    """Return the comparisons as a reader sees them."""
+    return Grid(HEAD, [texts(comparison) for comparison in found], left=WORDS)
 
 
 def to_csv(found: Sequence[Comparison]) -> str:
     """Return values to `records.DIGITS` significant digits; what one seed cannot give is empty."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(CSV_COLUMNS)
-    for one in found:
-        of = one.difference
-        numbers = (*one.means, of.mean, of.low, of.high, of.p_value, one.adjusted)
-        told = ["" if number is None else significant(number) for number in numbers]
-        writer.writerow([one.pair, *one.methods, *one.quantity, of.n, *told])
-    return stream.getvalue()
+    lines: list[Sequence[object]] = [CSV_COLUMNS]
+    for comparison in found:
+        gap = comparison.difference
+        numbers = (*comparison.means, gap.mean, gap.low, gap.high, gap.p_value, comparison.adjusted)
+        values = ["" if number is None else significant(number) for number in numbers]
+        words = (comparison.pair, *comparison.methods, *comparison.quantity)
+        lines.append((*words, gap.n, *values))
+    return grids.to_csv(lines)
 
 
 def _show(found: Sequence[Comparison], named: bool) -> None:
     """Print the comparisons as a table, the columns left out that say the same everywhere."""
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    rows = [texts(one) for one in found]
-    shown = [
-        place
-        for place in range(len(HEAD))
-        if place >= WORDS or (named and place == 1) or len({row[place] for row in rows}) > 1
-    ]
-    for place in shown:
-        table.add_column(HEAD[place], justify="left" if place < WORDS else "right", no_wrap=True)
-    for row in rows:
-        table.add_row(*(escape(row[place]) for place in shown))
-    console = Console()
-    wide = Console(width=max(140, console.width) if console.is_terminal else 200)
-    wide.print(table)
-    wide.print(_caption(found), style="dim", highlight=False, markup=False)
+    table = grid(found)
+    hidden = frozenset(
+        column
+        for column in range(WORDS)
+        if len({row[column] for row in table.rows}) < 2 and not (named and column == 1)
+    )
+    console = grids.terminal()
+    grids.show(table, console, grids.Look(hidden=hidden))
+    console.print(_caption(found), style="dim")
 
 
 def _caption(found: Sequence[Comparison]) -> str:
     """Say what the numbers are, and which of the metrics shown has more or less as the better."""
-    tested = sum(one.adjusted is not None for one in found)
+    tested = sum(comparison.adjusted is not None for comparison in found)
     sides: dict[bool, list[str]] = {True: [], False: []}
     for name in dict.fromkeys(one.quantity[1] for one in found):
         metric = declared.find(name)

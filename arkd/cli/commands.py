@@ -172,34 +172,32 @@ def plan(options: argparse.Namespace) -> None:
 
 def list_methods(options: argparse.Namespace) -> None:
     """List the methods, or the suites."""
-    from rich.console import Console
-    from rich.table import Table
+    from arkd.tables.grid import Grid, Look, show, terminal
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
     if options.what == "suites":
         from arkd.suite.suite import load_suite, suite_names
 
-        for heading in ("suite", "version", "methods", "seeds", "what it is"):
-            table.add_column(heading)
-        for name in suite_names():
-            suite = load_suite(name)
-            sizes = str(len(suite.entries)), str(len(suite.seeds))
-            table.add_row(name, suite.version, *sizes, suite.description)
+        head = ["suite", "version", "methods", "seeds", "what it is"]
+        rows = [
+            [name, suite.version, str(len(suite.entries)), str(len(suite.seeds)), suite.description]
+            for name in suite_names()
+            for suite in [load_suite(name)]
+        ]
+        folded = {head.index("what it is"): 120}
     else:
         from arkd.suite import method_listing as catalogue
         from arkd.suite import registry
 
-        for heading in ("method", "from", "kind", "needs", "cost", "paper", "what it is"):
-            folds = heading in ("needs", "what it is")
-            table.add_column(heading, no_wrap=not folds, max_width=32 if folds else None)
+        head = ["method", "from", "kind", "needs", "cost", "paper", "what it is"]
         found, broken = catalogue.rows(registry.names())
+        rows = []
         for row in found:
             needs, paper = ", ".join(row.needs), row.reference.url.removeprefix("https://")
             paper = paper.replace("arxiv.org/abs/", "arXiv ")
-            table.add_row(row.name, row.origin, row.kind, needs, row.cost, paper, row.summary)
+            rows.append([row.name, row.origin, row.kind, needs, row.cost, paper, row.summary])
+        folded = {head.index("needs"): 32, head.index("what it is"): 32}
         _warn(broken)
-    console = Console()
-    Console(width=max(140, console.width) if console.is_terminal else 200).print(table)
+    show(Grid(head, rows, left=len(head)), terminal(), Look(folded=folded))
 
 
 def check(options: argparse.Namespace) -> int:

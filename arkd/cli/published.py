@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -17,6 +15,8 @@ from arkd.results.published import (
     counted,
     numbers,
 )
+from arkd.tables import grid as grids
+from arkd.tables.grid import Grid, Look
 
 METRIC = "rouge_l"
 NONE, SPREAD = "–", "lowest–highest"
@@ -159,49 +159,43 @@ def legend(found: Sequence[Method]) -> list[str]:
     return lines + [f"? doubtful, not counted: it {reason}." for reason in reasons]
 
 
+def grid(method: Method) -> Grid:
+    """Return a method's table as a reader sees it."""
+    return Grid([*HEAD, *method.sets], [*rows(method)], left=len(HEAD))
+
+
 def to_markdown(found: Sequence[Method], pair: str) -> str:
     """Return a table a method under its name."""
-    lines = [f"ROUGE-L as printed, {pair}.", ""]
-    for method in found:
-        head = [*HEAD, *method.sets]
-        lines += [f"### {method.label}", "", f"| {' | '.join(head)} |"]
-        lines.append("|" + "---|" * len(HEAD) + "---:|" * len(method.sets))
-        lines += [f"| {' | '.join(row)} |" for row in rows(method)]
-        lines.append("")
-    return "\n".join([*lines, *legend(found)]).rstrip()
+    tables = [f"### {method.label}\n\n{grids.to_markdown(grid(method))}" for method in found]
+    return "\n\n".join([f"ROUGE-L as printed, {pair}.", *tables, "\n".join(legend(found))]).rstrip()
 
 
 def to_csv(found: Sequence[Method]) -> str:
     """Return a line a number, with the spread of its cell."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(CSV_COLUMNS)
+    lines: list[Sequence[object]] = [CSV_COLUMNS]
     for method in found:
-        own = counted(method.printed)
-        for one in method.printed:
-            spread = method.spread(one.dataset)
+        kept = counted(method.printed)
+        for number in method.printed:
+            spread = method.spread(number.dataset)
             ends = (spread.low.text, spread.high.text, spread.sources) if spread else ("", "", "")
-            of = (one.paper, one.arxiv, one.table, one.text, one.std, "yes" if one in own else "no")
-            writer.writerow((*one.cell, *of, *ends, one.setting, one.provenance))
-    return stream.getvalue()
+            source = (number.paper, number.arxiv, number.table, number.text, number.std)
+            is_counted = "yes" if number in kept else "no"
+            origin = (number.setting, number.provenance)
+            lines.append((*number.cell, *source, is_counted, *ends, *origin))
+    return grids.to_csv(lines)
 
 
 def _show(found: Sequence[Method], pair: str) -> None:
     """Print a table a method."""
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console(highlight=False, markup=False)
-    if not console.is_terminal:
-        console = Console(width=160, highlight=False, markup=False)
+    console = grids.terminal()
     console.print(f"ROUGE-L as printed, {pair}\n")
     for method in found:
-        table = Table(title=method.label, title_justify="left", title_style="bold", box=None)
-        for place, heading in enumerate((*HEAD, *method.sets)):
-            table.add_column(heading, justify="left" if place < len(HEAD) else "right")
-        for row in rows(method):
-            table.add_row(*row, style="bold" if row[0] == SPREAD else None)
-        console.print(table, "")
+        table = grid(method)
+        spreads = [place for place, row in enumerate(table.rows) if row[0] == SPREAD]
+        bold = {(place, column): "bold" for place in spreads for column in range(len(table.head))}
+        folded = {HEAD.index("setting"): 60}
+        grids.show(table, console, Look(title=method.label, folded=folded, styles=bold))
+        console.print()
     for line in legend(found):
         console.print(line)
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table as RichTable
-
-from arkd.perf.tables import number, tables
+from arkd.perf.tables import Table, number, tables
 from arkd.storage.files import write_text
 from arkd.storage.records import write_csv
+from arkd.tables import grid as grids
+from arkd.tables.grid import Grid, Look
 
 CSV_COLUMNS = ("table", "row", "quantity", "value")
 
@@ -20,11 +19,7 @@ def markdown(measured: dict[str, Any]) -> str:
     facts = "; ".join(f"{key} {value}" for key, value in measured["machine"].items())
     texts = [f"# Performance\n\nMade by `{measured['command']}`: {facts}.\n"]
     for table in tables(measured):
-        lines = [f"## {table.title}", "", table.note, ""]
-        lines += ["| " + " | ".join(table.columns) + " |"]
-        lines += ["| --- " + "| ---: " * (len(table.columns) - 1) + "|"]
-        lines += ["| " + " | ".join(map(number, row)) + " |" for row in table.rows]
-        texts.append("\n".join(lines) + "\n")
+        texts.append(f"## {table.title}\n\n{table.note}\n\n{grids.to_markdown(_grid(table))}\n")
     return "\n".join(texts)
 
 
@@ -41,14 +36,14 @@ def write(measured: dict[str, Any], out: Path) -> None:
     write_text(out / "performance.md", markdown(measured))
 
 
-def show(measured: dict[str, Any], console: Console) -> None:
+def show(measured: dict[str, Any]) -> None:
     """Print all tables, wide enough for their columns."""
-    width = max(140, console.width) if console.is_terminal else 160
-    console = Console(width=width, markup=False, highlight=False)  # brackets are brackets
+    console = grids.terminal()
     for table in tables(measured):
-        shown = RichTable(title=table.title, caption=table.note, title_justify="left")
-        for place, column in enumerate(table.columns):
-            shown.add_column(column, justify="right" if place else "left")
-        for row in table.rows:
-            shown.add_row(*map(number, row))
-        console.print(shown)
+        grids.show(_grid(table), console, Look(table.title))
+        console.print(table.note, style="dim")
+        console.print()
+
+
+def _grid(table: Table) -> Grid:
+    return Grid(table.columns, [[*map(number, row)] for row in table.rows])

@@ -163,7 +163,7 @@ def run(plan: Plan) -> None:
     """Measure, and print what was found."""
     console = Console()
     measured = measure(plan, console)
-    report.show(measured, console)
+    report.show(measured)
     rows = [row for part in measured["parts"].values() for row in part.get("rows", {}).values()]
     for line in {f"{row['label']}: {row['reason']}": None for row in rows if row.get("reason")}:
         console.print(f"left out: {line}", markup=False)

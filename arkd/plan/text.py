@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 from arkd.plan.gpus import Gpu
 from arkd.plan.jobs import Job
 from arkd.plan.records import Plan
+from arkd.tables import grid as grids
+from arkd.tables.grid import Grid, Look
 
 WIDTH = 100
 LABEL = 36  # of a job, at most
 NO = "no"  # in the place of hours on a GPU that the job does not fit
-
-
-@dataclass(frozen=True)
-class Sheet:
-    """A table of the plan; its first column is text, the others numbers."""
-
-    title: str
-    head: tuple[str, ...]
-    rows: list[tuple[str, ...]]
 
 
 def show(plan: Plan, style: str) -> None:
@@ -48,15 +38,11 @@ def show(plan: Plan, style: str) -> None:
 def to_csv(plan: Plan) -> str:
     """Return a line for each kind of job."""
     records = plan.records()
-    out = io.StringIO()
-    writer = csv.DictWriter(out, list(records[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(records)
-    return out.getvalue()
+    return grids.to_csv([[*records[0]], *([*record.values()] for record in records)])
 
 
-def sheets(plan: Plan) -> Iterator[Sheet]:
-    """Yield the tables for the eye: memory, work and hours of each kind of job, and totals."""
+def sheets(plan: Plan) -> Iterator[tuple[str, Grid]]:
+    """Yield memory, work and hours of each kind of job, and totals, each under its title."""
     large = plan.totals()["largest_peak_bytes"] >= 4 * 2**30
     unit, unit_bytes = ("GiB", 2**30) if large else ("MiB", 2**20)
     memory: list[tuple[str, ...]] = []
@@ -79,29 +65,21 @@ def sheets(plan: Plan) -> Iterator[Sheet]:
         tokens = (done.trained_tokens, done.teacher_tokens, done.drawn_tokens)
         work.append((label, count, *map(_many, tokens), _many(done.flops), size(job.disk)))
         hours.append((label, count, *(_hours(plan, job, gpu) for gpu in plan.gpus)))
-    yield Sheet(
-        f"Memory of one job, {unit}: on its device, and in RAM beside it",
-        (
-            *("job", "jobs", "parameters", "weights", "optimiser", "activations", "loss"),
-            *("peak", "RAM"),
-        ),
-        memory,
-    )
-    yield Sheet(
-        "Work of all jobs: tokens, operations, disk",
-        ("job", "jobs", "trained", "teacher", "drawn", "FLOP", "disk"),
-        work,
-    )
-    names = tuple(gpu.name.replace("-", " ") for gpu in plan.gpus)
-    yield Sheet(f"GPU-hours of all jobs; {NO}: one does not fit", ("job", "jobs", *names), hours)
-    yield Sheet("Whole suite", ("GPU", "GPU-hours", "jobs that do not fit"), _totals(plan))
+    parts_of = ("parameters", "weights", "optimiser", "activations", "loss", "peak", "RAM")
+    title = f"Memory of one job, {unit}: on its device, and in RAM beside it"
+    yield title, Grid(("job", "jobs", *parts_of), memory)
+    kinds = ("trained", "teacher", "drawn", "FLOP", "disk")
+    yield "Work of all jobs: tokens, operations, disk", Grid(("job", "jobs", *kinds), work)
+    names = (gpu.name.replace("-", " ") for gpu in plan.gpus)
+    yield f"GPU-hours of all jobs; {NO}: one does not fit", Grid(("job", "jobs", *names), hours)
+    yield "Whole suite", Grid(("GPU", "GPU-hours", "jobs that do not fit"), _totals(plan))
 
 
 def _totals(plan: Plan) -> list[tuple[str, ...]]:
-    of_gpus = plan.totals()["gpus"]
+    gpus = plan.totals()["gpus"]
     return [
         (name, f"{found['gpu_hours']:,.1f}", str(found["jobs_that_do_not_fit"] or "–"))
-        for name, found in of_gpus.items()
+        for name, found in gpus.items()
     ]
 
 
@@ -162,39 +140,18 @@ def _hours(plan: Plan, job: Job, gpu: Gpu) -> str:
 
 def _print(plan: Plan) -> None:
     from rich.console import Console
-    from rich.table import Table
 
-    console = Console(width=WIDTH, highlight=False)
-    for sheet in sheets(plan):
-        table = Table(
-            title=sheet.title,
-            title_justify="left",
-            title_style="bold",
-            box=None,
-            pad_edge=False,
-            padding=(0, 1, 0, 0),
-        )
-        for place, heading in enumerate(sheet.head):
-            table.add_column(heading, justify="right" if place else "left", no_wrap=place == 0)
-        for row in sheet.rows:
-            table.add_row(*row, style="italic" if len(row) == 1 else None)
-        console.print(table)
+    console = Console(width=WIDTH, highlight=False, markup=False)
+    for title, sheet in sheets(plan):
+        pairs = {(place, 0): "italic" for place, row in enumerate(sheet.rows) if len(row) == 1}
+        grids.show(sheet, console, Look(title, gap=1, styles=pairs))
         console.print()
     for line in summary(plan):
-        console.print(line, markup=False)
+        console.print(line)
 
 
 def _markdown(plan: Plan) -> Iterator[str]:
-    for sheet in sheets(plan):
-        yield f"### {sheet.title}\n"
-        yield from _rows(sheet.head, sheet.rows)
-        yield ""
+    for title, sheet in sheets(plan):
+        yield f"### {title}\n\n{grids.to_markdown(sheet)}\n"
     first, *rest = summary(plan)
     yield "\n".join((first, "", rest[0], "", *rest[1:]))
-
-
-def _rows(head: Sequence[str], rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
-    yield f"| {' | '.join(head)} |"
-    yield f"| --- |{' ---: |' * (len(head) - 1)}"
-    for row in rows:
-        yield f"| {' | '.join((*row, *[''] * (len(head) - len(row))))} |"

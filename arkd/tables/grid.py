@@ -44,7 +44,9 @@ class Look:
         title: Stands above it.
         left: How many columns are set to the left, if not as many as in files.
         hidden: Columns that are left out.
-        folded: The most characters of a line in columns that may fold; the others never do.
+        folded: The most characters of a line in columns of words that may fold; the others
+            never do.
+        gap: Spaces between columns.
         styles: Rich's style of single cells, as (row, column).
     """
 
@@ -52,6 +54,7 @@ class Look:
     left: int | None = None
     hidden: frozenset[int] = frozenset()
     folded: Mapping[int, int] = field(default_factory=dict)
+    gap: int = 2
     styles: Mapping[tuple[int, int], str] = field(default_factory=dict)
 
 
@@ -97,13 +100,14 @@ def show(grid: Grid, console: Console, look: Look | None = None) -> None:
         header_style="bold",
         box=None,
         pad_edge=False,
+        padding=(0, look.gap, 0, 0),
     )
     for column in shown:
         table.add_column(
             grid.head[column],
             justify="left" if column < left else "right",
             max_width=look.folded.get(column),
-            no_wrap=column not in look.folded,
+            no_wrap=column < left and column not in look.folded,
         )
     for place, row in enumerate(grid.rows):
         texts = [*row, *[""] * (len(grid.head) - len(row))]
