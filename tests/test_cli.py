@@ -118,7 +118,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path) -> None:
 
 def test_an_interrupted_stage_leaves_nothing_and_says_so(tmp_path: Path) -> None:
     own = tmp_path / "own.yaml"  # a training that is still under way when the signal comes
-    own.write_text("extends: smoke\nname: smoke\nstudent_start: {steps: 100000}\n")
+    own.write_text("extends: smoke\nname: slow\nstudent_start: {steps: 100000}\n")
     for stage in (["data"], ["tokens", "--pair", "fixture"]):
         assert run(*stage, "--suite", str(own), "--results", str(tmp_path)).returncode == 0
     command = ["arkd", "init", "--suite", str(own), "--results", str(tmp_path)]
@@ -129,7 +129,7 @@ def test_an_interrupted_stage_leaves_nothing_and_says_so(tmp_path: Path) -> None
         cwd=ROOT,
         preexec_fn=heed_interrupts,
     )
-    folder = tmp_path / "smoke" / "fixture" / "init" / "seed1"
+    folder = tmp_path / "slow" / "fixture" / "init" / "seed1"
     deadline = time.monotonic() + PATIENCE_S
     while not folder.is_dir() and time.monotonic() < deadline:
         time.sleep(0.01)

@@ -28,6 +28,7 @@ from arkd.errors import ArkdError
 from arkd.stages import trajectories
 from arkd.stages.collect import COST_COLUMNS
 from arkd.statistics.power import p_value, smallest_effect
+from arkd.storage.files import MARK
 from arkd.storage.records import COLUMNS, write_csv
 from arkd.suite.folders import Tree, methods, seeds
 from arkd.suite.settings import MethodEntry
@@ -799,7 +800,7 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 def test_the_command_writes_its_files_and_the_hash_of_the_claims(written: Path) -> None:
     names = {"claims.csv", "claims.md", "claims.tex", "comparisons.csv", "manifest.json"}
-    assert {path.name for path in written.iterdir()} == names
+    assert {path.name for path in written.iterdir()} == {*names, MARK}
     manifest = json.loads((written / "manifest.json").read_text())
     assert manifest["inputs"]["claims"] == claims_hash()
     assert set(manifest["inputs"]) == {"claims", "records", "cost", "trajectories"}
