@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from arkd.metrics.declared import find
 from arkd.results.published import Printed, check_pair
 from arkd.results.records import SeedValues
 from arkd.results.suite_results import SuiteResults
@@ -95,7 +96,7 @@ class Builder(SuiteResults):
         where = (source.task, source.metric, source.group)
         cells = {m: self.cell(values[m], source.pair or pair, m, name, where) for m in methods}
         expected = {method: self.expected(method) for method in methods}
-        best = bold_method(values, expected, self.records.higher_is_better(source.metric))
+        best = bold_method(values, expected, self.higher_is_better(source))
         return {m: replace(cell, bold=m == best) for m, cell in cells.items()}
 
     def nothing_to_compare(self, source: Source) -> bool:
@@ -105,7 +106,14 @@ class Builder(SuiteResults):
 
     def arrow(self, source: Source) -> str:
         """Return the mark that tells which direction is better."""
-        return {True: " ↑", False: " ↓", None: ""}[self.records.higher_is_better(source.metric)]
+        return {True: " ↑", False: " ↓", None: ""}[self.higher_is_better(source)]
+
+    def higher_is_better(self, source: Source) -> bool | None:
+        """Return a metric's declared direction; one of an own task says it in the records."""
+        metric = find(source.metric)
+        if metric is None:
+            return self.records.higher_is_better(source.metric)
+        return metric.higher_is_better
 
     def heading(self, source: Source, with_pair: bool = False) -> Column:
         """Return the column of a source."""
