@@ -21,7 +21,7 @@ from arkd.claims.comparisons import comparisons
 from arkd.claims.decision import Comparison, Decided, decisive, step_down, verdict
 from arkd.claims.kinds import Arithmetic, Identity, Order, Paired, Published, Trajectory
 from arkd.claims.paper_numbers import paper_effect
-from arkd.claims.registered import Claim, Claims, claims_hash, load_claims
+from arkd.claims.registered import Claim, Claims, claims_path, load_claims
 from arkd.claims.trajectory_statistic import statistic
 from arkd.cli import main as cli
 from arkd.errors import ArkdError
@@ -29,6 +29,7 @@ from arkd.stages import trajectories
 from arkd.stages.collect import COST_COLUMNS
 from arkd.statistics.power import p_value, smallest_effect
 from arkd.storage.files import MARK
+from arkd.storage.files import sha256_file
 from arkd.storage.records import COLUMNS, write_csv
 from arkd.suite.folders import Tree, methods, seeds
 from arkd.suite.settings import MethodEntry
@@ -802,7 +803,7 @@ def test_the_command_writes_its_files_and_the_hash_of_the_claims(written: Path) 
     names = {"claims.csv", "claims.md", "claims.tex", "comparisons.csv", "manifest.json"}
     assert {path.name for path in written.iterdir()} == {*names, MARK}
     manifest = json.loads((written / "manifest.json").read_text())
-    assert manifest["inputs"]["claims"] == claims_hash()
+    assert manifest["inputs"]["claims"] == sha256_file(claims_path())
     assert set(manifest["inputs"]) == {"claims", "records", "cost", "trajectories"}
 
 

@@ -31,7 +31,6 @@ from arkd.errors import ArkdError, nearest
 from arkd.metrics import declared
 from arkd.paths import benchmarks_dir
 from arkd.results import published
-from arkd.storage.files import sha256_file
 
 
 class Claim(Part):
@@ -236,11 +235,6 @@ def _place(data: Any, loc: tuple[int | str, ...]) -> str:
         elif isinstance(part, str) and not (isinstance(data, dict) and part == data.get("kind")):
             words.append(part)
     return re.sub(r"^claims\.(?=[CEX]\d)", "", ".".join(words))
-
-
-def claims_hash(path: Path | None = None) -> str:
-    """Return the SHA-256 of the file's bytes, for the manifest of a verdict."""
-    return sha256_file(path or claims_path())
 
 
 def claims_schema() -> str:

@@ -162,20 +162,6 @@ def divergences(
     return Divergences(signals, *losses)
 
 
-@torch.no_grad()
-def measure(
-    hidden_NH: Tensor,
-    head: Head,
-    teacher: Teacher,
-    labels_N: Tensor,
-    sequence_N: Tensor,
-    **settings: Any,
-) -> Signals:
-    """Return what methods may look at, without a gradient; for the arguments see `divergences`."""
-    found = divergences(hidden_NH, head, teacher, labels_N, sequence_N, **settings)
-    return found.signals
-
-
 def token_divergence(
     hidden_NH: Tensor,
     head: Head,

@@ -212,7 +212,6 @@ CONTENDERS = (
     Contender("authors", "ARKD's authors, two KLs", authors),
     Contender("authors_whole", "ARKD's authors, two KLs and head ratio", authors_whole, headed),
 )
-OURS = ("early", "late_batch", "late_token")
 
 
 def largest_error(contender: Contender, inputs: Inputs) -> float:

@@ -141,8 +141,7 @@ def load(folder: Path, name: str, teacher: str | None = None) -> Evidence:
     """Open a response set with its teacher's states, which are mapped and not read.
 
     Key, tokens, and each shard's size, shape and type are compared always, the SHA-256 of shards
-    that together have at most HASHED_BYTES (hashing takes about 0.5 s a gigabyte, and reads it);
-    `verify` compares those of any size.
+    that together have at most HASHED_BYTES (hashing takes about 0.5 s a gigabyte, and reads it).
 
     Args:
         folder: Where the cache lies.
@@ -154,20 +153,6 @@ def load(folder: Path, name: str, teacher: str | None = None) -> Evidence:
             together; one line names the file.
     """
     index = Index.load(folder, name)
-    small = sum(shard.bytes for shard in index.shards) <= HASHED_BYTES
-    return _open(folder, name, index, teacher, hashes=small)
-
-
-def verify(folder: Path, name: str, teacher: str | None = None) -> None:
-    """Compare all of a cache with its index, the SHA-256 of every shard too.
-
-    Raises:
-        ArkdError: as `load` does.
-    """
-    _open(folder, name, Index.load(folder, name), teacher, hashes=True)
-
-
-def _open(folder: Path, name: str, index: Index, teacher: str | None, *, hashes: bool) -> Evidence:
     path = folder / f"{name}.safetensors"
     if not path.is_file():
         raise broken(path, "no such file")
@@ -180,7 +165,8 @@ def _open(folder: Path, name: str, index: Index, teacher: str | None, *, hashes:
     if teacher is not None and teacher != index.made_of["teacher"]:
         raise broken(index_path(folder, name), "made by another teacher")
     passes = Passes.over(tokens, index.made_of["batch_tokens"])
-    check(folder, name, index, passes.rows, hashes=hashes)
+    small = sum(shard.bytes for shard in index.shards) <= HASHED_BYTES
+    check(folder, name, index, passes.rows, hashes=small)
     starts = tokens.response_starts
     return Evidence(
         tokens, HiddenStates(folder, index, starts[:-1], passes.first_rows_S, int(starts[-1]))
