@@ -35,6 +35,7 @@ ADDRESSES = {"__main__": "the command `python -m arkd`", "tasks": "named by the 
 EXEMPT = {
     "errors": "words of messages",
     "papers": "bibliography",
+    "validated": "refuses what is misspelt, changes nothing",
     "paths": "where the checkout lies",
     "progress": "a bar on the terminal",
     "storage.files": "how files become whole or absent",

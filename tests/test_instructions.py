@@ -447,7 +447,7 @@ def test_a_missing_file_is_named_with_all_that_are_wanted(tmp_path: Path) -> Non
         ({"sets": ["dolly", "dolly"]}, "each set once"),
         ({"protocol": "other"}, "'arkd' or 'minillm'"),
         ({"origins": {"sni": {"repo": "a/b", "revision": "main", "file": "x"}}}, "git ls-remote"),
-        ({"filters": {"dolly": {"min_words": 3}}}, "Extra inputs"),
+        ({"filters": {"dolly": {"min_words": 3}}}, "unknown key"),
         ({"corpus": {"path": "a.txt", "repo": "b/c"}}, "give path alone, or repo, revision"),
         ({"corpus": {"repo": "b/c", "file": "x.parquet"}}, "give path alone, or repo, revision"),
         ({"corpus": {"repo": "b/c", "revision": "main", "file": "x.txt"}}, "git ls-remote"),

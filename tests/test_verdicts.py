@@ -28,8 +28,7 @@ from arkd.errors import ArkdError
 from arkd.stages import trajectories
 from arkd.stages.collect import COST_COLUMNS
 from arkd.statistics.power import p_value, smallest_effect
-from arkd.storage.files import MARK
-from arkd.storage.files import sha256_file
+from arkd.storage.files import MARK, sha256_file
 from arkd.storage.records import COLUMNS, write_csv
 from arkd.suite.folders import Tree, methods, seeds
 from arkd.suite.settings import MethodEntry

@@ -19,6 +19,7 @@ from arkd.storage.manifest import NAME
 from arkd.storage.records import read_rows
 from arkd.suite.folders import TEACHER, methods
 from arkd.suite.suite import Suite
+from arkd.validated import place
 
 Run = tuple[str, str, str]  # pair, method and seed, as the files spell them
 Rows = list[list[str]]
@@ -54,7 +55,7 @@ class Source:
         try:
             return Suite.model_validate(self.top["config"])
         except ValidationError as error:
-            where = ".".join(map(str, error.errors()[0]["loc"])) or "config"
+            where = place(error, self.top["config"])
             what = f"config.{where}: another version of arkd wrote it; merge with that version"
             raise ArkdError(f"{self.root / NAME}: {what}") from None
 
@@ -192,8 +193,8 @@ def pooled(name: str, sources: Sequence[Source]) -> dict[Run, tuple[Source, Rows
 def _first_difference(rows: Rows, known: Rows) -> str:
     """Say two runs by the first value in which they differ."""
     for row, other in zip(rows, known, strict=False):
-        for place, (ours, theirs) in enumerate(zip(row, other, strict=True)):
+        for column, (ours, theirs) in enumerate(zip(row, other, strict=True)):
             if ours != theirs:
-                where = [part for part in row[len(RUN) + 2 : place] if part]
+                where = [part for part in row[len(RUN) + 2 : column] if part]
                 return " ".join([*where, f"{ours} against {theirs}"])
     return f"{len(rows)} lines against {len(known)}"

@@ -18,6 +18,7 @@ from arkd.errors import ArkdError
 from arkd.storage import checksums
 from arkd.storage.manifest import NAME, core_hash
 from arkd.suite.suite import Suite, load_suite, suite_names
+from arkd.validated import place
 
 DEPTH = 3  # how far below a path suites are looked for: results/reference/VERSION/SUITE
 UNANCHORED = (
@@ -172,7 +173,7 @@ def _suite(chain: Chain) -> Suite | None:
     try:
         suite = Suite.model_validate(config)
     except ValidationError as error:
-        where = ".".join(map(str, error.errors()[0]["loc"])) or "config"
+        where = place(error, config) or "config"
         if core_hash() in str(top.get("core")):  # this very code wrote it, and must read it
             findings.blame(chain.root / NAME, f"{where}: not as it was written; restore it")
             return None

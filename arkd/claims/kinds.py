@@ -6,11 +6,11 @@ A test compares arms, each named by its label in the records (`forward_kl`,
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from arkd.errors import nearest
+from arkd.validated import Frozen
 
 # Not `fidelity_dev`: learning rates are chosen on it.
 TASKS: tuple[str, ...] = ("fidelity_gold", "fidelity_teacher", "fidelity_student", "truth", "cost")
@@ -20,21 +20,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Arm = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*(@[a-z_]+=[\w.]+(,[a-z_]+=[\w.]+)*)?$")]
 
 
-class Part(BaseModel):
-    """A part of the claims file: immutable, unknown keys refused with the nearest name."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _refuse_unknown_keys(cls, value: Any) -> Any:
-        for key in value if isinstance(value, dict) else ():
-            if key not in cls.model_fields:
-                raise ValueError(f"unknown key '{key}'{nearest(str(key), cls.model_fields)}")
-        return value
-
-
-class Test(Part):
+class Test(Frozen):
     """What every test states. Its comparisons are all combinations of the names it lists."""
 
     __test__ = False  # not a class for pytest to collect

@@ -7,7 +7,6 @@ a typing error in it must never turn into a test that silently compares nothing.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
@@ -22,7 +21,6 @@ from arkd.claims.kinds import (
     Arm,
     Order,
     Paired,
-    Part,
     Published,
     Share,
     Trajectory,
@@ -31,9 +29,10 @@ from arkd.errors import ArkdError, nearest
 from arkd.metrics import declared
 from arkd.paths import benchmarks_dir
 from arkd.results import published
+from arkd.validated import Frozen, problem
 
 
-class Claim(Part):
+class Claim(Frozen):
     """One claim with the tests that decide it in a suite."""
 
     id: str = Field(pattern=r"^[CEX]\d+$")
@@ -74,7 +73,7 @@ class Claim(Part):
         return self
 
 
-class Role(Part):
+class Role(Frozen):
     """How a suite's own tasks are picked: the first test set, the rest, or by their ending."""
 
     select: Literal["first", "rest", "suffix"]
@@ -82,7 +81,7 @@ class Role(Part):
     meaning: str
 
 
-class Rule(Part):
+class Rule(Frozen):
     """The general rule of decision; texts explain what the names fix."""
 
     observation: Literal["training_seed"]
@@ -109,14 +108,14 @@ class Rule(Part):
     excluded_suites: dict[str, str]
 
 
-class Change(Part):
+class Change(Frozen):
     """What a version of this file changed, and why."""
 
     version: str
     what: str
 
 
-class Claims(Part):
+class Claims(Frozen):
     """The whole file."""
 
     version: str = Field(pattern=r"^\d+\.\d+$")
@@ -217,24 +216,7 @@ def load_claims(path: Path | None = None) -> Claims:
     try:
         return Claims.model_validate(data)
     except ValidationError as error:
-        problem = error.errors()[0]
-        message = problem["msg"].removeprefix("Value error, ")
-        where = _place(data, problem["loc"])
-        raise ArkdError(f"{path}: {where + ': ' if where else ''}{message}") from None
-
-
-def _place(data: Any, loc: tuple[int | str, ...]) -> str:
-    """Name a place by the ids and names that stand there, not by list positions."""
-    words: list[str] = []
-    for part in loc:
-        inside = isinstance(data, list | dict) and isinstance(part, int) == isinstance(data, list)
-        if inside and (isinstance(part, int) or part in data):
-            data = data[part]
-            own = data.get("id") or data.get("name") if isinstance(data, dict) else None
-            words.append(str(own or part))
-        elif isinstance(part, str) and not (isinstance(data, dict) and part == data.get("kind")):
-            words.append(part)
-    return re.sub(r"^claims\.(?=[CEX]\d)", "", ".".join(words))
+        raise ArkdError(f"{path}: {problem(error, data, names=('id', 'name'))}") from None
 
 
 def claims_schema() -> str:

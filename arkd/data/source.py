@@ -23,25 +23,24 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict, field_validator
+from pydantic import field_validator
 
 import arkd.data
 from arkd.errors import ArkdError, nearest
 from arkd.paths import benchmarks_dir
 from arkd.storage.files import write_text
+from arkd.validated import Frozen
 
 Row = dict[str, Any]
 Place = Callable[[str], Path]  # where a path that a suite names leads
 TASK_TEMPLATE = "_generate.yaml"  # of all generation tasks
 
 
-class DataSpec(BaseModel):
+class DataSpec(Frozen):
     """The settings of a data source, as a suite's `data:` gives them; unknown keys are refused.
 
     Those of one source are a subclass, whose field `source` is the literal name of its folder.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     source: str
 

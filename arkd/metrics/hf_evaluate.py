@@ -24,6 +24,7 @@ from arkd.errors import ArkdError, nearest
 from arkd.metrics import logits_input as metric_inputs
 from arkd.metrics.token_fidelity import measure
 from arkd.suite.settings import TailSettings
+from arkd.validated import problem
 
 Kind = Literal["logits", "labels"]
 CITATION = """
@@ -150,10 +151,7 @@ class LogitsMetric(evaluate.Metric):
         try:
             return TailSettings(**options)
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(map(str, first["loc"]))
-            message = f"{self.name}: {where}: {first['msg']} (found {first['input']!r})"
-            raise ArkdError(message) from None
+            raise ArkdError(f"{self.name}: {problem(error, options)}") from None
 
 
 def sums(

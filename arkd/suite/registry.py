@@ -16,6 +16,7 @@ from arkd.errors import ArkdError, nearest
 from arkd.method import Method
 from arkd.paths import baselines_dir
 from arkd.suite.settings import MethodEntry
+from arkd.validated import problem
 
 ENTRY_POINTS = "arkd.methods"
 RESERVED = ("teacher", "init", "untrained", "shared", "cache", "tokens")  # folders beside methods
@@ -152,13 +153,7 @@ def build(entry: MethodEntry) -> Method:
     try:
         return _adapter(cls).validate_python(entry.params, strict=False)
     except ValidationError as error:
-        problem = error.errors()[0]
-        where = ".".join(str(part) for part in problem["loc"])
-        message = problem["msg"].removeprefix("Value error, ")
-        raise ArkdError(
-            f"method '{entry.name}': {where + ': ' if where else ''}{message} "
-            f"(found {problem['input']!r})"
-        ) from None
+        raise ArkdError(f"method '{entry.name}': {problem(error, entry.params)}") from None
 
 
 @cache

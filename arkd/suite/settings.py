@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from arkd.errors import ArkdError
+from arkd.validated import Frozen
 
 # A name of a folder, and softening that float32 can still tell from the greedy choice.
 NAME = r"^[A-Za-z0-9_-][A-Za-z0-9._-]*$"
@@ -19,12 +20,6 @@ BESIDE_PAIRS = (
 )
 BESIDE_SUITES = ("reference", "performance", "readme.md")
 BESIDE_ROWS = ("tokens", "cache", "teacher", "init", "untrained")
-
-
-class Frozen(BaseModel):
-    """A part of the configuration: immutable, unknown keys refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Scratch(Frozen):
@@ -281,7 +276,7 @@ class MethodEntry(Frozen):
     lm_weight: float | None = Field(None, ge=0)
     split: Literal["all", "first", "second"] | None = None
     seeds: int | None = Field(None, gt=0, description="only the first so many of the suite's seeds")
-    params: dict[str, Any] = {}
+    params: dict[str, Any] = Field({})
 
     @model_validator(mode="after")
     def _own_folder(self) -> Self:

@@ -9,7 +9,6 @@ from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import (
-    BaseModel,
     BeforeValidator,
     Field,
     SerializeAsAny,
@@ -28,19 +27,23 @@ from arkd.suite.settings import (
     NAME,
     Decoding,
     Distillation,
-    Frozen,
     MethodEntry,
     Optimisation,
     Pair,
     TailSettings,
     Training,
 )
+from arkd.validated import Frozen, problem
 
 
 def _of_its_source(value: Any) -> Any:
-    """Read `data:` with the settings of the source that it names; an unknown one stays as it is."""
-    name = value.get("source") if isinstance(value, dict) else None
-    return sources.find(name).spec.model_validate(value) if name in sources.names() else value
+    """Read `data:` with the settings of the source it names; without one, only that is said."""
+    if not isinstance(value, dict):
+        return value
+    name = value.get("source")
+    if name in sources.names():
+        return sources.find(name).spec.model_validate(value)
+    return {key: name for key in value if key == "source"}
 
 
 class Suite(Frozen):
@@ -235,7 +238,7 @@ def load_suite(name: str) -> Suite:
     try:
         suite = Suite.model_validate(value)
     except ValidationError as error:
-        raise ArkdError(f"{path}: {_first_problem(error, value)}") from None
+        raise ArkdError(f"{path}: {problem(error, value)}") from None
     _check_name(suite.name, path)
     tuned_rates(suite.distillation.tuning)  # it names a committed run, or is refused here
     return suite
@@ -291,52 +294,3 @@ def _merge(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
         same_kind = both and value.get("source", old.get("source")) == old.get("source")
         merged[key] = _merge(old, value) if same_kind else value
     return merged
-
-
-def _first_problem(error: ValidationError, suite: dict[str, Any]) -> str:
-    """Say the first problem of a file as `key: what is wrong, what to do`."""
-    problem = error.errors()[0]
-    where = ".".join(map(str, _as_written(problem["loc"], suite))) or "suite"
-    if problem["type"] == "extra_forbidden":
-        key = str(problem["loc"][-1])
-        return f"{where}: unknown key{nearest(key, _known_keys(problem['loc'][:-1], suite))}"
-    if problem["type"] == "missing":
-        return f"{where}: this key is required"
-    message = problem["msg"].removeprefix("Value error, ")
-    found = repr(problem["input"])
-    found = found if len(found) <= 80 else f"{found[:77]}..."
-    return f"{where}: {message} (found {found})" if problem["loc"] else message
-
-
-def _as_written(loc: tuple[int | str, ...], suite: Any) -> list[int | str]:
-    """Return a location by the keys of the file: pydantic names the members of a union as well."""
-    kept: list[int | str] = []
-    value = suite
-    for place, part in enumerate(loc):
-        inside = isinstance(value, dict) and part in value
-        inside |= isinstance(value, list) and isinstance(part, int) and part < len(value)
-        if inside:
-            value = value[part]
-        if inside or place == len(loc) - 1:
-            kept.append(part)
-    return kept
-
-
-def _known_keys(loc: tuple[int | str, ...], suite: dict[str, Any]) -> list[str]:
-    """Return the keys that the model at a location of the suite has."""
-    models: list[Any] = [Suite]
-    if loc[:1] == ("data",):
-        models, loc = [sources.find(suite["data"]["source"]).spec], loc[1:]
-    for part in loc:
-        found: list[Any] = []
-        for model in models:
-            field = model.model_fields.get(part) if isinstance(part, str) else None
-            found += _models_in(field.annotation) if field else []
-        models = found or models
-    return [key for model in models for key in model.model_fields]
-
-
-def _models_in(annotation: Any) -> list[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [m for arg in getattr(annotation, "__args__", ()) for m in _models_in(arg)]

@@ -14,7 +14,8 @@ from typing import Literal
 from pydantic import Field
 
 from arkd.data.instructions.formats import Item
-from arkd.data.instructions.origins import Frozen, SetName
+from arkd.data.instructions.origins import SetName
+from arkd.validated import Frozen
 
 Protocol = Literal["arkd", "minillm"]
 Counts = dict[str, int]

@@ -12,21 +12,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
 from arkd.errors import ArkdError
 from arkd.storage import hub
 from arkd.storage.files import sha256_file
+from arkd.validated import Frozen
 
 SetName = Literal["dolly", "selfinst", "vicuna", "sni", "unni"]
 SETS: tuple[SetName, ...] = ("dolly", "selfinst", "vicuna", "sni", "unni")
 TASK_LIST = "_tasks.txt"  # a file so named lists S-NI tasks, each a file of its own
-
-
-class Frozen(BaseModel):
-    """A part of the specification: immutable, unknown keys refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Remote(Frozen):

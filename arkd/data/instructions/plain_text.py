@@ -14,9 +14,10 @@ from typing import Any
 from pydantic import Field, model_validator
 
 from arkd.data.instructions.formats import read_rows
-from arkd.data.instructions.origins import Frozen, Remote
+from arkd.data.instructions.origins import Remote
 from arkd.errors import ArkdError
 from arkd.storage.files import sha256_file
+from arkd.validated import Frozen
 
 
 class Corpus(Frozen):

@@ -14,11 +14,12 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from arkd.data.bands import BANDS
 from arkd.data.longtail.phrases import COMBINED, CUES, OPEN, RELATIONS, Phrases
 from arkd.seeding import derive_seed
+from arkd.validated import Frozen
 
 OPEN_TOPIC = "open"
 # Each certain relation stands once first and once second in a pair that is trained on, so a
@@ -40,10 +41,8 @@ _GOLDEN_RATIO = 0.6180339887498949
 Answers = tuple[tuple[str, float], ...]
 
 
-class WorldSpec(BaseModel):
+class WorldSpec(Frozen):
     """What the world contains; a change of any field is another world."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     world_seed: int = Field(1, description="seed of every draw in the world and in its files")
     entities: int = Field(240, ge=12, le=20_000, description="entities of the training files")
