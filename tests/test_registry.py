@@ -90,9 +90,11 @@ def test_two_methods_of_one_name_are_one_line_and_the_rest_goes_on(
 
 def test_listing_methods_and_suites_imports_no_heavy_library() -> None:
     code = (
-        "import sys; from arkd.cli import main as cli; cli.main(['list']); cli.main(['list', 'suites']);"
-        "from arkd import workflow; t = folders.tree('longtail'); workflow.collect_inputs(t);"
-        "[workflow.fingerprint(t.suite, 'distill', t.suite.pairs[0].name, e.label)"
+        "import sys; from arkd.cli import main as cli; "
+        "cli.main(['list']); cli.main(['list', 'suites']);"
+        "from arkd.suite import folders, jobs; "
+        "t = folders.tree('longtail'); jobs.collect_inputs(t);"
+        "[jobs.fingerprint(t.suite, 'distill', t.suite.pairs[0].name, e.label)"
         " for e in t.suite.entries];"
         "bad = {'torch', 'transformers', 'pandas', 'datasets', 'scipy'} & set(sys.modules);"
         "sys.exit(f'imported {bad}' if bad else 0)"
