@@ -59,6 +59,7 @@ def _show(name: str, tree: Tree, partial: bool) -> None:
     root = tree.root
     read = {kind: root / f"{kind}.csv" for kind in ("records", "items", "cost", "trajectories")}
     inputs = {kind: path for kind, path in read.items() if path.is_file()}
+    manifest.check_collected(root)
     if name == "report":
         from arkd.report import page as report
 
@@ -86,6 +87,7 @@ def claims(options: argparse.Namespace) -> None:
 
     tree, registered = folders.tree(options.suite, options.results), load_claims()
     suite, root = tree.suite, tree.root
+    manifest.check_collected(root)
     found = judgement.judge(tree, registered, options.partial)
     names = ("records", "cost", "trajectories")
     inputs = {"claims": claims_path(), **{name: root / f"{name}.csv" for name in names}}

@@ -35,6 +35,8 @@ def collect(tree: Tree, partial: bool = False) -> None:
     }
     manifests = {folder: read_json(folder / manifest.NAME) for folder in _stages(tree, partial)}
     cores = _one_maker(tree, manifests)
+    for folder, made in manifests.items():
+        manifest.check_outputs(folder, made["outputs"])
     records = [row for folder in evaluations.values() for row in read_csv(folder / "records.csv")]
     records.sort(key=lambda row: tuple(row[column] for column in COLUMNS[:9]))
     items = [row for folder in evaluations.values() for row in read_csv(folder / "items.csv")]

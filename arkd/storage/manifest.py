@@ -10,7 +10,7 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -39,6 +39,8 @@ CORE = (
     *TRAINING_CORE,
     *("tasks.py", "metrics/*.py", "evaluation/*.py", "stages/evaluate.py"),
 )
+SEEN = ".arkd-seen.json"  # large files that were hashed: size, time, hash
+LARGE_BYTES = 64 * 2**20
 TRAINING_STAGES = ("data", "tokens", "teacher", "init", "cache", "distill")
 
 
@@ -139,7 +141,7 @@ def weights(training: Path) -> str:
 
 def hash_tree(folder: Path) -> dict[str, str]:
     """Return the SHA-256 of each file below a folder, its manifest left out."""
-    passed = (NAME, MARK)
+    passed = (NAME, MARK, SEEN)
     files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name not in passed)
     return {path.relative_to(folder).as_posix(): sha256_file(path) for path in files}
 
@@ -149,15 +151,71 @@ def digest_of(outputs: dict[str, str]) -> str:
     return hashlib.sha256(json.dumps(outputs, sort_keys=True).encode()).hexdigest()
 
 
+def check_outputs(folder: Path, outputs: Mapping[str, str]) -> None:
+    """Make sure that a stage's files are still the ones it wrote.
+
+    A large file is hashed once, and again when its size or time has changed.
+
+    Args:
+        folder: The stage's folder.
+        outputs: Hashes by name, as its manifest has them.
+
+    Raises:
+        ArkdError: one is not there or not as it was written.
+    """
+    memory = folder / SEEN
+    seen = read_json(memory) if memory.is_file() else {}
+    before = dict(seen)
+    for name, sha in outputs.items():
+        file = folder / name
+        if not file.is_file():
+            raise ArkdError(f"{file}: lost since its stage wrote it; delete {folder} and run again")
+        state = file.stat()
+        known = [state.st_size, state.st_mtime_ns, sha]
+        if seen.get(name) == known:
+            continue
+        if sha256_file(file) != sha:
+            raise ArkdError(
+                f"{file}: not as its stage wrote it ({NAME} has another hash); delete {folder} and "
+                "run again"
+            )
+        if state.st_size >= LARGE_BYTES:
+            seen[name] = known
+    if seen != before:
+        write_json(memory, seen)
+
+
+def check_collected(root: Path) -> None:
+    """Make sure that a suite's records are those that `arkd collect` wrote.
+
+    Raises:
+        ArkdError: they were edited since.
+    """
+    made = root / NAME
+    outputs = read_json(made).get("outputs", {}) if made.is_file() else {}
+    for name, sha in outputs.items():
+        file = root / name
+        if file.is_file() and sha256_file(file) != sha:
+            raise ArkdError(
+                f"{file}: not as `arkd collect` wrote it; restore it, or run `arkd collect` again"
+            )
+
+
 def digest(path: Path) -> str:
     """Return one hash of a stage's outputs (times and hosts left out), or of a folder or file.
 
     Raises:
-        ArkdError: there is nothing there.
+        ArkdError: there is nothing there, or a stage's files are not those it wrote.
     """
     if path.is_dir():
         made = path / NAME
-        return digest_of(read_json(made)["outputs"] if made.is_file() else hash_tree(path))
+        if not made.is_file():
+            return digest_of(hash_tree(path))
+        outputs = read_json(made).get("outputs")
+        if not isinstance(outputs, dict):
+            raise ArkdError(f"{made}: not a stage's manifest; delete {path} and run again")
+        check_outputs(path, outputs)
+        return digest_of(outputs)
     if not path.exists():
         raise ArkdError(f"{path}: no such file; run the stage that writes it first")
     return sha256_file(path)
