@@ -35,7 +35,7 @@ def means(values: Numbers, axis: int | tuple[int, ...], keepdims: bool = False) 
     kept, summed = moved.shape[: -len(axes)], moved.shape[-len(axes) :]
     rows = moved.reshape(math.prod(kept), math.prod(summed)).tolist()
     found = np.array([math.fsum(row) / len(row) for row in rows]).reshape(kept)
-    return np.expand_dims(found, axes) if keepdims else found
+    return np.expand_dims(found, axes) if keepdims else found[()]  # of no axis, a number
 
 
 def weighted_mean(values: Numbers, weights: Numbers) -> float:

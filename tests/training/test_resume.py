@@ -18,8 +18,12 @@ from arkd.suite.suite import load_suite
 # The stage as it is, but a checkpoint after every step, and a kill -9 before the twelfth.
 KILLED = """
 import os, signal, sys
-from arkd import cli, distill, method_stages
-make, loss = method_stages.checkpoint_of, distill.Step.forward
+from arkd import kernels
+kernels.choose("portable")
+from arkd.cli.main import main
+from arkd.stages import distill as stage
+from arkd.training import distill
+make, loss = stage.checkpoint_of, distill.Step.forward
 def often(training, stage):
     checkpoint = make(training, stage)
     checkpoint.every_s = 0
@@ -28,8 +32,8 @@ def killed(step, index, samples):
     if index == 11:
         os.kill(os.getpid(), signal.SIGKILL)
     return loss(step, index, samples)
-method_stages.checkpoint_of, distill.Step.forward = often, killed
-cli.main(sys.argv[1:])
+stage.checkpoint_of, distill.Step.forward = often, killed
+main(sys.argv[1:])
 """
 
 

@@ -180,7 +180,7 @@ def test_figure5_moves_forward_and_ends_low() -> None:
     assert all(0.13 <= alpha <= 0.23 for step, alpha in points if step >= 2800)
 
 
-TRANSCRIPTS = Path(__file__).parent / "data" / "published"
+TRANSCRIPTS = Path(__file__).parent / "published"
 PAIRS = {"120M": SMALL, "340M": MEDIUM, "7B": LLAMA, "OpenLLaMA2-3B": "openllama2-7B-3B"}
 SETS = {"Dolly": "dolly", "SelfInst": "selfinst", "Vicuna": "vicuna", "S-NI": "sni", "UnNI": "unni"}
 SETS |= {"Avg": "average", "Training Time": "training"}

@@ -79,7 +79,7 @@ def test_every_command_works_in_its_order(
 def run(program: str, words: list[str]) -> None:
     """Run the workflow as a plan, and make with the project's Makefile and this environment."""
     if program == "snakemake" and "--report" in words:
-        return  # of a finished run: tests/test_workflow_report.py makes one
+        return  # of a finished run: tests/report/test_workflow_report.py makes one
     if program == "snakemake":
         options = ["--snakefile", str(ROOT / "Snakefile"), "--dry-run", "--nolock", "--forceall"]
         command = [program, *options, *words, "results=planned"]

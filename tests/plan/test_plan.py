@@ -274,7 +274,7 @@ def planned_mib(asked: dict[str, Any]) -> float:
 def measured_mib(asked: dict[str, Any]) -> float | None:
     """The peak of a process of its own, in which freed memory goes back to the system."""
     environment = os.environ | {"OMP_NUM_THREADS": "1", "MALLOC_MMAP_THRESHOLD_": "65536"}
-    command = [sys.executable, str(Path(__file__).with_name("measured_peak.py")), json.dumps(asked)]
+    command = [sys.executable, str(ROOT / "tests" / "measured_peak.py"), json.dumps(asked)]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 0, done.stderr
     value: float | None = json.loads(done.stdout.replace("None", "null"))

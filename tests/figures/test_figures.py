@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from conftest import ROOT
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Annotation, Text
@@ -186,7 +187,7 @@ def test_figures_without_an_adaptive_method_are_left_out(tmp_path: Path) -> None
     assert list(figures.render(suite, tmp_path)) == [n for n in NAMES if n not in absent]
 
 
-REFERENCE = Path(__file__).parent.parent / "results" / "reference" / "1.0"
+REFERENCE = ROOT / "results" / "reference" / "1.0"
 GROUPS_OF_HEAD = {"rank_1", "rank_2_10"}
 
 

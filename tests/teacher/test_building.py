@@ -29,7 +29,10 @@ from arkd.teacher.build_cache import Building, build
 # The stage as it is, but with small shards and parts, and a kill -9 at a given call.
 CHILD = """
 import functools, os, signal, sys
-from arkd import building, cli
+from arkd import kernels
+kernels.choose("portable")
+from arkd.cli.main import main
+from arkd.teacher import build_cache as building
 where, last = sys.argv[1], int(sys.argv[2])
 calls = 0
 def counted(call):
@@ -43,7 +46,7 @@ def counted(call):
 building.build = functools.partial(building.build, shard_bytes=200_000)
 building.PART_PROMPTS = 150
 setattr(building, where, counted(getattr(building, where)))
-cli.main(sys.argv[3:])
+main(sys.argv[3:])
 """
 NEVER = "1000"
 MADE_OF = {"teacher": "of the test", "tokenizer": "none"}
