@@ -83,8 +83,9 @@ def rows_for(suite: Suite) -> list[Row]:
 
 
 def suite_file(suite: Suite, folder: Path) -> Path:
-    """Write a suite's own YAML file."""
-    path = folder / f"{suite.name}.yaml"
+    """Write a suite's own YAML file, by the rule for a copy that may bear a shipped one's name."""
+    path = folder / "suites" / suite.name / "suite.yaml"
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(yaml.safe_dump(merged_suite.plain(suite), sort_keys=False))
     return path
 

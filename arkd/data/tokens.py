@@ -48,7 +48,9 @@ def load_tokenizer(folder: Path) -> Any:
     """Return a saved tokenizer; it pads on the left, as generation needs."""
     from transformers import AutoTokenizer
 
-    return AutoTokenizer.from_pretrained(folder, padding_side="left", trust_remote_code=False)
+    return AutoTokenizer.from_pretrained(
+        folder, padding_side="left", trust_remote_code=False, local_files_only=True
+    )
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from arkd.cli.interrupts import heard
 # The interrupt falls into the callback of a weak reference, where Python prints and forgets it.
 LOST = """
 import contextlib, os, signal, time, weakref
-from arkd.interrupts import heard
+from arkd.cli.interrupts import heard
 
 class Thing: pass
 

@@ -38,7 +38,7 @@ def finished(results: Path, name: str, seeds: tuple[int, ...], *shown: str) -> P
     """Write the folder of a run as far as it is asked for, and return it."""
     suite = suite_of(METHODS, name=name, seeds=seeds)
     write_run(suite, results, rows_for(suite_of(METHODS, name=name, seeds=(1, 2, 3, 4, 5, 6))))
-    file = suite_file(suite, results)
+    file = suite_file(suite, results.parent)
     for command in shown:
         assert cli.main([command, "--suite", str(file), "--results", str(results)]) == 0
     return results / name

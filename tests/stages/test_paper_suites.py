@@ -81,6 +81,7 @@ def check(root: Path, suite: str, methods: tuple[str, ...]) -> None:
     assert any("are published" in warning for warning in notes["warnings"])
 
 
+@pytest.mark.heavy
 def test_the_papers_gpt2_suite_runs_on_stand_ins(tmp_path: Path) -> None:
     stand_ins.write(tmp_path, ("gpt2",))
     suite = stand_ins.suite(

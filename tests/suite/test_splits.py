@@ -39,8 +39,10 @@ def trained(smoke: Path, tmp_path_factory: pytest.TempPathFactory) -> Tree:
 
     folder = tmp_path_factory.mktemp("splits")
     shutil.copytree(smoke, folder / "results")
-    (folder / "suite.yaml").write_text(SUITE)
-    tree = folders.tree(str(folder / "suite.yaml"), folder / "results")
+    suite = folder / "smoke" / "suite.yaml"  # a copy of the shipped one, with other rows
+    suite.parent.mkdir()
+    suite.write_text(SUITE)
+    tree = folders.tree(str(suite), folder / "results")
     for label in (FIRST, SECOND, REPLAYED):
         method_stages.distill(tree, "fixture", label, 1)
     return tree

@@ -24,6 +24,7 @@ from arkd.stages import distill as method_stages
 from arkd.stages import evaluate as evaluation_stage
 from arkd.stages import prepare as stages
 from arkd.stages.collect import collect
+from arkd.storage.files import sha256_file
 from arkd.storage.manifest import core_hash, hash_tree
 from arkd.suite import folders
 from arkd.suite import jobs as workflow
@@ -228,8 +229,10 @@ def test_a_core_hash_changes_with_its_own_code_alone(tmp_path: Path) -> None:
 
 def test_a_cache_of_another_teacher_is_refused(copy: Path) -> None:
     tree = Tree(copy, load_suite("smoke"))
-    with edited(tree.training("fixture", "teacher", 0)) as manifest:
-        manifest["outputs"]["model/model.safetensors"] = "0" * 64
+    teacher = tree.training("fixture", "teacher", 0)
+    (teacher / "model" / "README.md").write_text("another teacher")
+    with edited(teacher) as manifest:
+        manifest["outputs"]["model/README.md"] = sha256_file(teacher / "model" / "README.md")
     with pytest.raises(ArkdError, match=r"cache/gold: made by another teacher; delete"):
         method_stages.distill(tree, "fixture", "arkd", 1)
 
