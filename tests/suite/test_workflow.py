@@ -290,6 +290,7 @@ def test_a_run_that_left_the_finite_numbers_is_shown_as_failed(copy: Path) -> No
     assert "failed" in (tree.root / "tables" / "table1.md").read_text()
 
 
+@pytest.mark.heavy  # the light set has the hashes of test_portable.py
 def test_a_second_run_elsewhere_gives_the_same_bytes(smoke: Path, tmp_path: Path) -> None:
     done = snakemake(tmp_path / "again", "--nolock")
     assert done.returncode == 0, done.stdout + done.stderr
