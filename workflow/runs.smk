@@ -103,7 +103,7 @@ use rule teacher as distill with:
         job="{pair}.{method}.{seed}",
     wildcard_constraints:
         method=r"(?!(teacher|init|untrained)/)[^/]+",
-    priority: 0
+    priority: 20  # before evaluations: what is left at the end is then short and many
     params:
         **stage("distill"),
 

@@ -22,6 +22,7 @@ from arkd.metrics import bertscore
 from arkd.metrics.mauve import METRIC as MAUVE
 from arkd.metrics.mauve import mauve
 from arkd.metrics.text_statistics import Written, text_statistics
+from arkd.models.draw import Draw, uniforms
 from arkd.paths import benchmarks_dir
 from arkd.rouge import scorer
 from arkd.seeding import derive_seed
@@ -41,6 +42,17 @@ class Writer(HFLM):
         self.written: dict[tuple[str, str], Written] = {}  # by prompt and answer
         self._decoded: list[int] = []
         self.cache_hook = self  # told of each answer as soon as it is decoded
+        self.generator = torch.Generator()  # of the uniform numbers behind each sampled token
+
+    def _model_generate(
+        self, context: Any, max_length: int, stop: list[str], **options: Any
+    ) -> torch.Tensor:
+        """Sample by `Draw` what lm-eval would let transformers sample."""
+        if options.pop("do_sample", False):
+            draws = uniforms(len(context), max_length - context.shape[1], self.generator)
+            sampling = {key: options.pop(key) for key in ("temperature", "top_p", "top_k")}
+            options |= {"do_sample": False, "logits_processor": [Draw(draws, **sampling)]}
+        return super()._model_generate(context, max_length, stop, **options)
 
     def tok_decode(self, tokens: Any, skip_special_tokens: bool = True) -> str:
         """Decode an answer, and keep its tokens until `add_partial` says whose they are."""
@@ -120,7 +132,7 @@ class Harness:
         if decoding:
             for task in loaded["tasks"].values():
                 task.set_config(key="generation_kwargs", value=decoding, update=True)
-        torch.manual_seed(seed)
+        self.lm.generator.manual_seed(seed)
         options = {"bootstrap_iters": 0, "log_samples": True, "verbosity": "ERROR"}
         with self.proper:
             results: dict[str, Any] = lm_eval.evaluate(lm=self.lm, task_dict=loaded, **options)

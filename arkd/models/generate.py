@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from transformers import LogitsProcessor, LogitsProcessorList
 
+from arkd.models.draw import Draw, uniforms
 from arkd.models.model import evaluating
 from arkd.progress import progress
 
@@ -71,7 +72,7 @@ def sample(
     Args:
         model: A causal language model whose config names its EOS.
         prompts: Token ids.
-        seed: Of all draws; the result depends on it, the prompts and the batch size.
+        seed: Of all draws: a prompt's are the same in any batch.
         max_new_tokens: A response without EOS is cut here.
         temperature: Of the sampling.
         top_p: Nucleus; 1 for all.
@@ -87,9 +88,8 @@ def sample(
     responses: list[list[int]] = [[] for _ in prompts]
     groups = _slices(len(prompts), batch_size) if padded else _equal_lengths(prompts, batch_size)
     beyond = range(vocabulary or 0, model.config.vocab_size if vocabulary else 0)
-    # Neither the model's mode nor the shared generator is other than before.
-    with evaluating(model), torch.random.fork_rng(), torch.inference_mode():
-        torch.manual_seed(seed)
+    draws = uniforms(len(prompts), max_new_tokens, torch.Generator().manual_seed(seed))
+    with evaluating(model), torch.inference_mode():
         for rows in progress(list(groups), label):
             width = max(len(prompts[row]) for row in rows)
             ids_BT = torch.tensor(
@@ -98,20 +98,18 @@ def sample(
             )
             lengths_B1 = torch.tensor([[len(prompts[row])] for row in rows], device=model.device)
             mask_BT = (torch.arange(width, device=model.device) >= width - lengths_B1).long()
-            mixture = LogitsProcessorList()
+            last = LogitsProcessorList()
             if mixed_with is not None:
-                mixture.append(Mixture(mixed_with, share, mask_BT, temperature))
+                last.append(Mixture(mixed_with, share, mask_BT, temperature))
+            last.append(Draw(draws[rows], 1.0 if mixed_with else temperature, top_p, top_k))
             output = model.generate(
                 input_ids=ids_BT,
                 attention_mask=mask_BT,
-                do_sample=True,
-                temperature=1.0 if mixture else temperature,
-                top_p=top_p,
-                top_k=top_k,
+                do_sample=False,
                 max_new_tokens=max_new_tokens,
                 eos_token_id=eos,
                 pad_token_id=pad,
-                logits_processor=mixture,
+                logits_processor=last,
                 suppress_tokens=list(beyond) or None,
             )
             for row, tokens in zip(rows, output[:, width:].tolist(), strict=True):

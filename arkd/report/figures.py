@@ -12,6 +12,8 @@ from markupsafe import Markup, escape
 from arkd.figures import build as figures
 from arkd.paths import benchmarks_dir
 from arkd.report.views import FIGURE_FORMATS, files_of
+from arkd.storage import manifest
+from arkd.storage.files import read_json
 from arkd.suite.folders import Tree
 from arkd.suite.suite import Suite
 from arkd.tables.kind import facts
@@ -21,7 +23,7 @@ def figure_views(tree: Tree, out_file: Path, partial: bool) -> list[dict[str, An
     """Return the figures with title, caption, drawing and the files to download."""
     text = captions(tree.suite)
     views = []
-    for name, made in figures.render(tree.suite, tree.results, partial).items():
+    for name, svg in drawings(tree, partial).items():
         of = text.get(name, {})
         title, caption = of.get("title", name), of.get("caption", "")
         views.append(
@@ -29,11 +31,25 @@ def figure_views(tree: Tree, out_file: Path, partial: bool) -> list[dict[str, An
                 "name": name,
                 "title": title,
                 "caption": caption,
-                "svg": inline(name, made["svg"], of.get("alt") or f"{title}. {caption}".strip()),
+                "svg": inline(name, svg, of.get("alt") or f"{title}. {caption}".strip()),
                 "files": files_of(tree.root / "figures", name, FIGURE_FORMATS, out_file),
             }
         )
     return views
+
+
+def drawings(tree: Tree, partial: bool) -> dict[str, bytes]:
+    """Return each figure's SVG: as `arkd figures` drew it from these records, else drawn now."""
+    folder = tree.root / "figures"
+    if (folder / manifest.NAME).is_file():
+        made = read_json(folder / manifest.NAME)
+        read = {kind: tree.root / f"{kind}.csv" for kind in made["inputs"]}
+        if all(p.is_file() and manifest.digest(p) == made["inputs"][k] for k, p in read.items()):
+            manifest.check_outputs(folder, made["outputs"])
+            files = {name: folder / f"{name}.svg" for name in (*figures.FIGURES, "forest")}
+            return {name: file.read_bytes() for name, file in files.items() if file.is_file()}
+    drawn = figures.render(tree.suite, tree.results, partial)
+    return {name: made["svg"] for name, made in drawn.items()}
 
 
 def captions(suite: Suite) -> dict[str, dict[str, str]]:

@@ -65,6 +65,8 @@ def test_every_pass_is_decoded_as_asked_and_the_next_as_the_suite_says(
     ]
     labels = ["", *(variant.label for variant in VARIANTS)]
     assert [value.group for value in values] == 2 * labels
-    used = [(o["no_repeat_ngram_size"], o["top_p"], o["temperature"]) for o in seen]
+    draws = [options["logits_processor"][-1] for options in seen]
+    repeats = [options["no_repeat_ngram_size"] for options in seen]
+    used = [(n, d.top_p, d.temperature) for n, d in zip(repeats, draws, strict=True)]
     passes = len(used) // 6  # batches of a pass
     assert used[::passes] == 2 * [(2, 0.9, 1.0), (0, 0.9, 1.0), (2, 0.5, 0.7)]
