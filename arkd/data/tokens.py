@@ -19,6 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
+from arkd.errors import ArkdError
 from arkd.seeding import derive_seed
 
 PAD, EOS = "<pad>", "<eos>"
@@ -278,7 +279,14 @@ def batch_order(
         lengths: If given, samples of like length share a batch, so that little is padded: each run
             of `POOLED_BATCHES` batches is sorted by length and its batches shuffled. Batches are
             then no random draw of the data, which a method that looks at batches would notice.
+
+    Raises:
+        ArkdError: there are no samples.
     """
+    if samples < 1:
+        raise ArkdError(
+            f"{' '.join(map(str, axes))}: no rows to train on; give more, or split less"
+        )
     pool: list[int] = []
     batches: list[list[int]] = []
     epoch = 0

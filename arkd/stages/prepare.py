@@ -5,8 +5,12 @@ The heavy libraries are imported inside the functions, so that a stage loads onl
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 from arkd.data import public_tasks as public
 from arkd.data import source as sources
+from arkd.errors import ArkdError
 from arkd.stages.stage import checkpoint_of, computes, finish_training, open_stage, trained_folder
 from arkd.storage import manifest
 from arkd.storage.files import read_json, read_jsonl, write_jsonl
@@ -59,13 +63,42 @@ def tokens(tree: Tree, pair: str) -> None:
         for name in names:
             texts_ = read_jsonl(tree.data / f"{name}.jsonl")
             encoded, dropped[name] = encode(tokenizer, texts_, suite.max_tokens)
+            _say_too_long(tree.data / f"{name}.jsonl", dropped[name], len(texts_), suite.max_tokens)
             encoded.save(stage.folder / f"{name}.safetensors")
         stage.notes |= {"vocabulary": len(tokenizer), "rows_too_long": dropped}
         if (tree.data / "corpus.jsonl").is_file():
             plain = [row["text"] for row in read_jsonl(tree.data / "corpus.jsonl")]
             corpus = encode_corpus(tokenizer, plain, suite.max_tokens)
+            if not len(corpus):
+                raise ArkdError(f"{tree.data / 'corpus.jsonl'}: no text in {len(plain):,} rows")
             corpus.save(stage.folder / "corpus.safetensors")
             stage.notes["corpus_tokens"] = len(corpus.ids)
+
+
+def _say_too_long(path: Path, dropped: int, rows: int, max_tokens: int) -> None:
+    """Warn of rows that are dropped; without any left, a training would look for some for ever.
+
+    Args:
+        path: The rows' file.
+        dropped: How many are too long.
+        rows: How many there are.
+        max_tokens: What they are too long for.
+
+    Raises:
+        ArkdError: no row is left.
+    """
+    if dropped == rows:
+        what = (
+            f"all {rows:,} rows are longer than max_tokens ({max_tokens:,})" if rows else "no rows"
+        )
+        raise ArkdError(f"{path}: {what}; raise max_tokens, or give other rows")
+    if dropped:
+        print(
+            f"arkd: {path}: {dropped:,} of {rows:,} rows are left out: longer than max_tokens "
+            f"({max_tokens:,})",
+            file=sys.stderr,
+            flush=True,
+        )
 
 
 @computes
