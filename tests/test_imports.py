@@ -40,6 +40,7 @@ EXEMPT = {
     "progress": "a bar on the terminal",
     "storage.files": "how files become whole or absent",
     "storage.checksums": "hashes of what was written",
+    "storage.given": "hashes of what was given",
     "storage.manifest": "what is said of what was written",
     "storage.locks": "keeps two processes apart",
     "storage.offline": "keeps libraries off the network",

@@ -1,5 +1,6 @@
 """Where the suites lie, and what each job is told; used by the rules of the other files."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -37,11 +38,17 @@ def options(wildcards):
 
 
 def stage(name):
-    """A stage's command, and its slice of the suite, whose change, and no other, reruns it."""
+    """A stage's command, its slice of the suite, and hashes of the user's files that it reads.
+
+    A change of the latter two, and no other, reruns it.
+    """
     return {
         "command": name,
         "config": lambda w: jobs.fingerprint(
             TREES[w.suite].suite, name, w.get("pair", ""), w.get("method", "")
+        ),
+        "given": lambda w: json.dumps(
+            jobs.given(TREES[w.suite], name, w.get("pair", ""))
         ),
     }
 

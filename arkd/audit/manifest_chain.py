@@ -15,6 +15,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from arkd.errors import ArkdError
+from arkd.storage import given
 from arkd.storage.checksums import LOGS
 from arkd.storage.files import read_json, sha256_file
 from arkd.storage.manifest import NAME, digest_of
@@ -107,6 +108,9 @@ class Chain:
             self._outputs(folder, made)
         for folder, made in self.manifests.items():
             self._inputs(folder, made)
+        for (_, role), folders in given.mixed(self.manifests.items()).items():
+            if role.startswith(given.ROLE):  # what lies in the folder was compared with itself
+                self._blame_second(role, folders)
         for source in self.sources:
             source.check()
         return self.findings
@@ -182,6 +186,15 @@ class Chain:
                     f"not the '{role}' that {by} was made from; restore one of the two, or run "
                     "again what follows from it",
                 )
+
+    def _blame_second(self, role: str, folders: list[Path]) -> None:
+        """Note that stages were made from two models or files that the user gave at one place."""
+        first, second = (self.files[folder].relative_to(self.root) for folder in folders[:2])
+        self.findings.blame(
+            self.files[folders[1]],
+            f"made from another '{role}' than {first.as_posix()}: it was replaced during the run; "
+            f"delete {second.parent.as_posix()} and what follows from it, and run again",
+        )
 
     def digest(self, path: Path) -> str | None:
         """Return the digest of a stage's folder or a file (`manifest.digest`); None if not kept."""

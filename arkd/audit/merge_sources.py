@@ -15,6 +15,7 @@ from arkd.audit.merged_suite import difference
 from arkd.audit.recompute import COST, JOINED, RECORDS
 from arkd.audit.verify import suite_folders, verify
 from arkd.errors import ArkdError
+from arkd.storage import given
 from arkd.storage.manifest import NAME
 from arkd.storage.records import read_rows
 from arkd.suite.folders import TEACHER, methods
@@ -149,6 +150,10 @@ def _made_of(
 ) -> Iterator[tuple[tuple[str, ...], Any, str]]:
     """Yield what all folders must have alike of a stage: key, value, what to say if it differs."""
     pair, method = str(made.get("pair")), str(made.get("method"))
+    for role, sha in made["inputs"].items():
+        if role.startswith(given.ROLE):
+            what = f"made from another '{role}' than in {{}}; give both the same, and run again"
+            yield (pair, role), sha, what
     if made["stage"] == "evaluate":
         for role in OUTSIDE:
             what = f"evaluated with other {role} than in {{}}; runs of several machines share one "

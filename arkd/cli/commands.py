@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from arkd.errors import ArkdError
 
@@ -65,7 +65,7 @@ def _show(name: str, tree: Tree, partial: bool) -> None:
 
         report.write(tree.suite, tree.results, root / "report.html", partial, tree.named)
         return
-    axes = {"suite": tree.suite.name, "suite_version": tree.suite.version}
+    axes: dict[str, Any] = {"suite": tree.suite.name, "suite_version": tree.suite.version}
     with manifest.stage(name, root / name, inputs=inputs, config={}, **axes) as made:
         if name == "tables":
             from arkd.tables import build as tables
@@ -91,7 +91,7 @@ def claims(options: argparse.Namespace) -> None:
     found = judgement.judge(tree, registered, options.partial)
     names = ("records", "cost", "trajectories")
     inputs = {"claims": claims_path(), **{name: root / f"{name}.csv" for name in names}}
-    axes = {"suite": suite.name, "suite_version": suite.version}
+    axes: dict[str, Any] = {"suite": suite.name, "suite_version": suite.version}
     with manifest.stage("claims", root / "claims", inputs=inputs, config={}, **axes) as made:
         verdict_table.write(suite, registered, found, made.folder)
     verdict_table.show(suite, registered, found)

@@ -133,13 +133,21 @@ def spread(rows: list[Row], items: int) -> list[Row]:
     return [rows[place * len(rows) // items] for place in range(items)]
 
 
+def own_files(tasks: Iterable[PublicTask], data_dir: str | None) -> dict[str, Path]:
+    """Return the files of tasks that are in a user's folder, by what they are."""
+    found: dict[str, Path] = {}
+    for task in tasks if data_dir else ():
+        stem = Path(data_dir or "").expanduser() / "public" / task
+        there = [path for suffix in READERS if (path := stem.with_suffix(suffix)).is_file()]
+        found |= {f"public.{task}": path for path in there[:1]}
+    return found
+
+
 def _own(task: PublicTask, data_dir: Path) -> Path:
     """Return the user's own file of a task."""
-    stem = data_dir / "public" / task
-    for suffix in READERS:
-        if stem.with_suffix(suffix).is_file():
-            return stem.with_suffix(suffix)
-    source = SOURCES[task]
+    if found := own_files([task], str(data_dir)):
+        return found[f"public.{task}"]
+    source, stem = SOURCES[task], data_dir / "public" / task
     raise ArkdError(
         f"{stem}.parquet: no such file, nor one in .jsonl or .tsv; put {source.file} of the hub's "
         f"data set {source.repo} there, or leave '{task}' out of public_tasks"

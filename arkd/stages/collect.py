@@ -10,7 +10,7 @@ from arkd.errors import ArkdError
 from arkd.metrics.declared import names
 from arkd.paths import benchmarks_dir
 from arkd.stages import trajectories
-from arkd.storage import manifest
+from arkd.storage import given, manifest
 from arkd.storage.files import read_json, write_json
 from arkd.storage.records import COLUMNS, ITEM_COLUMNS, read_csv, write_csv
 from arkd.suite.folders import CONTROLS, Tree, methods, seeds
@@ -35,6 +35,7 @@ def collect(tree: Tree, partial: bool = False) -> None:
     }
     manifests = {folder: read_json(folder / manifest.NAME) for folder in _stages(tree, partial)}
     cores = _one_maker(tree, manifests)
+    _one_source(tree, manifests)
     for folder, made in manifests.items():
         manifest.check_outputs(folder, made["outputs"])
     records = [row for folder in evaluations.values() for row in read_csv(folder / "records.csv")]
@@ -108,6 +109,21 @@ def _one_maker(tree: Tree, manifests: dict[Path, dict[str, Any]]) -> dict[str, s
                 f"--config suites='[{tree.named or tree.suite.name}]'"
             )
     return cores
+
+
+def _one_source(tree: Tree, manifests: dict[Path, dict[str, Any]]) -> None:
+    """Refuse stages of one pair that were made from two models or files of the same place.
+
+    Raises:
+        ArkdError: there are such.
+    """
+    for (pair, role), folders in given.mixed(manifests.items()).items():
+        of_pair = f" of pair {pair}" if pair else ""
+        apart = " and ".join(folder.as_posix() for folder in folders[:2])
+        raise ArkdError(
+            f"{tree.root}: the '{role}'{of_pair} was replaced during the run: {apart} were made "
+            f"from two; delete {tree.root / pair} and run again"
+        )
 
 
 def cost(found: dict[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from arkd.storage import manifest
 from arkd.storage.files import read_json
 from arkd.storage.records import write_csv
 from arkd.suite.folders import TEACHER, TEACHER_SEED, Tree
-from arkd.suite.jobs import config_slice
+from arkd.suite.jobs import config_slice, given
 
 
 def computes(stage: Callable[..., None]) -> Callable[..., None]:
@@ -37,8 +37,9 @@ def open_stage(
     """Open a stage's folder with the suite's facts filled in; a training's checkpoint goes last."""
     suite = tree.suite
     config = config_slice(suite, name, axes.get("pair", ""), axes.get("method", ""))
+    of_user = given(tree, name, axes.get("pair", ""))
     axes = {"suite": suite.name, "suite_version": suite.version, **axes}
-    with manifest.stage(name, out, inputs=inputs, config=config, **axes) as stage:
+    with manifest.stage(name, out, inputs=inputs, config=config, given=of_user, **axes) as stage:
         yield stage
     if name in ("teacher", "init", "distill"):
         shutil.rmtree(checkpoint_folder(out), ignore_errors=True)

@@ -73,7 +73,13 @@ class Stage:
 
 @contextmanager
 def stage(
-    name: str, out_dir: Path, *, inputs: dict[str, Path], config: dict[str, Any], **axes: Any
+    name: str,
+    out_dir: Path,
+    *,
+    inputs: dict[str, Path],
+    config: dict[str, Any],
+    given: Mapping[str, str] | None = None,
+    **axes: Any,
 ) -> Iterator[Stage]:
     """Run a stage: all its files and its manifest appear at `out_dir` at once, or none do.
 
@@ -82,6 +88,7 @@ def stage(
         out_dir: Where its folder will stand.
         inputs: Folders of earlier stages, or single files, by role.
         config: The slice of the suite that the stage depends on.
+        given: Hashes of what the user gave, by role; inputs as well.
         **axes: What the stage was run for: suite, pair, method, seed.
 
     Raises:
@@ -97,11 +104,12 @@ def stage(
     startup_s = _since_last_stage_s()
     started = time.monotonic()
     # What the stage is made of is taken before it runs: an edit meanwhile is no part of it.
+    digests = {role: digest(path) for role, path in sorted(inputs.items())}
     made_of = {
         "stage": name,
         **axes,
         "config": config,
-        "inputs": {role: digest(path) for role, path in sorted(inputs.items())},
+        "inputs": digests | dict(given or {}),
         "core": core_hash(name),
         "versions": versions(),
         "kernels": kernels.facts(),

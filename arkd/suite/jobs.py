@@ -6,10 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+from arkd.data import public_tasks as public
 from arkd.data import source as sources
 from arkd.errors import ArkdError
 from arkd.method import Method
 from arkd.paths import benchmarks_dir
+from arkd.storage import given as of_user
 from arkd.suite import checks as own_suite
 from arkd.suite import registry
 from arkd.suite.folders import TEACHER, TEACHER_SEED, Tree, methods, seeds, tree
@@ -64,10 +66,39 @@ def asks_teacher(method: Method) -> bool:
 
 def data_inputs(tree: Tree) -> list[str]:
     """Return what the data wait for: a user's own files, and the template of their tasks."""
-    spec = tree.placed_data
-    source = sources.find(spec.source)
-    files = [*source.inputs(spec).values(), *([sources.task_template()] if source.tests else [])]
+    own = sources.find(tree.suite.data.source).tests
+    files = [*own_files(tree).values(), *([sources.task_template()] if own else [])]
     return [str(path) for path in files]
+
+
+def own_files(tree: Tree) -> dict[str, Path]:
+    """Return the user's own files of which the data are made, by the setting that names them."""
+    spec, tasks = tree.placed_data, tree.suite.public_tasks
+    files = dict(sources.find(spec.source).inputs(spec))
+    return files | public.own_files(tasks, getattr(spec, "data_dir", None))
+
+
+def given(tree: Tree, stage: str, pair: str = "") -> dict[str, str]:
+    """Return the hashes of the user's own models and files that a stage reads, by their role.
+
+    A tokenizer does not depend on the weights that lie beside it.
+    """
+    found: dict[str, tuple[Path, bool]] = {}
+    if stage == "data":
+        found = {f"data.{setting}": (path, True) for setting, path in own_files(tree).items()}
+    elif stage in READ_BY:
+        models = tree.pair(pair)
+        for role in READ_BY[stage]:
+            if isinstance(spec := getattr(models, role), Folder):
+                what = f"{role} tokenizer" if stage == "tokens" else role
+                found[what] = (Path(spec.path), stage != "tokens")
+    return {
+        f"{of_user.ROLE}{role}": of_user.digest(path, tree.root, weights=weights)
+        for role, (path, weights) in found.items()
+    }
+
+
+READ_BY = {"tokens": ("teacher", "student"), "teacher": ("teacher",), "init": ("student",)}
 
 
 def start_inputs(tree: Tree, pair: str) -> list[str]:

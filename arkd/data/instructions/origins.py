@@ -129,18 +129,22 @@ def locate(data_dir: str | None, origins: Origins, name: str) -> tuple[list[Path
     return paths, facts | {"sha256": _digest(paths)}
 
 
-def _own(folder: Path, name: str) -> list[Path]:
+def own_files(folder: Path, name: str) -> list[Path]:
+    """Return the files of a set in a user's folder; none where there are none."""
     file, tasks = folder / f"{name}.jsonl", folder / name
     if file.is_file():
         return [file]
-    if name == "sni" and tasks.is_dir():
-        return sorted(tasks.glob("*.json"))
-    if name in SETS:
+    return sorted(tasks.glob("*.json")) if name == "sni" else []
+
+
+def _own(folder: Path, name: str) -> list[Path]:
+    files = own_files(folder, name)
+    if not files and name in SETS:
         raise ArkdError(
-            f"{file}: no such file; data.data_dir holds one for each of data.sets "
-            f"({', '.join(f'{name}.jsonl' for name in SETS)})"
+            f"{folder / f'{name}.jsonl'}: no such file; data.data_dir holds one for each of "
+            f"data.sets ({', '.join(f'{name}.jsonl' for name in SETS)})"
         )
-    return []
+    return files
 
 
 def _digest(paths: list[Path]) -> Mapping[str, str] | str | None:

@@ -26,7 +26,7 @@ from pydantic import Field, model_validator
 from arkd.data.instructions import formats
 from arkd.data.instructions.filters import FILTERS, PUBLISHED, Counts, Filters, Protocol, sift
 from arkd.data.instructions.formats import Item
-from arkd.data.instructions.origins import SETS, Origins, SetName, locate
+from arkd.data.instructions.origins import SETS, Origins, SetName, locate, own_files
 from arkd.data.instructions.plain_text import Corpus
 from arkd.data.instructions.prompts import Template, prompt
 from arkd.data.source import DataSource, DataSpec, Place, PlannedRows, Row
@@ -219,9 +219,23 @@ def planned_rows(spec: InstructionsSpec, test_sets: Sequence[str]) -> PlannedRow
     return PlannedRows(files, (f"at most {train:,} training rows; filters may leave fewer",))
 
 
+def _inputs(spec: InstructionsSpec) -> dict[str, Path]:
+    """Return the user's own files that are there, by where they lie; what lacks is said later."""
+    found: dict[str, Path] = {}
+    if spec.data_dir:
+        folder = Path(spec.data_dir).expanduser()
+        for name in (*spec.sets, "dolly_test", "vicuna_references"):
+            files = own_files(folder, name)
+            found |= {f"data_dir.{path.relative_to(folder).as_posix()}": path for path in files}
+    if spec.corpus and spec.corpus.path:
+        found["corpus.path"] = Path(spec.corpus.path).expanduser()
+    return found
+
+
 SOURCE = DataSource(
     spec=InstructionsSpec,
     build=build,
     planned_rows=planned_rows,
     placed=InstructionsSpec.placed,
+    inputs=_inputs,
 )

@@ -1,0 +1,88 @@
+"""What a suite is given under paths that stay the same while what lies there may not: its hash.
+
+A model's folder or a data file may be replaced between two jobs of one run. Its hash is an input of
+the stage that reads it, so that the workflow runs the stage again and no two are ever mixed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from arkd.errors import ArkdError
+from arkd.storage.files import read_json, sha256_file, write_json
+from arkd.storage.manifest import LARGE_BYTES, SEEN, digest_of
+
+ROLE = "given "  # how the roles of such inputs begin in manifests
+# What is read of a model's folder; the rest, such as a training's checkpoints, changes nothing.
+WEIGHTS = ("*.safetensors",)
+BESIDE_WEIGHTS = ("*.json", "*.txt", "*.model", "*.jinja")
+
+
+def digest(path: Path, memory: Path, *, weights: bool = True) -> str:
+    """Return the hash of a file, or of what is read of a model's folder.
+
+    Args:
+        path: The file or the folder.
+        memory: A folder of results, which remembers the hashes of large files by their size and
+            times; nothing is remembered where it does not exist yet.
+        weights: Whether the weights of a model are read, beside its settings and its tokenizer.
+
+    Raises:
+        ArkdError: there is nothing there.
+    """
+    if path.is_file():
+        return _sha256(path, memory)
+    patterns = (*BESIDE_WEIGHTS, *(WEIGHTS if weights else ()))
+    files = sorted(file for pattern in patterns for file in path.glob(pattern) if file.is_file())
+    if not files:
+        raise ArkdError(f"{path}: no such file, and no model's folder; correct the path")
+    return digest_of({file.name: _sha256(file, memory) for file in files})
+
+
+def _sha256(path: Path, memory: Path) -> str:
+    """Return a file's hash; a large file is read again only when its size or times change."""
+    state = path.stat()
+    if state.st_size < LARGE_BYTES:
+        return sha256_file(path)
+    # The time of the inode as well, which whoever copies a file with its dates cannot set.
+    known = [state.st_size, state.st_mtime_ns, state.st_ctime_ns]
+    kept, name = memory / SEEN, str(path.absolute())
+    seen = _remembered(kept)
+    found = seen.get(name)
+    if isinstance(found, list) and found[:-1] == known:
+        return str(found[-1])
+    sha = sha256_file(path)
+    if memory.is_dir():
+        write_json(kept, seen | {name: [*known, sha]})
+    return sha
+
+
+def _remembered(path: Path) -> dict[str, object]:
+    """Return what is remembered; nothing where that cannot be read, which only costs time."""
+    try:
+        return read_json(path) if path.is_file() else {}
+    except ArkdError:
+        return {}
+
+
+def mixed(manifests: Iterable[tuple[Path, dict[str, Any]]]) -> dict[tuple[str, str], list[Path]]:
+    """Return what stages of one pair were made from more than one of: one of these stages for each.
+
+    Args:
+        manifests: The stages' manifests by folder, all those of one suite.
+    """
+    found: dict[tuple[str, str], dict[str, Path]] = {}
+    for folder, made in manifests:
+        own = made["stage"] if made["stage"] in ONE_OF_EACH else None
+        named = dict(made["inputs"]) | ({own: digest_of(made["outputs"])} if own else {})
+        for role, sha in named.items():
+            if role in ONE_OF_EACH or role.startswith(ROLE):
+                pair = "" if role == "data" else str(made.get("pair", ""))
+                found.setdefault((pair, role), {}).setdefault(sha, folder)
+    return {key: list(of.values()) for key, of in found.items() if len(of) > 1}
+
+
+# What a suite or a pair has one of, whatever reads it.
+ONE_OF_EACH = ("data", "tokens", "teacher", "prefixes")
