@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
+
+LONGEST = 4_000  # characters of a message
+BREAKS = re.compile(r"\s*[\r\n\v\f\x1c-\x1e\x85\u2028\u2029]+\s*")
+UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 class ArkdError(Exception):
-    """An error whose message is one line that names the place, the cause and the remedy."""
+    """An error whose message is one line that names the place, the cause and the remedy.
+
+    It may cite what a file holds: whatever that is, the message stays a line that can be printed.
+    """
+
+    def __init__(self, message: str) -> None:
+        line = UNPRINTABLE.sub(lambda c: repr(c[0])[1:-1], BREAKS.sub(" ", message))
+        if len(line) > LONGEST:
+            line = f"{line[: LONGEST // 2]} … {line[-LONGEST // 2 :]}"
+        super().__init__(line)
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

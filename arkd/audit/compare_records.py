@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-import json
-import math
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
 
 from arkd.errors import ArkdError
-from arkd.storage.files import sha256_file
+from arkd.storage.files import read_json, sha256_file
 from arkd.storage.manifest import NAME
-from arkd.storage.records import COLUMNS
+from arkd.storage.records import COLUMNS, number, read_csv, whole
 from arkd.suite.suite import load_suite, suite_names
 
 RECORDS = "records.csv"
@@ -50,9 +47,8 @@ class Side:
     def first_test(self) -> str | None:
         """The test set in distribution: of the manifest beside the records, or as shipped."""
         try:
-            manifest = json.loads((self.path.parent / NAME).read_text(encoding="utf-8"))
-            return str(manifest["config"]["test_sets"][0])
-        except (OSError, ValueError, LookupError, TypeError):
+            return str(read_json(self.path.parent / NAME)["config"]["test_sets"][0])
+        except (ArkdError, LookupError, TypeError):
             return load_suite(self.suite).test_sets[0] if self.suite in suite_names() else None
 
 
@@ -79,23 +75,24 @@ def read(path: Path) -> Side:
     values: dict[Key, float] = {}
     failed: set[Run] = set()
     suites: set[tuple[str, str]] = set()
-    with file.open(encoding="utf-8", newline="") as lines:
-        rows = csv.DictReader(lines)
-        lacking = [column for column in COLUMNS if column not in (rows.fieldnames or ())]
-        if lacking:
-            raise ArkdError(f"{file}: column {lacking[0]} is missing; run `arkd collect` again")
-        for row in rows:
-            suites.add((row["suite"], row["suite_version"]))
-            run = (row["pair"], row["method"], int(row["seed"]))
-            if row["metric"] == "failed":
-                failed.add(run)
-                continue
-            key = (*run, row["decode_seed"], row["task"], row["metric"], row["group"])
-            value = _number(row["value"])
-            if key in values or not math.isfinite(value):
-                what = "stands twice" if key in values else f"'{row['value']}' is no finite number"
-                raise ArkdError(f"{file}: {' '.join(map(str, key))}: {what}; run `arkd collect`")
-            values[key] = value
+    rows = read_csv(file)
+    lacking = [column for column in COLUMNS if rows and column not in rows[0]]
+    if lacking:
+        raise ArkdError(f"{file}: column {lacking[0]} is missing; run `arkd collect` again")
+    for place, row in enumerate(rows, start=1):
+        suites.add((row["suite"], row["suite_version"]))
+        try:
+            run = (row["pair"], row["method"], whole(row["seed"]))
+            value = number(row["value"])
+        except ValueError as error:
+            raise ArkdError(f"{file}: row {place}: {error}; run `arkd collect` again") from None
+        if row["metric"] == "failed":
+            failed.add(run)
+            continue
+        key = (*run, row["decode_seed"], row["task"], row["metric"], row["group"])
+        if key in values:
+            raise ArkdError(f"{file}: {' '.join(map(str, key))}: stands twice; run `arkd collect`")
+        values[key] = value
     if len(suites) != 1:
         kinds = ", ".join(" ".join(suite) for suite in sorted(suites)) or "none"
         raise ArkdError(f"{file}: records of one suite version are needed, found {kinds}")
@@ -129,10 +126,3 @@ def agreement(a: Side, b: Side) -> Agreement:
 
 def _relative(a: float, b: float) -> float:
     return abs(a - b) / max(abs(a), abs(b))
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return math.nan

@@ -42,8 +42,12 @@ def join(chain: Chain) -> None:
         path, texts = chain.root / name, [part / name for part in parts]
         if not path.is_file() or not texts or not all(text.is_file() for text in texts):
             continue
-        rows = [row for text in texts for row in read_rows(text)[1:]]
-        head = read_rows(texts[0])[0]
+        try:
+            rows = [row for text in texts for row in read_rows(text)[1:]]
+            head = read_rows(texts[0])[0]
+        except ArkdError as error:
+            chain.findings.blame(path, f"cannot be joined again: {error}")
+            continue
         if text_of([head, *ordered(name, rows)]).encode() == path.read_bytes():
             chain.findings.remade.append(f"{name} from {len(texts)} evaluations")
         else:

@@ -7,12 +7,12 @@ between the two: such a jump is the same if the table's CSV has a number that li
 
 from __future__ import annotations
 
-import csv
 import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from arkd.errors import ArkdError
 from arkd.exact import NOISE
 from arkd.storage.records import DIGITS, read_rows
 
@@ -37,7 +37,7 @@ def same_files(kept: Path, made: Path) -> bool:
             return _same_rows(read_rows(kept), read_rows(made))
         cells = [cell for row in read_rows(made.with_suffix(".csv")) for cell in row]
         texts = kept.read_text(encoding="utf-8"), made.read_text(encoding="utf-8")
-    except (UnicodeDecodeError, csv.Error):  # a spoilt file need not be text any more
+    except (UnicodeDecodeError, ArkdError):  # a spoilt file need not be text any more
         return False
     return _same_texts(*texts, [float(cell) for cell in cells if NUMBER.fullmatch(cell)])
 

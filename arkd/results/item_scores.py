@@ -10,7 +10,7 @@ from arkd import exact
 from arkd.errors import ArkdError
 from arkd.results.records import RUN, read_csv
 from arkd.results.suite_results import SuiteResults
-from arkd.storage.records import ITEM_COLUMNS
+from arkd.storage.records import ITEM_COLUMNS, number, whole
 
 FILE = "items.csv"
 METRIC = "rouge_l"
@@ -38,8 +38,8 @@ class ItemScores:
         for line in frame[frame["metric"] == METRIC].to_dict("records"):
             where = "/".join(line[name] for name in (*RUN, "task"))
             try:
-                values = np.array(line["values"].split(), dtype=float)
-                decoding = int(line["decode_seed"])
+                values = np.array([number(text) for text in line["values"].split()])
+                decoding = whole(line["decode_seed"])
             except ValueError:
                 values, decoding = np.array([np.nan]), 0
             if not values.size or not np.isfinite(values).all():

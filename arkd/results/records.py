@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -10,12 +11,15 @@ import pandas as pd
 
 from arkd import exact
 from arkd.errors import ArkdError
+from arkd.storage.records import NUMBER, WHOLE, read_rows
 from arkd.suite.suite import Suite
 
 SHOWN_GAPS = 8  # runs that the error about missing values names
 # Recorded of any sampled answers, and of those that have references.
 SAMPLED, SCORED = "distinct_2", "rouge_l"
 RUN = ["pair", "method", "seed"]
+DIRECTION = re.compile("[01]|true|false", re.IGNORECASE)
+NEVER = re.compile("(?!)")
 QUANTITY = ["task", "metric", "group"]
 SeedValues = dict[int, float]
 
@@ -83,25 +87,61 @@ def read_csv(path: Path, suite: Suite, numbers: Iterable[str]) -> pd.DataFrame:
     """
     if not path.is_file():
         raise ArkdError(f"{path}: no such file; run `arkd collect` first")
-    frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+    head, *rows = read_rows(path)
+    if len(set(head)) < len(head):
+        raise ArkdError(f"{path}: a column stands twice; run `arkd collect` again")
+    frame = pd.DataFrame(rows, columns=head, dtype=str)
     lacking = [c for c in ["suite_version", *RUN, *numbers] if c not in frame.columns]
     if lacking:
         raise ArkdError(f"{path}: column {', '.join(lacking)} is missing; run `arkd collect` again")
     others = sorted(set(frame["suite_version"]) - {suite.version})
     if others:
         raise ArkdError(
-            f"{path}: version {', '.join(others)} of suite {suite.name} beside {suite.version}; "
+            f"{path}: version {', '.join(others):.80} of suite {suite.name} beside {suite.version}; "
             "tables never mix versions: run the suite again"
         )
+    strangers = sorted(set(frame["suite"]) - {suite.name}) if "suite" in frame.columns else []
+    if strangers:
+        raise ArkdError(
+            f"{path}: results of suite {', '.join(strangers):.80}, read as those of {suite.name}; give "
+            "the folder of this suite"
+        )
+    _must_match(path, frame, "seed", WHOLE, "a whole number")
     for column in numbers:
-        parsed = pd.to_numeric(frame[column].replace("", None), errors="coerce").astype(float)
-        bad = frame[column].ne("") & ~np.isfinite(parsed)
-        if bad.any():
-            first = frame.loc[bad].iloc[0]
-            where = f"{first['pair']}/{first['method']}/seed{first['seed']}"
-            raise ArkdError(f"{path}: {where}: {column} '{first[column]}' is not a finite number")
+        _must_match(path, frame, column, NUMBER, "a finite number", blank=True)
+        parsed = pd.to_numeric(frame[column].replace("", None)).astype(float)
+        _must_match(path, frame.loc[np.isinf(parsed)], column, NEVER, "a finite number")
         frame[column] = parsed
     return frame
+
+
+def _must_match(
+    path: Path,
+    frame: pd.DataFrame,
+    column: str,
+    form: re.Pattern[str],
+    wanted: str,
+    *,
+    blank: bool = False,
+) -> None:
+    """Refuse a cell that is not of a form.
+
+    Args:
+        path: The file.
+        frame: What it holds.
+        column: Which cells.
+        form: What each has to be, as a whole.
+        wanted: The form in words.
+        blank: Whether it may be empty as well.
+
+    Raises:
+        ArkdError: the first that is not, with its run.
+    """
+    bad = [not ((blank and not cell) or form.fullmatch(cell)) for cell in frame[column]]
+    if any(bad):
+        first = frame.loc[bad].iloc[0]
+        where = "/".join(f"{first[name]:.40}" for name in RUN)
+        raise ArkdError(f"{path}: {where}: {column} '{first[column]:.40}' is not {wanted}")
 
 
 def read_records(path: Path, suite: Suite) -> Records:
@@ -115,10 +155,17 @@ def read_records(path: Path, suite: Suite) -> Records:
     lacking = [c for c in [*key, "higher_is_better"] if c not in frame.columns]
     if lacking:
         raise ArkdError(f"{path}: column {', '.join(lacking)} is missing; run `arkd collect` again")
+    for column, form, wanted in (
+        ("decode_seed", WHOLE, "a whole number"),
+        ("n", WHOLE, "a whole number"),
+        ("higher_is_better", DIRECTION, "0, 1 or nothing"),
+    ):
+        if column in frame.columns:
+            _must_match(path, frame, column, form, wanted, blank=True)
     problem = frame.duplicated(key) | frame["value"].isna()
     if problem.any():
         first = frame.loc[problem].iloc[0]
-        text = ", ".join(str(first[column]) for column in key if first[column] != "")
+        text = ", ".join(f"{first[column]!s:.40}" for column in key if first[column] != "")
         raise ArkdError(f"{path}: empty or doubled value: {text}; run `arkd collect` again")
     # Sorted, so that groups have one order whatever the order of the rows.
     return Records(frame.sort_values(key), suite.decoding.seeds)

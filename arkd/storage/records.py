@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+import math
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,9 @@ COLUMNS = (
 )
 # One decoded test set a line; `values` has the score of each item, in the order of the test set.
 ITEM_COLUMNS = (*COLUMNS[:7], "metric", "values")
+FIELD_CHARS = 2**24  # of one cell at most: the scores of a million items
+NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+WHOLE = re.compile(r"[0-9]{1,18}")
 DIGITS = 10  # significant ones, of any number that is written for machines
 
 
@@ -41,9 +46,54 @@ def write_csv(path: Path, columns: Sequence[str], rows: Iterable[dict[str, Any]]
 
 
 def read_rows(path: Path) -> list[list[str]]:
-    """Return the lines of a CSV file as they stand, its heading first."""
-    with path.open(encoding="utf-8", newline="") as lines:
-        return list(csv.reader(lines))
+    """Return the lines of a CSV file as they stand, its heading first, each as long as that.
+
+    Raises:
+        ArkdError: it is not UTF-8 text, not CSV, empty, or a line has more or fewer cells.
+    """
+    remedy = "restore the file, or make it again"
+    csv.field_size_limit(FIELD_CHARS)
+    try:
+        text = path.read_bytes().decode("utf-8")
+        lines = [line for line in csv.reader(io.StringIO(text, newline=""), strict=True) if line]
+    except UnicodeDecodeError:
+        raise ArkdError(f"{path}: not UTF-8 text; {remedy}") from None
+    except csv.Error as error:
+        raise ArkdError(f"{path}: not CSV ({error}); {remedy}") from None
+    if "\0" in text:
+        raise ArkdError(f"{path}: holds NUL, so it is no text; {remedy}")
+    if not lines:
+        raise ArkdError(f"{path}: empty; {remedy}")
+    for number, line in enumerate(lines):
+        if len(line) != len(lines[0]):
+            raise ArkdError(
+                f"{path}: row {number} has {len(line)} cells under {len(lines[0])} columns; "
+                f"{remedy}"
+            )
+    return lines
+
+
+def number(text: str) -> float:
+    """Return a finite number as files have it: plain digits, no `1_000`, no other script's.
+
+    Raises:
+        ValueError: the text is none.
+    """
+    value = float(text) if NUMBER.fullmatch(text) else math.nan
+    if not math.isfinite(value):
+        raise ValueError(f"'{text:.40}' is no finite number")
+    return value
+
+
+def whole(text: str) -> int:
+    """Return a whole number from zero on, such as a seed.
+
+    Raises:
+        ValueError: the text is none.
+    """
+    if not WHOLE.fullmatch(text):
+        raise ValueError(f"'{text:.40}' is not a whole number")
+    return int(text)
 
 
 def significant(value: float) -> str:
@@ -58,12 +108,14 @@ def read_csv(path: Path) -> list[dict[str, str]]:
     """Return the rows of a CSV file as text.
 
     Raises:
-        ArkdError: there is no such file.
+        ArkdError: there is no such file, a column stands twice, or `read_rows` refuses it.
     """
     if not path.is_file():
         raise ArkdError(f"{path}: no such file; run the stage that writes it first")
-    with path.open(encoding="utf-8", newline="") as lines:
-        return list(csv.DictReader(lines))
+    head, *rows = read_rows(path)
+    if twice := [name for name in head if head.count(name) > 1]:
+        raise ArkdError(f"{path}: column '{twice[0]:.40}' stands twice; make the file again")
+    return [dict(zip(head, row, strict=True)) for row in rows]
 
 
 def _text(value: Any) -> str:
