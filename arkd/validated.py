@@ -42,9 +42,19 @@ def problem(error: ValidationError, value: Any = None, names: tuple[str, ...] = 
     if kind == "missing":
         message = "this key is required"
     elif where and kind != "unknown_key":
-        found = repr(first["input"])
-        message += f" (found {found if len(found) <= 80 else f'{found[:77]}...'})"
+        message += f" (found {shown(first['input'])})"
     return f"{where}: {message}" if where else message
+
+
+def shown(value: Any) -> str:
+    """Return a value as an error cites it: short, and of a mapping or a long list only its size."""
+    if isinstance(value, dict) or (isinstance(value, list | tuple | set) and len(value) > 5):
+        return f"a {'mapping' if isinstance(value, dict) else 'list'} of {len(value)}"
+    try:
+        found = repr(value)
+    except ValueError:  # a number of more digits than Python writes out
+        return "a number of thousands of digits"
+    return found if len(found) <= 80 else f"{found[:77]}..."
 
 
 def place(error: ValidationError, value: Any = None, names: tuple[str, ...] = ()) -> str:
@@ -61,7 +71,7 @@ def place(error: ValidationError, value: Any = None, names: tuple[str, ...] = ()
         if inside:
             value = value[part]
             own = [value[name] for name in names if isinstance(value, dict) and name in value]
-            words.append(str(own[0] if own else part))
+            words.append(str(own[0] if own else part)[:80])
         elif part is loc[-1] and part not in tags:
-            words.append(str(part))
+            words.append(str(part)[:80])
     return ".".join(words)

@@ -6,20 +6,28 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-import yaml
-
 from arkd.claims.kinds import Trajectory
 from arkd.claims.registered import Role
 from arkd.claims.trajectory_statistic import statistic
+from arkd.errors import ArkdError
 from arkd.metrics.declared import names
 from arkd.results.records import SeedValues, read_csv
 from arkd.results.suite_results import SuiteResults
 from arkd.results.trajectories import FILE, read_windows, trained_steps
 from arkd.storage import manifest
+from arkd.storage.yaml_text import parse_yaml
 from arkd.suite.folders import CONTROLS, INIT, TEACHER, Tree
 from arkd.suite.settings import ROW_SETTINGS
 
 COST = "cost"
+
+
+def _value(text: str) -> Any:
+    """Return what a label's text is the setting of; itself where it is no YAML."""
+    try:
+        return parse_yaml(text, "label")
+    except ArkdError:
+        return text
 
 
 class Results(SuiteResults):
@@ -62,7 +70,7 @@ class Results(SuiteResults):
         """Return a label as name and set of settings, without those that are the suite's own."""
         name, _, text = label.partition("@")
         parts = [part.partition("=")[::2] for part in text.split(",") if part]
-        given = {key: yaml.safe_load(value) for key, value in parts}
+        given = {key: _value(value) for key, value in parts}
         own = {key: getattr(self.suite.distillation, key) for key in ROW_SETTINGS[1:]}
         kept = {key: value for key, value in given.items() if own.get(key) != value}
         return name, frozenset((key, str(value)) for key, value in kept.items())

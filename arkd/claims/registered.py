@@ -9,9 +9,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from arkd.claims.kinds import (
@@ -29,6 +28,7 @@ from arkd.errors import ArkdError, nearest
 from arkd.metrics import declared
 from arkd.paths import benchmarks_dir
 from arkd.results import published
+from arkd.storage.yaml_text import read_yaml
 from arkd.validated import Frozen, problem
 
 
@@ -180,20 +180,6 @@ def _known(what: str, name: str, names: Iterable[str], where: str) -> None:
         raise ValueError(f"{where}: no {what} '{name}'{nearest(name, names)}")
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML in which a key may stand only once in a mapping."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [key.value for key, _ in node.value]
-        for key in keys:
-            if keys.count(key) > 1:
-                mark = node.start_mark
-                raise yaml.constructor.ConstructorError(
-                    problem=f"key '{key}' stands twice", problem_mark=mark
-                )
-        return super().construct_mapping(node, deep)
-
-
 def claims_path() -> Path:
     """Return the shipped claims file."""
     return benchmarks_dir() / "claims.yaml"
@@ -206,13 +192,7 @@ def load_claims(path: Path | None = None) -> Claims:
         ArkdError: no such file, malformed YAML, an unknown key or name, a rule broken.
     """
     path = path or claims_path()
-    try:
-        data = yaml.load(path.read_text(encoding="utf-8"), _Loader)
-    except FileNotFoundError:
-        raise ArkdError(f"{path}: no such claims file") from None
-    except yaml.MarkedYAMLError as error:
-        line = f" at line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise ArkdError(f"{path}: not valid YAML{line}: {error.problem}") from None
+    data = read_yaml(path)
     try:
         return Claims.model_validate(data)
     except ValidationError as error:

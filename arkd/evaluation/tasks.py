@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from arkd.errors import ArkdError
 from arkd.rouge import rouge_l
-from arkd.storage.files import read_jsonl
+from arkd.storage.files import parse_json, read_jsonl
 
 # PopQA's bands, by how often the subject's page was read in a month: below 100 is the long tail of
 # Self-RAG (1,399 of 14,267 questions). Fixed, so that a part of the items has the same bands.
@@ -67,7 +66,7 @@ def popqa(rows: Any) -> Any:
     """Add to PopQA's rows what is asked of them: all spellings of the answer, and the band."""
     return rows.map(
         lambda row: {
-            "answers": json.loads(row["possible_answers"]),
+            "answers": parse_json(row["possible_answers"]),
             "band": band(int(row["s_pop"])),
         }
     )

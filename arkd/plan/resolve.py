@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from arkd.errors import ArkdError
 from arkd.paths import benchmarks_dir
 from arkd.plan.shapes import Shape
 from arkd.storage.files import read_json
+from arkd.storage.yaml_text import read_yaml
 from arkd.suite.folders import Tree
 from arkd.suite.settings import Cut, Folder, Hub, Pretrained, Scratch
 
@@ -67,7 +65,7 @@ def _of_hub(repo: str, spec: Hub | Pretrained, given: Mapping[str, Path], whose:
     if repo in given:
         return read_json(given[repo])
     if isinstance(spec, Hub) and (fetched := _fetched(repo, spec.revision)):
-        return json.loads(fetched.read_text(encoding="utf-8"))
+        return read_json(fetched)
     if repo in _table():
         return _table()[repo]
     raise ArkdError(
@@ -87,5 +85,5 @@ def _fetched(repo: str, revision: str) -> Path | None:
 @cache
 def _table() -> dict[str, Any]:
     """Return the shipped configurations by repository."""
-    entries = yaml.safe_load((benchmarks_dir() / TABLE).read_text(encoding="utf-8"))
+    entries = read_yaml(benchmarks_dir() / TABLE)
     return {repo: entry["config"] for entry in entries for repo in entry["repos"]}

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import array
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from arkd.data import source as sources
-from arkd.storage.files import read_json
+from arkd.errors import ArkdError
+from arkd.storage import manifest
+from arkd.storage.files import parse_json
 from arkd.suite.folders import Tree
 
 # Mean tokens of a prompt and of its answer where the source knows none: a guess for instructions
@@ -68,7 +69,7 @@ def rows(tree: Tree, pair: str, prompt: float | None, response: float | None) ->
     files, notes = dict(planned.files), list(planned.notes)
     made = tree.data / "manifest.json"
     if made.is_file():
-        summary = read_json(made)["notes"].get("summary", {})
+        summary = manifest.read(tree.data)["notes"].get("summary", {})
         files |= {name: int(count) for name, count in summary.get("rows", {}).items()}
         notes = [f"rows are counted in {tree.data}"]
     lengths, vocabulary = source.mean_tokens or GUESSED, None
@@ -97,15 +98,20 @@ def _counted(tokens: Path) -> tuple[int, tuple[float, float], int] | None:
     made, path = tokens / "manifest.json", tokens / "train.safetensors"
     if not (made.is_file() and path.is_file()):
         return None
-    with path.open("rb") as stream:
-        size = int.from_bytes(stream.read(8), "little")
-        parts: Mapping[str, Any] = json.loads(stream.read(size))
-        first, last = parts["prompt_lengths"]["data_offsets"]
-        stream.seek(8 + size + first)
-        prompts = array.array("q", stream.read(last - first))
-    total, count = parts["ids"]["shape"][0], max(1, len(prompts))
-    lengths = sum(prompts) / count, (total - sum(prompts)) / count
-    return count, lengths, int(read_json(made)["notes"]["vocabulary"])
+    try:
+        with path.open("rb") as stream:
+            size = int.from_bytes(stream.read(8), "little")
+            parts: Mapping[str, Any] = parse_json(stream.read(size).decode("utf-8"))
+            first, last = parts["prompt_lengths"]["data_offsets"]
+            stream.seek(8 + size + first)
+            prompts = array.array("q", stream.read(last - first))
+        total, count = parts["ids"]["shape"][0], max(1, len(prompts))
+        vocabulary = int(manifest.read(tokens)["notes"]["vocabulary"])
+    except (ValueError, LookupError, TypeError, OverflowError, MemoryError):
+        raise ArkdError(
+            f"{path}: not as its stage wrote it; delete {tokens} and run again"
+        ) from None
+    return count, (sum(prompts) / count, (total - sum(prompts)) / count), vocabulary
 
 
 def requests(tree: Tree, rows: Rows) -> tuple[float, int]:

@@ -6,7 +6,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-import yaml
 from markupsafe import Markup, escape
 
 from arkd.figures import build as figures
@@ -14,6 +13,7 @@ from arkd.paths import benchmarks_dir
 from arkd.report.views import FIGURE_FORMATS, files_of
 from arkd.storage import manifest
 from arkd.storage.files import read_json
+from arkd.storage.yaml_text import read_yaml
 from arkd.suite.folders import Tree
 from arkd.suite.suite import Suite
 from arkd.tables.kind import facts
@@ -54,11 +54,10 @@ def drawings(tree: Tree, partial: bool) -> dict[str, bytes]:
 
 def captions(suite: Suite) -> dict[str, dict[str, str]]:
     """Return each figure's title, caption and description, the suite's settings filled in."""
-    text = (benchmarks_dir() / "captions.yaml").read_text(encoding="utf-8")
     settings = facts(suite)
     return {
         name: {key: value.format(**settings) for key, value in entry.items()}
-        for name, entry in yaml.safe_load(text).items()
+        for name, entry in read_yaml(benchmarks_dir() / "captions.yaml").items()
     }
 
 

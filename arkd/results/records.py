@@ -97,14 +97,14 @@ def read_csv(path: Path, suite: Suite, numbers: Iterable[str]) -> pd.DataFrame:
     others = sorted(set(frame["suite_version"]) - {suite.version})
     if others:
         raise ArkdError(
-            f"{path}: version {', '.join(others):.80} of suite {suite.name} beside {suite.version}; "
-            "tables never mix versions: run the suite again"
+            f"{path}: version {', '.join(others):.80} of suite {suite.name} beside "
+            f"{suite.version}; tables never mix versions: run the suite again"
         )
     strangers = sorted(set(frame["suite"]) - {suite.name}) if "suite" in frame.columns else []
     if strangers:
         raise ArkdError(
-            f"{path}: results of suite {', '.join(strangers):.80}, read as those of {suite.name}; give "
-            "the folder of this suite"
+            f"{path}: results of suite {', '.join(strangers):.80}, read as those of "
+            f"{suite.name}; give the folder of this suite"
         )
     _must_match(path, frame, "seed", WHOLE, "a whole number")
     for column in numbers:

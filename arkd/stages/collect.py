@@ -11,7 +11,7 @@ from arkd.metrics.declared import names
 from arkd.paths import benchmarks_dir
 from arkd.stages import trajectories
 from arkd.storage import given, manifest
-from arkd.storage.files import read_json, write_json
+from arkd.storage.files import write_json
 from arkd.storage.records import COLUMNS, ITEM_COLUMNS, read_csv, write_csv
 from arkd.suite.folders import CONTROLS, Tree, methods, seeds
 
@@ -33,7 +33,7 @@ def collect(tree: Tree, partial: bool = False) -> None:
         for pair, method in methods(suite)
         if not partial or (tree.evaluation(pair, method) / manifest.NAME).is_file()
     }
-    manifests = {folder: read_json(folder / manifest.NAME) for folder in _stages(tree, partial)}
+    manifests = {folder: manifest.read(folder) for folder in _stages(tree, partial)}
     cores = _one_maker(tree, manifests)
     _one_source(tree, manifests)
     for folder, made in manifests.items():
@@ -138,6 +138,6 @@ def cost(found: dict[str, Any]) -> dict[str, Any]:
         "method": control or found.get("method") or found.get("label") or names[found["stage"]],
         "seed": found.get("seed") or 0,
         **{key: found["notes"].get(key) for key in OF_TRAINING},
-        "threads": found["host"]["threads"],
-        "host": found["host"]["processor"],
+        "threads": found["host"].get("threads"),
+        "host": found["host"].get("processor"),
     }

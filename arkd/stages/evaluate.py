@@ -7,7 +7,7 @@ from typing import Any
 from arkd.paths import benchmarks_dir
 from arkd.stages.stage import cache_folders, computes, open_stage
 from arkd.storage import manifest
-from arkd.storage.files import read_json, write_jsonl
+from arkd.storage.files import write_jsonl
 from arkd.storage.records import COLUMNS, ITEM_COLUMNS, write_csv
 from arkd.suite.folders import TEACHER, TEACHER_SEED, Tree, seeds
 
@@ -36,7 +36,7 @@ def evaluate(tree: Tree, pair: str, label: str) -> None:
         for seed in seeds(suite, label):
             of_run: dict[str, Any] = {"suite": suite.name, "suite_version": suite.version}
             of_run |= {"pair": pair, "method": label, "seed": seed}
-            if read_json(inputs[f"seed{seed}"] / manifest.NAME)["notes"].get("failed"):
+            if manifest.read(inputs[f"seed{seed}"])["notes"].get("failed"):
                 found = failed_run()
             else:
                 found = measure_model(tree, pair, label, seed, str(device), stage.proper)

@@ -13,7 +13,7 @@ from arkd.data import source as sources
 from arkd.errors import ArkdError
 from arkd.stages.stage import checkpoint_of, computes, finish_training, open_stage, trained_folder
 from arkd.storage import manifest
-from arkd.storage.files import read_json, read_jsonl, write_jsonl
+from arkd.storage.files import read_jsonl, write_jsonl
 from arkd.suite.folders import INIT, TEACHER, TEACHER_SEED, UNTRAINED, Tree
 from arkd.suite.settings import Cut, Folder, Hub, Pretrained, Scratch
 
@@ -258,7 +258,7 @@ def cache(tree: Tree, pair: str, source: str, seed: int | None = None) -> None:
             sampler = models.load(tree.model(pair, INIT, seed), device, precision)
         of_tokenizer = manifest.digest(tokens_dir / "tokenizer")
         made_of = {"teacher": manifest.weights(teacher_dir), "tokenizer": of_tokenizer}
-        vocabulary = read_json(tokens_dir / manifest.NAME)["notes"]["vocabulary"]
+        vocabulary = manifest.read(tokens_dir)["notes"]["vocabulary"]
 
         def sampled(prompts: TokenSet, name: str) -> TokenSet:
             with stage.proper:

@@ -12,7 +12,6 @@ from typing import Any
 from arkd import kernels
 from arkd.errors import ArkdError
 from arkd.storage import manifest
-from arkd.storage.files import read_json
 from arkd.storage.records import write_csv
 from arkd.suite.folders import TEACHER, TEACHER_SEED, Tree
 from arkd.suite.jobs import config_slice, given
@@ -52,7 +51,7 @@ def trained_folder(tree: Tree, pair: str, method: str, seed: int) -> Path:
         ArkdError: that training left the finite numbers.
     """
     folder = tree.training(pair, method, seed)
-    if read_json(folder / manifest.NAME)["notes"].get("failed"):
+    if manifest.read(folder)["notes"].get("failed"):
         raise ArkdError(
             f"{folder}: this training left the finite numbers, and nothing can be built on it; "
             "lower its rate in the suite"
@@ -69,7 +68,7 @@ def cache_folders(tree: Tree, pair: str, sources: dict[str, int | None]) -> dict
     current = manifest.digest(tree.training(pair, TEACHER, TEACHER_SEED))
     folders = {source: tree.cache(pair, source, seed) for source, seed in sources.items()}
     for folder in folders.values():
-        if read_json(folder / manifest.NAME)["inputs"][TEACHER] != current:
+        if manifest.read(folder)["inputs"].get(TEACHER) != current:
             raise ArkdError(f"{folder}: made by another teacher; delete the folder and run again")
     return folders
 

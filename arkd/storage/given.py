@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from arkd.errors import ArkdError
-from arkd.storage.files import read_json, sha256_file, write_json
-from arkd.storage.manifest import LARGE_BYTES, SEEN, digest_of
+from arkd.storage.files import sha256_file, write_json
+from arkd.storage.manifest import LARGE_BYTES, SEEN, digest_of, remembered
 
 ROLE = "given "  # how the roles of such inputs begin in manifests
 # What is read of a model's folder; the rest, such as a training's checkpoints, changes nothing.
@@ -49,7 +49,7 @@ def _sha256(path: Path, memory: Path) -> str:
     # The time of the inode as well, which whoever copies a file with its dates cannot set.
     known = [state.st_size, state.st_mtime_ns, state.st_ctime_ns]
     kept, name = memory / SEEN, str(path.absolute())
-    seen = _remembered(kept)
+    seen = remembered(kept)
     found = seen.get(name)
     if isinstance(found, list) and found[:-1] == known:
         return str(found[-1])
@@ -57,14 +57,6 @@ def _sha256(path: Path, memory: Path) -> str:
     if memory.is_dir():
         write_json(kept, seen | {name: [*known, sha]})
     return sha
-
-
-def _remembered(path: Path) -> dict[str, object]:
-    """Return what is remembered; nothing where that cannot be read, which only costs time."""
-    try:
-        return read_json(path) if path.is_file() else {}
-    except ArkdError:
-        return {}
 
 
 def mixed(manifests: Iterable[tuple[Path, dict[str, Any]]]) -> dict[tuple[str, str], list[Path]]:

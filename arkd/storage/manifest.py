@@ -139,10 +139,39 @@ def _since_last_stage_s() -> float:
     return time.time() - (_ended[-1] if _ended else psutil.Process().create_time())
 
 
+def read(folder: Path) -> dict[str, Any]:
+    """Return the manifest of a stage's folder.
+
+    Raises:
+        ArkdError: there is none, or it is not what a stage writes.
+    """
+    path = folder / NAME
+    made = read_json(path)
+    wrong = [key for key, kind in FORM.items() if not isinstance(made.get(key), kind)]
+    wrong += [
+        key
+        for key in ("inputs", "outputs")
+        if key not in wrong and not all(isinstance(sha, str) for sha in made[key].values())
+    ]
+    if wrong:
+        raise ArkdError(
+            f"{path}: not a stage's manifest ({wrong[0]} is not as stages write it); delete "
+            f"{folder} and run again"
+        )
+    return made
+
+
+FORM: dict[str, type | tuple[type, ...]] = {  # what others read of a stage's manifest
+    **dict.fromkeys(("stage", "suite", "suite_version", "core"), str),
+    **dict.fromkeys(("inputs", "outputs", "notes", "versions", "host", "config"), dict),
+    **dict.fromkeys(("wall_s", "peak_mib"), (int, float)),
+}
+
+
 def weights(training: Path) -> str:
     """Return the hashes of a training's model, as its manifest tells; empty where there is none."""
     made = training / NAME
-    outputs = read_json(made).get("outputs", {}) if made.is_file() else {}
+    outputs = read(training)["outputs"] if made.is_file() else {}
     files = sorted(outputs.items())
     return " ".join(f"{name} {sha}" for name, sha in files if name.endswith(".safetensors"))
 
@@ -172,7 +201,7 @@ def check_outputs(folder: Path, outputs: Mapping[str, str]) -> None:
         ArkdError: one is not there or not as it was written.
     """
     memory = folder / SEEN
-    seen = read_json(memory) if memory.is_file() else {}
+    seen = remembered(memory)
     before = dict(seen)
     for name, sha in outputs.items():
         file = folder / name
@@ -193,6 +222,14 @@ def check_outputs(folder: Path, outputs: Mapping[str, str]) -> None:
         write_json(memory, seen)
 
 
+def remembered(path: Path) -> dict[str, Any]:
+    """Return the hashes that are remembered; none where they cannot be read, which costs time."""
+    try:
+        return read_json(path) if path.is_file() else {}
+    except ArkdError:
+        return {}
+
+
 def check_collected(root: Path) -> None:
     """Make sure that a suite's records are those that `arkd collect` wrote.
 
@@ -201,6 +238,8 @@ def check_collected(root: Path) -> None:
     """
     made = root / NAME
     outputs = read_json(made).get("outputs", {}) if made.is_file() else {}
+    if not isinstance(outputs, dict):
+        raise ArkdError(f"{made}: not as `arkd collect` wrote it; run `arkd collect` again")
     for name, sha in outputs.items():
         file = root / name
         if file.is_file() and sha256_file(file) != sha:
@@ -219,9 +258,7 @@ def digest(path: Path) -> str:
         made = path / NAME
         if not made.is_file():
             return digest_of(hash_tree(path))
-        outputs = read_json(made).get("outputs")
-        if not isinstance(outputs, dict):
-            raise ArkdError(f"{made}: not a stage's manifest; delete {path} and run again")
+        outputs = read(path)["outputs"]
         check_outputs(path, outputs)
         return digest_of(outputs)
     if not path.exists():

@@ -7,7 +7,6 @@ from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import (
     BeforeValidator,
     Field,
@@ -22,6 +21,7 @@ from arkd.data.source import DataSpec
 from arkd.errors import ArkdError, nearest
 from arkd.kernels import Kernels
 from arkd.paths import benchmarks_dir
+from arkd.storage.yaml_text import read_yaml
 from arkd.suite.settings import (
     BESIDE_SUITES,
     NAME,
@@ -221,7 +221,7 @@ def suite_path(name: str) -> Path:
     if path is None or not path.is_file():
         known = suite_names()
         raise ArkdError(
-            f"no suite '{name}'{nearest(name, known)}; shipped: {', '.join(known)}, "
+            f"no suite '{name:.200}'{nearest(name, known)}; shipped: {', '.join(known)}, "
             "or give the path of a YAML file"
         )
     return path
@@ -265,24 +265,17 @@ def _read_yaml(path: Path, readers: tuple[Path, ...] = ()) -> dict[str, Any]:
     """Return a suite's mapping, laid over the one it extends."""
     if path in readers:
         raise ArkdError(f"{path}: extends: the suite extends itself")
-    try:
-        value = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except UnicodeDecodeError:
-        raise ArkdError(f"{path}: not UTF-8 text") from None
-    except yaml.YAMLError as error:
-        where = getattr(error, "problem_mark", None)
-        line = f" at line {where.line + 1}" if where else ""
-        raise ArkdError(
-            f"{path}: not valid YAML{line}: {getattr(error, 'problem', error)}"
-        ) from None
+    value = read_yaml(path)
     if not isinstance(value, dict):
         raise ArkdError(f"{path}: a suite is a mapping of keys to values")
     base = value.pop("extends", None)
     if base is None:
         return value
+    if not isinstance(base, str):
+        raise ArkdError(f"{path}: extends: the name or the file of a suite is wanted")
     if "name" not in value:
         raise ArkdError(f"{path}: name: a suite that extends another needs a name of its own")
-    return _merge(_read_yaml(suite_path(str(base)), (*readers, path)), value)
+    return _merge(_read_yaml(suite_path(base), (*readers, path)), value)
 
 
 def _merge(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:

@@ -31,6 +31,7 @@ from arkd.data.tokens import TokenSet
 from arkd.divergence.head import Head
 from arkd.models.model import head, response_states
 from arkd.progress import progress
+from arkd.storage.files import parse_json
 from arkd.teacher.shards import HiddenStates, Index, broken, check, index_path
 
 HEAD = "head.safetensors"
@@ -192,7 +193,7 @@ def load_head(folder: Path) -> Head:
     try:
         with safe_open(path, framework="pt") as stored:
             tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
-            facts = json.loads(stored.metadata()["arkd"])
+            facts = parse_json(stored.metadata()["arkd"])
         return Head(tensors["weight"], tensors.get("bias"), facts["scale"], facts["soft_cap"])
-    except (OSError, SafetensorError, TypeError, KeyError) as error:
+    except (OSError, SafetensorError, TypeError, KeyError, ValueError) as error:
         raise broken(path, f"not readable as a head ({error})") from error

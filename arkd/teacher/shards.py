@@ -22,7 +22,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from arkd.errors import ArkdError
-from arkd.storage.files import read_json, sha256_file, staged_file, write_json
+from arkd.storage.files import parse_json, read_json, sha256_file, staged_file, write_json
 
 FORMAT = 1
 SHARD_BYTES = 256 * 2**20  # at most, of one shard; or one batch, where that is more
@@ -77,9 +77,13 @@ class Index:
         value = read_json(path)
         if value.get("format") != FORMAT:
             raise broken(path, f"of format {value.get('format')}, where {FORMAT} is read")
-        shards = tuple(Shard(**shard) for shard in value["shards"])
-        index = cls(value["made_of"], shards)
-        if index.key != value["key"]:
+        try:
+            shards = tuple(Shard(**shard) for shard in value["shards"])
+            index = cls(dict(value["made_of"]), shards)
+            same = index.key == value["key"]
+        except (LookupError, TypeError, ValueError) as error:
+            raise broken(path, f"not as it was written ({error!s:.80})") from None
+        if not same:
             raise broken(path, "its key is not that of what it says it is made of")
         return index
 
@@ -146,9 +150,9 @@ def _header(path: Path) -> tuple[list[int], str]:
     try:
         with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as m:
             m.madvise(mmap.MADV_RANDOM)
-            facts = json.loads(m[8 : 8 + int.from_bytes(m[:8], "little")])["hidden"]
+            facts = parse_json(m[8 : 8 + int.from_bytes(m[:8], "little")].decode("utf-8"))["hidden"]
         return facts["shape"], facts["dtype"]
-    except (ValueError, KeyError) as error:
+    except (ValueError, KeyError, TypeError, IndexError) as error:
         raise broken(path, f"not readable as safetensors ({error})") from error
 
 

@@ -69,7 +69,7 @@ class Checkpoint:
         if not (self.folder / TREE).is_file():
             return None
         tree = read_json(self.folder / TREE)
-        if tree["made_for"] != json.loads(json.dumps(self.made_for)):
+        if tree.get("made_for") != json.loads(json.dumps(self.made_for)):
             return None
         state: dict[str, Any] = restore(tree["state"], load_file(self.folder / TENSORS))
         return state

@@ -248,7 +248,7 @@ def test_a_key_that_stands_twice_is_refused(tmp_path: Path) -> None:
 
 
 def test_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ArkdError, match=r"none\.yaml: no such claims file"):
+    with pytest.raises(ArkdError, match=r"none\.yaml: no such file"):
         load_claims(tmp_path / "none.yaml")
 
 

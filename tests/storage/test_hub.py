@@ -105,7 +105,7 @@ def test_without_a_network_one_line_says_what_to_do() -> None:
 
 @pytest.mark.heavy  # the client tries for 24 s
 def test_the_hubs_own_client_fails_in_one_line_too(tmp_path: Path) -> None:
-    code = f"from arkd import hub; hub.fetch('{REPO}', '{COMMIT}', ['a.jsonl'])"
+    code = f"from arkd.storage import hub; hub.fetch('{REPO}', '{COMMIT}', ['a.jsonl'])"
     own = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "0"}
     done = subprocess.run(
         [sys.executable, "-c", code], env=os.environ | own, capture_output=True, text=True
