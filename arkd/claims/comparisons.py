@@ -13,6 +13,7 @@ from arkd.claims.arms import Results
 from arkd.claims.decision import Comparison, beyond
 from arkd.claims.kinds import AnyTest, Bounded, Identity, Order, Paired, Trajectory
 from arkd.claims.paper_numbers import in_print
+from arkd.claims.trajectory_statistic import too_short
 from arkd.results.records import SCORED, SeedValues
 from arkd.statistics.intervals import mean_interval
 from arkd.suite.folders import TEACHER
@@ -97,7 +98,11 @@ def _trajectories(results: Results, of: Comparison, test: Trajectory) -> Iterato
             for arm in test.arms
             if (row := results.arm(arm)) and not results.logs(of.pair, row, test.metric)
         ]
-        if silent:
+        if too_short(test, results.steps):
+            where = f"{test.window[0]:g} to {test.window[1]:g}"
+            reason = f"too few steps ({results.steps}) for one within {where} of the run"
+            yield replace(one, reason=reason)
+        elif silent:
             yield replace(one, reason=f"{', '.join(silent)}: no {test.metric} was logged")
         else:
             yield _differences(results, one, partial(results.statistic, of.pair, test=test))

@@ -46,9 +46,22 @@ def statistic(run: pd.DataFrame, test: Trajectory) -> float | None:
     return mean
 
 
+def too_short(test: Trajectory, total: int) -> bool:
+    """Tell whether a run of so many steps has none, or for a slope not two, where a test looks."""
+    needed = 2 if test.statistic == "slope" else 1
+    windows = [_bounds(share, total) for share in (test.window, test.earlier) if share]
+    return any(stop - start < needed for start, stop in windows)
+
+
+def _bounds(share: Iterable[float], total: int) -> tuple[int, int]:
+    """Return the first step whose middle lies in a share of the run, and the first behind it."""
+    start, stop = (math.ceil(round(x * total - 0.5, 9)) for x in share)
+    return start, stop
+
+
 def _steps_in(run: pd.DataFrame, share: Iterable[float], total: int) -> pd.Series:
     """Return how many steps of each window have their middle in a share of the run."""
-    start, stop = (math.ceil(round(x * total - 0.5, 9)) for x in share)
+    start, stop = _bounds(share, total)
     first, last = run["first_step"].clip(lower=start), run["last_step"].clip(upper=stop - 1)
     return (last - first + 1).clip(lower=0)
 

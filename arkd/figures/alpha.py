@@ -51,7 +51,7 @@ def alpha(make: Builder) -> Figure | None:
         above.set(xlim=(0, paper.index[-1]))
         above.set_xlabel("step of the paper's run", fontsize=SMALL)
         last = max(series.index[-1] for series in seeds.values())
-        axis.set(xlim=(0, last), ylim=(-0.03, 1.03), xlabel="step")
+        axis.set(xlim=(0, max(last, 1)), ylim=(-0.03, 1.03), xlabel="step")
         if len(runs) > 1:
             axis.set_title(pair)
     grid[0].set_ylabel("α, weight of forward KL")

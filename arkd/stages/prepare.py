@@ -56,6 +56,10 @@ def tokens(tree: Tree, pair: str) -> None:
             given = student if isinstance(student, Folder | Hub) else None
             shared_tokenizer(teacher, given, folder)
         tokenizer = load_tokenizer(folder)
+        try:
+            suite.check_vocabulary(len(tokenizer), "the tokenizer's")
+        except ValueError as error:
+            raise ArkdError(f"suite {suite.name}: {error}") from None
         names = ["train", "dev"]
         if (tree.data / "teacher_train.jsonl").is_file():
             names.append("teacher_train")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
@@ -13,6 +15,7 @@ from arkd.validated import Frozen
 NAME = r"^[A-Za-z0-9_-][A-Za-z0-9._-]*$"
 Temperature = Annotated[float, Field(ge=0.01, le=100)]
 Share = Annotated[float, Field(ge=0, lt=1)]
+FOLDER = re.compile(r"(?!\.)[^/\x00-\x1f\x7f]{1,200}")  # the label of a row
 # What stands beside the pairs in a suite's folder, and beside the rows in a pair's.
 BESIDE_PAIRS = (
     *("data", "tables", "claims", "figures", "report", "report.html", "logs", "manifest.json"),
@@ -263,6 +266,15 @@ class Training(Frozen):
 ROW_SETTINGS = ("lr", "temperature", "lm_weight", "split")  # of the suite, that a row may change
 
 
+def _finite(value: Any) -> bool:
+    """Tell whether a parameter holds no NaN and no infinity, itself or in a list."""
+    if isinstance(value, dict):
+        return all(map(_finite, value.values()))
+    if isinstance(value, list | tuple):
+        return all(map(_finite, value))
+    return not isinstance(value, float) or math.isfinite(value)
+
+
 class MethodEntry(Frozen):
     """A method with its parameters, as a row of every table names it.
 
@@ -282,6 +294,14 @@ class MethodEntry(Frozen):
     def _own_folder(self) -> Self:
         if self.name.casefold() in BESIDE_ROWS:
             raise ValueError(f"the name '{self.name}' is taken by a folder beside the rows")
+        for key, value in self.params.items():
+            if not _finite(value):
+                raise ValueError(f"{key}: a finite number is wanted, not {value!s:.40}")
+        if not FOLDER.fullmatch(self.label):
+            raise ValueError(
+                f"the row's label '{self.label:.80}' cannot name a folder: at most 200 characters, "
+                "none of them '/' or a line break"
+            )
         return self
 
     @property

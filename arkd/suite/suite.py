@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -21,6 +20,7 @@ from arkd.data.source import DataSpec
 from arkd.errors import ArkdError, nearest
 from arkd.kernels import Kernels
 from arkd.paths import benchmarks_dir
+from arkd.storage.records import number, read_csv
 from arkd.storage.yaml_text import read_yaml
 from arkd.suite.settings import (
     BESIDE_SUITES,
@@ -30,6 +30,7 @@ from arkd.suite.settings import (
     MethodEntry,
     Optimisation,
     Pair,
+    Scratch,
     TailSettings,
     Training,
 )
@@ -153,6 +154,23 @@ class Suite(Frozen):
             changes |= {"lr": rate} if rate else {}
         return self.distillation.model_copy(update=changes)
 
+    def check_vocabulary(self, tokens: int, whose: str) -> None:
+        """Refuse to look at more tokens than there are.
+
+        Raises:
+            ValueError: a `top_k` of the suite is above the vocabulary.
+        """
+        asked = {"tail.top_k": self.tail.top_k, "decoding.top_k": self.decoding.top_k}
+        asked |= {
+            f"decoding.variants.{place}.top_k": variant.top_k or 0
+            for place, variant in enumerate(self.decoding.variants)
+        }
+        for key, top_k in asked.items():
+            if top_k > tokens:
+                raise ValueError(
+                    f"{key}: {top_k:,} is above the vocabulary of {tokens:,} ({whose})"
+                )
+
     @model_validator(mode="before")
     @classmethod
     def _own_tests(cls, value: Any) -> Any:
@@ -178,6 +196,9 @@ class Suite(Frozen):
             twice = {str(name) for name, count in Counter(names).items() if count > 1}
             if twice:
                 raise ValueError(f"{what}: {', '.join(sorted(twice))} stands twice")
+        for pair in self.pairs:
+            if isinstance(pair.teacher, Scratch):
+                self.check_vocabulary(pair.teacher.vocabulary, f"pair {pair.name}")
         if not (self.decoding.seeds or self.lr_grid):
             raise ValueError("decoding.seeds: none; only a tuning suite, with lr_grid, has no text")
         return self
@@ -191,13 +212,15 @@ def tuned_rates(tuning: str | None) -> dict[str, float]:
     """
     if tuning is None:
         return {}
-    path = benchmarks_dir() / "tuning" / f"{tuning}.csv"
-    if not path.is_file():
+    folder = benchmarks_dir() / "tuning"
+    known = {path.stem: path for path in folder.glob("*.csv")}
+    if tuning not in known:
         raise ArkdError(
-            f"{path}: no such tuning run; correct distillation.tuning or set it to null"
+            f"{folder}: no such tuning run: '{tuning:.80}'{nearest(tuning, known)}; correct "
+            "distillation.tuning or set it to null"
         )
-    with path.open(encoding="utf-8", newline="") as lines:
-        return {r["method"]: float(r["lr"]) for r in csv.DictReader(lines) if r["chosen"] == "1"}
+    rows = read_csv(known[tuning])
+    return {row["method"]: number(row["lr"]) for row in rows if row["chosen"] == "1"}
 
 
 def suite_names() -> list[str]:

@@ -211,7 +211,7 @@ def test_every_key_that_is_shown_may_be_set(suite: Path) -> None:
         if line.strip().startswith("# steps:"):  # in the place of epochs
             text = re.sub(r"^  epochs: .*$", "", text, flags=re.M)
         text = text.replace("owner/name", "o/n").replace("40-digit commit", 40 * "a")
-        suite.write_text(yaml.safe_dump(yaml.safe_load(text)))  # of a key that stands twice the last
+        suite.write_text(yaml.safe_dump(yaml.safe_load(text)))  # the last of a key that is twice
         load_suite(str(suite))
 
 

@@ -28,6 +28,11 @@ def pair(**changes: Any) -> dict[str, Any]:
     return SMOKE | {"pairs": [PAIR | changes]}
 
 
+OF_SCRATCH = {"source": "scratch", "vocabulary": 300, "hidden": 8, "layers": 1, "heads": 1}
+SCRATCH = pair(
+    teacher=OF_SCRATCH | {"intermediate": 8},
+    teacher_training={"steps": 1, "batch_size": 1, "lr": 1},
+)
 NAN, INF = float("nan"), float("inf")
 CASES: dict[str, tuple[dict[str, Any], str]] = {
     # Names under which something else would be replaced.
@@ -73,6 +78,46 @@ CASES: dict[str, tuple[dict[str, Any], str]] = {
     "a seed of text": (suite(seeds=["x"]), r"seeds\.0"),
     "an unknown kind of kernels": (suite(kernels="quick"), "kernels"),
     "an unknown tuning run": (inside("distillation", tuning="nowhere"), "no such tuning run"),
+    "a tuning run elsewhere": (
+        inside("distillation", tuning="../published/figure5"), "no such tuning run"
+    ),
+    "a tail above the vocabulary": (
+        SCRATCH | {"tail": {"top_k": 301}}, r"tail\.top_k: 301 is above the vocabulary of 300"
+    ),
+    "draws above the vocabulary": (
+        SCRATCH | {"decoding": {"top_k": 9_000}}, r"decoding\.top_k: 9,000 is above the vocab"
+    ),
+    "a variant above it": (
+        SCRATCH | {"decoding": {"variants": [{"top_k": 301}]}}, r"decoding\.variants\.0\.top_k: 301"
+    ),
+    "NaN in another number": (inside("distillation", lm_weight=NAN), r"distillation\.lm_weight"),
+    "infinity in a pair": (
+        pair(student=PAIR["student"] | {"init_std": INF}), r"pairs\.0\.student\.init_std"
+    ),
+    "NaN in a row's parameter": (
+        suite(methods=[{"name": "fixed_mix", "alpha": NAN}]),
+        r"methods\.0: alpha: a finite number is wanted, not nan",
+    ),
+    "infinity in a list of them": (
+        suite(methods=[{"name": "x", "alphas": [1, [-INF]]}]), "alphas: a finite number is wanted"
+    ),
+    "NaN as a row's rate": (suite(methods=[{"name": "sft", "lr": NAN}]), r"methods\.0\.lr"),
+    "a label with a slash": (
+        suite(methods=[{"name": "sft", "to": "../x"}]), "cannot name a folder"
+    ),
+    "a label with a line break": (
+        suite(methods=[{"name": "sft", "to": "a\nb"}]), "cannot name a folder"
+    ),
+    "a label of 1,000 letters": (
+        suite(methods=[{"name": "sft", "to": "a" * 1000}]), "cannot name a folder"
+    ),
+    "a hidden method": (suite(methods=[".hidden"]), "cannot name a folder"),
+    "a method without a name": (suite(methods=[{"alpha": 1}]), "methods"),
+    "a method of nothing": (suite(methods=[None]), "methods"),
+    "extending a list": (suite(extends=["smoke"]), "extends: the name or the file"),
+    "no rows of a file": (
+        SMOKE | {"data": {"source": "files", "train": "a", "tests": {}}}, r"data\.tests"
+    ),
 }  # fmt: skip
 
 
