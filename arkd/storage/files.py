@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import errno
+import glob
 import hashlib
 import json
 import os
+import platform
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from arkd.errors import ArkdError
 
@@ -20,11 +24,17 @@ from arkd.errors import ArkdError
 def staged_file(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path` that replaces it when the block succeeds.
 
+    What killed processes of this machine left of the same file is removed.
+
     Raises:
         ArkdError: the disk is full.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    here = f"{platform.node()}.part"
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*@{glob.escape(here)}"):
+        if not psutil.pid_exists(int(left.name.removesuffix(f"@{here}").rpartition(".")[2])):
+            left.unlink(missing_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}@{here}")
     try:
         with _full_disk_named(path):
             yield temporary

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +20,7 @@ from arkd.storage.files import (
     staged_dir,
     staged_file,
     write_jsonl,
+    write_text,
 )
 
 
@@ -72,6 +75,23 @@ def test_what_a_killed_stage_left_behind_is_cleared(tmp_path: Path) -> None:
     with staged_dir(tmp_path / "stage") as temporary:
         (temporary / "x").write_text("whole")
     assert [p.name for p in tmp_path.iterdir()] == ["stage"]
+
+
+def test_what_a_killed_write_left_behind_is_cleared(tmp_path: Path) -> None:
+    """And what a living process or another machine has half written stays."""
+    code = (
+        "import os, pathlib; from arkd.storage.files import staged_file\n"
+        f"with staged_file(pathlib.Path({str(tmp_path / 'a.csv')!r})) as t:\n"
+        "    t.write_text('half'); os.kill(os.getpid(), 9)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -9
+    (left,) = tmp_path.iterdir()
+    theirs = left.with_name(left.name.replace("@", "@another-"))
+    theirs.write_text("half")
+    living = left.with_name(re.sub(r"\d+@", f"{os.getppid()}@", left.name))
+    living.write_text("half")
+    write_text(tmp_path / "a.csv", "whole")
+    assert {path.name for path in tmp_path.iterdir()} == {"a.csv", theirs.name, living.name}
 
 
 def test_a_new_stage_replaces_every_file_of_the_old(tmp_path: Path) -> None:
