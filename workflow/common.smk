@@ -5,11 +5,8 @@ import sys
 from pathlib import Path
 
 from arkd.errors import ArkdError
-from arkd.storage.locks import unlock_dead_runs
+from arkd.storage.locks import hold_suite
 from arkd.suite import jobs
-
-if workflow.is_main_process:  # a run that was killed has left its locks
-    unlock_dead_runs(Path(".snakemake"))
 
 RESULTS = config.get("results", "results")
 try:
@@ -51,6 +48,18 @@ def stage(name):
             jobs.given(TREES[w.suite], name, w.get("pair", ""))
         ),
     }
+
+
+def data_inputs(wildcards):
+    """What the data wait for: asked first of all, and here a second run is refused in one line."""
+    tree = TREES[wildcards.suite]
+    runs = workflow.is_main_process and workflow.executor_plugin
+    if runs and not (workflow.dryrun or workflow.touch):
+        try:
+            hold_suite(tree.root, Path(".snakemake"))
+        except ArkdError as error:
+            sys.exit(f"arkd: error: {error}")
+    return jobs.data_inputs(tree)
 
 
 def gpus(wildcards):

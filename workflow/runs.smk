@@ -6,7 +6,7 @@ START = f"{PAIR}/init/seed{{seed}}/training/manifest.json"
 
 rule data:
     input:
-        lambda w: jobs.data_inputs(TREES[w.suite]),
+        data_inputs,
     output:
         f"{ROOT}/data/manifest.json",
     log:

@@ -124,10 +124,11 @@ def merge(options: argparse.Namespace) -> None:
     print(f"{root}\narkd tables --suite {root / SUITE} --results {options.out}")
 
 
-def run(options: argparse.Namespace) -> int:
-    """Run a suite from data to report, by the project's workflow."""
-    import subprocess
+def run(options: argparse.Namespace) -> None:
+    """Run a suite from data to report: this process becomes the project's workflow.
 
+    So whatever is sent to it, such as a batch system's SIGTERM, gets to Snakemake.
+    """
     from arkd.suite.jobs import trees
 
     trees(options.suite, options.results)
@@ -149,7 +150,7 @@ def run(options: argparse.Namespace) -> int:
     ]
     # The rules call `arkd` by name: the one that was called, activated environment or not.
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    return subprocess.run(command, check=False, env={**os.environ, "PATH": path}).returncode
+    os.execve(sys.executable, command, {**os.environ, "PATH": path})
 
 
 def plan(options: argparse.Namespace) -> None:

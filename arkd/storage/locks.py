@@ -1,4 +1,4 @@
-"""Locks that die with the process that holds them: of a stage's folder, and of a workflow's."""
+"""Locks that die with the process that holds them: of a stage's folder, and of a suite's."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from typing import IO
 
 from arkd.errors import ArkdError
 
-# What a file system without locks says; there two processes are not kept apart.
-WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+# What a file system without locks says, or one that locks no folders (NFS); there two processes
+# are not kept apart.
+WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF)
 
-_held: list[IO[str]] = []  # until the process ends
+_held: dict[Path, int] = {}  # suites' folders, until the process ends
 
 
 @contextmanager
@@ -29,7 +30,7 @@ def sole_writer(path: Path) -> Iterator[None]:
     beside = path.with_name(f".{path.name}.lock")
     with beside.open("a", encoding="utf-8") as lock:
         # Who held it before removes the file: a lock on what is no longer there keeps nobody out.
-        if not _lock(lock, fcntl.LOCK_EX) or not _is_still(beside, lock):
+        if _lock(lock, fcntl.LOCK_EX) is False or not _is_still(beside, lock):
             raise ArkdError(
                 f"{path}: another process is making it at this moment; wait until it ends, or give "
                 "other --results"
@@ -40,36 +41,44 @@ def sole_writer(path: Path) -> Iterator[None]:
             beside.unlink(missing_ok=True)
 
 
-def unlock_dead_runs(folder: Path) -> bool:
-    """Remove Snakemake's locks if every run that left some is dead, and mark this one as alive.
+def hold_suite(root: Path, snakemake: Path) -> None:
+    """Keep other runs out of a suite's results until this process ends, however it ends.
 
-    Snakemake's locks are files that outlive a killed run. Each run of this workflow shares a lock
-    that the system takes away with the process: whoever can have it alone is the only one left.
+    The folder itself is locked, so a killed run leaves nothing behind of it. Snakemake's own locks
+    are files that outlive a killed run: those on files of a suite that nobody holds are removed.
 
     Args:
-        folder: `.snakemake` of the working folder.
+        root: The suite's folder.
+        snakemake: `.snakemake` of the working folder.
 
-    Returns:
-        Whether locks of dead runs were removed.
+    Raises:
+        ArkdError: another run has the suite.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = (folder / "arkd.lock").open("a", encoding="utf-8")
-    _held.append(lock)
-    removed = False
-    if _lock(lock, fcntl.LOCK_EX, without=False):
-        for left in sorted((folder / "locks").glob("*.lock")):
+    root = root.absolute()
+    if root in _held:
+        return
+    root.mkdir(parents=True, exist_ok=True)
+    folder = os.open(root, os.O_RDONLY)
+    taken = _lock(folder, fcntl.LOCK_EX)
+    if taken is False:
+        os.close(folder)
+        raise ArkdError(
+            f"{root}: another run is making these results at this moment; wait until it ends, or "
+            "give other results"
+        )
+    _held[root] = folder
+    for left in sorted((snakemake / "locks").glob("*.lock")) if taken else ():
+        locked = left.read_text(encoding="utf-8").splitlines()
+        if any((snakemake.absolute().parent / path).is_relative_to(root) for path in locked):
             left.unlink(missing_ok=True)
-            removed = True
-    _lock(lock, fcntl.LOCK_SH)
-    return removed
 
 
 def _is_still(path: Path, file: IO[str]) -> bool:
     return path.exists() and os.path.samestat(path.stat(), os.fstat(file.fileno()))
 
 
-def _lock(file: IO[str], kind: int, without: bool = True) -> bool:
-    """Take a lock if it is free, and tell whether it was; `without` where there are no locks."""
+def _lock(file: IO[str] | int, kind: int) -> bool | None:
+    """Take a lock if it is free, and tell whether it was; None where there are no locks."""
     try:
         fcntl.flock(file, kind | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -77,5 +86,5 @@ def _lock(file: IO[str], kind: int, without: bool = True) -> bool:
     except OSError as error:
         if error.errno not in WITHOUT_LOCKS:
             raise
-        return without
+        return None
     return True

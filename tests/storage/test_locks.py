@@ -11,12 +11,14 @@ from pathlib import Path
 import pytest
 
 from arkd.errors import ArkdError
-from arkd.storage.locks import sole_writer, unlock_dead_runs
+from arkd.storage.locks import hold_suite, sole_writer
+
+IMPORT = "from arkd.storage.locks import *"
 
 
 def holder(code: str) -> subprocess.Popen[str]:
     """Start a process that holds a lock until it is killed."""
-    full = f"from pathlib import Path; from arkd.storage.locks import *\n{code}"
+    full = f"from pathlib import Path; {IMPORT}\n{code}"
     process = subprocess.Popen([sys.executable, "-c", full], stdout=subprocess.PIPE, text=True)
     assert process.stdout
     assert process.stdout.readline() == "held\n"
@@ -46,25 +48,31 @@ def test_two_processes_do_not_make_one_folder(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["training"]
 
 
-def test_locks_of_dead_runs_go_and_those_of_living_ones_stay(tmp_path: Path) -> None:
-    folder = tmp_path / ".snakemake"
-    left = folder / "locks" / "0.output.lock"
+def hold(root: Path, snakemake: Path) -> str:
+    return f"hold_suite(Path({str(root)!r}), Path({str(snakemake)!r})); print('held', flush=True)"
 
-    def leave() -> None:
-        left.parent.mkdir(parents=True, exist_ok=True)
-        left.write_text("results/smoke/data/manifest.json\n")
 
-    leave()
-    alive = f"unlock_dead_runs(Path({str(folder)!r})); print('held', flush=True)"
-    other = holder(f"import time\n{alive}\ntime.sleep(600)")
-    assert not left.exists()  # nobody was alive then
-    leave()  # this one's own
-    ask = f"print(unlock_dead_runs(Path({str(folder)!r})))"
-    code = f"from pathlib import Path; from arkd.storage.locks import *\n{ask}"
-    run = [sys.executable, "-c", code]
-    assert subprocess.run(run, capture_output=True, text=True, check=True).stdout == "False\n"
-    assert left.exists()
+def test_a_suite_is_held_by_one_run_and_by_none_that_was_killed(tmp_path: Path) -> None:
+    root, folder = tmp_path / "results" / "smoke", tmp_path / ".snakemake"
+    other = holder(f"import time\n{hold(root, folder)}\ntime.sleep(600)")
+    with pytest.raises(ArkdError, match="another run is making these results") as caught:
+        hold_suite(root, folder)
+    assert str(root) in str(caught.value)
+    assert "\n" not in str(caught.value)
     kill(other)
-    assert subprocess.run(run, capture_output=True, text=True, check=True).stdout == "True\n"
-    assert not left.exists()
-    assert not unlock_dead_runs(folder)
+    run = [sys.executable, "-c", f"from pathlib import Path; {IMPORT}\n{hold(root, folder)}"]
+    assert subprocess.run(run, capture_output=True, text=True, check=True).stdout == "held\n"
+    assert not list(root.iterdir())
+
+
+def test_locks_of_dead_runs_go_and_those_of_living_ones_stay(tmp_path: Path) -> None:
+    """A dead run's go even while a run of another suite lives in the same working folder."""
+    root, folder = tmp_path / "results" / "smoke", tmp_path / ".snakemake"
+    (folder / "locks").mkdir(parents=True)
+    dead, given, living = (folder / "locks" / f"{n}.output.lock" for n in range(3))
+    dead.write_text("results/smoke/data/manifest.json\nresults/smoke/report.html\n")
+    given.write_text(f"{root}/report.html\n")
+    living.write_text("results/smoke-2/data/manifest.json\nother.txt\n")
+    code = f"from pathlib import Path; {IMPORT}\n{hold(Path('results/smoke'), Path('.snakemake'))}"
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, capture_output=True)
+    assert sorted((folder / "locks").iterdir()) == [living]
