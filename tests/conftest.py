@@ -33,6 +33,11 @@ if "PYTEST_XDIST_WORKER" not in os.environ:  # parallel test processes inherit t
 PATIENCE_S = 600  # that a test waits for what hangs; a busy machine takes less
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Take the file to which the kills of tests/workflow/test_kills.py are written."""
+    parser.addoption("--kills-log", type=Path, metavar="FILE", help="a table of every kill")
+
+
 def heed_interrupts() -> None:
     """Let a child heed Ctrl-C, which it would ignore where the tests run in the background."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
