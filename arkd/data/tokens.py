@@ -1,4 +1,4 @@
-"""Text as tokens: the tokenizer trained in a run, encoded response sets, batches and their order.
+"""Text as tokens: encoded response sets, batches and their order.
 
 Shapes: S samples, B of them in a batch, T positions, N response tokens of a batch, R rows to which
 the samples of a batch are packed.
@@ -17,41 +17,12 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from transformers import PreTrainedTokenizerFast
 
+from arkd.data.tokenizer import prompt_ids, text_ids
 from arkd.errors import ArkdError
 from arkd.seeding import derive_seed
 
-PAD, EOS = "<pad>", "<eos>"
 POOLED_BATCHES = 32
-
-
-def train_tokenizer(texts: Iterable[str], vocabulary: int, out_dir: Path) -> None:
-    """Train a byte-level BPE on texts and save it as a Hugging Face tokenizer."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=vocabulary,
-        special_tokens=[PAD, EOS],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(texts, trainer)
-    PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, pad_token=PAD, eos_token=EOS, padding_side="left"
-    ).save_pretrained(out_dir)
-
-
-def load_tokenizer(folder: Path) -> Any:
-    """Return a saved tokenizer; it pads on the left, as generation needs."""
-    from transformers import AutoTokenizer
-
-    return AutoTokenizer.from_pretrained(
-        folder, padding_side="left", trust_remote_code=False, local_files_only=True
-    )
 
 
 @dataclass(frozen=True)
@@ -229,8 +200,8 @@ def encode(tokenizer: Any, rows: list[dict[str, Any]], max_tokens: int) -> tuple
     generation and in every response set. A prompt to which nobody gave an answer, a row whose
     `references` are empty, has a response of no tokens.
     """
-    prompts = _ids(tokenizer, [row["prompt"] for row in rows])
-    answers = _ids(tokenizer, [row["response"] for row in rows])
+    prompts = prompt_ids(tokenizer, [row["prompt"] for row in rows])
+    answers = text_ids(tokenizer, [row["response"] for row in rows])
     eos = tokenizer.eos_token_id
     answered = [row.get("references") != [] for row in rows]
     samples = [
@@ -244,20 +215,13 @@ def encode(tokenizer: Any, rows: list[dict[str, Any]], max_tokens: int) -> tuple
 def encode_corpus(tokenizer: Any, texts: list[str], max_tokens: int) -> TokenSet:
     """Encode plain texts, each ended by EOS and cut into pieces of at most so many tokens.
 
-    A piece is a prompt of one token and its continuation: each token but the first is predicted.
+    A text is opened as a prompt is. A piece is a prompt of one token and its continuation: each
+    token but the first is predicted.
     """
     eos = tokenizer.eos_token_id
-    ids = [[*found, eos] for found in _ids(tokenizer, texts)]
+    ids = [[*found, eos] for found in prompt_ids(tokenizer, texts)]
     pieces = [run[i : i + max_tokens] for run in ids for i in range(0, len(run), max_tokens)]
     return TokenSet.of((piece[:1], piece[1:]) for piece in pieces if len(piece) > 1)
-
-
-def _ids(tokenizer: Any, texts: list[str]) -> list[list[int]]:
-    """Return each text's ids and nothing else; Transformers' own call takes twice as long."""
-    plain = tokenizer.backend_tokenizer
-    plain.no_padding()
-    plain.no_truncation()
-    return [found.ids for found in plain.encode_batch_fast(texts, add_special_tokens=False)]
 
 
 def batch_order(

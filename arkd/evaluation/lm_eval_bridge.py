@@ -13,61 +13,20 @@ from typing import Any
 import datasets
 import lm_eval
 import torch
-from lm_eval.models.huggingface import HFLM
 from lm_eval.tasks import TaskManager
 
 from arkd.data.public_tasks import SOURCES
+from arkd.evaluation.lm_eval_model import Writer
 from arkd.evaluation.value import Value
 from arkd.metrics import bertscore
 from arkd.metrics.mauve import METRIC as MAUVE
 from arkd.metrics.mauve import mauve
-from arkd.metrics.text_statistics import Written, text_statistics
-from arkd.models.draw import Draw, uniforms
+from arkd.metrics.text_statistics import text_statistics
 from arkd.paths import benchmarks_dir
 from arkd.rouge import scorer
 from arkd.seeding import derive_seed
 from arkd.storage.manifest import Stopwatch
 from arkd.suite.suite import Suite
-
-
-class Writer(HFLM):
-    """lm-eval's model, which also remembers how each answer was written.
-
-    The harness hands on text alone, and text that is encoded anew need not give the tokens that it
-    was decoded from.
-    """
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        self.written: dict[tuple[str, str], Written] = {}  # by prompt and answer
-        self._decoded: list[int] = []
-        self.cache_hook = self  # told of each answer as soon as it is decoded
-        self.generator = torch.Generator()  # of the uniform numbers behind each sampled token
-
-    def _model_generate(
-        self, context: Any, max_length: int, stop: list[str], **options: Any
-    ) -> torch.Tensor:
-        """Sample by `Draw` what lm-eval would let transformers sample."""
-        if options.pop("do_sample", False):
-            draws = uniforms(len(context), max_length - context.shape[1], self.generator)
-            sampling = {key: options.pop(key) for key in ("temperature", "top_p", "top_k")}
-            options |= {"do_sample": False, "logits_processor": [Draw(draws, **sampling)]}
-        return super()._model_generate(context, max_length, stop, **options)
-
-    def tok_decode(self, tokens: Any, skip_special_tokens: bool = True) -> str:
-        """Decode an answer, and keep its tokens until `add_partial` says whose they are."""
-        if isinstance(tokens, list):
-            self._decoded = tokens
-        text: str = super().tok_decode(tokens, skip_special_tokens=skip_special_tokens)
-        return text
-
-    def add_partial(self, kind: str, request: tuple[Any, ...], answer: Any) -> None:
-        """Note how the answer to a request was written, in the place of lm-eval's own cache."""
-        if kind == "generate_until":
-            tokens, end = self._decoded, self.eot_token_id
-            ended = end in tokens
-            length = tokens.index(end) if ended else len(tokens)
-            self.written[request[0], answer] = Written(length, ended)
 
 
 @dataclass
@@ -91,13 +50,7 @@ class Harness:
             logging.getLogger(name).setLevel(logging.ERROR)
         datasets.disable_progress_bars()
         self.suite = suite
-        self.lm = Writer(
-            pretrained=str(model_dir),
-            device=device,
-            dtype=suite.training.precision,
-            batch_size=suite.decoding.batch_size,
-            trust_remote_code=False,
-        )
+        self.lm = Writer(model_dir, device, suite.training.precision, suite.decoding.batch_size)
         self.tasks = TaskManager(
             include_path=[
                 benchmarks_dir() / "tasks",

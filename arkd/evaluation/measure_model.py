@@ -87,6 +87,7 @@ def measure_model(
                     seed=derive_seed("prefixes", seed),
                     max_new_tokens=suite.decoding.max_new_tokens,
                     batch_size=suite.decoding.batch_size,
+                    vocabulary=len(harness.tokenizer),
                 )
             sampled = TokenSet.of(zip(prompts, answers, strict=True))
             with proper:

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 from transformers import LogitsProcessor, LogitsProcessorList
 
+from arkd.data.tokenizer import until_end
 from arkd.models.draw import Draw, uniforms
-from arkd.models.model import evaluating
+from arkd.models.model import end_tokens, evaluating, head
 from arkd.progress import progress
 
 
@@ -18,10 +19,14 @@ class Mixture(LogitsProcessor):
     """Turns a model's scores into log(share·p + (1 − share)·q), p another model's probabilities.
 
     The other model reads along with a cache of its own. Both are softened by the temperature here.
+    Of either, only the rows that stand for a token of the vocabulary count.
     """
 
-    def __init__(self, other: Any, share: float, mask_BT: Tensor, temperature: float) -> None:
+    def __init__(
+        self, other: Any, share: float, mask_BT: Tensor, temperature: float, vocabulary: int | None
+    ) -> None:
         self.other = other
+        self.vocabulary = len(head(other)) if vocabulary is None else vocabulary
         self.share = share
         self.mask_BT = mask_BT
         self.temperature = temperature
@@ -41,7 +46,7 @@ class Mixture(LogitsProcessor):
             use_cache=True,
         )
         self.cache = output.past_key_values
-        vocabulary = min(scores.shape[-1], output.logits.shape[-1])
+        vocabulary = min(scores.shape[-1], output.logits.shape[-1], self.vocabulary)
         q = (scores / self.temperature).softmax(-1)
         p = (output.logits[:, -1, :vocabulary] / self.temperature).softmax(-1)
         mixed = (1 - self.share) * q
@@ -65,29 +70,30 @@ def sample(
     padded: bool = False,
     label: str = "sampling",
 ) -> list[list[int]]:
-    """Return one sampled response a prompt, up to and with EOS.
+    """Return one sampled response a prompt, up to and with an end token.
 
     Batches hold prompts of one length, so that nothing is padded, unless `padded` allows any.
 
     Args:
-        model: A causal language model whose config names its EOS.
+        model: A causal language model whose config names its end tokens.
         prompts: Token ids.
         seed: Of all draws: a prompt's are the same in any batch.
-        max_new_tokens: A response without EOS is cut here.
+        max_new_tokens: A response without an end token is cut here.
         temperature: Of the sampling.
         top_p: Nucleus; 1 for all.
         top_k: 0 for all.
         batch_size: Prompts a batch.
-        vocabulary: No token past it is drawn; for a model whose own is padded beyond it.
+        vocabulary: The tokenizer's size. A head may be padded beyond it: those rows are no tokens
+            and never drawn. None for a model whose head is known to have no such rows.
         mixed_with: A second model, to sample from a mixture of the two.
         share: The second model's share of the mixture.
         padded: Pad shorter prompts on the left; faster for few prompts of many lengths.
         label: Of the progress bar; none without one.
     """
-    eos, pad = model.config.eos_token_id, model.config.pad_token_id
+    ends, pad = end_tokens(model), model.config.pad_token_id
     responses: list[list[int]] = [[] for _ in prompts]
     groups = _slices(len(prompts), batch_size) if padded else _equal_lengths(prompts, batch_size)
-    beyond = range(vocabulary or 0, model.config.vocab_size if vocabulary else 0)
+    beyond = tokens_beyond(model, vocabulary)
     draws = uniforms(len(prompts), max_new_tokens, torch.Generator().manual_seed(seed))
     with evaluating(model), torch.inference_mode():
         for rows in progress(list(groups), label):
@@ -100,22 +106,26 @@ def sample(
             mask_BT = (torch.arange(width, device=model.device) >= width - lengths_B1).long()
             last = LogitsProcessorList()
             if mixed_with is not None:
-                last.append(Mixture(mixed_with, share, mask_BT, temperature))
+                last.append(Mixture(mixed_with, share, mask_BT, temperature, vocabulary))
             last.append(Draw(draws[rows], 1.0 if mixed_with else temperature, top_p, top_k))
             output = model.generate(
                 input_ids=ids_BT,
                 attention_mask=mask_BT,
                 do_sample=False,
                 max_new_tokens=max_new_tokens,
-                eos_token_id=eos,
+                eos_token_id=ends,
                 pad_token_id=pad,
                 logits_processor=last,
-                suppress_tokens=list(beyond) or None,
+                suppress_tokens=beyond or None,
             )
             for row, tokens in zip(rows, output[:, width:].tolist(), strict=True):
-                end = tokens.index(eos) + 1 if eos in tokens else len(tokens)
-                responses[row] = tokens[:end]
+                responses[row] = until_end(tokens, ends)
     return responses
+
+
+def tokens_beyond(model: Any, vocabulary: int | None) -> list[int]:
+    """Return the rows of a model's head that stand for no token of a vocabulary."""
+    return [] if vocabulary is None else list(range(vocabulary, len(head(model))))
 
 
 def _slices(n: int, size: int) -> Iterator[list[int]]:

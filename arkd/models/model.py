@@ -19,6 +19,7 @@ from transformers import (
 )
 from transformers.utils.logging import disable_progress_bar
 
+from arkd.data.tokenizer import end_ids
 from arkd.data.tokens import Batch, Packed
 from arkd.divergence.head import Head
 from arkd.errors import ArkdError
@@ -45,7 +46,7 @@ def build(spec: Scratch, tokenizer: Any, *seed_axes: str | int) -> Any:
         initializer_range=spec.init_std or spec.hidden**-0.5,
         tie_word_embeddings=True,
         bos_token_id=None,
-        eos_token_id=tokenizer.eos_token_id,
+        eos_token_id=one_or_all(end_ids(tokenizer)),
         pad_token_id=tokenizer.pad_token_id,
     )
     return LlamaForCausalLM(config)
@@ -73,7 +74,9 @@ def load(folder: Path, device: torch.device, dtype: str = "float32") -> Any:
         reason = " ".join(str(error).split())[:300] or type(error).__name__
         raise ArkdError(f"{folder}: not a readable Hugging Face model: {reason}") from error
     check_weights(folder, model, report)
-    config = model.config.get_text_config()
+    config = text_config(model)
+    if config is not model.config:  # a composite keeps there what all read from its own
+        tell_tokens(model, end_tokens(model), config.pad_token_id)
     if (
         config.tie_word_embeddings
         and head(model).weight_VH is not model.get_input_embeddings().weight
@@ -83,6 +86,28 @@ def load(folder: Path, device: torch.device, dtype: str = "float32") -> Any:
     model.generation_config = GenerationConfig()
     check_head(model.to(device).eval())
     return model
+
+
+def text_config(model: Any) -> Any:
+    """Return the configuration of the language model, which a model of several kinds has inside."""
+    return model.config.get_text_config()
+
+
+def tell_tokens(model: Any, ends: list[int], pad: int | None) -> None:
+    """Write a model's end and padding tokens to its configuration, and to the one inside."""
+    for config in (model.config, text_config(model)):
+        config.eos_token_id, config.pad_token_id = one_or_all(ends), pad
+
+
+def end_tokens(model: Any) -> list[int]:
+    """Return the tokens that end a model's samples, as its configuration has them."""
+    found = text_config(model).eos_token_id
+    return found if isinstance(found, list) else [] if found is None else [found]
+
+
+def one_or_all(ends: list[int]) -> int | list[int] | None:
+    """Return end tokens as a configuration has them: one alone is no list."""
+    return ends if len(ends) > 1 else next(iter(ends), None)
 
 
 def check_weights(folder: Path, model: Any, report: Mapping[str, Any]) -> None:
@@ -121,7 +146,7 @@ def check_weights(folder: Path, model: Any, report: Mapping[str, Any]) -> None:
 def save(model: Any, tokenizer_dir: Path, folder: Path, card: str) -> None:
     """Save a model with its tokenizer and a model card."""
     model.generation_config = GenerationConfig(
-        eos_token_id=model.config.eos_token_id, pad_token_id=model.config.pad_token_id
+        eos_token_id=one_or_all(end_tokens(model)), pad_token_id=model.config.pad_token_id
     )
     model.save_pretrained(folder)
     copy_tokenizer(tokenizer_dir, folder)
@@ -202,7 +227,7 @@ def evaluating(model: Any) -> Iterator[None]:
 
 def head(model: Any) -> Head:
     """Return the output head, with what its family does to its logits."""
-    layer, config = model.get_output_embeddings(), model.config.get_text_config()
+    layer, config = model.get_output_embeddings(), text_config(model)
     scale = getattr(config, "logit_scale", None) or 1.0  # Cohere
     scale /= getattr(config, "logits_scaling", None) or 1.0  # Granite
     soft_cap = getattr(config, "final_logit_softcapping", None)  # Gemma 2

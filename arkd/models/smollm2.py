@@ -101,7 +101,7 @@ def cut_student(teacher_dir: Path, out_dir: Path, layers: int) -> list[int]:
         ArkdError: the teacher has fewer layers, or none that can be told apart.
     """
     teacher = models.load(teacher_dir, torch.device("cpu"))
-    total = teacher.config.num_hidden_layers
+    total = models.text_config(teacher).num_hidden_layers
     if not 2 <= layers <= total:
         raise ArkdError(f"student.layers: {layers} is not between 2 and the teacher's {total}")
     kept = kept_layers(total, layers)
@@ -129,7 +129,8 @@ def keep_layers(model: Any, kept: list[int]) -> None:
     Raises:
         ArkdError: no single list of layers as long as the configuration says.
     """
-    total = model.config.num_hidden_layers
+    config = models.text_config(model)
+    total = config.num_hidden_layers
     stacks = [
         name
         for name, module in model.named_modules()
@@ -148,8 +149,8 @@ def keep_layers(model: Any, kept: list[int]) -> None:
                 module.layer_idx = index
     setattr(model.get_submodule(parent), name, nn.ModuleList(layers))
     # Every part of the model shares this configuration, so it is changed in place.
-    for key, value in model.config.to_dict().items():
+    for key, value in config.to_dict().items():
         # Some families list a kind of attention for each layer.
         if isinstance(value, list) and len(value) == total:
-            setattr(model.config, key, [value[index] for index in kept])
-    model.config.num_hidden_layers = len(kept)
+            setattr(config, key, [value[index] for index in kept])
+    config.num_hidden_layers = len(kept)

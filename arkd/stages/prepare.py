@@ -34,7 +34,8 @@ def data(tree: Tree) -> None:
 @computes
 def tokens(tree: Tree, pair: str) -> None:
     """Train or fetch the pair's tokenizer, and encode every gold response."""
-    from arkd.data.tokens import encode, encode_corpus, load_tokenizer, train_tokenizer
+    from arkd.data.tokenizer import load_tokenizer, train_tokenizer
+    from arkd.data.tokens import encode, encode_corpus
 
     suite, spec = tree.suite, tree.pair(pair)
     teacher, student = spec.teacher, spec.student
@@ -108,7 +109,8 @@ def _say_too_long(path: Path, dropped: int, rows: int, max_tokens: int) -> None:
 @computes
 def teacher(tree: Tree, pair: str) -> None:
     """Train, convert or copy the pair's teacher."""
-    from arkd.data.tokens import TokenSet, load_tokenizer
+    from arkd.data.tokenizer import load_tokenizer
+    from arkd.data.tokens import TokenSet
     from arkd.models import model as models
     from arkd.models.device import prepare
     from arkd.models.external import load_given
@@ -166,7 +168,8 @@ def init(tree: Tree, pair: str, seed: int) -> None:
     """Build the untrained student of a seed, and its SFT start, shared by all methods."""
     import torch
 
-    from arkd.data.tokens import TokenSet, load_tokenizer
+    from arkd.data.tokenizer import load_tokenizer
+    from arkd.data.tokens import TokenSet
     from arkd.models import model as models
     from arkd.models.device import prepare
     from arkd.models.external import load_given
@@ -234,7 +237,8 @@ def cache(tree: Tree, pair: str, source: str, seed: int | None = None) -> None:
         source: Which set.
         seed: Whose student sampled the set; none: of the other sets.
     """
-    from arkd.data.tokens import TokenSet, encode, load_tokenizer
+    from arkd.data.tokenizer import load_tokenizer
+    from arkd.data.tokens import TokenSet, encode
     from arkd.models import model as models
     from arkd.models.device import prepare
     from arkd.teacher.build_cache import Building, build

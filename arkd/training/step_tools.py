@@ -11,7 +11,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from arkd.data.tokens import Batch, TokenSet, load_tokenizer
+from arkd.data.tokenizer import load_tokenizer
+from arkd.data.tokens import Batch, TokenSet
 from arkd.divergence.head import Head
 from arkd.divergence.losses import (
     Divergences,
@@ -55,6 +56,7 @@ class Sources:
     max_new_tokens: int = 0
     replayed: tuple[float, ...] = ()  # α of another run, step by step
     corpus: TokenSet | None = None  # D_p of L_pt, where it is not the gold rows
+    vocabulary: int | None = None  # of the tokenizer; heads may have more rows
 
     @cached_property
     def teacher(self) -> Any:
@@ -261,7 +263,7 @@ class StepTools:
             seed=derive_seed("on_policy", self.seed, self.step, self._draws),
             max_new_tokens=self.sources.max_new_tokens,
             temperature=temperature,
-            vocabulary=len(head(self.model)),
+            vocabulary=min(len(head(self.model)), self.sources.vocabulary or len(head(model))),
             mixed_with=self.sources.teacher if teacher_share > 0 else None,
             share=teacher_share,
             padded=True,

@@ -9,7 +9,8 @@ from typing import Any
 
 import torch
 
-from arkd.data.tokens import TokenSet, load_tokenizer
+from arkd.data.tokenizer import load_tokenizer
+from arkd.data.tokens import TokenSet
 from arkd.errors import ArkdError
 from arkd.models import model as models
 from arkd.models.forward import set_training
@@ -51,6 +52,7 @@ class Trainee:
         if settings.selection is None:
             return None
         tokens, decoding = self.tree.tokens(self.pair), self.tree.suite.decoding
+        tokenizer = load_tokenizer(tokens / "tokenizer")
         options = {
             "max_new_tokens": decoding.max_new_tokens,
             "temperature": decoding.temperature,
@@ -58,9 +60,9 @@ class Trainee:
             "top_k": decoding.top_k,
             "batch_size": decoding.batch_size,
             "label": "",
+            "vocabulary": len(tokenizer),
         }
         rows = TokenSet.load(tokens / "dev.safetensors")
-        tokenizer = load_tokenizer(tokens / "tokenizer")
         return judge(self.model, settings.selection, rows, tokenizer, options, *axes)
 
     def save(self, folder: Path, card: str) -> None:

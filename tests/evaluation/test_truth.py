@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from arkd.data.tokens import load_tokenizer
+from arkd.data.tokenizer import load_tokenizer
 from arkd.evaluation.truth import text_log_probabilities, truth
 from arkd.models import model as models
 from arkd.suite.folders import Tree

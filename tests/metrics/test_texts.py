@@ -57,7 +57,7 @@ def test_statistics_of_texts_are_means_over_answers() -> None:
 
 def test_an_answers_tokens_are_those_that_were_drawn(smoke: Path) -> None:
     """The texts of a run, encoded anew, and the end that only an answer within the limit has."""
-    from arkd.data.tokens import load_tokenizer
+    from arkd.data.tokenizer import load_tokenizer
 
     pair = smoke / "smoke" / "fixture"
     tokenizer = load_tokenizer(pair / "tokens" / "tokenizer")

@@ -10,7 +10,7 @@ import pytest
 import stand_ins
 import torch
 
-from arkd.data.tokens import load_tokenizer
+from arkd.data.tokenizer import load_tokenizer
 from arkd.errors import ArkdError
 from arkd.models.external import load_given, shared_tokenizer
 from arkd.suite.settings import Folder, Hub

@@ -190,7 +190,7 @@ def test_code_that_a_folder_brings_is_not_run(original: Path, tmp_path: Path) ->
     (folder / "code.py").write_text(f"open({str(canary)!r}, 'w').write('run')\nC = M = None\n")
     code = (
         "import torch; from pathlib import Path; from arkd.errors import ArkdError\n"
-        "from arkd.models.model import load; from arkd.data.tokens import load_tokenizer\n"
+        "from arkd.models.model import load; from arkd.data.tokenizer import load_tokenizer\n"
         "for read in (lambda p: load(p, torch.device('cpu')), load_tokenizer):\n"
         f"    try: read(Path({str(folder)!r}))\n"
         "    except (ArkdError, ValueError, OSError) as error: print(type(error).__name__)"
@@ -207,13 +207,9 @@ def test_every_entrance_says_that_no_code_is_trusted() -> None:
     package = Path(models.__file__).parents[1]
     for path in package.rglob("*.py"):
         text = path.read_text(encoding="utf-8")
-        for opener in (".from_pretrained(", "Writer("):
-            calls = text.split(opener)[1:]
-            for call in calls:
-                if opener == "Writer(" and not call.lstrip().startswith("pretrained"):
-                    continue
-                depth, end = 1, 0
-                while depth:
-                    depth += {"(": 1, ")": -1}.get(call[end], 0)
-                    end += 1
-                assert "trust_remote_code=False" in call[:end], f"{path}: {call[:60]}"
+        for call in text.split(".from_pretrained(")[1:]:
+            depth, end = 1, 0
+            while depth:
+                depth += {"(": 1, ")": -1}.get(call[end], 0)
+                end += 1
+            assert "trust_remote_code=False" in call[:end], f"{path}: {call[:60]}"

@@ -16,7 +16,7 @@ from transformers import (
     Qwen3ForCausalLM,
 )
 
-from arkd.data.tokens import load_tokenizer, train_tokenizer
+from arkd.data.tokenizer import load_tokenizer, train_tokenizer
 from arkd.errors import ArkdError
 from arkd.models import model as models
 from arkd.models.smollm2 import (

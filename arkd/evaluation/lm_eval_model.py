@@ -1,0 +1,120 @@
+"""lm-eval's model, made to read, draw and write as training, caches and our own sampler do.
+
+Shapes: B prompts of a batch, T positions.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from lm_eval.models.huggingface import HFLM
+from torch import Tensor
+
+from arkd.data.tokenizer import end_ids, load_tokenizer, opening, text_ids, until_end
+from arkd.errors import ArkdError
+from arkd.metrics.text_statistics import Written
+from arkd.models import model as models
+from arkd.models.draw import Draw, uniforms
+from arkd.models.generate import tokens_beyond
+
+
+class Writer(HFLM):
+    """A model folder as lm-eval's tasks ask it, which also remembers how each answer was written.
+
+    The harness by itself would load model and tokenizer anew and tie what is not tied, read the
+    name of a special token as the token, stop at the text `</s>` and at one end token of several,
+    and draw rows of a padded head. And it hands on text alone, which encoded anew need not give the
+    tokens that it was decoded from.
+    """
+
+    def __init__(self, folder: Path, device: str, precision: str, batch_size: int) -> None:
+        tokenizer = load_tokenizer(folder)
+        model = models.load(folder, torch.device(device), precision)
+        # Before the rest, which asks for them.
+        self.opening, self.ends = opening(tokenizer), end_ids(tokenizer)
+        self.beyond = tokens_beyond(model, len(tokenizer))
+        self.rolling = False
+        super().__init__(pretrained=model, tokenizer=tokenizer, batch_size=batch_size)
+        self.written: dict[tuple[str, str], Written] = {}  # by prompt and answer
+        self._decoded: list[int] = []
+        self.cache_hook = self  # told of each answer as soon as it is decoded
+        self.generator = torch.Generator()  # of the uniform numbers behind each sampled token
+
+    @property
+    def prefix_token_id(self) -> int:
+        """What a text without a prompt is conditioned on: what opens all texts, if anything."""
+        found: int = self.opening[-1] if self.opening else super().prefix_token_id
+        return found
+
+    def tok_encode(
+        self, string: str, add_special_tokens: bool | None = None, **_: Any
+    ) -> list[int]:
+        """Encode a text; opened, unless it is to follow another or the harness itself opens it."""
+        opened = add_special_tokens is not False and not self.rolling
+        return [*(self.opening if opened else ()), *text_ids(self.tokenizer, [string])[0]]
+
+    def tok_batch_encode(
+        self,
+        strings: list[str],
+        padding_side: str = "left",
+        left_truncate_len: int | None = None,
+        truncation: bool = False,
+    ) -> tuple[Tensor, Tensor]:
+        """Encode prompts and pad them on the left; return ids and mask, each [B, T].
+
+        Raises:
+            ArkdError: one is too long to be answered.
+        """
+        ids = [self.tok_encode(string) for string in strings]
+        width = max(map(len, ids))
+        if left_truncate_len and width > left_truncate_len:
+            raise ArkdError(
+                f"a prompt of {width:,} tokens leaves no room for its answer in the model's "
+                f"context of {self.max_length:,}; shorten it, or lower decoding.max_new_tokens"
+            )
+        pad = self.tokenizer.pad_token_id
+        ids_BT = torch.tensor([[pad] * (width - len(row)) + row for row in ids])
+        mask_BT = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in ids])
+        return ids_BT, mask_BT
+
+    def loglikelihood_rolling(self, requests: Any, disable_tqdm: bool = False) -> list[float]:
+        """Score whole texts, before which the harness puts the prefix itself."""
+        self.rolling = True
+        try:
+            found: list[float] = super().loglikelihood_rolling(requests, disable_tqdm=disable_tqdm)
+        finally:
+            self.rolling = False
+        return found
+
+    def _model_generate(
+        self, context: Tensor, max_length: int, stop: list[str], **options: Any
+    ) -> Tensor:
+        """Draw answers that end at an end token and hold none but tokens of the vocabulary."""
+        options |= {"eos_token_id": self.ends, "suppress_tokens": self.beyond or None}
+        if options.pop("do_sample", False):  # by `Draw`, where transformers would sample itself
+            draws = uniforms(len(context), max_length - context.shape[1], self.generator)
+            sampling = {key: options.pop(key) for key in ("temperature", "top_p", "top_k")}
+            options |= {"do_sample": False, "logits_processor": [Draw(draws, **sampling)]}
+        stop = [text for text in stop if text]
+        drawn: Tensor = super()._model_generate(context, max_length, stop, **options)
+        return drawn
+
+    def tok_decode(self, tokens: Any, skip_special_tokens: bool = True) -> str:
+        """Decode an answer up to its end, and keep it until `add_partial` says whose it is.
+
+        Asked for the end token's text, which the harness would stop at, it knows none: a model may
+        write it out letter by letter.
+        """
+        if not isinstance(tokens, list):
+            return ""
+        self._decoded = until_end(tokens, self.ends)
+        text: str = super().tok_decode(self._decoded, skip_special_tokens=skip_special_tokens)
+        return text
+
+    def add_partial(self, kind: str, request: tuple[Any, ...], answer: Any) -> None:
+        """Note how the answer to a request was written, in the place of lm-eval's own cache."""
+        if kind == "generate_until":
+            ended = bool(self._decoded) and self._decoded[-1] in self.ends
+            self.written[request[0], answer] = Written(len(self._decoded) - ended, ended)
