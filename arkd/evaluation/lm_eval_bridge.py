@@ -12,7 +12,6 @@ from typing import Any
 
 import datasets
 import lm_eval
-import torch
 from lm_eval.tasks import TaskManager
 
 from arkd.data.public_tasks import SOURCES
