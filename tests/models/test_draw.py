@@ -17,7 +17,8 @@ def _drawn(scores_V: torch.Tensor, n: int, **options: float) -> torch.Tensor:
     """Return the share of each token, drawn at n evenly spaced points of [0, 1)."""
     grid = (torch.arange(n, dtype=torch.float64)[:, None] + 0.5) / n
     left = Draw(grid, **options)(torch.zeros(n, 1), scores_V.expand(n, -1))  # type: ignore[arg-type]
-    assert ((left == 0).sum(-1) == 1).all() and (left.isinf().sum(-1) == len(scores_V) - 1).all()
+    assert ((left == 0).sum(-1) == 1).all()
+    assert (left.isinf().sum(-1) == len(scores_V) - 1).all()
     return torch.bincount(left.argmax(-1), minlength=len(scores_V)) / n
 
 
