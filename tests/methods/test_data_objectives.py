@@ -421,7 +421,7 @@ def test_the_mixture_is_exact_at_every_position_of_left_padded_prompts(
     build: Any, temperature: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     student, teacher = build(2, 8), build(1, 12).eval()
-    prompts = [[5], [2, 3, 4, 5, 6, 7], [9, 8, 2]]
+    prompts = [[5], [2, 3, 4, 5, 6, 7], [9, 8, 2]] * 3
     seen: list[tuple[Tensor, Tensor]] = []
     original = generate.Mixture.__call__
 
