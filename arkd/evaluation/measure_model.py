@@ -13,9 +13,10 @@ from arkd.evaluation.value import Value
 from arkd.metrics import bertscore
 from arkd.models import model as models
 from arkd.models.generate import sample
+from arkd.models.sign import check_sign
 from arkd.seeding import derive_seed
 from arkd.storage import manifest
-from arkd.storage.files import read_jsonl
+from arkd.storage.files import read_json, read_jsonl
 from arkd.storage.manifest import Stopwatch
 from arkd.suite.folders import TEACHER, TEACHER_SEED, Tree
 from arkd.teacher import cache
@@ -47,6 +48,9 @@ def measure_model(
     """
     suite = tree.suite
     harness = Harness(suite, tree.model(pair, label, seed), tree.data, device, proper)
+    training = tree.training(pair, label, seed)
+    if signed := read_json(training / manifest.NAME)["notes"].get("sign"):
+        check_sign(harness.model, signed, training / "model")
     values: list[tuple[Value, int | None]] = []
     texts: list[dict[str, Any]] = []
     scores: list[tuple[str, int, list[float]]] = []

@@ -12,6 +12,9 @@ smallest set of the teacher's most probable tokens that holds the mass μ; the r
 teacher gives it p ≥ ε = scale/V. Recall is the share of counted tail tokens that the student gives
 q ≥ c·p; precision is the share of the student's tail mass that lies on counted tokens. Both are
 micro-averaged, and recall never stands alone: a flat student has all of it.
+
+An impossible token (log 0 = −∞, as of a masked row of a head) counts as in training: as one of
+probability e^LOG_ZERO, so that 0·log 0 is 0; see `arkd.objectives`.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ from torch import Tensor
 
 from arkd.divergence.chunked import chunks
 from arkd.divergence.head import Head
+from arkd.objectives import LOG_ZERO
 from arkd.suite.settings import TailSettings
 from arkd.teacher.shards import HiddenStates
 
@@ -58,7 +62,8 @@ def measure(
         labels_C: The tokens that follow.
         settings: What counts as tail, and k of the agreement.
     """
-    log_q, log_p = student_CV.log_softmax(-1), teacher_CV.log_softmax(-1)
+    log_q, log_p = (x.log_softmax(-1).clamp_min(LOG_ZERO) for x in (student_CV, teacher_CV))
+    nll = -log_q.gather(-1, labels_C[:, None]).squeeze(-1)
     p_sorted, order = log_p.exp().sort(dim=-1, descending=True, stable=True)
     # All that follows is in the order of the teacher's ranks.
     log_p, log_q = log_p.gather(-1, order), log_q.gather(-1, order)
@@ -92,7 +97,7 @@ def measure(
         f"agreement_top{k}": ((top_k_student < k).float().mean(-1), ones_C),
         "entropy_gap": (entropy_gap, ones_C),
         "acceptance": (1 - tvd, ones_C),
-        "nll": (-student_CV.log_softmax(-1).gather(-1, labels_C[:, None]).squeeze(-1), ones_C),
+        "nll": (nll, ones_C),
     }
     measures: Measures = {(name, ""): value for name, value in values.items()}
     for group, ranks in rank_bins(p.shape[-1]).items():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from arkd.data.tokens import Batch, Packed
 from arkd.divergence.head import Head
 from arkd.errors import ArkdError
 from arkd.models.forward import run_body
+from arkd.models.weights import check_weights
 from arkd.seeding import derive_seed
 from arkd.storage.files import write_text
 from arkd.suite.settings import Scratch
@@ -108,39 +109,6 @@ def end_tokens(model: Any) -> list[int]:
 def one_or_all(ends: list[int]) -> int | list[int] | None:
     """Return end tokens as a configuration has them: one alone is no list."""
     return ends if len(ends) > 1 else next(iter(ends), None)
-
-
-def check_weights(folder: Path, model: Any, report: Mapping[str, Any]) -> None:
-    """Refuse a model some of whose weights are random, left over or not finite.
-
-    Args:
-        folder: Where it was read.
-        model: The model.
-        report: What transformers tells of the loading: keys that were missing, unexpected or of
-            another shape.
-
-    Raises:
-        ArkdError: there are such keys, or a weight is NaN or infinite (a bias may be −∞: a token
-            that is never to come).
-    """
-    for kind, remedy in (
-        (
-            "missing_keys",
-            "they would be random; the checkpoint is not whole, or its keys have a prefix",
-        ),
-        ("unexpected_keys", "they would be left out; config.json describes another model"),
-        ("mismatched_keys", "their shapes are not those of config.json"),
-    ):
-        if keys := sorted(str(key) for key in report.get(kind) or ()):
-            raise ArkdError(
-                f"{folder}: {len(keys)} {kind.replace('_', ' ')}, the first {keys[0]}: {remedy}"
-            )
-    for name, weight in model.named_parameters():
-        kept = weight if weight.ndim > 1 else weight[weight != -torch.inf]
-        if not bool(torch.isfinite(kept).all()):
-            raise ArkdError(
-                f"{folder}: {name} holds NaN or infinite values; the checkpoint is broken"
-            )
 
 
 def save(model: Any, tokenizer_dir: Path, folder: Path, card: str) -> None:
@@ -244,12 +212,17 @@ def check_head(model: Any) -> None:
     ids_BT = torch.tensor([[0, 1, 2]], device=model.device)
     own = model(input_ids=ids_BT, use_cache=False).logits[0]
     ours = head(model).logits(hidden_states(model, ids_BT)).float()
-    off = 1e-3 if own.dtype == torch.float32 else 2e-2  # bfloat16 has 8 bits
-    if not torch.allclose(ours, own.float(), rtol=off, atol=off * float(own.abs().max())):
+    off, size = rounding(own), float(own[own.isfinite()].abs().max())  # −∞: never to come
+    if not torch.allclose(ours, own.float(), rtol=off, atol=off * size):
         raise ArkdError(
             f"{type(model).__name__}: its logits are not those of its last hidden states and its "
             "head (scale, cap and bias minded); this family is not supported"
         )
+
+
+def rounding(values: Tensor) -> float:
+    """Return by what part two computations of the same logits may differ."""
+    return 1e-3 if values.dtype == torch.float32 else 2e-2  # bfloat16 has 8 bits
 
 
 def parameters(model: Any) -> int:

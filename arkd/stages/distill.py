@@ -101,4 +101,4 @@ def distill(tree: Tree, pair: str, label: str, seed: int) -> None:
         finish_training(stage, run)
         facts = {"method": label, "lr": settings.lr, "seed": seed, "equation": method.equation}
         card = models.card(f"{label} student of {suite.name}/{pair}", facts)
-        student.save(stage.folder / "model", card)
+        stage.notes["sign"] = student.save(stage.folder / "model", card)

@@ -114,6 +114,7 @@ def teacher(tree: Tree, pair: str) -> None:
     from arkd.models import model as models
     from arkd.models.device import prepare
     from arkd.models.external import load_given
+    from arkd.models.sign import sign
     from arkd.teacher.cache import save_head
     from arkd.training import loop as training
     from arkd.training.trainee import Trainee
@@ -157,9 +158,10 @@ def teacher(tree: Tree, pair: str) -> None:
             finish_training(stage, run)
         card = models.card(f"Teacher of {suite.name}/{pair}", facts)
         if trained:
-            trainee.save(folder, card)
+            stage.notes["sign"] = trainee.save(folder, card)
         elif not isinstance(spec.teacher, Pretrained):
             models.save(model, tokens_dir / "tokenizer", folder, card)
+            stage.notes["sign"] = sign(model)
         save_head(stage.folder, model)
 
 
@@ -173,6 +175,7 @@ def init(tree: Tree, pair: str, seed: int) -> None:
     from arkd.models import model as models
     from arkd.models.device import prepare
     from arkd.models.external import load_given
+    from arkd.models.sign import sign
     from arkd.training import loop as training
     from arkd.training.trainee import Trainee
 
@@ -195,11 +198,13 @@ def init(tree: Tree, pair: str, seed: int) -> None:
             model = load_given(spec.student, tokens_dir / "tokenizer", torch.device("cpu"), held)
             card = models.card(f"Student of {suite.name}/{pair}, as it was given", {})
             models.save(model, tokens_dir / "tokenizer", folder, card)
+            stage.notes["sign"] = sign(model)
         else:
             tokenizer = load_tokenizer(tokens_dir / "tokenizer")
             model = models.build(spec.student, tokenizer, "student", seed)
             card = models.card(f"Untrained student of {suite.name}/{pair}", {"seed": seed})
             models.save(model, tokens_dir / "tokenizer", folder, card)
+            stage.notes["sign"] = sign(model)
     with open_stage(
         tree, "init", tree.training(pair, INIT, seed), inputs, pair=pair, seed=seed
     ) as stage:
@@ -220,7 +225,7 @@ def init(tree: Tree, pair: str, seed: int) -> None:
             )
         finish_training(stage, run)
         card = models.card(f"SFT start of {suite.name}/{pair}", facts)
-        student.save(stage.folder / "model", card)
+        stage.notes["sign"] = student.save(stage.folder / "model", card)
 
 
 @computes

@@ -14,6 +14,7 @@ from arkd.data.tokens import TokenSet
 from arkd.errors import ArkdError
 from arkd.models import model as models
 from arkd.models.forward import set_training
+from arkd.models.sign import sign
 from arkd.suite.folders import Tree
 from arkd.suite.settings import Distillation, Lora, Optimisation
 from arkd.training.dev_scores import judge
@@ -65,8 +66,8 @@ class Trainee:
         rows = TokenSet.load(tokens / "dev.safetensors")
         return judge(self.model, settings.selection, rows, tokenizer, options, *axes)
 
-    def save(self, folder: Path, card: str) -> None:
-        """Save the model as a whole, adapters merged, in the suite's precision."""
+    def save(self, folder: Path, card: str) -> list[float]:
+        """Save the model whole, adapters merged, in the suite's precision; return its `sign`."""
         model = self.model
         if self.adapters is not None:
             from arkd.models.lora import merge_adapters
@@ -74,6 +75,7 @@ class Trainee:
             model = merge_adapters(self.adapters)
         model.to(getattr(torch, self.tree.suite.training.precision))
         models.save(model, self.tree.tokens(self.pair) / "tokenizer", folder, card)
+        return sign(model)
 
 
 def corpus_of(tokens: Path, settings: Distillation) -> TokenSet | None:

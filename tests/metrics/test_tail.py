@@ -157,3 +157,31 @@ def test_frequency_bands_are_those_of_the_training_responses() -> None:
     bands = [TOKEN_BANDS[band] for band in frequency_bands(trained, 7).tolist()]
     tail, torso, head = "token_tail", "token_torso", "token_head"
     assert bands == [tail, tail, head, torso, torso, tail, tail]
+
+
+def test_a_token_that_is_impossible_leaves_all_measures_finite(
+    logits: tuple[Tensor, Tensor, Tensor],
+) -> None:
+    """Masked by both it is as if it were not there; masked by one it costs much, and no NaN."""
+    student, teacher, labels = (x.clone() for x in logits)
+    labels.fill_(0)
+    plain, _ = measures_of(student[:, :-1], teacher[:, :-1], labels)
+    student[:, -1] = teacher[:, -1] = -torch.inf
+    both, calibration = measures_of(student, teacher, labels)
+    for key, (sums, weights) in both.items():
+        assert bool(torch.isfinite(sums).all() and torch.isfinite(weights).all()), key
+    for name in ("fkl", "rkl", "jsd", "tvd", "nll", "entropy_gap"):
+        torch.testing.assert_close(both[name, ""], plain[name, ""])
+    assert math.isfinite(calibration.errors()["full_ece"])
+    teacher[:, -1] = 0.0
+    alone, _ = measures_of(student, teacher, labels.fill_(V - 1))
+    assert all(bool(torch.isfinite(sums).all()) for sums, _ in alone.values())
+    assert float(alone["nll", ""][0].min()) > 1e4
+
+
+def measures_of(student: Tensor, teacher: Tensor, labels: Tensor) -> tuple:
+    """Measure logits as they are."""
+    measures = measure(student, teacher, labels, SETTINGS)
+    calibration = Calibration(SETTINGS.ece_bins)
+    calibration.add(student, labels)
+    return measures, calibration

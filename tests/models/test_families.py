@@ -24,6 +24,7 @@ from arkd.data.tokens import TokenSet, encode
 from arkd.models import model as models
 from arkd.models.external import load_given, shared_tokenizer
 from arkd.models.generate import sample
+from arkd.models.sign import check_sign, sign
 from arkd.suite.settings import Folder
 from arkd.teacher.cache import hidden_responses
 
@@ -133,6 +134,7 @@ class Pair:
     tokenizer: Any
     given: Path
     saved: Path
+    signed: list[float]  # what the evaluation compares
 
 
 @pytest.fixture(params=FAMILIES, scope="module")
@@ -171,7 +173,7 @@ def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     shared_tokenizer(spec, None, shared)
     model = load_given(spec, shared, CPU, "float32")
     models.save(model, shared, saved, "card\n")
-    return Pair(family, model, load_tokenizer(shared), given, saved)
+    return Pair(family, model, load_tokenizer(shared), given, saved, sign(model))
 
 
 @pytest.fixture
@@ -228,6 +230,7 @@ def test_what_is_measured_has_the_logits_of_what_was_trained(pair: Pair, writer:
     with torch.no_grad():
         expected = pair.model(input_ids=ids_BT).logits
         assert torch.equal(writer.model(input_ids=ids_BT).logits, expected)
+    check_sign(writer.model, pair.signed, pair.saved)
     tokens = TokenSet.of([(row[:2], row[2:]) for row in ids_BT.tolist()])
     states = hidden_responses(pair.model, tokens, "")  # what the cache holds
     logits = models.head(pair.model).logits(states)

@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from arkd.errors import ArkdError
 from arkd.models import model as models
 from arkd.models.generate import sample
+from arkd.models.sign import check_sign, sign
 
 CPU = torch.device("cpu")
 ROWS = 300
@@ -128,6 +129,19 @@ def test_two_matrices_stay_two_when_the_config_says_one(original: Path, tmp_path
     model.save_pretrained(tmp_path / "again")
     again = models.load(tmp_path / "again", CPU)
     assert torch.equal(again(input_ids=ids).logits, expected)
+
+
+def test_a_model_that_is_read_otherwise_than_it_was_saved_is_refused(
+    original: Path, tmp_path: Path
+) -> None:
+    model = models.load(original, CPU)
+    signed = sign(model)
+    check_sign(models.load(original, CPU), signed, original)
+    with torch.no_grad():
+        models.head(model).weight_VH[3] *= 9
+    with pytest.raises(ArkdError, match="other logits than the one that was saved") as caught:
+        check_sign(model, signed, original)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
