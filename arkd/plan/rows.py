@@ -69,7 +69,7 @@ def rows(tree: Tree, pair: str, prompt: float | None, response: float | None) ->
     files, notes = dict(planned.files), list(planned.notes)
     made = tree.data / "manifest.json"
     if made.is_file():
-        summary = manifest.read(tree.data)["notes"].get("summary", {})
+        summary = manifest.read(tree.data, ["notes"])["notes"].get("summary", {})
         files |= {name: int(count) for name, count in summary.get("rows", {}).items()}
         notes = [f"rows are counted in {tree.data}"]
     lengths, vocabulary = source.mean_tokens or GUESSED, None
@@ -106,7 +106,7 @@ def _counted(tokens: Path) -> tuple[int, tuple[float, float], int] | None:
             stream.seek(8 + size + first)
             prompts = array.array("q", stream.read(last - first))
         total, count = parts["ids"]["shape"][0], max(1, len(prompts))
-        vocabulary = int(manifest.read(tokens)["notes"]["vocabulary"])
+        vocabulary = int(manifest.read(tokens, ["notes"])["notes"]["vocabulary"])
     except (ValueError, LookupError, TypeError, OverflowError, MemoryError):
         raise ArkdError(
             f"{path}: not as its stage wrote it; delete {tokens} and run again"

@@ -36,7 +36,7 @@ def evaluate(tree: Tree, pair: str, label: str) -> None:
         for seed in seeds(suite, label):
             of_run: dict[str, Any] = {"suite": suite.name, "suite_version": suite.version}
             of_run |= {"pair": pair, "method": label, "seed": seed}
-            if manifest.read(inputs[f"seed{seed}"])["notes"].get("failed"):
+            if manifest.read(inputs[f"seed{seed}"], ["notes"])["notes"].get("failed"):
                 found = failed_run()
             else:
                 found = measure_model(tree, pair, label, seed, str(device), stage.proper)

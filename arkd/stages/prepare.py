@@ -271,7 +271,7 @@ def cache(tree: Tree, pair: str, source: str, seed: int | None = None) -> None:
             sampler = models.load(tree.model(pair, INIT, seed), device, precision)
         of_tokenizer = manifest.digest(tokens_dir / "tokenizer")
         made_of = {"teacher": manifest.weights(teacher_dir), "tokenizer": of_tokenizer}
-        vocabulary = manifest.read(tokens_dir)["notes"]["vocabulary"]
+        vocabulary = manifest.read(tokens_dir, ["notes"])["notes"]["vocabulary"]
 
         def sampled(prompts: TokenSet, name: str) -> TokenSet:
             with stage.proper:

@@ -51,7 +51,7 @@ def trained_folder(tree: Tree, pair: str, method: str, seed: int) -> Path:
         ArkdError: that training left the finite numbers.
     """
     folder = tree.training(pair, method, seed)
-    if manifest.read(folder)["notes"].get("failed"):
+    if manifest.read(folder, ["notes"])["notes"].get("failed"):
         raise ArkdError(
             f"{folder}: this training left the finite numbers, and nothing can be built on it; "
             "lower its rate in the suite"
@@ -68,7 +68,7 @@ def cache_folders(tree: Tree, pair: str, sources: dict[str, int | None]) -> dict
     current = manifest.digest(tree.training(pair, TEACHER, TEACHER_SEED))
     folders = {source: tree.cache(pair, source, seed) for source, seed in sources.items()}
     for folder in folders.values():
-        if manifest.read(folder)["inputs"].get(TEACHER) != current:
+        if manifest.read(folder, ["inputs"])["inputs"].get(TEACHER) != current:
             raise ArkdError(f"{folder}: made by another teacher; delete the folder and run again")
     return folders
 

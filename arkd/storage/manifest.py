@@ -10,7 +10,7 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -139,19 +139,22 @@ def _since_last_stage_s() -> float:
     return time.time() - (_ended[-1] if _ended else psutil.Process().create_time())
 
 
-def read(folder: Path) -> dict[str, Any]:
-    """Return the manifest of a stage's folder.
+def read(folder: Path, keys: Iterable[str] = ()) -> dict[str, Any]:
+    """Return the manifest of a stage's folder; `keys` are what is read of it, or else all.
 
     Raises:
         ArkdError: there is none, or it is not what a stage writes.
     """
     path = folder / NAME
     made = read_json(path)
-    wrong = [key for key, kind in FORM.items() if not isinstance(made.get(key), kind)]
+    asked = tuple(keys) or tuple(FORM)
+    wrong = [key for key in asked if not isinstance(made.get(key), FORM[key])]
     wrong += [
         key
         for key in ("inputs", "outputs")
-        if key not in wrong and not all(isinstance(sha, str) for sha in made[key].values())
+        if key in asked
+        and key not in wrong
+        and not all(isinstance(sha, str) for sha in made[key].values())
     ]
     if wrong:
         raise ArkdError(
@@ -171,7 +174,7 @@ FORM: dict[str, type | tuple[type, ...]] = {  # what others read of a stage's ma
 def weights(training: Path) -> str:
     """Return the hashes of a training's model, as its manifest tells; empty where there is none."""
     made = training / NAME
-    outputs = read(training)["outputs"] if made.is_file() else {}
+    outputs = read(training, ["outputs"])["outputs"] if made.is_file() else {}
     files = sorted(outputs.items())
     return " ".join(f"{name} {sha}" for name, sha in files if name.endswith(".safetensors"))
 
@@ -258,7 +261,7 @@ def digest(path: Path) -> str:
         made = path / NAME
         if not made.is_file():
             return digest_of(hash_tree(path))
-        outputs = read(path)["outputs"]
+        outputs = read(path, ["outputs"])["outputs"]
         check_outputs(path, outputs)
         return digest_of(outputs)
     if not path.exists():
