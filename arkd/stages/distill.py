@@ -31,6 +31,7 @@ def distill(tree: Tree, pair: str, label: str, seed: int) -> None:
     from arkd.teacher.cache import Evidence
     from arkd.training.distill import Sources
     from arkd.training.distill import distill as train
+    from arkd.training.method_errors import named
     from arkd.training.trainee import Trainee, corpus_of
 
     suite = tree.suite
@@ -87,7 +88,7 @@ def distill(tree: Tree, pair: str, label: str, seed: int) -> None:
         )
         student = Trainee.load(tree, pair, tree.model(pair, INIT, seed), device, seed)
         checkpoint = checkpoint_of(tree.training(pair, label, seed), stage)
-        with stage.proper:
+        with stage.proper, named(method, label):
             run = train(
                 student.model,
                 method,

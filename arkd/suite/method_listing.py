@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from arkd.errors import ArkdError
 from arkd.method import FullStep, Method, Reference, TokenDivergence, WeightedDivergences
-from arkd.suite import registry
+from arkd.suite import registry, trial
 
 KINDS = {"weights": WeightedDivergences, "tokens": TokenDivergence, "step": FullStep}
 
@@ -31,15 +31,33 @@ def shipped() -> list[str]:
 
 
 def rows(names: Iterable[str]) -> tuple[list[Row], list[ArkdError]]:
-    """Return the methods that can be listed, and one error for each that cannot."""
+    """Return the methods that can be listed, and one error for each that cannot.
+
+    The files are imported in a process of its own: one that hangs or ends it is named, like others.
+    """
     found: list[Row] = []
     broken: list[ArkdError] = []
-    for name in names:
-        try:
-            found.append(row(name))
-        except ArkdError as error:
-            broken.append(error)
+    for name, outcome in trial.each(_row_or_error, list(names), LIMIT_S):
+        if isinstance(outcome.value, Row):
+            found.append(outcome.value)
+        elif isinstance(outcome.value, ArkdError):
+            broken.append(outcome.value)
+        else:
+            module = registry.plugin(name).module
+            broken.append(ArkdError(f"method '{name}': importing {module}: {outcome.failure}"))
     return found, broken
+
+
+LIMIT_S = 20.0  # for the import of one method; the slowest of ours takes milliseconds
+
+
+def _row_or_error(name: str) -> Row | ArkdError:
+    try:
+        return row(name)
+    except ArkdError as error:
+        return error
+    except BaseException as error:  # of a file that raises what is no Exception
+        return ArkdError(f"method '{name}': {type(error).__name__}: {error}")
 
 
 def row(name: str) -> Row:
@@ -54,19 +72,25 @@ def row(name: str) -> Row:
         raise ArkdError(f"method '{name}': {cls.__name__} does not state its {missing[0]}")
     try:
         method = cls()
-    except Exception as error:
+        summary, required = cls.summary, method.required
+        price = cost(method)
+    except (Exception, SystemExit) as error:
         raise ArkdError(
             f"method '{name}': {cls.__name__}() failed: {type(error).__name__}: {error}; "
             "every parameter needs a default"
         ) from error
+    declared = {"summary": (summary, str), "reference": (cls.reference, Reference)}
+    for key, (value, kind) in declared.items():
+        if not isinstance(value, kind):
+            raise ArkdError(f"method '{name}': its {key} must be of the type {kind.__name__}")
     return Row(
         name,
         registry.plugin(name).origin,
         next(kind for kind, base in KINDS.items() if issubclass(cls, base)),
-        method.required,
-        cost(method),
+        tuple(map(str, required)),
+        price,
         cls.reference,
-        cls.summary,
+        str(summary),
     )
 
 

@@ -6,6 +6,7 @@ import importlib
 import inspect
 from dataclasses import dataclass, fields
 from functools import cache
+from importlib.machinery import PathFinder
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from pathlib import Path
@@ -67,9 +68,13 @@ def _found() -> tuple[dict[str, Plugin], dict[str, str]]:
 
 def _source(module: str) -> Path | None:
     """Return the file of an installed module, so that its edit is noticed; none if it has none."""
+    top, *inner = module.split(".")
     try:
-        spec = find_spec(module)
-    except Exception:  # of a package around it, at its import: said when the method is asked for
+        spec = find_spec(top)
+        for part in inner:  # by its place: to import the packages around it would run their code
+            places = spec.submodule_search_locations if spec else None
+            spec = PathFinder.find_spec(part, list(places)) if places else None
+    except (ImportError, ValueError, OSError):  # said when the method is asked for
         return None
     return Path(spec.origin) if spec and spec.origin and spec.has_location else None
 
@@ -116,7 +121,7 @@ def method_class(name: str) -> type[Method]:
     place = plugin(name)
     try:
         module = importlib.import_module(place.module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ArkdError(
             f"method '{name}': importing {place.module} failed: {type(error).__name__}: {error}"
         ) from error

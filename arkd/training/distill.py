@@ -17,6 +17,7 @@ from arkd.models.model import head, hidden_states
 from arkd.suite.settings import Distillation
 from arkd.training.checkpoint import Checkpoint
 from arkd.training.loop import Trained, optimise
+from arkd.training.method_errors import check_step, check_weights
 from arkd.training.step_tools import Sources, StepTools
 
 
@@ -60,7 +61,7 @@ class Step(torch.nn.Module):
             loss, log = self._token_losses(self.method, context, tools)
         else:
             assert isinstance(self.method, FullStep)
-            loss, log = self.method.loss(context, tools)
+            loss, log = check_step(self.method, self.method.loss(context, tools))
         log["distil"] = float(loss.detach())
         self.method.observe(context, log["distil"])
         if self.settings.square_temperature:
@@ -92,6 +93,7 @@ class Step(torch.nn.Module):
         self, method: WeightedDivergences, context: Context, tools: StepTools
     ) -> tuple[Tensor, dict[str, float]]:
         weights = method.weights(context, tools)
+        check_weights(method, weights, len(tools.responses().labels_N))
         loss, fkl_N, rkl_N = tools.weighted_loss(weights)
         log = {
             "fkl": float(fkl_N.mean()),

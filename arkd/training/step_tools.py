@@ -40,6 +40,7 @@ from arkd.seeding import derive_seed
 from arkd.suite.settings import Distillation
 from arkd.teacher.cache import Evidence
 from arkd.training import dev_scores as development
+from arkd.training.method_errors import check_losses
 
 REWARD_ITEMS = 32  # development prompts that a reward is sampled on
 
@@ -229,14 +230,17 @@ class StepTools:
         scale = token_scale(self.settings.reduction, responses)
 
         def scaled(log_q_CV: Tensor, log_p_CV: Tensor, rows: slice) -> Tensor:
-            assert scale is not None
-            return loss(log_q_CV, log_p_CV, rows) * (scale[rows] if scale.ndim else scale)
+            losses_C = loss(log_q_CV, log_p_CV, rows)
+            check_losses(self.method, losses_C, log_q_CV)
+            if scale is None:
+                return losses_C
+            return losses_C * (scale[rows] if scale.ndim else scale)
 
         return token_divergence(
             self.predicting(responses),
             head(self.model),
             self.teacher(responses) if self.method.reads_teacher else None,
-            loss if scale is None else scaled,
+            scaled,
             temperature=temperature or self.temperature,
         )
 

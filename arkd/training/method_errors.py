@@ -1,0 +1,118 @@
+"""What a method did wrong while it trained, as one line with its name, file and line."""
+
+from __future__ import annotations
+
+import inspect
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from arkd.errors import ArkdError
+from arkd.method import Method, Weights
+
+
+@contextmanager
+def named(method: Method, label: str) -> Iterator[None]:
+    """Turn an error out of a method's own file into one line; others pass.
+
+    Raises:
+        ArkdError: the method raised something, or called something that did.
+    """
+    try:
+        yield
+    except ArkdError:
+        raise
+    except Exception as error:
+        own = inspect.getsourcefile(type(method))
+        frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == own]
+        if not frames:
+            raise
+        place = f"{frames[-1].filename}:{frames[-1].lineno}"
+        what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        raise ArkdError(f"method '{label}': {place}: {what:.500}") from error
+
+
+def check_losses(method: Method, losses: Any, log_q_CV: Tensor) -> None:
+    """Refuse losses that are not one number a token: anything else would be spread over them.
+
+    Raises:
+        ArkdError: they are not.
+    """
+    if not isinstance(losses, Tensor):
+        raise _wrong(method, f"a tensor of losses is wanted, not {_kind(losses)}")
+    if losses.shape != log_q_CV.shape[:1]:
+        raise _wrong(
+            method,
+            f"one loss a token is wanted, shape [{len(log_q_CV)}], not {list(losses.shape)}",
+        )
+    if not (losses.is_floating_point() and losses.requires_grad):
+        raise _wrong(method, "the losses do not depend on the student: no gradient leads to it")
+
+
+def check_weights(method: Method, weights: Any, tokens: int) -> None:
+    """Refuse weights that are neither one number for all tokens nor one for each.
+
+    Raises:
+        ArkdError: they are not.
+    """
+    if not isinstance(weights, Weights):
+        raise _wrong(method, f"`Weights` are wanted, not {_kind(weights)}")
+    for name in ("fkl", "rkl"):
+        value = getattr(weights, name)
+        shape = list(value.shape) if isinstance(value, Tensor) else []
+        if isinstance(value, bool) or not isinstance(value, int | float | Tensor):
+            raise _wrong(method, f"weight {name}: a number or a tensor is wanted, {_kind(value)}")
+        if shape not in ([], [1], [tokens]):
+            raise _wrong(
+                method, f"weight {name}: one number, or one a token, [{tokens}], not {shape}"
+            )
+    _check_log(method, weights.log)
+
+
+def check_step(method: Method, result: Any) -> tuple[Tensor, dict[str, float]]:
+    """Return the loss of a whole step and what to log, as a method returned them.
+
+    Raises:
+        ArkdError: it is no pair of one number with a gradient and a mapping of numbers.
+    """
+    if not isinstance(result, tuple) or len(result) != 2:
+        raise _wrong(method, f"a pair of loss and log is wanted, not {_kind(result)}")
+    loss, log = result
+    if not isinstance(loss, Tensor) or loss.ndim:
+        shape = f"shape {list(loss.shape)}" if isinstance(loss, Tensor) else _kind(loss)
+        raise _wrong(method, f"the loss of a step is one number, a tensor of shape [], not {shape}")
+    if not loss.requires_grad:
+        raise _wrong(method, "the loss does not depend on the student: no gradient leads to it")
+    _check_log(method, log)
+    return loss, log
+
+
+def _check_log(method: Method, log: Any) -> None:
+    if not isinstance(log, dict):
+        raise _wrong(method, f"what to log is a mapping of numbers, not {_kind(log)}")
+    for key, value in log.items():
+        one = isinstance(value, int | float) or (isinstance(value, Tensor) and value.numel() == 1)
+        if not isinstance(key, str) or not one:
+            raise _wrong(method, f"log {key!s:.40}: one number is wanted, not {_kind(value)}")
+
+
+def _wrong(method: Method, what: str) -> ArkdError:
+    """Return the error on what a method returned, with the place of the function that did."""
+    name = next(n for n in ("token_loss", "weights", "loss") if hasattr(type(method), n))
+    function = inspect.unwrap(getattr(type(method), name))
+    code = function.__code__
+    place = f"{code.co_filename}:{code.co_firstlineno}"
+    module = Path(code.co_filename).stem
+    return ArkdError(f"method '{module}': {place}: {type(method).__name__}.{name}: {what}")
+
+
+def _kind(value: Any) -> str:
+    if value is None:
+        return "None"
+    if isinstance(value, tuple | list):
+        return f"a {type(value).__name__} of {len(value)}"
+    return f"{type(value).__name__}"
