@@ -8,18 +8,28 @@ export OMP_NUM_THREADS ?= 1
 SUITE ?= longtail
 VERSION ?= 1.0
 
-.PHONY: help env benchmark smoke smollm2-quick smollm2 perf test test-all lint format fixture tune reference clean
+.PHONY: help env benchmark smoke smollm2-quick smollm2 perf test test-all lint format lock fixture tune reference clean
 
 help: ## show this list
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 env: $(VENV)/.ready ## create the environment from the lock file
 
-$(VENV)/.ready: requirements.lock pyproject.toml
+# Nothing is installed whose hash is not in a lock file: the CPU build of torch where an index in use
+# has it, else PyPI's, which on Linux is a CUDA build and needs more.
+INSTALL = $(BIN)/python -m pip install --quiet --no-deps
+$(VENV)/.ready: requirements.lock requirements-cpu.lock requirements-cuda.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --requirement requirements.lock
-	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	$(INSTALL) --require-hashes --requirement requirements-cpu.lock 2> /dev/null || true
+	$(INSTALL) --require-hashes --requirement requirements.lock
+	$(BIN)/python -c "from importlib.metadata import version; exit('+' not in version('torch'))" || \
+		$(INSTALL) --require-hashes --requirement requirements-cuda.lock
+	$(INSTALL) --no-build-isolation --editable .
 	touch $@
+
+lock: env ## write the lock files anew (UPGRADE=1: with the newest versions)
+	$(BIN)/python -m pip install --quiet uv
+	.ci/lock
 
 benchmark: env ## run the default suite, from nothing to the tables
 	PATH="$(abspath $(BIN)):$$PATH" snakemake --cores $(CORES)
@@ -34,7 +44,7 @@ smollm2: env ## run the real-model suite in full (nearly two hours, downloads 14
 	PATH="$(abspath $(BIN)):$$PATH" snakemake --cores $(CORES) --config suites='[smollm2]'
 
 perf: env ## time the code beside others' (40 minutes; keep the machine quiet)
-	-$(BIN)/python -m pip install --quiet --no-deps trl==1.16.0
+	-$(INSTALL) --require-hashes --requirement requirements-perf.lock
 	env -u OMP_NUM_THREADS $(BIN)/arkd perf
 
 test: env ## run the tests (8 minutes at most)
