@@ -70,8 +70,8 @@ def place(error: ValidationError, value: Any = None, names: tuple[str, ...] = ()
         inside |= isinstance(value, list) and isinstance(part, int) and part < len(value)
         if inside:
             value = value[part]
-            own = [value[name] for name in names if isinstance(value, dict) and name in value]
-            words.append(str(own[0] if own else part)[:80])
+            labels = [value[name] for name in names if isinstance(value, dict) and name in value]
+            words.append(str(labels[0] if labels else part)[:80])
         elif part is loc[-1] and part not in tags:
             words.append(str(part)[:80])
     return ".".join(words)

@@ -75,7 +75,14 @@ def compare(
 def lone_seeds(
     a: Side, b: Side, methods: tuple[str, str] | None = None, chosen: Filter | None = None
 ) -> list[tuple[str, str, set[int], set[int]]]:
-    """Return (pair, rows, seeds only `a` has, seeds only `b` has) where there are such."""
+    """Return (pair, rows, seeds only `a` has, seeds only `b` has) where there are such.
+
+    Args:
+        a: One run.
+        b: The other, or the same.
+        methods: The row of `a` and that of `b` if two rows are compared; none: namesakes.
+        chosen: Its methods restrict the rows; none: all rows.
+    """
     names = sorted({run[:2] for run in (*a.by_seed, *b.by_seed)})
     if methods:
         names = [(pair, "") for pair in sorted({pair for pair, _ in names})]
@@ -129,11 +136,11 @@ def _paired_seeds(
 
 def _adjusted(found: Sequence[Comparison]) -> list[Comparison]:
     """Return the comparisons with Holm's correction over all that have a p-value."""
-    raw = [one.difference.p_value for one in found]
+    raw = [comparison.difference.p_value for comparison in found]
     tested = iter(holm([p for p in raw if p is not None]))
     return [
-        one if p is None else replace(one, adjusted=float(next(tested)))
-        for one, p in zip(found, raw, strict=True)
+        comparison if p is None else replace(comparison, adjusted=float(next(tested)))
+        for comparison, p in zip(found, raw, strict=True)
     ]
 
 
@@ -144,12 +151,12 @@ def _known(a: Side, b: Side, methods: tuple[str, str] | None, chosen: Filter) ->
         ArkdError: there is such a name.
     """
     rows = [sorted({method for _, method in side.by_seed}) for side in (a, b)]
-    quantities = [q for of in (*a.by_seed.values(), *b.by_seed.values()) for q in of]
+    quantities = [q for values in (*a.by_seed.values(), *b.by_seed.values()) for q in values]
     tasks, metrics = ({q[place] for q in quantities} for place in (0, 1))
-    asked = [("method", name, {*rows[0], *rows[1]}) for name in chosen.methods]
-    asked += [("method", name, set(rows[side])) for side, name in enumerate(methods or ())]
-    asked += [("task", name, tasks) for name in chosen.tasks]
-    asked += [("metric", name, metrics) for name in chosen.metrics]
-    for kind, name, known in asked:
+    choices = [("method", name, {*rows[0], *rows[1]}) for name in chosen.methods]
+    choices += [("method", name, set(rows[side])) for side, name in enumerate(methods or ())]
+    choices += [("task", name, tasks) for name in chosen.tasks]
+    choices += [("metric", name, metrics) for name in chosen.metrics]
+    for kind, name, known in choices:
         if name not in known:
             raise ArkdError(f"{a.path}: no {kind} '{name}'{nearest(name, sorted(known))}")

@@ -171,7 +171,7 @@ def _caption(found: Sequence[Comparison]) -> str:
     """Say what the numbers are, and which of the metrics shown has more or less as the better."""
     tested = sum(comparison.adjusted is not None for comparison in found)
     sides: dict[bool, list[str]] = {True: [], False: []}
-    for name in dict.fromkeys(one.quantity[1] for one in found):
+    for name in dict.fromkeys(comparison.quantity[1] for comparison in found):
         metric = declared.find(name)
         if metric is not None and metric.higher_is_better is not None:
             sides[metric.higher_is_better].append(name)

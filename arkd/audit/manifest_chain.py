@@ -123,8 +123,8 @@ class Chain:
         except (ArkdError, AttributeError, UnicodeDecodeError):
             merged = False
         if merged:
-            own = [top, *(self.root / name / NAME for name in SHOWN)]
-            return [path for path in own if path.is_file()]
+            manifests = [top, *(self.root / name / NAME for name in SHOWN)]
+            return [path for path in manifests if path.is_file()]
         every = [*sorted(self.root.rglob(NAME)), self.root / DATA]
         return [path for path in every if path.is_file() and not self._left_out(path)]
 
@@ -163,9 +163,9 @@ class Chain:
         if folder == self.root or not folder.is_dir():
             return
         for path in sorted(folder.rglob("*")):
-            own = path.relative_to(folder)
-            named = own.as_posix() in made["outputs"] or path.name == NAME
-            hidden = any(part.startswith(".") for part in own.parts)
+            relative = path.relative_to(folder)
+            named = relative.as_posix() in made["outputs"] or path.name == NAME
+            hidden = any(part.startswith(".") for part in relative.parts)
             if path.is_file() and not named and not hidden:
                 self.findings.blame(path, "no manifest names this file; remove it")
 

@@ -105,8 +105,10 @@ def read(path: Path) -> Source:
         raise ArkdError(f"{path}: holds {len(below)} suites; name the folder of one")
     source = Source(Chain(below[0]))
     if source.chain.merged:
-        of = ", ".join(part["folder"] for part in source.top["sources"])
-        raise ArkdError(f"{source.root}: merged already; merge the folders it was made of ({of})")
+        folders = ", ".join(part["folder"] for part in source.top["sources"])
+        raise ArkdError(
+            f"{source.root}: merged already; merge the folders it was made of ({folders})"
+        )
     problems = sorted(verify(source.root, again=False).problems.items())
     if problems:
         raise ArkdError(

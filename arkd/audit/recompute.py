@@ -70,10 +70,10 @@ def _joined_source(chain: Chain, source: Chain, facts: Mapping[str, Any]) -> Non
         place = {run: number for number, run in enumerate(runs_of(facts))}
         columns = [head.index(column) for column in ("pair", "method", "seed")]
         keyed = [(tuple(row[c] for c in columns), row) for row in rows]
-        own = [(run, row) for run, row in keyed if run in place]
+        source_rows = [(run, row) for run, row in keyed if run in place]
         if name not in SORTED:  # the order of the source's suite, which the merged one may not have
-            own.sort(key=lambda pair: place[pair[0]])
-        text = text_of([head, *(row for _, row in own)])
+            source_rows.sort(key=lambda pair: place[pair[0]])
+        text = text_of([head, *(row for _, row in source_rows)])
         if hashlib.sha256(text.encode()).hexdigest() != sha:
             what = f"does not hold {name} of {source.root.name} as it was; restore or merge again"
             chain.findings.blame(path, what)
@@ -83,7 +83,9 @@ def _joined_source(chain: Chain, source: Chain, facts: Mapping[str, Any]) -> Non
 
 def runs_of(facts: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     """Return (pair, method, seed) of every run of a source, in the order of its suite."""
-    return [(*role.split("/", 1), str(seed)) for role, own in facts["runs"].items() for seed in own]
+    return [
+        (*role.split("/", 1), str(seed)) for role, seeds in facts["runs"].items() for seed in seeds
+    ]
 
 
 def results(chain: Chain, suite: Suite) -> None:
@@ -150,9 +152,9 @@ def _compare(chain: Chain, name: str, out: Path) -> None:
     close = {file for file in both - same if same_files(kept[file], made[file])}
     for file in kept.keys() - same - close:
         findings.blame(folder / file, AGAIN.format(name))
-    for files, told in ((same, findings.remade), (close, findings.close)):
+    for files, notes in ((same, findings.remade), (close, findings.close)):
         if files:
-            told.append(f"{len(files)} files of {name}")
+            notes.append(f"{len(files)} files of {name}")
     further = made.keys() - kept.keys() - chain.manifests.get(folder, {}).get("outputs", {}).keys()
     if further:
         stems = ", ".join(sorted({Path(file).stem for file in further}))

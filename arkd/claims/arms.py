@@ -71,8 +71,8 @@ class Results(SuiteResults):
         name, _, text = label.partition("@")
         parts = [part.partition("=")[::2] for part in text.split(",") if part]
         given = {key: _value(value) for key, value in parts}
-        own = {key: getattr(self.suite.distillation, key) for key in ROW_SETTINGS[1:]}
-        kept = {key: value for key, value in given.items() if own.get(key) != value}
+        defaults = {key: getattr(self.suite.distillation, key) for key in ROW_SETTINGS[1:]}
+        kept = {key: value for key, value in given.items() if defaults.get(key) != value}
         return name, frozenset((key, str(value)) for key, value in kept.items())
 
     def tasks(self, name: str) -> list[str]:
@@ -98,7 +98,15 @@ class Results(SuiteResults):
         return trained_steps(self.suite, self._runs.values())
 
     def values(self, pair: str, arm: str, task: str, metric: str, group: str = "") -> SeedValues:
-        """Return the value of each planned seed, decoding seeds averaged; failed runs have none."""
+        """Return the value of each planned seed, decoding seeds averaged; failed runs have none.
+
+        Args:
+            pair: Of the suite.
+            arm: A row's label, as `arm` returns it.
+            task: A task of the suite, or `cost`, whose values are those of `cost.csv`.
+            metric: A declared metric; of costs a column.
+            group: Of the metric's values within a task; of costs the stage that caused them.
+        """
         if task == COST:
             found = self._costs.get((pair, arm, COST, metric, group), {})
         else:
@@ -122,13 +130,22 @@ class Results(SuiteResults):
 
     def weights(self, pair: str, arm: str) -> dict[int, str]:
         """Return the SHA-256 of each planned seed's student, as the trainings' manifests say."""
-        told = {s: manifest.weights(self.tree.training(pair, arm, s)) for s in self.expected(arm)}
-        found = {seed: hashes for seed, hashes in told.items() if hashes}
+        hashes_by_seed = {
+            s: manifest.weights(self.tree.training(pair, arm, s)) for s in self.expected(arm)
+        }
+        found = {seed: hashes for seed, hashes in hashes_by_seed.items() if hashes}
         kept = self.planned(dict.fromkeys(found, 0.0), pair, arm, "SHA-256 of the student")
         return {seed: found[seed] for seed in kept}
 
     def gap(self, pair: str, task: str, metric: str, group: str) -> tuple[float, SeedValues]:
-        """Return the teacher's value and the start's by seed, between which a gap may lie."""
+        """Return the teacher's value and the start's by seed, between which a gap may lie.
+
+        Args:
+            pair: Of the suite.
+            task: A task of the suite.
+            metric: A declared metric, in whose unit both values are.
+            group: Of the metric's values within the task; "" where it has none.
+        """
         teacher = self.values(pair, TEACHER, task, metric, group)
         start = self.values(pair, INIT, task, metric, group)
         return next(iter(teacher.values()), math.nan), start

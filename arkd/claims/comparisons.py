@@ -20,67 +20,84 @@ from arkd.suite.folders import TEACHER
 
 
 def comparisons(results: Results, claim: str, test: AnyTest, pair: str) -> list[Comparison]:
-    """Return every comparison of a test in a pair; one that cannot be made has the reason."""
+    """Return every comparison of a test in a pair; one that cannot be made has the reason.
+
+    Args:
+        results: The finished suite's values by arm and seed.
+        claim: Id of the claim, "" for a precondition; it is copied into each comparison.
+        test: The registered test, whose tasks, groups and arms b are crossed.
+        pair: Of the suite; tests of printed numbers name the paper's pair themselves.
+    """
     bounds: dict[str, Any] = {}
     if isinstance(test, Bounded):
         bounds = {"direction": test.direction, "margin": test.margin, "unit": test.unit}
-    of = Comparison(claim, test.name, test.role, test.kind, pair, a="", **bounds)
+    template = Comparison(claim, test.name, test.role, test.kind, pair, a="", **bounds)
     if isinstance(test, Paired):
-        return list(_paired(results, replace(of, a=test.a, metric=test.metric), test))
+        return list(_paired(results, replace(template, a=test.a, metric=test.metric), test))
     if isinstance(test, Trajectory):
-        return list(_trajectories(results, replace(of, a=test.a, metric=test.metric), test))
+        return list(_trajectories(results, replace(template, a=test.a, metric=test.metric), test))
     if isinstance(test, Identity):
         return [
-            _identity(results, replace(of, a=test.a, b=b, metric=test.artefact)) for b in test.b
+            _identity(results, replace(template, a=test.a, b=b, metric=test.artefact))
+            for b in test.b
         ]
     if isinstance(test, Order):
-        return list(_orders(results, of, test))
-    return list(in_print(of, test))
+        return list(_orders(results, template, test))
+    return list(in_print(template, test))
 
 
-def _paired(results: Results, of: Comparison, test: Paired) -> Iterator[Comparison]:
+def _paired(results: Results, template: Comparison, test: Paired) -> Iterator[Comparison]:
     for name, group, b in product(test.tasks, test.groups, test.b):
         tasks = results.tasks(name)
         if not tasks:
-            yield replace(of, b=b, task=name, reason=f"the suite has no task in the role '{name}'")
+            yield replace(
+                template, b=b, task=name, reason=f"the suite has no task in the role '{name}'"
+            )
         for task in tasks:
-            one = replace(of, b=b, task=task, group=group)
+            comparison = replace(template, b=b, task=task, group=group)
             if name != task and test.metric == SCORED and results.records.without_references(task):
                 continue  # a set of prompts alone, which the role's other sets stand for
             if not results.measured(task, test.metric, group):
                 where = f" in group '{group}'" if group else ""
-                yield replace(one, reason=f"no {test.metric} was measured on {task}{where}")
+                yield replace(comparison, reason=f"no {test.metric} was measured on {task}{where}")
                 continue
             gap = (0.0, 1.0)
             if test.transform == "gap_closed":
-                gap = _gap(results, one)
+                gap = _gap(results, comparison)
                 if math.isnan(gap[1]):
-                    yield replace(one, reason=f"no gap between start and teacher on {task}")
+                    yield replace(comparison, reason=f"no gap between start and teacher on {task}")
                     continue
-            value = partial(_value, results, one, transform=test.transform, gap=gap)
-            yield _differences(results, one, value)
+            value = partial(_value, results, comparison, transform=test.transform, gap=gap)
+            yield _differences(results, comparison, value)
 
 
 def _value(
-    results: Results, one: Comparison, arm: str, *, transform: str, gap: tuple[float, float]
+    results: Results, comparison: Comparison, arm: str, *, transform: str, gap: tuple[float, float]
 ) -> SeedValues:
     """Return an arm's value by seed, transformed (`transforms`)."""
-    values = results.values(one.pair, arm, one.task, one.metric, one.group)
+    values = results.values(
+        comparison.pair, arm, comparison.task, comparison.metric, comparison.group
+    )
     if transform == "abs":
         return {seed: abs(value) for seed, value in values.items()}
     if transform == "gap_closed":
-        start = results.gap(one.pair, one.task, one.metric, one.group)[1]
+        quantity = (comparison.task, comparison.metric, comparison.group)
+        _, start = results.gap(comparison.pair, *quantity)
         start = start if arm != TEACHER else dict.fromkeys(values, gap[0])
         return {s: (v - start[s]) / gap[1] for s, v in values.items() if s in start}
     if transform == "drop":
-        inside = results.values(one.pair, arm, results.suite.test_sets[0], one.metric, one.group)
+        inside = results.values(
+            comparison.pair, arm, results.suite.test_sets[0], comparison.metric, comparison.group
+        )
         return {s: inside[s] - v for s, v in values.items() if s in inside}
     return values
 
 
-def _gap(results: Results, one: Comparison) -> tuple[float, float]:
+def _gap(results: Results, comparison: Comparison) -> tuple[float, float]:
     """Return the mean start and teacher - mean of init; NaN where its 95 % interval holds 0."""
-    teacher, start = results.gap(one.pair, one.task, one.metric, one.group)
+    teacher, start = results.gap(
+        comparison.pair, comparison.task, comparison.metric, comparison.group
+    )
     if len(start) < 2 or math.isnan(teacher):
         return math.nan, math.nan
     found = mean_interval([teacher - value for value in start.values()])
@@ -90,48 +107,52 @@ def _gap(results: Results, one: Comparison) -> tuple[float, float]:
     return teacher - found.mean, math.nan if closed else found.mean
 
 
-def _trajectories(results: Results, of: Comparison, test: Trajectory) -> Iterator[Comparison]:
+def _trajectories(results: Results, template: Comparison, test: Trajectory) -> Iterator[Comparison]:
     for b in test.b or ("",):
-        one = replace(of, b=b, target=test.target)
+        comparison = replace(template, b=b, target=test.target)
         silent = [
             arm
             for arm in test.arms
-            if (row := results.arm(arm)) and not results.logs(of.pair, row, test.metric)
+            if (row := results.arm(arm)) and not results.logs(template.pair, row, test.metric)
         ]
         if too_short(test, results.steps):
             where = f"{test.window[0]:g} to {test.window[1]:g}"
             reason = f"too few steps ({results.steps}) for one within {where} of the run"
-            yield replace(one, reason=reason)
+            yield replace(comparison, reason=reason)
         elif silent:
-            yield replace(one, reason=f"{', '.join(silent)}: no {test.metric} was logged")
+            yield replace(comparison, reason=f"{', '.join(silent)}: no {test.metric} was logged")
         else:
-            yield _differences(results, one, partial(results.statistic, of.pair, test=test))
+            yield _differences(
+                results, comparison, partial(results.statistic, template.pair, test=test)
+            )
 
 
 def _differences(
-    results: Results, one: Comparison, value: Callable[[str], SeedValues]
+    results: Results, comparison: Comparison, value: Callable[[str], SeedValues]
 ) -> Comparison:
     """Fill in the differences of two arms on the seeds both have, or one arm's own values."""
-    arms = [arm for arm in (one.a, one.b) if arm]
+    arms = [arm for arm in (comparison.a, comparison.b) if arm]
     rows = [results.arm(arm) for arm in arms]
     if None in rows:
         lacking = ", ".join(arm for arm, row in zip(arms, rows, strict=True) if row is None)
-        return replace(one, reason=f"the suite has no arm {lacking}")
+        return replace(comparison, reason=f"the suite has no arm {lacking}")
     labels = [row for row in rows if row]
-    one = replace(one, a=labels[0], b=labels[1] if one.b else "")
+    comparison = replace(comparison, a=labels[0], b=labels[1] if comparison.b else "")
     planned = _shared(results, labels)
-    lost = {seed for label in labels for seed in results.failed(one.pair, label)}
-    one = replace(one, failed=tuple(seed for seed in planned if seed in lost))
+    lost = {seed for label in labels for seed in results.failed(comparison.pair, label)}
+    comparison = replace(comparison, failed=tuple(seed for seed in planned if seed in lost))
     found = [_spread(value(label), label, planned) for label in labels]
     seeds = [s for s in planned if s not in lost and all(s in values for values in found)]
     if len(found) == 1:
-        return replace(one, values={seed: found[0][seed] for seed in seeds})
+        return replace(comparison, values={seed: found[0][seed] for seed in seeds})
     first, second = found
-    if one.kind != "ratio":
-        return replace(one, values={seed: first[seed] - second[seed] for seed in seeds})
+    if comparison.kind != "ratio":
+        return replace(comparison, values={seed: first[seed] - second[seed] for seed in seeds})
     if any(first[seed] <= 0 or second[seed] <= 0 for seed in seeds):
-        return replace(one, reason=f"a ratio needs {one.metric} above 0")
-    return replace(one, values={seed: math.log(first[seed] / second[seed]) for seed in seeds})
+        return replace(comparison, reason=f"a ratio needs {comparison.metric} above 0")
+    return replace(
+        comparison, values={seed: math.log(first[seed] / second[seed]) for seed in seeds}
+    )
 
 
 def _shared(results: Results, labels: list[str]) -> list[int]:
@@ -147,39 +168,44 @@ def _spread(values: Mapping[int, Any], label: str, planned: list[int]) -> dict[i
     return {seed: value for seed in planned for value in values.values()}
 
 
-def _identity(results: Results, one: Comparison) -> Comparison:
+def _identity(results: Results, comparison: Comparison) -> Comparison:
     """Compare the bytes of the students; `values` are 1 where a seed's agree."""
     hashes = {}
 
     def value(label: str) -> SeedValues:
-        hashes[label] = results.weights(one.pair, label)
+        hashes[label] = results.weights(comparison.pair, label)
         return dict.fromkeys(hashes[label], 0.0)
 
-    one = _differences(results, one, value)
-    if one.reason:
-        return one
-    same = {seed: float(hashes[one.a][seed] == hashes[one.b][seed]) for seed in one.values}
+    comparison = _differences(results, comparison, value)
+    if comparison.reason:
+        return comparison
+    same = {
+        seed: float(hashes[comparison.a][seed] == hashes[comparison.b][seed])
+        for seed in comparison.values
+    }
     rates = {arm: results.suite.settings(results.suite.entry(arm)).lr for arm in hashes}
     note = ""
     if len({*rates.values()}) > 1:
-        told = ", ".join(f"{arm} at {rate:g}" for arm, rate in rates.items())
-        note = f"trained at different rates ({told}), so bytes could not agree"
+        arm_rates = ", ".join(f"{arm} at {rate:g}" for arm, rate in rates.items())
+        note = f"trained at different rates ({arm_rates}), so bytes could not agree"
     share = sum(same.values()) / max(1, len(same))
-    return replace(one, values=same, outcome=all(same.values()), printed=share, note=note)
+    return replace(comparison, values=same, outcome=all(same.values()), printed=share, note=note)
 
 
-def _orders(results: Results, of: Comparison, test: Order) -> Iterator[Comparison]:
+def _orders(results: Results, template: Comparison, test: Order) -> Iterator[Comparison]:
     """Compare each arm with the next one in every seed; '*' stands for every other arm."""
     others = [arm for arm in results.rows() if arm not in test.arms]
     steps = [others if arm == "*" else [arm] for arm in test.order]
     for name, group, metric in product(test.tasks, test.groups, test.metrics):
         for task in results.tasks(name):
-            one = replace(of, a=", ".join(test.order), task=task, group=group, metric=metric)
+            comparison = replace(
+                template, a=", ".join(test.order), task=task, group=group, metric=metric
+            )
             found: list[Comparison] = []
             for before, after in pairwise(steps):
                 for a, b in product(before, after):
-                    value = partial(_value, results, one, transform="none", gap=(0.0, 1.0))
-                    found.append(_differences(results, replace(one, a=a, b=b), value))
+                    value = partial(_value, results, comparison, transform="none", gap=(0.0, 1.0))
+                    found.append(_differences(results, replace(comparison, a=a, b=b), value))
             wrong = [
                 f"{pair.a} and {pair.b} in seed {seed}"
                 for pair in found
@@ -187,6 +213,6 @@ def _orders(results: Results, of: Comparison, test: Order) -> Iterator[Compariso
                 if not beyond(difference, test.direction, test.margin)
             ]
             if any(pair.values for pair in found):
-                yield replace(one, outcome=not wrong, note="; ".join(wrong[:3]))
+                yield replace(comparison, outcome=not wrong, note="; ".join(wrong[:3]))
             else:
-                yield replace(one, reason=f"no {metric} was measured on {task}")
+                yield replace(comparison, reason=f"no {metric} was measured on {task}")

@@ -93,13 +93,15 @@ def step_down(
     """
     found: dict[int, Decided] = {}
     ps: dict[int, float] = {}
-    for place, one in enumerate(family):
-        if one.reason:
-            found[place] = Decided(one, UNTESTED)
-        elif one.outcome is not None:
-            found[place] = Decided(one, HOLDS if one.outcome else REFUTED, one.printed)
+    for place, comparison in enumerate(family):
+        if comparison.reason:
+            found[place] = Decided(comparison, UNTESTED)
+        elif comparison.outcome is not None:
+            found[place] = Decided(
+                comparison, HOLDS if comparison.outcome else REFUTED, comparison.printed
+            )
         else:
-            ps[place] = p_value([*one.values.values()], one.boundaries)
+            ps[place] = p_value([*comparison.values.values()], comparison.boundaries)
     stopped = False
     rate = 1 - level
     for rank, place in enumerate(sorted(ps, key=lambda place: ps[place])):
@@ -114,23 +116,23 @@ def step_down(
     return [found[place] for place in range(len(family))]
 
 
-def _interval(one: Comparison, rate: float, open_: bool) -> Decided:
+def _interval(comparison: Comparison, rate: float, open_: bool) -> Decided:
     """Return a comparison with its adjusted interval and what that decides."""
-    interval = mean_interval([*one.values.values()], level=1 - rate)
+    interval = mean_interval([*comparison.values.values()], level=1 - rate)
     low, high = interval.low, interval.high
     assert low is not None  # two seeds or more
     assert high is not None
-    first, last = one.boundaries[0], one.boundaries[-1]
+    first, last = comparison.boundaries[0], comparison.boundaries[-1]
     holds = {
         "greater": low > last,
         "less": high < first,
         "equal": first < low and high < last,
-    }[one.direction]
+    }[comparison.direction]
     decision = OPEN if open_ else HOLDS if holds else REFUTED
     effect = interval.mean
-    if one.kind == "ratio":
+    if comparison.kind == "ratio":
         effect, low, high = (math.expm1(value) for value in (effect, low, high))
-    return Decided(one, decision, effect, low, high, level=1 - rate)
+    return Decided(comparison, decision, effect, low, high, level=1 - rate)
 
 
 def verdict(rule: Literal["all", "any", "majority"], decisions: Sequence[str]) -> str:
@@ -154,11 +156,11 @@ def decisive(word: str, decided: Sequence[Decided]) -> Decided | None:
     values.
     """
 
-    def p(one: Decided) -> float:
-        return 0.0 if one.p_value is None else one.p_value
+    def p(candidate: Decided) -> float:
+        return 0.0 if candidate.p_value is None else candidate.p_value
 
     wanted = {SUPPORTED: HOLDS, CONTRADICTED: REFUTED, INCONCLUSIVE: OPEN, UNTESTED: UNTESTED}
-    kept = [one for one in decided if one.decision == wanted.get(word)]
+    kept = [candidate for candidate in decided if candidate.decision == wanted.get(word)]
     if not kept:
         return None
     return max(kept, key=p) if word == SUPPORTED else min(kept, key=p)

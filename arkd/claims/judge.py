@@ -58,15 +58,15 @@ def judge(tree: Tree, claims: Claims, partial: bool = False) -> list[Judgement]:
     broken = {pair: _preconditions(results, claims, pair) for pair in pairs}
     found = []
     for claim in claims.claims:
-        for own in [[pair] for pair in pairs] if claim.min_pairs == 1 else [pairs]:
-            one = _judge(results, claims, claim, own)
-            failed = [broken[pair][0] for pair in own if broken[pair][0]]
-            unchecked = [broken[pair][1] for pair in own if broken[pair][1]]
+        for group in [[pair] for pair in pairs] if claim.min_pairs == 1 else [pairs]:
+            judgement = _judge(results, claims, claim, group)
+            failed = [broken[pair][0] for pair in group if broken[pair][0]]
+            unchecked = [broken[pair][1] for pair in group if broken[pair][1]]
             if failed:
-                one = Judgement(claim, one.pair, WITHHELD, failed[0])
-            elif unchecked and one.verdict != UNTESTED and not claim.in_print:
-                one = replace(one, provisional=one.provisional or unchecked[0])
-            found.append(one)
+                judgement = Judgement(claim, judgement.pair, WITHHELD, failed[0])
+            elif unchecked and judgement.verdict != UNTESTED and not claim.in_print:
+                judgement = replace(judgement, provisional=judgement.provisional or unchecked[0])
+            found.append(judgement)
     if results.gaps and not partial:
         raise ArkdError(results.gap_message("judge by what is there"))
     return found
@@ -76,12 +76,15 @@ def _preconditions(results: Results, claims: Claims, pair: str) -> tuple[str, st
     """Return the first precondition that fails, and the first that could not be checked."""
     failed, unchecked = "", ""
     for test in claims.preconditions:
-        for one in comparisons(results, "", test, pair):
+        for comparison in comparisons(results, "", test, pair):
             name = f"precondition '{test.name}'"
-            if one.reason:
-                unchecked = unchecked or f"{name} could not be checked: {one.reason}"
-            elif not one.outcome:
-                failed = failed or f"{name} fails on {one.task} {one.metric}: {one.note}"
+            if comparison.reason:
+                unchecked = unchecked or f"{name} could not be checked: {comparison.reason}"
+            elif not comparison.outcome:
+                failed = (
+                    failed
+                    or f"{name} fails on {comparison.task} {comparison.metric}: {comparison.note}"
+                )
     return failed, unchecked
 
 
@@ -95,15 +98,17 @@ def _judge(results: Results, claims: Claims, claim: Claim, pairs: list[str]) -> 
     decided: dict[str, tuple[Decided, ...]] = {}
     for role in ("primary", "secondary"):  # two families
         family = [
-            _enough(one, claim.min_seeds)
+            _enough(comparison, claim.min_seeds)
             for pair in pairs
             for test in claim.tests
             if test.role == role
-            for one in comparisons(results, claim.id, test, pair)
+            for comparison in comparisons(results, claim.id, test, pair)
         ]
         decided[role] = tuple(step_down(family, rule.level, rule.power))
-    word = verdict(claim.rule, [one.decision for one in decided["primary"]])
-    reasons = [one.comparison.reason for one in decided["primary"] if one.comparison.reason]
+    word = verdict(claim.rule, [result.decision for result in decided["primary"]])
+    reasons = [
+        result.comparison.reason for result in decided["primary"] if result.comparison.reason
+    ]
     provisional = "" if claim.in_print else _provisional(results, claims, decided["primary"])
     return Judgement(
         claim,
@@ -136,26 +141,35 @@ def _untestable(results: Results, claims: Claims, claim: Claim, pairs: int) -> s
 
 def _names(suite: Suite, claims: Claims) -> list[str]:
     """Return the names under which a claim may list a suite: its own and its families'."""
-    return [suite.name, *(name for name, of in claims.suite_families.items() if suite.name in of)]
+    return [
+        suite.name,
+        *(name for name, members in claims.suite_families.items() if suite.name in members),
+    ]
 
 
-def _enough(one: Comparison, needed: int) -> Comparison:
+def _enough(comparison: Comparison, needed: int) -> Comparison:
     """Refuse a comparison of too few seeds (`failed_runs`, `min_seeds`)."""
-    if one.reason or one.kind in (*IN_PRINT, "order") or len(one.values) >= needed:
-        return one
-    arms = " and ".join(filter(None, (one.a, one.b)))
-    lost = f", {len(one.failed)} failed" if one.failed else ""
-    left = "1 seed" if len(one.values) == 1 else f"{len(one.values)} seeds"
-    return replace(one, reason=f"{arms}: {left} left{lost}, {needed} are needed", outcome=None)
+    if (
+        comparison.reason
+        or comparison.kind in (*IN_PRINT, "order")
+        or len(comparison.values) >= needed
+    ):
+        return comparison
+    arms = " and ".join(filter(None, (comparison.a, comparison.b)))
+    lost = f", {len(comparison.failed)} failed" if comparison.failed else ""
+    left = "1 seed" if len(comparison.values) == 1 else f"{len(comparison.values)} seeds"
+    return replace(
+        comparison, reason=f"{arms}: {left} left{lost}, {needed} are needed", outcome=None
+    )
 
 
 def _provisional(results: Results, claims: Claims, primary: Iterable[Decided]) -> str:
     """Say why a verdict is not final: other seeds or another world than registered."""
     registered = set(claims.rule.registered_seeds)
-    for one in primary:
-        if one.comparison.kind in IN_PRINT:
+    for result in primary:
+        if result.comparison.kind in IN_PRINT:
             continue
-        seeds = {*one.comparison.values, *one.comparison.failed}
+        seeds = {*result.comparison.values, *result.comparison.failed}
         if not seeds <= registered:
             return "its training seeds are not the registered ones"
         if seeds != registered:

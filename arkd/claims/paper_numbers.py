@@ -24,27 +24,32 @@ SILENT = "–"
 @cache
 def printed_numbers() -> dict[tuple[str, ...], float]:
     """Return the paper's numbers by (pair, metric, dataset, method)."""
-    return {(one.pair, one.metric, one.dataset, one.method): one.value for one in of_paper()}
+    return {
+        (printed.pair, printed.metric, printed.dataset, printed.method): printed.value
+        for printed in of_paper()
+    }
 
 
-def in_print(of: Comparison, test: AnyTest) -> Iterator[Comparison]:
+def in_print(template: Comparison, test: AnyTest) -> Iterator[Comparison]:
     """Yield the comparisons of a test of printed or derived numbers, decided without interval."""
     if isinstance(test, Arithmetic):
         effect = test.derived - test.stated
         holds = beyond(effect, test.direction, test.margin)
-        yield replace(of, a="derived", b="stated", outcome=holds, printed=effect)
+        yield replace(template, a="derived", b="stated", outcome=holds, printed=effect)
     elif isinstance(test, Published):
         numbers = printed_numbers()
         for dataset in test.datasets:
-            one = replace(of, pair=test.pair, a=test.a, b=test.b, task=dataset, metric=test.metric)
+            comparison = replace(
+                template, pair=test.pair, a=test.a, b=test.b, task=dataset, metric=test.metric
+            )
             a = numbers.get((test.pair, test.metric, dataset, test.a))
             b = numbers.get((test.b_pair or test.pair, test.metric, dataset, test.b))
             if a is None or b is None:
-                yield replace(one, reason="the paper prints no such number")
+                yield replace(comparison, reason="the paper prints no such number")
             else:
                 effect = round(a - b, 9)
                 holds = beyond(effect, test.direction, test.margin)
-                yield replace(one, outcome=holds, printed=effect)
+                yield replace(comparison, outcome=holds, printed=effect)
 
 
 def paper_effect(claim: Claim, published_pair: str | None) -> str:
@@ -59,8 +64,8 @@ def paper_effect(claim: Claim, published_pair: str | None) -> str:
         if isinstance(test, Paired) and test.metric == "rouge_l" and test.transform == "none":
             differences += _printed_differences(test, published_pair)
         elif isinstance(test, Published):
-            of = Comparison(claim.id, test.name, test.role, test.kind, test.pair, a="")
-            found = [one.printed for one in in_print(of, test)]
+            template = Comparison(claim.id, test.name, test.role, test.kind, test.pair, a="")
+            found = [comparison.printed for comparison in in_print(template, test)]
             differences += [effect for effect in found if effect is not None]
         elif isinstance(test, Trajectory) and test.target:
             figures.append(test.target)

@@ -38,11 +38,11 @@ class Line:
 
 def lines(suite: Suite, found: Sequence[Judgement]) -> list[Line]:
     """Return the texts of each verdict."""
-    return [Line(one, _texts(suite, one)) for one in found]
+    return [Line(judgement, _texts(suite, judgement)) for judgement in found]
 
 
-def _texts(suite: Suite, one: Judgement) -> tuple[str, ...]:
-    decisive = one.decisive
+def _texts(suite: Suite, judgement: Judgement) -> tuple[str, ...]:
+    decisive = judgement.decisive
     measured, smallest, what, seeds = DASH, DASH, DASH, DASH
     if decisive and decisive.effect is not None:
         places = digits(decisive.comparison)
@@ -53,90 +53,98 @@ def _texts(suite: Suite, one: Judgement) -> tuple[str, ...]:
             smallest = number(decisive.smallest, places)
         what = describe(decisive.comparison)
         seeds = _seeds(decisive.comparison)
-    counts = "/".join(str(_count(one, word)) for word in (HOLDS, REFUTED, OPEN))
-    verdict = f"{one.verdict}: {one.reason}" if one.reason else one.verdict
-    told = dict.fromkeys(of.comparison.note for of in one.primary if of.comparison.note)
-    verdict += "".join(f" ({note})" for note in told)
+    counts = "/".join(str(_count(judgement, word)) for word in (HOLDS, REFUTED, OPEN))
+    verdict = f"{judgement.verdict}: {judgement.reason}" if judgement.reason else judgement.verdict
+    notes = dict.fromkeys(
+        result.comparison.note for result in judgement.primary if result.comparison.note
+    )
+    verdict += "".join(f" ({note})" for note in notes)
     several = len(suite.pairs) > 1
-    name = f"{one.claim.id} ({one.pair})" if several else one.claim.id
-    paper = paper_effect(one.claim, _published_pair(suite, one.pair))
-    statement = " ".join(one.claim.statement.split())
-    head = (name, statement, paper, measured, counts if one.primary else DASH, what)
-    return (*head, verdict, smallest, seeds, _status(one) or DASH)
+    name = f"{judgement.claim.id} ({judgement.pair})" if several else judgement.claim.id
+    paper = paper_effect(judgement.claim, _published_pair(suite, judgement.pair))
+    statement = " ".join(judgement.claim.statement.split())
+    head = (name, statement, paper, measured, counts if judgement.primary else DASH, what)
+    return (*head, verdict, smallest, seeds, _status(judgement) or DASH)
 
 
-def describe(one: Comparison) -> str:
+def describe(comparison: Comparison) -> str:
     """Name a comparison for a reader: its test, arms, task and group."""
-    arms = one.a
-    if one.b:
-        arms = f"{one.a} / {one.b} − 1" if one.kind == "ratio" else f"{one.a} − {one.b}"
-    if one.kind == "identity":
-        arms = f"{one.a} = {one.b}"
-    where = " ".join(filter(None, (one.task, one.group)))
-    return f"{one.test}: {arms}" + (f", {where}" if where else "")
+    arms = comparison.a
+    if comparison.b:
+        arms = (
+            f"{comparison.a} / {comparison.b} − 1"
+            if comparison.kind == "ratio"
+            else f"{comparison.a} − {comparison.b}"
+        )
+    if comparison.kind == "identity":
+        arms = f"{comparison.a} = {comparison.b}"
+    where = " ".join(filter(None, (comparison.task, comparison.group)))
+    return f"{comparison.test}: {arms}" + (f", {where}" if where else "")
 
 
-def digits(one: Comparison) -> int:
+def digits(comparison: Comparison) -> int:
     """Return the decimals that a comparison's effect is shown with."""
-    if one.kind == "arithmetic":
+    if comparison.kind == "arithmetic":
         return 0
-    nats = one.unit.startswith("nats") or one.metric == "bert_score"
-    return 2 if one.unit.startswith("ROUGE-L") else 4 if nats else 3
+    nats = comparison.unit.startswith("nats") or comparison.metric == "bert_score"
+    return 2 if comparison.unit.startswith("ROUGE-L") else 4 if nats else 3
 
 
-def _seeds(one: Comparison) -> str:
-    if not one.values:
+def _seeds(comparison: Comparison) -> str:
+    if not comparison.values:
         return DASH
-    return f"{len(one.values)}" + (f" ({len(one.failed)} failed)" if one.failed else "")
+    return f"{len(comparison.values)}" + (
+        f" ({len(comparison.failed)} failed)" if comparison.failed else ""
+    )
 
 
-def _count(one: Judgement, word: str) -> int:
-    return [decided.decision for decided in one.primary].count(word)
+def _count(judgement: Judgement, word: str) -> int:
+    return [decided.decision for decided in judgement.primary].count(word)
 
 
-def _status(one: Judgement) -> str:
+def _status(judgement: Judgement) -> str:
     """Return final or provisional; nothing where there is no verdict."""
-    if not one.primary or one.reason:
+    if not judgement.primary or judgement.reason:
         return ""
-    return "provisional" if one.provisional else "final"
+    return "provisional" if judgement.provisional else "final"
 
 
 def _published_pair(suite: Suite, pair: str) -> str | None:
-    return next((own.published for own in suite.pairs if own.name == pair), None)
+    return next((spec.published for spec in suite.pairs if spec.name == pair), None)
 
 
-def claim_row(suite: Suite, claims: Claims, one: Judgement) -> dict[str, Any]:
-    decisive = one.decisive
+def claim_row(suite: Suite, claims: Claims, judgement: Judgement) -> dict[str, Any]:
+    decisive = judgement.decisive
     row: dict[str, Any] = {
-        "pair": one.pair,
-        "claim": one.claim.id,
-        "statement": " ".join(one.claim.statement.split()),
-        "source": one.claim.source,
-        "paper": paper_effect(one.claim, _published_pair(suite, one.pair)),
-        "verdict": one.verdict,
-        "status": _status(one),
-        "rule": one.claim.rule,
-        "comparisons": len(one.primary),
-        **{word: _count(one, word) for word in (HOLDS, REFUTED, OPEN)},
-        "reason": one.reason or one.provisional,
+        "pair": judgement.pair,
+        "claim": judgement.claim.id,
+        "statement": " ".join(judgement.claim.statement.split()),
+        "source": judgement.claim.source,
+        "paper": paper_effect(judgement.claim, _published_pair(suite, judgement.pair)),
+        "verdict": judgement.verdict,
+        "status": _status(judgement),
+        "rule": judgement.claim.rule,
+        "comparisons": len(judgement.primary),
+        **{word: _count(judgement, word) for word in (HOLDS, REFUTED, OPEN)},
+        "reason": judgement.reason or judgement.provisional,
         "claims_version": claims.version,
     }
     if decisive:
-        of = comparison_row(decisive)
-        row |= {key: of[key] for key in ("effect", "low", "high", "level", "unit", "failed")}
-        row |= {"decisive": describe(decisive.comparison), "seeds": of["n"]}
+        cells = comparison_row(decisive)
+        row |= {key: cells[key] for key in ("effect", "low", "high", "level", "unit", "failed")}
+        row |= {"decisive": describe(decisive.comparison), "seeds": cells["n"]}
         row["smallest_effect"] = decisive.smallest
     return row
 
 
 def comparison_row(decided: Decided) -> dict[str, Any]:
-    one = decided.comparison
+    comparison = decided.comparison
     names = ("claim", "test", "role", "kind", "pair", "a", "b", "task", "metric", "group")
     numbers = ("direction", "margin", "target", "unit")
     return {
-        **{key: getattr(one, key) for key in (*names, *numbers)},
-        "n": len(one.values),
-        "failed": len(one.failed),
+        **{key: getattr(comparison, key) for key in (*names, *numbers)},
+        "n": len(comparison.values),
+        "failed": len(comparison.failed),
         "effect": decided.effect,
         "low": decided.low,
         "high": decided.high,
@@ -144,6 +152,6 @@ def comparison_row(decided: Decided) -> dict[str, Any]:
         "p": decided.p_value,
         "decision": decided.decision,
         "smallest_effect": decided.smallest,
-        "seeds": " ".join(str(seed) for seed in one.values),
-        "note": "; ".join(filter(None, (one.reason, one.note))),
+        "seeds": " ".join(str(seed) for seed in comparison.values),
+        "note": "; ".join(filter(None, (comparison.reason, comparison.note))),
     }

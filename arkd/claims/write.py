@@ -34,9 +34,16 @@ COLOURS = {SUPPORTED: "green", CONTRADICTED: "red", INCONCLUSIVE: "yellow"}
 
 
 def write(suite: Suite, claims: Claims, found: Sequence[Judgement], folder: Path) -> None:
-    """Write `claims.csv`, `claims.md`, `claims.tex` and `comparisons.csv`."""
+    """Write `claims.csv`, `claims.md`, `claims.tex` and `comparisons.csv`.
+
+    Args:
+        suite: The judged suite, named in every row.
+        claims: The registered claims; their version and paper stand in the caption.
+        found: The verdicts, in the order in which they are shown.
+        folder: Takes the four files.
+    """
     axes = {"suite": suite.name, "suite_version": suite.version}
-    rows = [axes | claim_row(suite, claims, one) for one in found]
+    rows = [axes | claim_row(suite, claims, judgement) for judgement in found]
     write_csv(folder / "claims.csv", CLAIM_COLUMNS, rows)
     every = [axes | comparison_row(d) for j in found for d in (*j.primary, *j.secondary)]
     write_csv(folder / "comparisons.csv", COMPARISON_COLUMNS, every)
@@ -52,7 +59,7 @@ def write(suite: Suite, claims: Claims, found: Sequence[Judgement], folder: Path
 
 def show(suite: Suite, claims: Claims, found: Sequence[Judgement]) -> None:
     """Print the verdicts as a table in the terminal."""
-    if len({one.reason for one in found}) == 1 and found[0].reason:
+    if len({judgement.reason for judgement in found}) == 1 and found[0].reason:
         print(f"{suite.name}: no claim has a verdict here: {found[0].reason}")
         return
     look = Look(
@@ -84,12 +91,16 @@ def _caption(suite: Suite, claims: Claims) -> str:
 def _notes(suite: Suite, claims: Claims, found: Sequence[Judgement]) -> list[str]:
     """Return what a reader must know beside the table."""
     notes = []
-    for word in dict.fromkeys(one.provisional for one in found if one.provisional):
-        ids = dict.fromkeys(one.claim.id for one in found if one.provisional == word)
+    for word in dict.fromkeys(
+        judgement.provisional for judgement in found if judgement.provisional
+    ):
+        ids = dict.fromkeys(
+            judgement.claim.id for judgement in found if judgement.provisional == word
+        )
         notes.append(f"Provisional ({', '.join(ids)}): {word}.")
-    if any(one.verdict == INCONCLUSIVE for one in found):
+    if any(judgement.verdict == INCONCLUSIVE for judgement in found):
         notes.append("Inconclusive: the seeds decide neither way, which supports nothing.")
-    if any(one.primary for one in found):
+    if any(judgement.primary for judgement in found):
         notes.append("Secondary tests decide nothing; comparisons.csv has every comparison.")
     return notes
 
