@@ -15,7 +15,11 @@ if TYPE_CHECKING:
 
 
 def stage(options: argparse.Namespace) -> None:
-    """Run one stage of the pipeline."""
+    """Run one stage of the pipeline.
+
+    Raises:
+        ArkdError: `--seed` without `--source student` or the reverse, or the stage refuses.
+    """
     from arkd import kernels
     from arkd.suite import folders
 
@@ -128,6 +132,9 @@ def run(options: argparse.Namespace) -> None:
     """Run a suite from data to report: this process becomes the project's workflow.
 
     So whatever is sent to it, such as a batch system's SIGTERM, gets to Snakemake.
+
+    Raises:
+        ArkdError: a suite is not valid, or arkd is installed without the project's Snakefile.
     """
     from arkd.suite.jobs import trees
 
@@ -154,7 +161,11 @@ def run(options: argparse.Namespace) -> None:
 
 
 def plan(options: argparse.Namespace) -> None:
-    """Estimate what a suite takes, before anything is run."""
+    """Estimate what a suite takes, before anything is run.
+
+    Raises:
+        ArkdError: `--config` is not REPO=FILE, a length is not above 0, or no plan can be made.
+    """
     from arkd.plan import records, text
     from arkd.plan.jobs import Assumed
     from arkd.suite import jobs as workflow
@@ -204,7 +215,11 @@ def list_methods(options: argparse.Namespace) -> None:
 
 
 def check(options: argparse.Namespace) -> int:
-    """Run the conformance suite on methods."""
+    """Run the conformance suite on methods.
+
+    Raises:
+        ArkdError: neither methods nor `--all` are given, or both, or there is no such method.
+    """
     from arkd.suite import registry
 
     if bool(options.methods) == options.all:
@@ -237,7 +252,11 @@ def new_suite(options: argparse.Namespace) -> None:
 
 
 def perf(options: argparse.Namespace) -> None:
-    """Time the code, and show what must hold of it beside what does."""
+    """Time the code, and show what must hold of it beside what does.
+
+    Raises:
+        ArkdError: `--repeats` or `--threads` is below 1.
+    """
     for name in ("repeats", "threads"):
         if (value := getattr(options, name)) is not None and value < 1:
             raise ArkdError(f"--{name}: must be at least 1, found {value}")

@@ -21,6 +21,9 @@ def heard(again_s: float = AGAIN_S) -> Iterator[None]:
     in C may put an error of its own in its place: what fails after an interrupt was interrupted.
 
     A process that was told to ignore Ctrl-C, such as one in the background, keeps ignoring it.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C was pressed, whatever error came in its place.
     """
     in_main = threading.current_thread() is threading.main_thread()
     if not in_main or signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -35,7 +38,7 @@ def heard(again_s: float = AGAIN_S) -> Iterator[None]:
         raise KeyboardInterrupt
 
     signals = (signal.SIGINT, signal.SIGALRM)
-    before = {one: signal.signal(one, interrupt) for one in signals}
+    before = {number: signal.signal(number, interrupt) for number in signals}
     try:
         yield
     except Exception as error:
@@ -44,5 +47,5 @@ def heard(again_s: float = AGAIN_S) -> Iterator[None]:
         raise
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
-        for one, handler in before.items():
-            signal.signal(one, handler)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -142,25 +142,25 @@ def _results(name: str) -> Results | None:
     if not path.is_file():
         return None
     lines = [x for x in path.read_text(encoding="utf-8").splitlines() if x.startswith("|")]
-    own = [x for x in lines[2:] if x.split("|")[1].strip().split("@")[0] in (name, "init")]
+    rows = [x for x in lines[2:] if x.split("|")[1].strip().split("@")[0] in (name, "init")]
     title = "Suite `longtail-full`; `init` is the start that all methods share"
-    return Results(title, f"../../{RESULTS}", "\n".join(lines[:2]), own) if len(own) > 1 else None
+    return Results(title, f"../../{RESULTS}", "\n".join(lines[:2]), rows) if len(rows) > 1 else None
 
 
 def _published(name: str) -> dict[str, Any] | None:
     """Return the ARKD paper's numbers for the method, if it has any."""
     rouge = [
-        one
-        for one in published.of_paper()
-        if one.method.split("@")[0] == name
-        and one.metric == "rouge_l"
-        and one.table in ("1", "2 and 4")
+        printed
+        for printed in published.of_paper()
+        if printed.method.split("@")[0] == name
+        and printed.metric == "rouge_l"
+        and printed.table in ("1", "2 and 4")
     ]
     if not rouge:
         return None
-    sets = list(dict.fromkeys(one.dataset for one in rouge))
-    found = {(one.pair, one.dataset): one.text for one in rouge}
-    pairs = list(dict.fromkeys(one.pair for one in rouge))
+    sets = list(dict.fromkeys(printed.dataset for printed in rouge))
+    found = {(printed.pair, printed.dataset): printed.text for printed in rouge}
+    pairs = list(dict.fromkeys(printed.pair for printed in rouge))
     return {
         "title": "ROUGE-L in the ARKD paper's Tables 1, 2 and 4 (other data, other models):",
         "columns": ["pair", *sets],

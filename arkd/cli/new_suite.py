@@ -108,16 +108,16 @@ def _tests(typed: Sequence[str]) -> dict[str, str]:
         ArkdError: a name cannot be used, or stands twice.
     """
     found: dict[str, str] = {}
-    for one in typed:
-        name, given, file = one.partition("=")
-        name, file = (name, file) if given else (Path(one).stem, one)
+    for spec in typed:
+        name, given, file = spec.partition("=")
+        name, file = (name, file) if given else (Path(spec).stem, spec)
         if not TEST.fullmatch(name) or not file:
             raise ArkdError(
-                f"new-suite: --test {one}: '{name}' cannot be a test's name; give one, of letters, "
-                f"digits, '_' and '-': --test my_test={file or 'FILE'}"
+                f"new-suite: --test {spec}: '{name}' cannot be a test's name; give one, of "
+                f"letters, digits, '_' and '-': --test my_test={file or 'FILE'}"
             )
         if name in found:
-            raise ArkdError(f"new-suite: --test {one}: '{name}' stands twice; --test NAME=FILE")
+            raise ArkdError(f"new-suite: --test {spec}: '{name}' stands twice; --test NAME=FILE")
         found[name] = file
     check_names(found, "new-suite: --test")
     return found

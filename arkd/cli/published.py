@@ -47,7 +47,7 @@ class Spread:
     @property
     def range(self) -> str:
         """How far they are apart, with as many digits as they have."""
-        low, high = (_short(one.text) for one in (self.low, self.high))
+        low, high = (_short(number.text) for number in (self.low, self.high))
         digits = max(len(text.partition(".")[2]) for text in (low, high))
         return f"{float(high) - float(low):.{digits}f}"
 
@@ -62,15 +62,15 @@ class Method:
     @property
     def sets(self) -> list[str]:
         """The data sets that any source has, in the field's order."""
-        found = {one.dataset for one in self.printed}
+        found = {number.dataset for number in self.printed}
         return [name for name in (*SETS, "average") if name in found]
 
     @property
     def lines(self) -> dict[tuple[str, str], list[Printed]]:
         """The numbers by source and setting."""
         found: dict[tuple[str, str], list[Printed]] = {}
-        for one in self.printed:
-            found.setdefault((one.paper, one.setting), []).append(one)
+        for number in self.printed:
+            found.setdefault((number.paper, number.setting), []).append(number)
         return found
 
     def spread(self, dataset: str) -> Spread | None:
@@ -78,11 +78,11 @@ class Method:
 
         An average has none: sources average different sets.
         """
-        own = [one for one in counted(self.printed) if one.dataset == dataset]
-        sources = len({one.origin for one in own})
+        cells = [number for number in counted(self.printed) if number.dataset == dataset]
+        sources = len({number.origin for number in cells})
         if dataset not in SETS or sources < 2:
             return None
-        return Spread(min(own, key=_value), max(own, key=_value), sources)
+        return Spread(min(cells, key=_value), max(cells, key=_value), sources)
 
 
 def run(names: Sequence[str], pair: str, style: str = "text") -> None:
@@ -112,31 +112,35 @@ def methods(names: Sequence[str], pair: str) -> list[Method]:
         ArkdError: nothing is printed of the pair or of a method.
     """
     check_pair(pair, "--pair")
-    rouge = [one for one in numbers() if one.metric == METRIC]
+    rouge = [number for number in numbers() if number.metric == METRIC]
     found: dict[str, list[Printed]] = {}
-    for one in rouge:
-        if one.pair == pair:
-            found.setdefault(one.method, []).append(one)
+    for number in rouge:
+        if number.pair == pair:
+            found.setdefault(number.method, []).append(number)
     every = [Method(label, printed) for label, printed in found.items()]
     if not names:
-        return [m for m in every if len({one.origin for one in counted(m.printed)}) > 1]
+        return [m for m in every if len({number.origin for number in counted(m.printed)}) > 1]
     chosen: dict[str, Method] = {}
     for name in names:
-        own = {m.label: m for m in every if name in (m.label, m.label.split("@")[0])}
-        if not own:
-            known = {name for one in rouge for name in (one.method, one.method.split("@")[0])}
-            pairs = sorted({one.pair for one in rouge if one.method.split("@")[0] == name})
+        variants = {m.label: m for m in every if name in (m.label, m.label.split("@")[0])}
+        if not variants:
+            known = {
+                name for number in rouge for name in (number.method, number.method.split("@")[0])
+            }
+            pairs = sorted({number.pair for number in rouge if number.method.split("@")[0] == name})
             hint = f"; there is for {', '.join(pairs)}" if pairs else nearest(name, sorted(known))
             raise ArkdError(f"published: no ROUGE-L of '{name}' for {pair}{hint}")
-        chosen |= own
+        chosen |= variants
     return [*chosen.values()]
 
 
 def rows(method: Method) -> Iterator[list[str]]:
     """Yield the lines of a method's table: one a source, then the spread between them."""
-    for (paper, setting), own in method.lines.items():
-        by_set = {one.dataset: one for one in reversed(own)}
-        tables = ", ".join(dict.fromkeys(one.table for one in own if one.table)) or NONE
+    for (paper, setting), printed in method.lines.items():
+        by_set = {number.dataset: number for number in reversed(printed)}
+        tables = (
+            ", ".join(dict.fromkeys(number.table for number in printed if number.table)) or NONE
+        )
         cells = [
             f"{by_set[s].text}{_mark(by_set[s])}" if s in by_set else NONE for s in method.sets
         ]
@@ -150,11 +154,13 @@ def rows(method: Method) -> Iterator[list[str]]:
 
 def legend(found: Sequence[Method]) -> list[str]:
     """Return what the marks mean that the tables have."""
-    every = [one for method in found for one in method.printed]
-    used = {_mark(one) for one in every}
+    every = [number for method in found for number in method.printed]
+    used = {_mark(number) for number in every}
     lines = [f"{mark} {text}." for mark, text in MARKS.items() if mark in used]
     reasons = {
-        one.provenance.removeprefix(DOUBTFUL).strip(): None for one in every if one.kind == DOUBTFUL
+        number.provenance.removeprefix(DOUBTFUL).strip(): None
+        for number in every
+        if number.kind == DOUBTFUL
     }
     return lines + [f"? doubtful, not counted: it {reason}." for reason in reasons]
 
@@ -200,15 +206,15 @@ def _show(found: Sequence[Method], pair: str) -> None:
         console.print(line)
 
 
-def _mark(one: Printed) -> str:
-    if one.repeated:
+def _mark(number: Printed) -> str:
+    if number.repeated:
         return "‡"
-    return {SECOND_HAND: "*", DOUBTFUL: "?"}.get(one.kind, "")
+    return {SECOND_HAND: "*", DOUBTFUL: "?"}.get(number.kind, "")
 
 
 def _short(text: str) -> str:
     return text if len(text.partition(".")[2]) < 3 else f"{float(text):.2f}"
 
 
-def _value(one: Printed) -> float:
-    return one.value
+def _value(number: Printed) -> float:
+    return number.value
