@@ -107,8 +107,8 @@ def _dense(
         samples, answers = part.responses.samples, part.responses.answers
 
         def softened(model: Any, part: Part = part) -> Tensor:
-            asked = part.responses.samples, part.responses.answers
-            return (dense_logits(model, setting, *asked) / part.temperature).softmax(-1)
+            sequences = part.responses.samples, part.responses.answers
+            return (dense_logits(model, setting, *sequences) / part.temperature).softmax(-1)
 
         def q_at(index: int, softened: Callable[[Any], Tensor] = softened) -> Tensor:
             return softened(students[index]).detach()
@@ -138,7 +138,14 @@ def _dense(
 def dense_logits(
     model: Any, setting: Setting, samples: list[int], answers: list[list[int]]
 ) -> Tensor:
-    """Return a model's logits at the response tokens [N, V], sequence by sequence, unpadded."""
+    """Return a model's logits at the response tokens [N, V], sequence by sequence, unpadded.
+
+    Args:
+        model: Student or teacher.
+        setting: Whose gold set holds the prompts.
+        samples: Rows of the gold set, one for each answer.
+        answers: Token ids of each response.
+    """
     found = []
     gold = setting.sets["gold"].tokens
     for sample, answer in zip(samples, answers, strict=True):

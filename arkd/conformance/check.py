@@ -50,17 +50,17 @@ def subject(name: str) -> Subject:
     return Subject.of(name, method, registry.plugin(name).module)
 
 
-def outcomes(of: Subject) -> Iterator[Outcome]:
+def outcomes(candidate: Subject) -> Iterator[Outcome]:
     """Run every check, in order."""
     for check in CHECKS:
-        yield outcome(check, of)
+        yield outcome(check, candidate)
 
 
-def outcome(check: Check, of: Subject) -> Outcome:
+def outcome(check: Check, candidate: Subject) -> Outcome:
     """Run one check; an error of the method's own is a failure."""
     name = title(check)
     try:
-        return Outcome(name, "ok", check(of) or "")
+        return Outcome(name, "ok", check(candidate) or "")
     except NotApplicable as reason:
         return Outcome(name, "not applicable", str(reason))
     except Failure as failure:
@@ -92,8 +92,8 @@ def report(names: Sequence[str], *, every_line: bool) -> bool:
     console = Console(highlight=False, soft_wrap=True)
     failed = [name for name in names if not _report(name, console, every_line)]
     if len(names) > 1:
-        told = f"{len(names)} methods: {len(names) - len(failed)} pass"
-        console.print(f"{told}, {len(failed)} fail ({', '.join(failed)})" if failed else told)
+        tally = f"{len(names)} methods: {len(names) - len(failed)} pass"
+        console.print(f"{tally}, {len(failed)} fail ({', '.join(failed)})" if failed else tally)
     return not failed
 
 
@@ -104,15 +104,15 @@ def _report(name: str, console: Console, every_line: bool) -> bool:
     except ArkdError as error:
         found = [Outcome("import", "FAIL", str(error))]
     counts = {verdict: sum(o.verdict == verdict for o in found) for verdict in COLOURS}
-    told = ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
+    tally = ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
     seconds = f"{time.monotonic() - started:.1f} s"
     bad = counts["FAIL"] > 0
     if every_line:
         _print(console, found)
-        console.print(f"{name}: {told}, {seconds}")
+        console.print(f"{name}: {tally}, {seconds}")
     else:
         colour = COLOURS["FAIL" if bad else "ok"]
-        console.print(Text(f"{name:<16} "), Text(f"{told}, {seconds}", style=colour), sep="")
+        console.print(Text(f"{name:<16} "), Text(f"{tally}, {seconds}", style=colour), sep="")
         _print(console, [o for o in found if o.verdict == "FAIL"])
     return not bad
 

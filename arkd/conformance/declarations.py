@@ -13,7 +13,11 @@ from arkd.method import Need, Reference, Source, WeightedDivergences
 
 
 def declarations(subject: Subject) -> None:
-    """It is a frozen dataclass that states summary, equation, paper, deviations and needs."""
+    """It is a frozen dataclass that states summary, equation, paper, deviations and needs.
+
+    Raises:
+        Failure: one of them is missing or malformed, or a parameter has no default.
+    """
     method, cls = subject.method, type(subject.method)
     params = vars(cls).get("__dataclass_params__")
     if params is None or not params.frozen:
@@ -31,10 +35,10 @@ def declarations(subject: Subject) -> None:
         raise Failure(f"reference.bibtex: expected an entry @…, got {reference.bibtex[:20]!r}")
     if not any("deviations" in vars(base) for base in cls.__mro__ if base.__module__ != _CONTRACT):
         raise Failure('deviations: expected them to be stated; "none" is `()`, silence is not')
-    own = {field.name for field in fields(cls)}
+    parameters = {field.name for field in fields(cls)}
     stated = set(cls.defaults)
-    if stated and stated != own:
-        raise Failure(f"defaults: expected {_names(own)} or none, got {_names(stated)}")
+    if stated and stated != parameters:
+        raise Failure(f"defaults: expected {_names(parameters)} or none, got {_names(stated)}")
     _check_needs(subject)
     if method != cls():
         raise Failure("parameters: expected every one to have a default")
@@ -59,7 +63,12 @@ def _check_needs(subject: Subject) -> None:
 
 
 def light_import(subject: Subject) -> None:
-    """Importing its file does not import torch: listing methods stays fast."""
+    """Importing its file does not import torch: listing methods stays fast.
+
+    Raises:
+        Failure: the import fails, or loads torch.
+        NotApplicable: the method has no file.
+    """
     if subject.module is None:
         raise NotApplicable("it has no file")
     code = f"import sys, {subject.module}; sys.exit('torch' in sys.modules)"

@@ -22,7 +22,14 @@ def kl(x_NV: Tensor, y_NV: Tensor) -> Tensor:
 
 
 def mixed(p_NV: Tensor, q_NV: Tensor, a: Any, b: Any = None) -> Tensor:
-    """a·KL(p‖q) + b·KL(q‖p); b = 1 − a unless given. ARKD, arXiv 2606.29869, eqs 1, 2 and 9."""
+    """a·KL(p‖q) + b·KL(q‖p); b = 1 − a unless given. ARKD, arXiv 2606.29869, eqs 1, 2 and 9.
+
+    Args:
+        p_NV: The teacher's probabilities.
+        q_NV: The student's.
+        a: Weight of forward KL, a number or one a token [N].
+        b: Weight of reverse KL, likewise.
+    """
     b = 1 - a if b is None else b
     return a * kl(p_NV, q_NV) + b * kl(q_NV, p_NV)
 
@@ -49,7 +56,14 @@ def total_variation(p_NV: Tensor, q_NV: Tensor) -> Tensor:
 
 
 def alpha_beta(p_NV: Tensor, q_NV: Tensor, a: float, b: float) -> Tensor:
-    """−1/(ab)·Σ[p^a·q^b − a/(a+b)·p^(a+b) − b/(a+b)·q^(a+b)], at 0 its limit. ABKD, 2505.04560."""
+    """−1/(ab)·Σ[p^a·q^b − a/(a+b)·p^(a+b) − b/(a+b)·q^(a+b)], at 0 its limit. ABKD, 2505.04560.
+
+    Args:
+        p_NV: The teacher's probabilities.
+        q_NV: The student's.
+        a: Exponent of p, ≥ 0.
+        b: Exponent of q, ≥ 0; not 0 together with `a`.
+    """
     if b == 0:
         return (kl(p_NV**a, q_NV**a) - (p_NV**a - q_NV**a).sum(-1)) / a**2
     if a == 0:
@@ -67,7 +81,14 @@ def entrywise(p_NV: Tensor, q_NV: Tensor) -> Tensor:
 
 
 def decoupled_reverse(p_NV: Tensor, q_NV: Tensor, labels_N: Tensor, gamma: float) -> Tensor:
-    """KL(bin q_m‖bin p_m) + γ·KL(q̂‖p̂), hats without the target m, renormalised. DRKL."""
+    """KL(bin q_m‖bin p_m) + γ·KL(q̂‖p̂), hats without the target m, renormalised. DRKL.
+
+    Args:
+        p_NV: The teacher's probabilities.
+        q_NV: The student's.
+        labels_N: The target m of each position.
+        gamma: Weight of the part without the target.
+    """
     target_NV = torch.zeros_like(p_NV).scatter_(1, labels_N[:, None], 1.0)
     q_m, p_m = ((x_NV * target_NV).sum(-1) for x_NV in (q_NV, p_NV))
     binary = q_m * (q_m / p_m).log() + (1 - q_m) * ((1 - q_m) / (1 - p_m)).log()
@@ -85,6 +106,12 @@ def head_share(p_NV: Tensor, q_NV: Tensor, mass: float, version: str = "authors"
     DSKD's version walks from the least probable on, and the tail lasts so. TAID's walks as DSKD's,
     the tail while the mass is below `mass`, and takes the gap of the token whose *number* is the
     place in the walk; it alone lets the gradient through.
+
+    Args:
+        p_NV: The teacher's probabilities.
+        q_NV: The student's.
+        mass: Probability at which head and tail part, 0–1.
+        version: `authors`, `dskd` or `taid`.
     """
     if version != "taid":
         p_NV, q_NV = p_NV.detach(), q_NV.detach()

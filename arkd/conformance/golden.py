@@ -22,10 +22,10 @@ STEPS = 20
 FOLDER = Path("tests/golden")
 
 
-def losses(of: Subject) -> list[float]:
+def losses(subject: Subject) -> list[float]:
     """Return the loss of each step of a run in the usual setting, λ·L_pt included."""
     settings = SETTINGS.model_copy(update={"steps": STEPS})
-    rows = run(new_step(usual(), of.method, settings)).rows
+    rows = run(new_step(usual(), subject.method, settings)).rows
     return [row["loss"] for row in rows]
 
 

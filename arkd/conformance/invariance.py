@@ -57,7 +57,12 @@ def chunk_size(subject: Subject) -> None:
 
 
 def sample_order(subject: Subject) -> None:
-    """The order of the samples within a batch changes nothing."""
+    """The order of the samples within a batch changes nothing.
+
+    Raises:
+        Failure: loss or gradient is another.
+        NotApplicable: the method draws responses.
+    """
     forward = _run(subject, SAMPLES)
     if forward[0].sampled:
         raise NotApplicable("it draws responses, and draws depend on the order")
@@ -65,7 +70,12 @@ def sample_order(subject: Subject) -> None:
 
 
 def single_tokens(subject: Subject) -> None:
-    """A token's loss depends on that token alone, not on the others of its chunk."""
+    """A token's loss depends on that token alone, not on the others of its chunk.
+
+    Raises:
+        Failure: the losses have another shape than [N], or change with the other tokens.
+        NotApplicable: the method is no `TokenDivergence`.
+    """
     method = subject.method
     if not isinstance(method, TokenDivergence):
         raise NotApplicable("its losses are not asked for token by token")
@@ -90,7 +100,12 @@ def single_tokens(subject: Subject) -> None:
 
 
 def batch_split(subject: Subject) -> None:
-    """Four batches of 2, weighted by their tokens, give the gradient of one batch of 8."""
+    """Four batches of 2, weighted by their tokens, give the gradient of one batch of 8.
+
+    Raises:
+        Failure: loss or gradient is another.
+        NotApplicable: the method draws responses, or its loss looks at the batch as a whole.
+    """
     whole, expected = _run(subject, SAMPLES)
     if whole.sampled:
         raise NotApplicable("it draws responses, and draws depend on the batch")
@@ -102,21 +117,26 @@ def batch_split(subject: Subject) -> None:
     total = torch.zeros_like(expected)
     loss, tokens = 0.0, sum(len(part.responses.labels_N) for part in whole.parts)
     for pair in pairs:
-        part, own = _run(subject, [SAMPLES[place] for place in pair])
+        part, gradient = _run(subject, [SAMPLES[place] for place in pair])
         if whole.weights is not None and part.weights is not None:
             rows = torch.isin(whole.parts[0].responses.sequence_N, torch.tensor(pair))
             for mine, all_N in zip(part.weights, whole.weights, strict=True):
                 if not torch.allclose(mine, all_N[rows], atol=1e-5):
                     raise NotApplicable("its weights look at the whole batch")
         share = sum(len(p.responses.labels_N) for p in part.parts) / tokens
-        total += share * own
+        total += share * gradient
         loss += share * part.distil
     expect_close("token-weighted loss of four batches of 2", loss, whole.distil)
     expect_same_direction("token-weighted gradient of four batches of 2", total, expected)
 
 
 def vocabulary_padding(subject: Subject) -> None:
-    """The teacher's tokens beyond the student's vocabulary are cut: their logits change nothing."""
+    """The teacher's tokens beyond the student's vocabulary are cut: their logits change nothing.
+
+    Raises:
+        Failure: the loss is another.
+        NotApplicable: the method reads no teacher.
+    """
     if not subject.reads_teacher:
         raise NotApplicable("it looks at no teacher")
     usual = setting.usual()

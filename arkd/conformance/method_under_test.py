@@ -39,9 +39,9 @@ class Subject:
     @classmethod
     def of(cls, name: str, method: Method, module: str | None = None) -> Subject:
         """Return a method with its own oracle, or the one that the suite holds for its name."""
-        own = getattr(method, "oracle", None)
-        oracle = partial(_asked, own) if own is not None else ORACLES.get(name)
-        return cls(name, method, oracle, module, own is not None)
+        formula = getattr(method, "oracle", None)
+        oracle = partial(_asked, formula) if formula is not None else ORACLES.get(name)
+        return cls(name, method, oracle, module, formula is not None)
 
     @property
     def reads_teacher(self) -> bool:
@@ -54,10 +54,10 @@ class Subject:
         return settings.temperature**2 if squared else 1.0
 
 
-def _asked(own: Any, case: Case) -> Tensor:
+def _asked(oracle: Any, case: Case) -> Tensor:
     """Ask a method's own oracle; one with a fourth argument is told the whole case."""
-    more = (case,) if len(signature(own).parameters) > 3 else ()
-    losses: Tensor = own(case.p_NV, case.q_NV, case.labels_N, *more)
+    more = (case,) if len(signature(oracle).parameters) > 3 else ()
+    losses: Tensor = oracle(case.p_NV, case.q_NV, case.labels_N, *more)
     return losses
 
 
@@ -65,6 +65,13 @@ def expect_close(
     what: str, found: float, expected: float, *, rel: float = 1e-5, absolute: float = 1e-6
 ) -> None:
     """Refuse a value that is not the expected one.
+
+    Args:
+        what: The value, as the failure names it.
+        found: What the method gives.
+        expected: What its formula gives.
+        rel: Allowed distance as a share of the expected value.
+        absolute: Allowed distance in any case, in the value's unit.
 
     Raises:
         Failure: it is not.
@@ -75,6 +82,12 @@ def expect_close(
 
 def expect_same_direction(what: str, found: Tensor, expected: Tensor, rel: float = 1e-4) -> None:
     """Refuse a gradient that is not the expected one.
+
+    Args:
+        what: The gradient, as the failure names it.
+        found: The method's, flat.
+        expected: That of its formula, of the same shape.
+        rel: Allowed distance as a share of the expected one's length; 1e-6 is always allowed.
 
     Raises:
         Failure: the distance between the two is more than `rel` of the expected one's length.

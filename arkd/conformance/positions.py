@@ -28,7 +28,11 @@ def _rows(responses: Responses, states: Tensor) -> Tensor:
 
 
 def causal_mask(subject: Subject) -> None:
-    """What predicts a response token moves the loss; prompt and padding move nothing."""
+    """What predicts a response token moves the loss; prompt and padding move nothing.
+
+    Raises:
+        Failure: prompt or padding moves the loss, or what predicts a response token does not.
+    """
     trace = watched(new_step(setting.usual(), subject.method, WITHOUT_LM), 0, SAMPLES)
     trace.loss.backward()
     graded = [(r, s) for r, s in trace.states if s.grad is not None]
@@ -61,7 +65,12 @@ def causal_mask(subject: Subject) -> None:
 
 
 def one_position(subject: Subject) -> None:
-    """A change of the student at one position moves that position's loss alone."""
+    """A change of the student at one position moves that position's loss alone.
+
+    Raises:
+        Failure: the loss stays, or the gradient at another position changes.
+        NotApplicable: the method's loss or weights look at the batch as a whole.
+    """
     if isinstance(subject.method, FullStep):
         raise NotApplicable("a full step may relate the tokens of a response")
     before, after = (_at_one_position(subject, amount) for amount in (0.0, 0.5))
@@ -100,7 +109,12 @@ def _at_one_position(subject: Subject, amount: float) -> Trace:
 
 
 def undeclared_labels(subject: Subject) -> None:
-    """The loss does not depend on the responses' own tokens, unless `needs` says so."""
+    """The loss does not depend on the responses' own tokens, unless `needs` says so.
+
+    Raises:
+        Failure: the loss is another with other labels.
+        NotApplicable: the method declares labels or samples.
+    """
     declared = {"labels", "teacher_samples", "student_samples"} & set(subject.method.required)
     if declared:
         raise NotApplicable(f"it declares {' and '.join(sorted(declared))}")

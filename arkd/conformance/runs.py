@@ -39,7 +39,18 @@ def run(
     kill_at: int | None = None,
     before: Callable[[int], None] | None = None,
 ) -> Trained:
-    """Train by a step's settings, on the order of its seed unless batches are given."""
+    """Train by a step's settings, on the order of its seed unless batches are given.
+
+    Args:
+        step: The loss of a step, with its model and settings.
+        batches: Rows of the training set at each step; none: the order of the step's seed.
+        checkpoint: Where to go on from, and to save to.
+        kill_at: The step, from 0, in which the run dies.
+        before: Called with each step's number before its loss.
+
+    Raises:
+        _Killed: the run has come to `kill_at`.
+    """
     order = batches or list(batch_order(PROMPTS, step.settings.steps, BATCH, "distill", step.seed))
 
     def loss(index: int) -> tuple[Tensor, dict[str, float]]:
@@ -76,7 +87,11 @@ def _expect_equal(what: str, found: Trained, step: Step, expected: Trained, othe
 
 
 def leaves_alone(subject: Subject) -> None:
-    """A loss changes no weight of the student, and training changes nothing of the teacher's."""
+    """A loss changes no weight of the student, and training changes nothing of the teacher's.
+
+    Raises:
+        Failure: a weight, a cached state or the teacher's head has changed, or the student's mode.
+    """
     step = new_step(setting.usual(), subject.method)
     before = copy.deepcopy(step.model.state_dict())
     teacher = {f"its states of {name} responses": e.hidden for name, e in step.sources.sets.items()}
@@ -102,9 +117,9 @@ def leaves_alone(subject: Subject) -> None:
         then = was[what]
         if values is not None and then is not None and not torch.equal(values[:], then[:]):
             raise Failure(f"the teacher after 3 steps: expected no change, got one of {what}")
-    asked = vars(step.sources).get("teacher")
-    if asked is not None:
-        pairs = zip(asked.parameters(), setting.usual().teacher.parameters(), strict=True)
+    live_teacher = vars(step.sources).get("teacher")
+    if live_teacher is not None:
+        pairs = zip(live_teacher.parameters(), setting.usual().teacher.parameters(), strict=True)
         if not all(torch.equal(mine, theirs) for mine, theirs in pairs):
             raise Failure("the teacher after 3 steps: expected the same weights")
 
@@ -117,7 +132,11 @@ def repeats(subject: Subject) -> None:
 
 
 def resumes(subject: Subject) -> None:
-    """A run that is killed after 5 steps and goes on from its checkpoint ends in the same bits."""
+    """A run that is killed after 5 steps and goes on from its checkpoint ends in the same bits.
+
+    Raises:
+        Failure: the state cannot be saved, or the resumed run ends in other bits.
+    """
     expected, other = _straight(subject)
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = Checkpoint(Path(folder) / "checkpoint", {}, every_s=0.0)
@@ -134,7 +153,11 @@ def resumes(subject: Subject) -> None:
 
 
 def progress(subject: Subject) -> str:
-    """Twenty steps on one batch bring the student nearer to the teacher, in float64 JSD."""
+    """Twenty steps on one batch bring the student nearer to the teacher, in float64 JSD.
+
+    Raises:
+        Failure: the JSD has not fallen.
+    """
     settings = WITHOUT_LM.model_copy(update={"steps": PROGRESS_STEPS})
     step = new_step(setting.usual(), subject.method, settings)
     first = distance(step.model)

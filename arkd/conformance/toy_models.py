@@ -97,10 +97,10 @@ def agreeing() -> Setting:
     """Return a setting whose teacher gives the student's own logits."""
     student = llama(1, VOCABULARY, hidden=16, tied=True)
     teacher = llama(3, PADDED_VOCABULARY, hidden=16, tied=False)
-    own = student.state_dict()
+    weights = student.state_dict()
     with torch.no_grad():
         for name, values in teacher.state_dict().items():
-            values[: len(own[name])].copy_(own[name])
+            values[: len(weights[name])].copy_(weights[name])
     return setting(student, teacher)
 
 
@@ -129,7 +129,14 @@ def _everywhere(p_V: Tensor, q_V: Tensor) -> Setting:
 
 
 def llama(seed: int, vocabulary: int, *, hidden: int, tied: bool) -> Any:
-    """Return a Llama of one layer with random weights; other draws are left alone."""
+    """Return a Llama of one layer with random weights; other draws are left alone.
+
+    Args:
+        seed: Of the weights.
+        vocabulary: Rows of its embedding and head.
+        hidden: Hidden size; the feed-forward layer has twice as much.
+        tied: Whether embedding and head are one matrix.
+    """
     config = LlamaConfig(
         vocab_size=vocabulary,
         hidden_size=hidden,
@@ -185,7 +192,14 @@ def setting(student: Any, teacher: Any) -> Setting:
 def answers(
     model: Any, prompts: list[list[int]], lengths: list[int], generator: torch.Generator
 ) -> list[list[int]]:
-    """Sample responses of given lengths, the last token EOS."""
+    """Sample responses of given lengths, the last token EOS.
+
+    Args:
+        model: What draws, at temperature 1.
+        prompts: Token ids of each prompt.
+        lengths: Tokens of each response, EOS included.
+        generator: Of the draws.
+    """
     found = []
     for prompt, length in zip(prompts, lengths, strict=True):
         ids = list(prompt)

@@ -48,6 +48,10 @@ def zero_at_agreement(subject: Subject) -> None:
     At a kink, as total variation has one there, every slope between those of its sides is right,
     and rounding picks one. The formula tells a kink: its gradient does not fade towards agreement.
     The method's is then held to it a little beside.
+
+    Raises:
+        Failure: loss or gradient is not 0 there, or a loss elsewhere is negative.
+        NotApplicable: the method's formula is no divergence.
     """
     (both,) = compare(subject, setting.agreeing(), WITHOUT_LM)
     if abs(both.dense_distil) > 1e-9:
@@ -69,7 +73,12 @@ def zero_at_agreement(subject: Subject) -> None:
 
 
 def direction(subject: Subject) -> None:
-    """Where q covers one of two modes of p, the loss is the formula's and not its reverse."""
+    """Where q covers one of two modes of p, the loss is the formula's and not its reverse.
+
+    Raises:
+        Failure: the loss is that of the formula with p and q exchanged, or another.
+        NotApplicable: the method reads no teacher, or its formula is symmetric.
+    """
     if not subject.reads_teacher:
         raise NotApplicable("it looks at no teacher")
     (both,) = compare(subject, setting.handmade(), WITHOUT_LM)

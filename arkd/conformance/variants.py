@@ -11,11 +11,16 @@ from arkd.conformance.values import gradient, value
 
 
 def other_settings(subject: Subject) -> str:
-    """In settings beside the defaults the loss is the formula's too, and a run resumes."""
+    """In settings beside the defaults the loss is the formula's too, and a run resumes.
+
+    Raises:
+        Failure: value, gradient or resumption is wrong in one of them, which the message names.
+        NotApplicable: no settings are listed for the method.
+    """
     listed = VARIANTS.get(subject.name, ())
     if subject.own_oracle or not listed:
         raise NotApplicable("no settings beside the defaults are listed for it")
-    told = []
+    notes = []
     for params in listed:
         named = ", ".join(f"{key} = {setting}" for key, setting in params.items())
         other = Subject(subject.name, replace(subject.method, **params), subject.oracle)
@@ -25,8 +30,8 @@ def other_settings(subject: Subject) -> str:
             resumes(other)
         except Failure as failure:
             raise Failure(f"{named}: {failure}") from failure
-        told.append(f"{named} {seen}")
-    return "; ".join(told)
+        notes.append(f"{named} {seen}")
+    return "; ".join(notes)
 
 
 CHECKS = (other_settings,)

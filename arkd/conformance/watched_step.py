@@ -161,7 +161,14 @@ def new_step(
 def watched(
     step: distill.Step, index: int, samples: list[int], trace: Trace | None = None
 ) -> Trace:
-    """Run the loss of one step and return what it did."""
+    """Run the loss of one step and return what it did.
+
+    Args:
+        step: The loss to run.
+        index: The step's number, from 0.
+        samples: Rows of the training set that make the batch.
+        trace: What to change of what the step sees; none: nothing. It is filled in and returned.
+    """
     trace = trace or Trace()
 
     with swapped(distill, "StepTools", partial(WatchedTools, trace)):
