@@ -68,6 +68,12 @@ def alpha_beta(log_q_NV: Tensor, log_p_NV: Tensor, alpha: float, beta: float) ->
 
     For α, β ≥ 0. Where one or both are 0 it is the limit of the formula; (1, 0) is KL(p ‖ q) and
     (0, 1) is KL(q ‖ p).
+
+    Args:
+        log_q_NV: The student's log-probabilities.
+        log_p_NV: The teacher's.
+        alpha: Exponent of p.
+        beta: Exponent of q.
     """
     log_q_NV, log_p_NV = _finite(log_q_NV), _finite(log_p_NV)
     if alpha == 0 and beta == 0:
@@ -99,6 +105,12 @@ def drkl(log_q_NV: Tensor, log_p_NV: Tensor, labels_N: Tensor, gamma: float | Te
 
     bin is (x_m, 1 − x_m), and x̂ is x over the other tokens, normalised. γ is a number or one a
     token [N], which may carry a gradient: γ = 1 − q_m makes it KL(q ‖ p).
+
+    Args:
+        log_q_NV: The student's log-probabilities.
+        log_p_NV: The teacher's.
+        labels_N: The label m of each token.
+        gamma: γ, the weight of the part without the label.
     """
     log_q_N, log_no_q_N, log_rest_q_NV = _split(_finite(log_q_NV), labels_N)
     log_p_N, log_no_p_N, log_rest_p_NV = _split(_finite(log_p_NV), labels_N)
@@ -118,6 +130,12 @@ def adaptive_kl(
     """w·KL(p ‖ q) + (1 − w)·KL(q ‖ p), w the head's share of the gap: AKL, arXiv 2404.02657.
 
     In the version "taid" the first term is −Σ p·log q and w carries a gradient, as in that code.
+
+    Args:
+        log_q_NV: The student's log-probabilities.
+        log_p_NV: The teacher's.
+        threshold: The teacher's mass at which head and tail part, 0–1.
+        version: Whose code decides on the token at the boundary; see `head_share`.
     """
     share_N = head_share(log_q_NV, log_p_NV, threshold, version)
     fkl_N = forward_kl(log_q_NV, log_p_NV)
@@ -137,6 +155,12 @@ def head_share(
       mass is at most the threshold, so that the token on the boundary is in the head;
     - taid (SakanaAI/TAID@a062892): as dskd, the tail's mass less than the threshold, but the mask
       over sorted tokens is laid on unsorted gaps; the share carries a gradient.
+
+    Args:
+        log_q_NV: The student's log-probabilities.
+        log_p_NV: The teacher's.
+        threshold: The teacher's mass at which head and tail part, 0–1.
+        version: Which of the three codes above.
     """
     p_NV, q_NV = log_p_NV.exp(), log_q_NV.exp()
     gap_NV = (p_NV - (q_NV if version == "taid" else q_NV.detach())).abs()

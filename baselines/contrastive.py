@@ -94,8 +94,8 @@ class Contrastive(FullStep):
         # The objectives' skew_kl and skew_rkl, with a skew for each token.
         def skewed(log_q_CV: Tensor, log_p_CV: Tensor, rows: slice) -> Tensor:
             x, y = (log_p_CV, log_q_CV) if source == "teacher" else (log_q_CV, log_p_CV)
-            own, other = skew_N1[rows].log(), (-skew_N1[rows]).log1p()
-            return (x.exp() * (x - (own + x).logaddexp(other + y))).sum(-1)
+            log_skew_C1, log_rest_C1 = skew_N1[rows].log(), (-skew_N1[rows]).log1p()
+            return (x.exp() * (x - (log_skew_C1 + x).logaddexp(log_rest_C1 + y))).sum(-1)
 
         return tools.mean_loss(responses, skewed), float(skew_B.mean())
 

@@ -149,7 +149,7 @@ class _Swept(torch.autograd.Function):
         hidden_NH, weight_VH, _ = student
         ctx.count, ctx.dtypes = count, (hidden_NH.dtype, weight_VH.dtype, weight_VH.dtype)
         kept = weight_VH.dtype if count == 1 else projection.head.dtype
-        ctx.save_for_backward(*(part for own in found for part in _like(own, kept)))
+        ctx.save_for_backward(*(part for gradients in found for part in _like(gradients, kept)))
         ctx.mark_non_differentiable(*losses)
         return *(loss_N.sum() for loss_N in losses), *losses
 
@@ -205,6 +205,13 @@ def swept(
 
     The gradients on hidden states, head and bias are formed in the forward sweep, and are all that
     is kept for the backward pass.
+
+    Args:
+        hidden_NH: The student's hidden states, differentiable.
+        head: The student's, differentiable unless frozen.
+        other: The other model's logits, which get no gradient; None if the kernel reads none.
+        kernel: Forms the K losses of some rows and their gradients on the logits.
+        count: K.
     """
     pair, student = _Pair(head.scale, head.soft_cap, other), (head.weight_VH, head.bias_V)
     found: tuple[Tensor, ...] = _Swept.apply(pair, kernel, count, hidden_NH, *student)
@@ -222,6 +229,13 @@ def recomputed(
 
     The backward pass sweeps once more, with the kernel `weighted(*weights_N)` of their weighted
     sum; the weights are the gradients that arrive at each loss. The inputs are all that is kept.
+
+    Args:
+        hidden_NH: The student's hidden states, differentiable.
+        head: The student's, differentiable unless frozen.
+        other: The other model's logits, which get no gradient; None if the kernel reads none.
+        weighted: Makes the kernel of the weighted sum from the weights of each loss [N].
+        *measured: The losses, each [N], as an earlier sweep found them.
     """
     pair, student = _Pair(head.scale, head.soft_cap, other), (head.weight_VH, head.bias_V)
     found: tuple[Tensor, ...] = _Recomputed.apply(pair, weighted, measured, hidden_NH, *student)

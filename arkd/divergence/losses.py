@@ -200,7 +200,14 @@ def token_divergence(
 def label_log_probs(
     hidden_NH: Tensor, head: Head, labels_N: Tensor, *, temperature: float
 ) -> Tensor:
-    """Return a model's log-probability of each label [N], without gradient."""
+    """Return a model's log-probability of each label [N], without gradient.
+
+    Args:
+        hidden_NH: States that predict the labels.
+        head: Of the same model.
+        labels_N: Token ids.
+        temperature: What the logits are divided by.
+    """
     found_N = hidden_NH.new_empty(len(hidden_NH), dtype=head.dtype)
     for rows, (logits_CV,) in sweep(Projection(hidden_NH, head)):
         found_N[rows] = -nll(logits_CV.div_(temperature), labels_N[rows])

@@ -53,7 +53,16 @@ class Softened:
 
 
 class Measurements:
-    """The measurements of N tokens, filled in block by block."""
+    """The measurements of N tokens, filled in block by block.
+
+    Args:
+        n_tokens: N.
+        head: The student's; its device and type are those of the measurements.
+        temperature: What both models' logits are divided by, except for `nll_N`.
+        variance: Of what the variances are taken over the vocabulary.
+        head_mass: The teacher's mass up to which the head goes, 0–1; None: no gaps are measured.
+        labels_N: The response's own tokens.
+    """
 
     def __init__(
         self,

@@ -100,13 +100,28 @@ def score_loss(
 
     The action x ~ N(mean, spread²) was drawn; −log N(x)·(r − b) has the gradient
     −(r − b)·(x − mean)/spread² on the mean. The entropy bonus is the paper's, at the mean action.
+
+    Args:
+        mean_U: Mean of each unit's action, on the logit scale, differentiable in the network.
+        action_U: The action that was drawn; no gradient goes through it.
+        spread: Standard deviation of the draws.
+        advantage_U: r − b of each unit.
+        entropy_weight: β_H, of the entropy bonus.
     """
     log_density_U = -((action_U.detach() - mean_U) ** 2) / (2 * spread**2)
     return (-log_density_U * advantage_U - entropy_weight * binary_entropy(mean_U)).mean()
 
 
 class PolicyAgent:
-    """A policy network with its optimiser and its moving baseline."""
+    """A policy network with its optimiser and its moving baseline.
+
+    Args:
+        seed: Of the run; the network's weights and the agent's draws derive from it.
+        lr: Adam's rate.
+        gamma: Share of the old baseline that is kept at an update.
+        first_baseline: Where the moving baseline starts: at the first reward or at 0.
+        advantage: Whether a reward is held against the baseline `after` or `before` the update.
+    """
 
     def __init__(
         self,

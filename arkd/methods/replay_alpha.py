@@ -38,7 +38,11 @@ class ReplayAlpha(WeightedDivergences):
         return self.row if self.fitted_on == "all" else f"{self.row}@split={self.fitted_on}"
 
     def start(self, run: Run) -> Memory:
-        """Keep the other run's α."""
+        """Keep the other run's α.
+
+        Raises:
+            ValueError: the other run has fewer steps than this one, or no α.
+        """
         if len(run.replayed) < run.steps:
             raise ValueError(
                 f"{self.replays}: {len(run.replayed)} values of α for {run.steps} steps; replay a "

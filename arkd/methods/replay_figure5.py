@@ -36,7 +36,11 @@ class ReplayFigure5(WeightedDivergences):
     )
 
     def weights(self, context: Context, tools: Tools) -> Weights:
-        """Return the figure's α at this share of the run."""
+        """Return the figure's α at this share of the run.
+
+        Raises:
+            AssertionError: the step lies beyond the figure's last point; none does.
+        """
         points = figure5()
         step = context.share * points[-1][0]
         for (x0, y0), (x1, y1) in pairwise(points):
