@@ -40,16 +40,16 @@ class Building:
         self.folder = cache.with_name(f"{cache.name}.building")
         self.files = self.folder / "files"  # those that the cache will have
         made_for = json.loads(json.dumps(made_for))
-        told = self.folder / MADE_FOR
-        if not told.is_file() or read_json(told) != made_for:
+        stamp = self.folder / MADE_FOR
+        if not stamp.is_file() or read_json(stamp) != made_for:
             self.remove()
-            write_json(told, made_for)
+            write_json(stamp, made_for)
         self.files.mkdir(exist_ok=True)
 
     def sampled(
         self,
         model: Any,
-        asked: TokenSet,
+        token_set: TokenSet,
         name: str,
         *,
         axes: tuple[str | int, ...],
@@ -63,12 +63,12 @@ class Building:
 
         Args:
             model: What draws.
-            asked: The prompts; its responses are not looked at.
+            token_set: The prompts; its responses are not looked at.
             name: Of the set.
             axes: What the draws are for; see `derive_seed`.
             **options: Of `arkd.models.generate.sample`.
         """
-        prompts = [asked.prompt(row) for row in range(len(asked))]
+        prompts = [token_set.prompt(row) for row in range(len(token_set))]
         order = sorted(range(len(prompts)), key=lambda row: (len(prompts[row]), row))
         answers: dict[int, list[int]] = {}
         for part, start in enumerate(range(0, len(order), PART_PROMPTS)):

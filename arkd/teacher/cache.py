@@ -125,7 +125,14 @@ def run_group(model: Any, tokens: TokenSet, samples: list[int]) -> Tensor:
 def hidden_responses(
     model: Any, tokens: TokenSet, label: str, batch_tokens: int = BATCH_TOKENS
 ) -> Tensor:
-    """Run a model once over a response set; return its last hidden states [response tokens, H]."""
+    """Run a model once over a response set; return its last hidden states [response tokens, H].
+
+    Args:
+        model: The teacher.
+        tokens: Prompts and responses.
+        label: Of the progress bar.
+        batch_tokens: Of one pass at most, prompts included; a longer sample is read alone.
+    """
     passes = Passes.over(tokens, batch_tokens)
     stored = torch.empty(passes.rows, head(model).hidden)
     row = 0
@@ -176,10 +183,12 @@ def load(folder: Path, name: str, teacher: str | None = None) -> Evidence:
 
 def save_head(folder: Path, model: Any) -> None:
     """Write the teacher's head, which turns cached states into logits."""
-    of = head(model)
-    tensors = {"weight": of.weight_VH} | ({} if of.bias_V is None else {"bias": of.bias_V})
+    teacher_head = head(model)
+    tensors = {"weight": teacher_head.weight_VH} | (
+        {} if teacher_head.bias_V is None else {"bias": teacher_head.bias_V}
+    )
     kept = {name: tensor.detach().float().cpu().contiguous() for name, tensor in tensors.items()}
-    facts = {"scale": of.scale, "soft_cap": of.soft_cap}
+    facts = {"scale": teacher_head.scale, "soft_cap": teacher_head.soft_cap}
     save_file(kept, folder / HEAD, {"arkd": json.dumps(facts)})
 
 

@@ -99,7 +99,14 @@ def broken(path: Path, what: str) -> ArkdError:
 
 
 def write_shard(folder: Path, name: str, number: int, states: Tensor) -> Shard:
-    """Write one shard [rows, G] under a temporary name, and rename it when it is whole."""
+    """Write one shard [rows, G] under a temporary name, and rename it when it is whole.
+
+    Args:
+        folder: Of the cache.
+        name: Of the response set.
+        number: Of the shard among those of the set, from 0.
+        states: Rows of hidden states, in the type that they are stored in.
+    """
     path = folder / f"{name}_hidden-{number:05}.safetensors"
     with staged_file(path) as temporary:
         save_file({"hidden": states}, temporary, {"arkd": json.dumps(CONVENTION)})
@@ -123,6 +130,13 @@ def standing(folder: Path, name: str, index: Index) -> tuple[Shard, ...]:
 
 def check(folder: Path, name: str, index: Index, rows: int, *, hashes: bool) -> None:
     """Compare shards with their index: size and header of each, and its SHA-256 if asked.
+
+    Args:
+        folder: Of the cache.
+        name: Of the response set.
+        index: What the shards should be.
+        rows: Response tokens of the distinct samples, in all shards together.
+        hashes: Whether every byte is read and hashed.
 
     Raises:
         ArkdError: a shard is missing, cut, changed, or of another shape or type, or all together
@@ -162,6 +176,13 @@ class HiddenStates:
     Opening reads nothing. A gather reads the rows it needs and no others: the memory is mapped for
     random access, since reading ahead would fetch megabytes for each sample of a batch, and the
     kernel is told of a sample's rows at once, since it would fetch them page by page.
+
+    Args:
+        folder: Of the cache.
+        index: The shards that stand.
+        starts_S: Where each sample's response tokens start among all.
+        first_rows_S: The row of each sample's first state in the shards; equal samples share one.
+        tokens: N.
     """
 
     def __init__(

@@ -24,8 +24,8 @@ def nll(model: Any, rows: TokenSet) -> float:
     total = 0.0
     with evaluating(model):
         for start in range(0, len(rows), BATCH):
-            asked = range(start, min(start + BATCH, len(rows)))
-            batch = rows.batch(asked, model.config.pad_token_id)
+            span = range(start, min(start + BATCH, len(rows)))
+            batch = rows.batch(span, model.config.pad_token_id)
             hidden_NH = response_states(model, batch)
             labels_N = batch.labels_N.to(hidden_NH.device)
             total -= float(label_log_probs(hidden_NH, head(model), labels_N, temperature=1.0).sum())
@@ -63,13 +63,13 @@ def judge(
     """
     if selection is None:
         return None
-    asked = rows.head(selection.items)
-    prompts = [asked.prompt(row) for row in range(len(asked))]
+    subset = rows.head(selection.items)
+    prompts = [subset.prompt(row) for row in range(len(subset))]
 
     def score() -> float:
         if selection.metric == "nll":
-            return -nll(model, asked)
+            return -nll(model, subset)
         seed = derive_seed("selection", *axes)
-        return mean_rouge_l(sample(model, prompts, seed=seed, **decoding), asked, tokenizer)
+        return mean_rouge_l(sample(model, prompts, seed=seed, **decoding), subset, tokenizer)
 
     return score

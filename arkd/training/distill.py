@@ -26,6 +26,13 @@ class Step(torch.nn.Module):
 
     It is a module around the student, and all that reads the student's parameters, its head too,
     happens in its `forward`: it can be wrapped by `DistributedDataParallel` or `fully_shard`.
+
+    Args:
+        model: The student.
+        method: Its loss, whose state starts here.
+        sources: Response sets, teacher and what else the method reads.
+        settings: The row's, with the number of steps known.
+        seed: Of the training; all draws and orders derive from it.
     """
 
     def __init__(
@@ -107,16 +114,16 @@ class Step(torch.nn.Module):
     ) -> tuple[Tensor, dict[str, float]]:
         losses = []
         for source in method.responses:
-            responses, own = tools.responses(source), replace(context, source=source)
+            responses, source_context = tools.responses(source), replace(context, source=source)
 
             def loss(
                 log_q_CV: Tensor,
                 log_p_CV: Tensor | None,
                 rows: slice,
                 labels_N: Tensor = responses.labels_N,
-                own: Context = own,
+                source_context: Context = source_context,
             ) -> Tensor:
-                return method.token_loss(log_q_CV, log_p_CV, labels_N[rows], own)
+                return method.token_loss(log_q_CV, log_p_CV, labels_N[rows], source_context)
 
             losses.append(tools.mean_loss(responses, loss))
         return torch.stack(losses).mean(), {}
@@ -138,7 +145,18 @@ def distill(
     checkpoint: Checkpoint | None = None,
     judge: Callable[[], float] | None = None,
 ) -> Trained:
-    """Train a student by one method; the data order depends on the seed alone."""
+    """Train a student by one method; the data order depends on the seed alone.
+
+    Args:
+        model: The student.
+        method: Its loss.
+        sources: Response sets, teacher and what else the method reads.
+        settings: The row's; which split it trains on, for how many steps or epochs.
+        seed: Of the training.
+        label: Of the progress bar.
+        checkpoint: Where to go on from, and to save to.
+        judge: Scores the student as it is, higher is better, where the settings select a state.
+    """
     rows = rows_of(settings.split, len(next(iter(sources.sets.values())).tokens))
     settings = settings.over(len(rows))
     step = Step(model, method, sources, settings, seed)

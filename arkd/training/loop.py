@@ -169,7 +169,17 @@ def fit_language_model(
     checkpoint: Checkpoint | None = None,
     judge: Callable[[], float] | None = None,
 ) -> Trained:
-    """Train by cross-entropy on the responses of a token set, in the order of the named axes."""
+    """Train by cross-entropy on the responses of a token set, in the order of the named axes.
+
+    Args:
+        model: What is trained.
+        tokens: Prompts and responses; only these have a loss.
+        optimisation: Steps or epochs, batch size and AdamW's settings.
+        label: Of the progress bar.
+        *axes: What order and draws are for; see `derive_seed`.
+        checkpoint: Where to go on from, and to save to.
+        judge: Scores the model as it is, higher is better, where the settings select a state.
+    """
     optimisation = optimisation.over(len(tokens))
     device = next(model.parameters()).device
     batches = list(

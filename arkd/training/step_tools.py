@@ -73,7 +73,17 @@ class Sources:
 
 
 class StepTools:
-    """The tools of one step of one run; each set of states is computed once."""
+    """The tools of one step of one run; each set of states is computed once.
+
+    Args:
+        model: The student.
+        method: Whose declarations say what may be asked for.
+        sources: Response sets, teacher and what else the method reads.
+        settings: The row's.
+        seed: Of the training; draws derive from it and the step.
+        step: From 0.
+        samples: Rows of the training set that make the batch.
+    """
 
     def __init__(
         self,
@@ -103,7 +113,11 @@ class StepTools:
         self._measured: dict[tuple[float, bool], Divergences] = {}
 
     def responses(self, source: Source = "gold") -> Responses:
-        """Return the batch's responses of a set."""
+        """Return the batch's responses of a set.
+
+        Raises:
+            ArkdError: the method does not declare the set.
+        """
         if source != "gold" and source not in self.method.responses:
             raise ArkdError(
                 f"method {type(self.method).__name__}: reads the {source}'s responses without "
@@ -131,7 +145,11 @@ class StepTools:
         return self.states(responses)[responses.batch.positions_N.to(self.device)]
 
     def teacher(self, responses: Responses) -> Teacher:
-        """Return the teacher's values over the response tokens."""
+        """Return the teacher's values over the response tokens.
+
+        Raises:
+            ArkdError: the method does not declare the teacher's values, or not on these responses.
+        """
         self._must_need("teacher_logits")
         if responses.hidden_NG is None or self.sources.teacher_head is None:
             raise ArkdError(
@@ -142,24 +160,24 @@ class StepTools:
 
     def signals(self, *, temperature: float | None = None, gaps: bool = False) -> Signals:
         """Measure the gold responses of the batch."""
-        asked = temperature or self.temperature, gaps
-        if asked not in self._measured:
+        key = temperature or self.temperature, gaps
+        if key not in self._measured:
             gold, method = self.responses(), self.method
-            self._measured[asked] = divergences(
+            self._measured[key] = divergences(
                 self.predicting(gold),
                 head(self.model),
                 self.teacher(gold),
                 gold.labels_N,
                 gold.sequence_N,
-                temperature=asked[0],
+                temperature=key[0],
                 variance=self.settings.variance,
                 head_mass=self.settings.head_mass if gaps else None,
                 batch_weights=isinstance(method, WeightedDivergences)
                 and method.batch_weights
-                and asked[0] == self.temperature
+                and key[0] == self.temperature
                 and self.settings.reduction != "sequences",
             )
-        return self._measured[asked].signals
+        return self._measured[key].signals
 
     def weighted_loss(self, weights: Weights) -> tuple[Tensor, Tensor, Tensor]:
         """Return the loss of weighted divergences on the gold responses, and FKL and RKL, each [N].
@@ -212,12 +230,14 @@ class StepTools:
 
     def log_probs(self, responses: Responses, *, temperature: float = 1.0) -> tuple[Tensor, Tensor]:
         """Return log q and log p of each label, each [N], without gradient."""
-        teacher, own = self.teacher(responses), head(self.model)
-        vocabulary = min(len(own), len(teacher.head))
+        teacher, student_head = self.teacher(responses), head(self.model)
+        vocabulary = min(len(student_head), len(teacher.head))
         log_q_N, log_p_N = (
-            label_log_probs(states, of.cut(vocabulary), responses.labels_N, temperature=temperature)
-            for states, of in (
-                (self.predicting(responses), own),
+            label_log_probs(
+                states, projection.cut(vocabulary), responses.labels_N, temperature=temperature
+            )
+            for states, projection in (
+                (self.predicting(responses), student_head),
                 (teacher.hidden_NG, teacher.head),
             )
         )
@@ -253,8 +273,8 @@ class StepTools:
         """Return the ROUGE-L (0–1) of a model's sampled answers to some development prompts."""
         self._must_need("rewards")
         dev = self._dev().head(REWARD_ITEMS)
-        asked = self.model if model == "student" else self.sources.teacher
-        drawn = self._draw(asked, [dev.prompt(row) for row in range(len(dev))], 1.0, 0.0)
+        answerer = self.model if model == "student" else self.sources.teacher
+        drawn = self._draw(answerer, [dev.prompt(row) for row in range(len(dev))], 1.0, 0.0)
         return development.mean_rouge_l(drawn, dev, self.sources.decoder)
 
     def _draw(

@@ -32,14 +32,30 @@ class Trainee:
 
     @classmethod
     def load(cls, tree: Tree, pair: str, folder: Path, device: torch.device, seed: int) -> Trainee:
-        """Load a student; its adapters, if it has any, are drawn by its seed."""
+        """Load a student; its adapters, if it has any, are drawn by its seed.
+
+        Args:
+            tree: The suite's folders.
+            pair: Of the suite; says whether there are adapters.
+            folder: Of the saved model.
+            device: Where it is trained.
+            seed: Of the adapters.
+        """
         lora, precision = tree.suite.pair(pair).lora, tree.suite.training.precision
         model = models.load(folder, device, precision if lora else "float32")
         return cls.of(tree, pair, model, lora, "student", seed)
 
     @classmethod
     def of(cls, tree: Tree, pair: str, model: Any, lora: Lora | None, *axes: str | int) -> Trainee:
-        """Make a loaded model ready for training."""
+        """Make a loaded model ready for training.
+
+        Args:
+            tree: The suite's folders.
+            pair: Of the suite.
+            model: The loaded model.
+            lora: The adapters' settings; None: all weights are trained.
+            *axes: What the adapters' draws are for; see `derive_seed`.
+        """
         adapters, parameters = None, models.parameters(model)
         if lora:
             from arkd.models.lora import add_adapters
