@@ -69,7 +69,14 @@ def write(suite: Suite, results_dir: Path, out_dir: Path, partial: bool = False)
 def render(
     suite: Suite, results_dir: Path, partial: bool = False, suffixes: Iterable[str] = ("svg",)
 ) -> dict[str, dict[str, bytes]]:
-    """Return the bytes of every figure by name and suffix (svg, png, pdf)."""
+    """Return the bytes of every figure by name and suffix (svg, png, pdf).
+
+    Args:
+        suite: Whose figures are drawn.
+        results_dir: The folder in which the suite's own folder lies.
+        partial: Draw what is there, gaps left out.
+        suffixes: Formats: svg, png, pdf.
+    """
     files: dict[str, dict[str, bytes]] = {}
     with style.context(["default", RC]):  # whatever a user's matplotlibrc says
         for name, figure in build(suite, results_dir, partial).items():
@@ -84,10 +91,16 @@ def render(
 
 
 def build(suite: Suite, results_dir: Path, partial: bool = False) -> dict[str, Figure]:
-    """Return the figures by name, those without any data left out."""
+    """Return the figures by name, those without any data left out.
+
+    Raises:
+        ArkdError: values are missing, and `partial` is not set.
+    """
     make = Builder(suite, results_dir)
     with style.context(["default", RC]):  # whatever a user's matplotlibrc says
-        figures = {name: figure for name, of in FIGURES.items() if (figure := of(make)) is not None}
+        figures = {
+            name: figure for name, draw in FIGURES.items() if (figure := draw(make)) is not None
+        }
         if make.gaps and not partial:
             raise ArkdError(make.gap_message("show the gaps"))
         verdicts = forest(make, partial)

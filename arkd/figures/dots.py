@@ -37,7 +37,7 @@ def dots(
         quoted: Gives the paper's numbers by row.
         reference: A row whose mean is drawn through each panel.
     """
-    rows = [row for own in groups.values() for row in own]
+    rows = [row for group in groups.values() for row in group]
     height = places(groups)[1] * LINE_IN + 0.35
     longest = max(map(len, rows))
     figure = Figure(
@@ -71,8 +71,8 @@ def places(groups: Mapping[str, Sequence[str]]) -> tuple[dict[str, float], float
     """Return the height of each row counted from the top, and where the last line ends."""
     found: dict[str, float] = {}
     at = 0.0
-    for own in groups.values():
-        for row in own:
+    for group in groups.values():
+        for row in group:
             found[row] = at
             at += 1
         at += APART
@@ -88,8 +88,8 @@ def _panel(
     reference: str,
 ) -> None:
     heights, end = places(groups)
-    for name, own in groups.items():
-        for row in own:
+    for name, group in groups.items():
+        for row in group:
             cell, mark, at = cells[row], known[name], heights[row]
             if cell.mean is None:
                 word = "failed" if cell.word == FAILED else cell.word

@@ -74,14 +74,16 @@ def tail(make: Builder) -> Figure | None:
 
 def _closed(make: Builder, pair: str, row: str, groups: Sequence[str]) -> SeedValues:
     """Return the share of the gap in |p − q|, summed over rank bins, that each seed closed."""
-    own, start, teacher = (_summed(make, pair, m, groups) for m in (row, INIT, TEACHER))
+    distances, start, teacher = (_summed(make, pair, m, groups) for m in (row, INIT, TEACHER))
     best = next(iter(teacher.values()), None)
     if best is None:
         return {}
     if row == TEACHER:
-        start = dict.fromkeys(own, exact.mean([*start.values()])) if start else {}
-    seeds = [seed for seed in own if seed in start and start[seed] != best]
-    values, starts = (np.array([[of[seed]] for seed in seeds]) for of in (own, start))
+        start = dict.fromkeys(distances, exact.mean([*start.values()])) if start else {}
+    seeds = [seed for seed in distances if seed in start and start[seed] != best]
+    values, starts = (
+        np.array([[by_seed[seed]] for seed in seeds]) for by_seed in (distances, start)
+    )
     if not seeds:
         return {}
     return dict(zip(seeds, gap_closed(values, starts, [best])[:, 0].tolist(), strict=True))
@@ -115,16 +117,16 @@ def _plane(
         near = _near(shown)
         far = [row for row in found if row in controls or (row in shown and row not in near)]
         for row, point in found.items():
-            for axis, own in ((whole, far), (part, near)):
-                if row in own:
+            for axis, rows in ((whole, far), (part, near)):
+                if row in rows:
                     cross(axis, *point, known[row])
                 elif row in make.methods:
                     axis.plot(point[0].mean, point[1].mean, zorder=2, **OTHER.style())
-        for axis, own in ((whole, far), (part, near)):
+        for axis, rows in ((whole, far), (part, near)):
             if diagonal:
                 axis.axline((0, 0), slope=1, color="0.6", lw=0.8, ls="--", zorder=1)
             axis.set_xlabel(labels[0])
-            named.append((axis, {row: (found[row][0].mean, found[row][1].mean) for row in own}))
+            named.append((axis, {row: (found[row][0].mean, found[row][1].mean) for row in rows}))
         whole.set_ylabel(labels[1])
         lead = f"{pair}, " if len(make.pairs) > 1 else ""
         whole.set_title(f"{lead}with controls and outliers", fontsize=9)
@@ -180,8 +182,8 @@ def pareto(make: Builder) -> Figure | None:
 
     def both(pair: str, row: str) -> tuple[SeedValues, SeedValues]:
         seconds = costs.get((pair, row, "train_s"), {})
-        own = {seed: seconds[seed] for seed in make.expected(row) if seed in seconds}
-        return own, make.values(Source(GOLD, "jsd", ""), pair, row)
+        train_s = {seed: seconds[seed] for seed in make.expected(row) if seed in seconds}
+        return train_s, make.values(Source(GOLD, "jsd", ""), pair, row)
 
     every = {pair: points(both, pair, make.methods) for pair in make.pairs}
     if not any(every.values()):

@@ -34,19 +34,21 @@ def forest(make: Builder, partial: bool = False) -> Figure | None:
     Raises:
         ArkdError: results that the claims need are missing, and `partial` is not set.
     """
-    shown = [one for one in judge(make.tree, load_claims(), partial) if drawn(one)]
+    shown = [
+        judgement for judgement in judge(make.tree, load_claims(), partial) if drawn(judgement)
+    ]
     if not shown:
         return None
     units: dict[str, list[Judgement]] = {}
-    for one in shown:
-        units.setdefault(_unit(_decisive(one).comparison), []).append(one)
-    lines = [len(own) for own in units.values()]
+    for judgement in shown:
+        units.setdefault(_unit(_decisive(judgement).comparison), []).append(judgement)
+    lines = [len(judgements) for judgements in units.values()]
     figure = Figure(
         figsize=(9.0, LINE_IN * sum(lines) + 0.62 * len(lines) + 0.5), layout="constrained"
     )
     grid = figure.subplots(len(lines), 1, squeeze=False, height_ratios=[n + 0.2 for n in lines])
-    for axis, (unit, own) in zip(grid[:, 0], units.items(), strict=True):
-        _panel(axis, own, len(make.pairs) > 1)
+    for axis, (unit, judgements) in zip(grid[:, 0], units.items(), strict=True):
+        _panel(axis, judgements, len(make.pairs) > 1)
         axis.set_xlabel(unit, fontsize=SMALL)
     handles: list[Line2D | Patch] = [
         Line2D([], [], **mark.style(6), label=word) for word, mark in VERDICTS.items()
@@ -57,62 +59,66 @@ def forest(make: Builder, partial: bool = False) -> Figure | None:
     return figure
 
 
-def drawn(one: Judgement) -> bool:
+def drawn(judgement: Judgement) -> bool:
     """Tell whether a verdict rests on a number that the suite measured."""
-    decisive = one.decisive
+    decisive = judgement.decisive
     return (
-        one.verdict in VERDICTS
+        judgement.verdict in VERDICTS
         and decisive is not None
         and decisive.effect is not None
         and decisive.comparison.kind not in IN_PRINT
     )
 
 
-def boundaries(one: Comparison) -> tuple[float, ...]:
+def boundaries(comparison: Comparison) -> tuple[float, ...]:
     """Return what the effect is held against, on the scale on which it is shown."""
-    if one.kind == "identity":
+    if comparison.kind == "identity":
         return (1.0,)
-    return tuple(math.expm1(at) if one.kind == "ratio" else at for at in one.boundaries)
+    return tuple(
+        math.expm1(at) if comparison.kind == "ratio" else at for at in comparison.boundaries
+    )
 
 
-def _decisive(one: Judgement) -> Decided:
-    assert one.decisive is not None
-    return one.decisive
+def _decisive(judgement: Judgement) -> Decided:
+    assert judgement.decisive is not None
+    return judgement.decisive
 
 
-def _unit(one: Comparison) -> str:
-    return RATIO if one.kind == "ratio" else one.unit or "share of seeds"
+def _unit(comparison: Comparison) -> str:
+    return RATIO if comparison.kind == "ratio" else comparison.unit or "share of seeds"
 
 
-def _panel(axis: Axes, own: Sequence[Judgement], several: bool) -> None:
+def _panel(axis: Axes, judgements: Sequence[Judgement], several: bool) -> None:
     names = []
     ends: list[float] = []
-    for place, one in enumerate(own):
-        decisive, mark = _decisive(one), VERDICTS[one.verdict]
+    for place, judgement in enumerate(judgements):
+        decisive, mark = _decisive(judgement), VERDICTS[judgement.verdict]
         test, _, what = describe(decisive.comparison).partition(": ")
-        names.append(f"{one.claim.id}{f' ({one.pair})' if several else ''}  {test}\n{what}")
+        names.append(
+            f"{judgement.claim.id}{f' ({judgement.pair})' if several else ''}  {test}\n{what}"
+        )
         assert decisive.effect is not None
         ends.append(decisive.effect)
         if decisive.low is not None and decisive.high is not None:
             axis.plot((decisive.low, decisive.high), (place, place), color=mark.colour, lw=1.4)
             ends += [decisive.low, decisive.high]
-        axis.plot(decisive.effect, place, zorder=4, label=one.claim.id, **mark.style(7))
+        axis.plot(decisive.effect, place, zorder=4, label=judgement.claim.id, **mark.style(7))
         ends += boundaries(decisive.comparison)
-        text = one.verdict + (" (provisional)" if one.provisional else "")
+        text = judgement.verdict + (" (provisional)" if judgement.provisional else "")
         axis.annotate(
             text, (1.02, place), xycoords=("axes fraction", "data"), va="center", fontsize=SMALL
         )
     reach = 0.07 * (max(ends) - min(ends)) or 0.1
     limits = (min(ends) - reach, max(ends) + reach)
-    for place, one in enumerate(own):
-        comparison = _decisive(one).comparison
+    for place, judgement in enumerate(judgements):
+        comparison = _decisive(judgement).comparison
         edges = boundaries(comparison)
         left = edges[0] if comparison.direction != "less" else limits[0]
         right = edges[-1] if comparison.direction != "greater" else limits[1]
         axis.barh(place, right - left, 0.8, left, color=CLAIMED, zorder=1, lw=0)
         axis.plot(edges, [place] * len(edges), "|", color="black", ms=15, mew=1.2, zorder=2)
-    axis.set(xlim=limits, ylim=(len(own) - 0.45, -0.55))
-    axis.set_yticks(range(len(own)), names, fontsize=SMALL)
+    axis.set(xlim=limits, ylim=(len(judgements) - 0.45, -0.55))
+    axis.set_yticks(range(len(judgements)), names, fontsize=SMALL)
     axis.tick_params(axis="y", length=0)
     axis.tick_params(axis="x", labelsize=SMALL)
     axis.grid(axis="y", visible=False)

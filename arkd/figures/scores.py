@@ -94,8 +94,8 @@ def seeds(make: Builder) -> Figure | None:
     )
     shape = (len(lines), len(strips[make.pairs[0]]))
     grid = figure.subplots(*shape, squeeze=False, sharey="row", height_ratios=lines)
-    for place, (pair, own) in enumerate(strips.items()):
-        first = own[0]
+    for place, (pair, pair_strips) in enumerate(strips.items()):
+        first = pair_strips[0]
         means = {
             row: exact.mean([*first.values[row].values()])
             for row in make.methods
@@ -104,7 +104,7 @@ def seeds(make: Builder) -> Figure | None:
         sign = 1 if first.lower_is_better else -1
         order = sorted(means, key=lambda row: sign * means[row])
         order += [row for row in make.methods if row not in means]
-        for column, strip in enumerate(own):
+        for column, strip in enumerate(pair_strips):
             upper, lower = grid[2 * place, column], grid[2 * place + 1, column]
             _strip(upper, strip, order)
             _strip(lower, strip, controls)
@@ -136,7 +136,14 @@ def _strips(make: Builder, pair: str, rows: Sequence[str]) -> list[Strip]:
 
 
 def means(make: Builder, pair: str, row: str, sources: Sequence[Source]) -> SeedValues:
-    """Return a row's mean over some quantities for each seed that has all of them."""
+    """Return a row's mean over some quantities for each seed that has all of them.
+
+    Args:
+        make: The suite's records; values that are missing are noted there.
+        pair: Of the suite.
+        row: A method's label, or a control.
+        sources: The quantities, all in one unit.
+    """
     parts = [make.values(source, pair, row) for source in sources]
     for source, part in zip(sources, parts, strict=True):
         make.cell(part, pair, row, f"{source.task} {source.metric}")  # notes what is missing

@@ -40,9 +40,9 @@ def strategies_bertscore(make: Builder) -> Figure | None:
 def strategies_jsd(make: Builder) -> Figure | None:
     """JSD to the teacher of each strategy on the gold responses of each test set."""
     recorded = make.records.groups(GOLD, "jsd")
-    own = [t for t in make.suite.test_sets if t in recorded]
-    sources = [Source(GOLD, "jsd", short_name(make.suite, t), group=t) for t in own]
-    if not own and "" in recorded:
+    test_sets = [t for t in make.suite.test_sets if t in recorded]
+    sources = [Source(GOLD, "jsd", short_name(make.suite, t), group=t) for t in test_sets]
+    if not test_sets and "" in recorded:
         sources = [Source(GOLD, "jsd", "all test sets")]
     return _draw(make, sources, "JSD (nats/token)")
 
@@ -68,12 +68,12 @@ def _draw(make: Builder, sources: Sequence[Source], unit: str) -> Figure | None:
     if not choice.rows or not sources:
         return None
     groups = {
-        name: [row for row in choice.rows if base_name(row) in of]
-        for name, of in ALPHA_GROUPS.items()
+        name: [row for row in choice.rows if base_name(row) in names]
+        for name, names in ALPHA_GROUPS.items()
     }
 
     def quoted(pair: str, source: Source) -> dict[str, float]:
-        return {method: one.value for method, one in make.printed(source, pair).items()}
+        return {method: printed.value for method, printed in make.printed(source, pair).items()}
 
     groups = {name: rows for name, rows in groups.items() if rows}
     figure = dots(make, groups, sources, unit, MARKS, quoted, reference="arkd")

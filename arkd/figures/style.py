@@ -112,7 +112,15 @@ def foot(figure: Figure, *parts: str) -> None:
 
 
 def cross(axis: Axes, x: Interval, y: Interval, mark: Mark, size: float = 6.0) -> None:
-    """Draw a point with its intervals on both axes; without any where one seed gives none."""
+    """Draw a point with its intervals on both axes; without any where one seed gives none.
+
+    Args:
+        axis: To draw on.
+        x: Mean and interval across, in the axis's unit.
+        y: Mean and interval upwards.
+        mark: Colour and marker.
+        size: Of the marker, in points.
+    """
     style: dict[str, Any] = {"color": mark.colour, "lw": 0.8, "alpha": 0.55}
     if x.low is not None and x.high is not None:
         axis.plot((x.low, x.high), (y.mean, y.mean), **style)
@@ -129,6 +137,12 @@ def label_points(
     A column keeps names apart however close the points are. Names are given to places so that the
     lines are as short as can be in sum, since then no two of them cross. Call it when all else is
     drawn and the limits of the axes are fixed.
+
+    Args:
+        figure: That the axes belong to; it is laid out by the call.
+        axis: On which the points are drawn.
+        points: x and y by name, in the axes' units.
+        known: The mark of each name.
     """
     if not points:
         return
@@ -141,8 +155,8 @@ def label_points(
     column = spread(sorted(at[:, 1]), LINE * SMALL * figure.dpi / 72 / box.height)
     across = (COLUMN - at[:, 0])[:, None] * box.width
     up = (np.array(column) - at[:, 1][:, None]) * box.height
-    own, taken = linear_sum_assignment(np.hypot(across, up))
-    for name, place in ((names[i], column[j]) for i, j in zip(own, taken, strict=True)):
+    points_of_names, taken = linear_sum_assignment(np.hypot(across, up))
+    for name, place in ((names[i], column[j]) for i, j in zip(points_of_names, taken, strict=True)):
         axis.annotate(
             name,
             points[name],

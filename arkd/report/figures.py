@@ -24,14 +24,14 @@ def figure_views(tree: Tree, out_file: Path, partial: bool) -> list[dict[str, An
     text = captions(tree.suite)
     views = []
     for name, svg in drawings(tree, partial).items():
-        of = text.get(name, {})
-        title, caption = of.get("title", name), of.get("caption", "")
+        entry = text.get(name, {})
+        title, caption = entry.get("title", name), entry.get("caption", "")
         views.append(
             {
                 "name": name,
                 "title": title,
                 "caption": caption,
-                "svg": inline(name, svg, of.get("alt") or f"{title}. {caption}".strip()),
+                "svg": inline(name, svg, entry.get("alt") or f"{title}. {caption}".strip()),
                 "files": files_of(tree.root / "figures", name, FIGURE_FORMATS, out_file),
             }
         )
@@ -91,12 +91,12 @@ def inline(name: str, svg: bytes, alt: str) -> Markup:
 def _own_ids(name: str, text: str) -> str:
     """Give the ids that are referred to the figure's name, and drop the others."""
     used = set(re.findall(r'xlink:href="#([^"]+)"|url\(#([^)]+)\)', text))
-    kept = {one for pair in used for one in pair if one}
+    kept = {reference for pair in used for reference in pair if reference}
 
-    def own(match: re.Match[str]) -> str:
+    def renamed(match: re.Match[str]) -> str:
         return f' id="{name}-{match[1]}"' if match[1] in kept else ""
 
-    text = re.sub(r'\s\bid="([^"]*)"', own, text)
+    text = re.sub(r'\s\bid="([^"]*)"', renamed, text)
     text = re.sub(r'xlink:href="#', f'href="#{name}-', text)
     return re.sub(r"url\(#", f"url(#{name}-", text)
 

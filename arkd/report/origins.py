@@ -121,7 +121,14 @@ def evaluation_command(tree: Tree, pair: str, method: str) -> str:
 
 
 def training_command(tree: Tree, pair: str, method: str, seed: int) -> str:
-    """Return the command that trains one seed of a row."""
+    """Return the command that trains one seed of a row.
+
+    Args:
+        tree: The suite's folders.
+        pair: Of the suite.
+        method: The row's label.
+        seed: Of the training.
+    """
     return command(tree, tree.training(pair, method, seed) / "manifest.json")
 
 

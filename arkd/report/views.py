@@ -52,7 +52,14 @@ def table_view(table: Table, tree: Tree, out_file: Path) -> dict[str, Any]:
 def files_of(
     folder: Path, name: str, formats: dict[str, str], out_file: Path
 ) -> list[tuple[str, str]]:
-    """Return the formats in which a table or figure was saved, each with its link."""
+    """Return the formats in which a table or figure was saved, each with its link.
+
+    Args:
+        folder: Where the files lie.
+        name: Of the table or figure: its files' name without suffix.
+        formats: What each suffix is called on the page; those without a file are left out.
+        out_file: The page, to which the links are relative.
+    """
     return [
         (title, relative(path, out_file))
         for suffix, title in formats.items()
@@ -113,8 +120,8 @@ def run_views(tree: Tree, out_file: Path) -> list[dict[str, Any]]:
         ]
         evaluation = tree.evaluation(pair, method) / "manifest.json"
         if links or evaluation.is_file():
-            own = relative(evaluation, out_file) if evaluation.is_file() else None
-            lines.append({"pair": pair, "method": method, "links": links, "evaluation": own})
+            link = relative(evaluation, out_file) if evaluation.is_file() else None
+            lines.append({"pair": pair, "method": method, "links": links, "evaluation": link})
     return lines
 
 

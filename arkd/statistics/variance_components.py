@@ -158,7 +158,7 @@ def pooled(parts: Iterable[tuple[Components, int]]) -> Components:
     known = list(parts)
     weights = [seeds - 1 for _, seeds in known]
     values = zip(*(part for part, _ in known), strict=True)
-    return Components(*(exact.weighted_mean(own, weights) for own in values))
+    return Components(*(exact.weighted_mean(estimates, weights) for estimates in values))
 
 
 def variance_of_mean(parts: Components, design: Design) -> Components:
