@@ -34,7 +34,14 @@ def shape_ticks(repeats: int) -> int:
 
 
 def measure_shape(shape: Shape, repeats: int, threads: int, tick: Tick) -> dict[str, Any]:
-    """Measure every contender at one shape; one that cannot run has a reason instead of numbers."""
+    """Measure every contender at one shape; one that cannot run has a reason instead of numbers.
+
+    Args:
+        shape: Tokens, hidden sizes and vocabulary of the inputs.
+        repeats: How often each contender is timed, after one run to warm up.
+        threads: Of torch.
+        tick: Called with what was just done, `shape_ticks` times.
+    """
     rows: dict[str, dict[str, Any]] = {}
     for contender in CONTENDERS:
         peak, reason = contender_peak_mib(contender.name, shape, threads)
@@ -91,7 +98,14 @@ def growth_ticks(quick: bool, repeats: int) -> int:
 
 
 def measure_growth(quick: bool, repeats: int, threads: int, tick: Tick) -> dict[str, Any]:
-    """Time our early loss over growing sizes, and fit how its time grows with them."""
+    """Time our early loss over growing sizes, and fit how its time grows with them.
+
+    Args:
+        quick: Take the smaller sizes.
+        repeats: How often each size is timed, after one run to warm up.
+        threads: Of torch.
+        tick: Called with what was just done, `growth_ticks` times.
+    """
     torch.set_num_threads(threads)
     found: dict[str, Any] = {}
     for grows, shapes in growth_sizes(quick).items():

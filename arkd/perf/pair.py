@@ -33,24 +33,31 @@ class Ready:
 
 
 def made_stages(
-    results: Path, own: Path, suite: str, threads: int, tell: Callable[[str], None]
+    results: Path, scratch: Path, suite: str, threads: int, tell: Callable[[str], None]
 ) -> tuple[Tree, dict[str, float]]:
     """Return a results folder in which the pair's stages stand, and the seconds of those run now.
 
     Stages of a finished run are used if the code that stands now made them; they are never touched:
-    else the stages are run in `own`.
+    else the stages are run in `scratch`.
+
+    Args:
+        results: Where a finished run may lie.
+        scratch: Where stages are run if it does not serve.
+        suite: A shipped suite's name, or a file.
+        threads: Of each stage.
+        tell: Called with a line before each stage.
     """
     there = tree(suite, results)
     if all(_stands(folder) for _, folders in _stages(there) for folder in folders):
         return there, {}
-    there = tree(suite, own)
+    there = tree(suite, scratch)
     spent: dict[str, float] = {}
     for command, folders in _stages(there):
         if not spent and all(map(_stands, folders)):
             continue
         tell(f"{suite}: running `arkd {command[0]}`, once")
         started = time.monotonic()
-        _run([*command, "--suite", suite, "--results", str(own)], threads)
+        _run([*command, "--suite", suite, "--results", str(scratch)], threads)
         spent[command[0]] = time.monotonic() - started
     return there, spent
 

@@ -55,7 +55,7 @@ TIMES: dict[str, tuple[Limit, ...]] = {
     SMOLLM2: LATE,
 }
 STATED = tuple(
-    dict.fromkeys((first, second) for own in TIMES.values() for first, second, *_ in own)
+    dict.fromkeys((first, second) for limits in TIMES.values() for first, second, *_ in limits)
 )
 MEMORY_LIMITS = {LARGE: 1 / 8}  # of early's memory to dense's, inputs and gradients left out
 STEPS: tuple[tuple[str, str, float | None], ...] = (
@@ -117,9 +117,12 @@ def of_steps(part: dict[str, Any]) -> list[Ratio]:
 
 def ratios(parts: dict[str, dict[str, Any]]) -> list[Ratio]:
     """Return all ratios of the finished parts, by the kind of part."""
-    of = {"shape": of_shape, "retained": of_retained, "step": of_steps}
+    builders = {"shape": of_shape, "retained": of_retained, "step": of_steps}
     return [
-        ratio for part in parts.values() if part["kind"] in of for ratio in of[part["kind"]](part)
+        ratio
+        for part in parts.values()
+        if part["kind"] in builders
+        for ratio in builders[part["kind"]](part)
     ]
 
 

@@ -124,8 +124,8 @@ def _before(plan: Plan, machine: dict[str, Any], settings: dict[str, Any]) -> di
     if (plan.again and plan.only is None) or not path.is_file():
         return {}
     saved = read_json(path)
-    told = ("commit", "dirty")  # of which the hashes of the code say enough
-    same = all(saved["machine"].get(k) == v for k, v in machine.items() if k not in told)
+    revision = ("commit", "dirty")  # of which the hashes of the code say enough
+    same = all(saved["machine"].get(k) == v for k, v in machine.items() if k not in revision)
     return dict(saved["parts"]) if same and saved["settings"] == settings else {}
 
 

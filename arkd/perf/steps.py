@@ -92,12 +92,12 @@ def backward(ready: Ready, step: Step, before: Callable[[list[int]], Any] | None
 def project(ready: Ready, samples: list[int]) -> None:
     """Turn a batch's cached states into logits, chunk by chunk, in one buffer."""
     rows_N = ready.evidence.tokens.batch(samples, 0).hidden_rows_N
-    hidden_NG, own = ready.evidence.hidden[rows_N], head(ready.teacher).detach()
+    hidden_NG, teacher_head = ready.evidence.hidden[rows_N], head(ready.teacher).detach()
     buffer_CV: Tensor | None = None
-    for rows in chunks(len(hidden_NG), len(own)):
+    for rows in chunks(len(hidden_NG), len(teacher_head)):
         if buffer_CV is None:
-            buffer_CV = hidden_NG.new_empty(rows.stop - rows.start, len(own))
-        own.logits(hidden_NG[rows], out=buffer_CV[: rows.stop - rows.start])
+            buffer_CV = hidden_NG.new_empty(rows.stop - rows.start, len(teacher_head))
+        teacher_head.logits(hidden_NG[rows], out=buffer_CV[: rows.stop - rows.start])
 
 
 def contenders(ready: Ready) -> dict[str, Callable[[], Any]]:
@@ -136,25 +136,32 @@ def contenders(ready: Ready) -> dict[str, Callable[[], Any]]:
 @torch.no_grad()
 def largest_gap(ready: Ready) -> float:
     """Return the largest difference of log p between cached and live teacher, at temperature 1."""
-    live, own = Live(ready), head(ready.teacher).detach()
+    live, teacher_head = Live(ready), head(ready.teacher).detach()
     gaps = [0.0]
     for samples in ready.batches:
         rows_N = live.fill(samples)
         pair = ready.evidence.hidden[rows_N], live.hidden_NG[rows_N]
-        for rows in chunks(len(rows_N), len(own)):
-            log_p, log_p_live = (_log_probs(own, hidden_NG[rows]) for hidden_NG in pair)
+        for rows in chunks(len(rows_N), len(teacher_head)):
+            log_p, log_p_live = (_log_probs(teacher_head, hidden_NG[rows]) for hidden_NG in pair)
             gaps.append(float((log_p - log_p_live).abs().max()))
     return max(gaps)
 
 
-def _log_probs(own: Head, hidden_CG: Tensor) -> Tensor:
-    return own.logits(hidden_CG).log_softmax(-1)
+def _log_probs(teacher_head: Head, hidden_CG: Tensor) -> Tensor:
+    return teacher_head.logits(hidden_CG).log_softmax(-1)
 
 
 def measure_steps(
     ready: Ready, repeats: int, threads: int, tick: Callable[[str], None]
 ) -> dict[str, Any]:
-    """Time the steps and the building of the cache, and compare cached and live values."""
+    """Time the steps and the building of the cache, and compare cached and live values.
+
+    Args:
+        ready: Models, cache and batches to step on.
+        repeats: How often each contender is timed, after one run to warm up.
+        threads: Of torch.
+        tick: Called with what was just done, `step_ticks` times.
+    """
     torch.set_num_threads(threads)
     tokens: TokenSet = ready.evidence.tokens
     some = min(len(tokens), CACHE_SAMPLES)

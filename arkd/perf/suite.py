@@ -53,7 +53,7 @@ def methods_s(rows: list[dict[str, str]]) -> dict[str, float]:
             spent[row["method"]] = spent.get(row["method"], 0.0) + _total(row)
             if row["stage"] == "distill":
                 seeds.setdefault(row["method"], set()).add(row["seed"])
-    return {name: spent[name] * SEEDS / len(of) for name, of in seeds.items()}
+    return {name: spent[name] * SEEDS / len(trained) for name, trained in seeds.items()}
 
 
 def _more(rows: list[dict[str, str]]) -> dict[str, float] | None:

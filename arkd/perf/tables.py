@@ -25,7 +25,7 @@ class Table:
 
 def tables(measured: dict[str, Any]) -> list[Table]:
     """Return all tables of what is measured so far, the ratios first."""
-    of = {
+    builders = {
         "shape": _shape,
         "retained": _retained,
         "step": _steps,
@@ -33,7 +33,7 @@ def tables(measured: dict[str, Any]) -> list[Table]:
         "suite": _suite,
     }
     parts = measured["parts"]
-    found = [table for part in parts.values() for table in of[part["kind"]](part)]
+    found = [table for part in parts.values() for table in builders[part["kind"]](part)]
     compared = ratios(parts)
     return [_ratios(compared), *found] if compared else found
 
@@ -135,8 +135,8 @@ def _growth(part: dict[str, Any]) -> Iterator[Table]:
 
 def _suite(part: dict[str, Any]) -> Iterator[Table]:
     rows: list[tuple[Cell, ...]] = [
-        (f"stage {name}, {of['runs']} runs (core-s)", of["wall_s"])
-        for name, of in part["stages"].items()
+        (f"stage {name}, {cost['runs']} runs (core-s)", cost["wall_s"])
+        for name, cost in part["stages"].items()
     ]
     overhead, padding = part["overhead_share"], part["padding_share"]
     rows += [

@@ -55,8 +55,8 @@ def chosen(names: Sequence[str]) -> tuple[Gpu, ...]:
         return GPUS
     found = []
     for name in names:
-        asked = name.casefold()
-        fits = [g for g in GPUS if asked in g.name.casefold()]
+        fragment = name.casefold()
+        fits = [g for g in GPUS if fragment in g.name.casefold()]
         if not fits:
             known = [gpu.name for gpu in GPUS]
             raise ArkdError(

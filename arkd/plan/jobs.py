@@ -53,10 +53,10 @@ def jobs(tree: Tree, assumed: Assumed) -> tuple[list[Job], list[str]]:
     """
     found, notes = [Job("data")], []
     for pair in tree.suite.pairs:
-        own = rows(tree, pair.name, assumed.prompt, assumed.response)
-        teacher, student = shapes(tree, pair.name, own.vocabulary, assumed.configs)
-        notes += [note for note in own.notes if note not in notes]
-        found += _Planner(tree, pair, own, teacher, student).jobs()
+        sizes = rows(tree, pair.name, assumed.prompt, assumed.response)
+        teacher, student = shapes(tree, pair.name, sizes.vocabulary, assumed.configs)
+        notes += [note for note in sizes.notes if note not in notes]
+        found += _Planner(tree, pair, sizes, teacher, student).jobs()
     found.append(Job("collect, tables, claims, figures, report", count=5))
     return found, notes
 
@@ -101,11 +101,11 @@ class _Planner:
         training, selects = self.tree.suite.training, settings.selection is not None
         return Held(shape, training, self.gpu, lora, selects)
 
-    def _fitted(self, held: Held, settings: Optimisation, train: int, of: Objective) -> Job:
+    def _fitted(self, held: Held, settings: Optimisation, train: int, loss: Objective) -> Job:
         """Return a training: what it holds and computes, the judging of its states included."""
         settings = settings.over(train)
-        held_bytes = memory.training(held, settings.batch_size, self.tree.suite.max_tokens, of)
-        done = work.training(held, of, settings.steps, settings.batch_size, self.lengths)
+        held_bytes = memory.training(held, settings.batch_size, self.tree.suite.max_tokens, loss)
+        done = work.training(held, loss, settings.steps, settings.batch_size, self.lengths)
         if chosen := settings.selection:
             items = min(chosen.items, self.rows.files.get("dev", 0))
             each = work.states(held.shape, items, self.length, read=False)
@@ -202,32 +202,32 @@ class _Planner:
         settings = suite.settings(suite.entry(label))
         method = registry.build(suite.entry(label))
         new = suite.decoding.max_new_tokens
-        of = objective(method, settings, self.student, self.teacher, new)
+        loss = objective(method, settings, self.student, self.teacher, new)
         rows_ = self.rows.train // (1 if settings.split == "all" else 2)
         held = self._held(self.student, self.pair.lora, settings)
-        job, count = self._fitted(held, settings, rows_, of), len(suite.seeds_of(label))
+        job, count = self._fitted(held, settings, rows_, loss), len(suite.seeds_of(label))
         disk = count * self.wide * self.student.parameters
         return replace(
             job, stage="distill", names=(label,), count=count, work=job.work.times(count), disk=disk
         )
 
     def _evaluate(self, label: str) -> Job:
-        suite, own = self.tree.suite, self.rows
+        suite, sizes = self.tree.suite, self.rows
         shape = self.teacher if label == TEACHER else self.student
         decoding, teacher = suite.decoding, self.teacher
-        asked, longest = requests(self.tree, own)
-        tests = sum(own.test(name) for name in suite.test_sets)
-        opens = own.files.get("open", 0) if suite.open_tasks else 0
+        tokens, longest = requests(self.tree, sizes)
+        tests = sum(sizes.test(name) for name in suite.test_sets)
+        opens = sizes.files.get("open", 0) if suite.open_tasks else 0
         drawn = len(decoding.seeds) * ((1 + len(decoding.variants)) * tests + opens)
         done = self._drawn(shape, drawn, alike=False)
-        done += work.states(shape, asked / max(1.0, self.length), self.length, read=False)
-        done += Work(head_flops=2 * asked * shape.head)
-        measured = {"dev": own.files.get("dev", 0)} | dict.fromkeys(
+        done += work.states(shape, tokens / max(1.0, self.length), self.length, read=False)
+        done += Work(head_flops=2 * tokens * shape.head)
+        measured = {"dev": sizes.files.get("dev", 0)} | dict.fromkeys(
             suite.tail.prefixes, self._items
         )
         for prefix, size in measured.items():
             done += work.states(shape, size, self.length, read=False)
-            done += Work(head_flops=2 * size * own.response * (shape.head + teacher.head))
+            done += Work(head_flops=2 * size * sizes.response * (shape.head + teacher.head))
             if prefix == "student":
                 done += self._drawn(shape, size) + work.states(teacher, size, self.length)
         held = memory.evaluating(
@@ -238,7 +238,7 @@ class _Planner:
             rows=decoding.batch_size,
             length=suite.max_tokens + decoding.max_new_tokens,
             scored=longest,
-            positions=int(max(measured.values()) * own.response),
+            positions=int(max(measured.values()) * sizes.response),
         )
         models = len(seeds(suite, label))
         return Job(

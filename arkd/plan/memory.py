@@ -157,7 +157,14 @@ def _loss(held: Held, tokens: int, objective: Objective) -> tuple[int, int, int,
 
 
 def decoding(shape: Shape, rows: int, length: int, training: Training) -> int:
-    """Return what sampling takes beside the weights, with sequences that grow so long."""
+    """Return what sampling takes beside the weights, with sequences that grow so long.
+
+    Args:
+        shape: Of the model.
+        rows: Sequences sampled at once.
+        length: Of the longest sequence, prompt and response, in tokens.
+        training: Whose precision the model runs in.
+    """
     wide = BYTES[training.precision]
     cache = rows * length * shape.cached(wide)
     grown = cache // shape.layers  # a block's keys and values are copied as they grow
@@ -193,7 +200,10 @@ def evaluating(
         positions: Tokens whose fidelity is measured, in the largest set.
     """
     wide = BYTES[training.precision]
-    own, both = wide * student.parameters, wide * (student.parameters + teacher.parameters)
+    student_bytes, both = (
+        wide * student.parameters,
+        wide * (student.parameters + teacher.parameters),
+    )
     chunk = min(CHUNK_BYTES, 4 * student.vocabulary * positions)
     copied = 4 * (student.head + teacher.head) if wide == 2 else 0  # before a chunk is measured
     measured = max(MEASURED * chunk, copied + 2 * chunk)
@@ -202,8 +212,8 @@ def evaluating(
     beside = 0 if gpu else 2 * states
     logits = 2 * wide * rows * scored * student.vocabulary  # and their logarithms
     moments = [
-        Memory(own, 0, decoding(student, rows, length, training), 0),
-        Memory(own, 0, rows * scored * student.passing(wide), logits),
+        Memory(student_bytes, 0, decoding(student, rows, length, training), 0),
+        Memory(student_bytes, 0, rows * scored * student.passing(wide), logits),
         Memory(both, 0, passing(teacher, training) + beside, 0),
         Memory(both, 0, states + beside, measured),
     ]

@@ -37,8 +37,8 @@ def shapes(tree: Tree, pair: str, vocabulary: int | None, given: Mapping[str, Pa
     if isinstance(spec.student, Cut):
         return teacher, teacher.cut(spec.student.layers)
     # A student from scratch reads the teacher's tokens.
-    own = vocabulary or teacher.vocabulary
-    return teacher, _shape(spec.student, own, given, f"{where}.student")
+    student_vocabulary = vocabulary or teacher.vocabulary
+    return teacher, _shape(spec.student, student_vocabulary, given, f"{where}.student")
 
 
 def _shape(spec: Any, vocabulary: int | None, given: Mapping[str, Path], whose: str) -> Shape:

@@ -104,7 +104,14 @@ def _products(shape: Shape, objective: Objective, frozen: bool) -> int:
 
 
 def states(shape: Shape, rows: float, length: float, read: bool = True) -> Work:
-    """Return the work of running a model once over rows; a teacher's, unless it is none."""
+    """Return the work of running a model once over rows; a teacher's, unless it is none.
+
+    Args:
+        shape: Of the model.
+        rows: Sequences; a fraction where only their tokens are known.
+        length: Mean tokens of a sequence, prompt and response.
+        read: Whether it is the teacher, whose tokens are counted apart.
+    """
     passes = math.ceil(rows * length / BATCH_TOKENS)
     return Work(
         teacher_tokens=rows * length if read else 0,
