@@ -37,6 +37,7 @@ PORTABLE = {
     "AVX512F AVX512CD AVX512_SKX AVX512_CLX AVX512_CNL",
     **ONE_THREAD,
 }
+MOST_THREADS = 4096
 LIBRARIES = ("numpy", "torch")  # what the environment is read by when it is loaded
 
 _chosen: list[Kernels] = []  # of this process; the last counts
@@ -50,7 +51,8 @@ def choose(kernels: Kernels) -> None:
             has one thread unless `OMP_NUM_THREADS` says otherwise, and MKL repeats its own results.
 
     Raises:
-        ArkdError: a library was loaded with another choice, or before there was one.
+        ArkdError: a library was loaded with another choice, or before there was one, or fast
+            kernels are given no number of threads.
     """
     if chosen() == kernels:
         return
@@ -70,9 +72,23 @@ def choose(kernels: Kernels) -> None:
         for name, value in PORTABLE.items():
             if os.environ.get(name) == value:  # of a parent process that chose to be portable
                 del os.environ[name]
-        os.environ.setdefault("OMP_NUM_THREADS", "1")
+        os.environ["OMP_NUM_THREADS"] = str(threads())
         os.environ.setdefault("MKL_CBWR", "AUTO")
     _chosen.append(kernels)
+
+
+def threads() -> int:
+    """Return how many threads a process has: one, unless the user says otherwise.
+
+    Raises:
+        ArkdError: OMP_NUM_THREADS is no number of threads.
+    """
+    given = os.environ.get("OMP_NUM_THREADS", "").strip() or "1"
+    if not (given.isascii() and given.isdecimal() and 0 < int(given[:6]) <= MOST_THREADS):
+        raise ArkdError(
+            f"OMP_NUM_THREADS: must be a whole number from 1 to {MOST_THREADS}, found {given:.40}"
+        )
+    return int(given)
 
 
 def chosen() -> Kernels | None:

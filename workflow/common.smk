@@ -8,9 +8,9 @@ from arkd.errors import ArkdError
 from arkd.storage.locks import hold_suite
 from arkd.suite import jobs
 
-RESULTS = config.get("results", "results")
 try:
-    TREES = jobs.trees(config.get("suites", "longtail"), RESULTS)
+    RESULTS = jobs.results_folder(config.get("results"))
+    TREES = jobs.trees(config.get("suites") or "longtail", RESULTS)
 except ArkdError as error:  # one line, not a trace
     sys.exit(f"arkd: error: {error}")
 ROOT = f"{RESULTS}/{{suite}}"

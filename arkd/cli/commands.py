@@ -136,9 +136,11 @@ def run(options: argparse.Namespace) -> None:
     Raises:
         ArkdError: a suite is not valid, or arkd is installed without the project's Snakefile.
     """
-    from arkd.suite.jobs import trees
+    import json
 
-    trees(options.suite, options.results)
+    from arkd.suite.jobs import results_folder, trees
+
+    trees(options.suite, results_folder(options.results))
     snakefile = Path(__file__).parents[2] / "Snakefile"
     if not snakefile.is_file():
         raise ArkdError(f"{snakefile}: no such file; `arkd run` needs a checkout of the project")
@@ -152,8 +154,9 @@ def run(options: argparse.Namespace) -> None:
         options.cores,
         *(["--dry-run"] if options.dry_run else []),
         "--config",
-        f"suites=[{options.suite}]",
-        f"results={options.results}",
+        # As lists in JSON, which is YAML as well: a path may hold what YAML reads as its own.
+        f"suites={json.dumps([options.suite], ensure_ascii=False)}",
+        f"results={json.dumps([options.results], ensure_ascii=False)}",
     ]
     # The rules call `arkd` by name: the one that was called, activated environment or not.
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 import torch
 
 from arkd import kernels
@@ -25,21 +23,9 @@ def prepare(device: str) -> torch.device:
     if device == "cuda" and not torch.cuda.is_available():
         raise ArkdError("device: 'cuda' is asked for and no GPU is visible; set 'cpu' or 'auto'")
     if device == "cpu":
-        torch.set_num_threads(_threads())
+        torch.set_num_threads(1 if kernels.chosen() == "portable" else kernels.threads())
         portable_ops.install()
     return torch.device(device)
-
-
-def _threads() -> int:
-    """Return how many threads a job has: one, unless fast kernels let the user say otherwise.
-
-    Raises:
-        ArkdError: OMP_NUM_THREADS is no number of threads.
-    """
-    given = "1" if kernels.chosen() == "portable" else os.environ.get("OMP_NUM_THREADS", "1")
-    if not (given.isdecimal() and int(given) > 0):
-        raise ArkdError(f"OMP_NUM_THREADS: must be a whole number above 0, found {given!r}")
-    return int(given)
 
 
 def seed_draws(device: torch.device, *axes: str | int) -> None:

@@ -311,7 +311,7 @@ def git_state() -> dict[str, Any]:
 def host() -> dict[str, Any]:
     """Return what the machine is and how many threads this process may use."""
     torch = sys.modules.get("torch")
-    threads = torch.get_num_threads() if torch else int(os.environ.get("OMP_NUM_THREADS", "1"))
+    threads = torch.get_num_threads() if torch else kernels.threads()
     return {
         "system": platform.system(),
         "machine": platform.machine(),

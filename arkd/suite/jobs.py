@@ -17,6 +17,23 @@ from arkd.suite import registry
 from arkd.suite.folders import TEACHER, TEACHER_SEED, Tree, methods, seeds, tree
 from arkd.suite.settings import Cut, Folder, Hub
 from arkd.suite.suite import Suite
+from arkd.validated import shown
+
+
+def results_folder(given: Any) -> str:
+    """Return the folder of results that a workflow is given, as a text or as a list of one.
+
+    Raises:
+        ArkdError: it is none, or a name in it is the workflow's own language.
+    """
+    folder = given[0] if isinstance(given, list) and len(given) == 1 else given
+    if folder is None:
+        return "results"
+    if isinstance(folder, dict | list) or not str(folder):
+        raise ArkdError(f"results: a folder is wanted, found {shown(given)}")
+    if set(str(folder)) & set("{}\n"):
+        raise ArkdError(f"results: {folder}: a path without braces and line breaks is wanted")
+    return str(folder)
 
 
 def trees(suites: str | list[str], results: str) -> dict[str, Tree]:
@@ -26,7 +43,7 @@ def trees(suites: str | list[str], results: str) -> dict[str, Tree]:
         ArkdError: a suite or a method is unknown or malformed, or two suites share a name.
     """
     found: dict[str, Tree] = {}
-    for named in [suites] if isinstance(suites, str) else suites:
+    for named in map(str, suites if isinstance(suites, list) else [suites]):
         made = tree(named, results)
         if made.suite.name in found:
             raise ArkdError(f"two suites are called '{made.suite.name}': rename one of them")

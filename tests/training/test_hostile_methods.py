@@ -17,6 +17,8 @@ from arkd.conformance.watched_step import new_step
 from arkd.errors import ArkdError
 from arkd.method import Context, FullStep, Method, TokenDivergence, Tools, WeightedDivergences
 from arkd.method import Weights as W
+from arkd.suite import registry
+from arkd.suite.settings import MethodEntry
 from arkd.training.method_errors import named
 
 Result = Callable[..., Any]
@@ -132,5 +134,6 @@ def test_an_error_of_the_methods_own_is_one_line(
 
 
 def test_another_error_passes_as_it_is() -> None:
-    with pytest.raises(ZeroDivisionError), named(Token(), "mine"):
-        1 / 0  # noqa: B018
+    other = registry.build(MethodEntry(name="fixed_mix"))
+    with pytest.raises(ZeroDivisionError), named(other, "fixed_mix"):
+        _ = 1 / 0
