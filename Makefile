@@ -4,6 +4,11 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 CORES ?= all
 export OMP_NUM_THREADS ?= 1
+# Without a home that can be written to, caches of Snakemake and others lie in the working folder.
+ifneq ($(shell mkdir -p "$${XDG_CACHE_HOME:-$$HOME/.cache}" 2>/dev/null || echo none),)
+export XDG_CACHE_HOME := $(abspath .snakemake/caches)
+export MPLCONFIGDIR ?= $(XDG_CACHE_HOME)/matplotlib
+endif
 
 SUITE ?= longtail
 VERSION ?= 1.0

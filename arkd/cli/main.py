@@ -15,6 +15,7 @@ from arkd import __version__, kernels
 from arkd.cli import commands
 from arkd.cli.interrupts import heard
 from arkd.errors import ArkdError
+from arkd.storage.caches import place_caches
 from arkd.storage.offline import keep_offline
 
 EPILOG = """examples:
@@ -113,6 +114,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     keep_offline()  # what a suite names on the hub is fetched by `hub` alone
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     options = parser().parse_args(argv)
+    place_caches()
     try:
         if options.command not in (commands.stage, commands.run, commands.perf):
             kernels.choose("portable")  # those choose, or start what chooses, themselves
