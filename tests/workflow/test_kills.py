@@ -109,6 +109,8 @@ def own_suite(tmp_path_factory: pytest.TempPathFactory) -> str:
     own_files.write(here)
     suite = {
         "name": "own",
+        "version": "1.0",
+        "description": "two tiny models and files",
         "data": {
             "source": "files",
             "train": "data/train.jsonl",
@@ -191,7 +193,9 @@ def test_every_kill_is_made_good_by_the_same_command(
         wait_s = draw.random() * whole_s / KILLS
         process = killed.start()
         wait_for(lambda wanted=kill * stages // KILLS: killed.stages() >= wanted, process, killed)
-        time.sleep(wait_s)
+        wait_s += time.monotonic()
+        while time.monotonic() < wait_s and killed.stages() < stages:
+            time.sleep(0.05)
         ran = running(process.pid)
         assert process.poll() is None, killed.said()
         os.killpg(process.pid, signal.SIGKILL)
