@@ -2,7 +2,8 @@
 
 Everything else runs offline (`arkd.storage.offline`): `fetch` and `fetch_raw` alone go out, once,
 for what the machine does not have yet, unless the user keeps them in, too. Models come as
-safetensors, never as pickles, which run code when read.
+safetensors, never as pickles, which run code when read. A file whose SHA-256 is known must have it;
+of the others, pinned by their commit alone, the manifest tells the SHA-256 that was found.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ SAFE = {
     "model": (".safetensors", ".json", ".txt", ".model"),
     "dataset": (".jsonl", ".json", ".parquet", ".csv", ".tsv", ".txt", ".zip"),
 }
+_unpinned: dict[str, str] = {}  # SHA-256 by repository, commit and file, until they are taken
 _RAW = "https://raw.githubusercontent.com"
 
 
@@ -82,8 +84,11 @@ def fetch(
         _download(repo, revision, wanted, kind, whole=files is None)
         if missing := _missing(folder, files, kind):
             raise ArkdError(f"{repo}@{revision}: {missing} is not in it; {_otherwise()}")
-    for name, digest in (sha256 or {}).items():
+    pinned = sha256 or {}
+    for name, digest in pinned.items():
         _check(folder / name, digest)
+    read = files or sorted(path.name for of in MODEL_FILES for path in folder.glob(of))
+    _note(repo, revision, {name: folder / name for name in read if name not in pinned})
     return folder
 
 
@@ -118,7 +123,16 @@ def fetch_raw(repo: str, revision: str, file: str, sha256: str | None = None) ->
             ) from error
     if sha256:
         _check(path, sha256)
+    else:
+        _note(f"github.com/{repo}", revision, {file: path})
     return path
+
+
+def take_unpinned() -> dict[str, str]:
+    """Return the SHA-256 of each file that was read since the last call with none to compare."""
+    taken = dict(sorted(_unpinned.items()))
+    _unpinned.clear()
+    return taken
 
 
 def _snapshot(repo: str, revision: str, kind: Kind) -> Path:
@@ -208,6 +222,19 @@ def _check(path: Path, digest: str) -> None:
             f"{path}: refused, its SHA-256 is {found} and not {digest}; "
             "delete it and run the same command again, or correct sha256"
         )
+
+
+def _note(repo: str, revision: str, read: Mapping[str, Path]) -> None:
+    """Remember what a commit alone pins, and say so, once a repository."""
+    if read and not any(name.startswith(f"{repo}@{revision}/") for name in _unpinned):
+        _say(
+            f"warning: {repo} at {revision[:8]}: no SHA-256 is given for {next(iter(read))}"
+            f"{f' and {len(read) - 1} more' if len(read) > 1 else ''}; the manifest tells what "
+            "was found"
+        )
+    _unpinned.update(
+        {f"{repo}@{revision}/{name}": sha256_file(path) for name, path in read.items()}
+    )
 
 
 def _otherwise() -> str:

@@ -22,6 +22,7 @@ import psutil
 
 from arkd import kernels
 from arkd.errors import ArkdError
+from arkd.storage import hub
 from arkd.storage.files import MARK, read_json, refuse_foreign, sha256_file, staged_dir, write_json
 from arkd.storage.locks import sole_writer
 
@@ -121,6 +122,7 @@ def stage(
         made = {
             "outputs": hash_tree(folder),
             "notes": current.notes,
+            **({"unpinned": unpinned} if (unpinned := hub.take_unpinned()) else {}),
             "host": host(),
             "startup_s": round(startup_s, 3),
             "wall_s": round(time.monotonic() - started, 3),

@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import urllib.error
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ import pytest
 from huggingface_hub import constants, errors
 
 from arkd.errors import ArkdError
-from arkd.storage import hub, offline
+from arkd.storage import hub, manifest, offline
+from arkd.storage.files import read_json
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 REPO = "owner/name"
@@ -31,6 +33,7 @@ def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for switch in (*offline.SWITCHES, offline.OURS):
         monkeypatch.setenv(switch, "")  # so that it is put back, whatever the test does
         monkeypatch.delenv(switch)
+    monkeypatch.setattr(hub, "_unpinned", {})
     monkeypatch.setattr(huggingface_hub, "snapshot_download", unreachable)
     monkeypatch.setattr(hub.urllib.request, "urlopen", unreachable)
 
@@ -240,3 +243,63 @@ def test_a_file_of_github_is_fetched_once(tmp_path: Path, monkeypatch: pytest.Mo
     assert hub.fetch_raw(REPO, COMMIT, "data/a.json", digest) == path
     with pytest.raises(ArkdError, match="refused, its SHA-256"):
         hub.fetch_raw(REPO, COMMIT, "data/a.json", "0" * 64)
+
+
+def fetched(tmp_path: Path, way: str, sha256: str | None) -> str:
+    """Read one file by one of the ways in and return its name in manifests."""
+    if way == "hub":
+        cached(tmp_path, {"a.jsonl": "{}\n"})
+        hub.fetch(REPO, COMMIT, ["a.jsonl"], sha256={"a.jsonl": sha256} if sha256 else None)
+        return f"{REPO}@{COMMIT}/a.jsonl"
+    path = tmp_path / "arkd" / "github" / "owner+name" / COMMIT / "a.jsonl"
+    path.parent.mkdir(parents=True)
+    path.write_text("{}\n")
+    hub.fetch_raw(REPO, COMMIT, "a.jsonl", sha256)
+    return f"github.com/{REPO}@{COMMIT}/a.jsonl"
+
+
+@pytest.mark.parametrize("way", ["hub", "github"])
+def test_what_a_commit_alone_pins_is_named_with_its_hash(
+    way: str, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    name = fetched(tmp_path, way, None)
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) == 1
+    assert "warning" in told[0]
+    assert "no SHA-256 is given for a.jsonl; the manifest tells" in told[0]
+    found = hashlib.sha256(b"{}\n").hexdigest()
+    with manifest.stage("data", tmp_path / "s", inputs={}, config={}, suite="own"):
+        pass
+    assert read_json(tmp_path / "s" / "manifest.json")["unpinned"] == {name: found}
+    with manifest.stage("tokens", tmp_path / "t", inputs={}, config={}, suite="own"):
+        pass  # which has read nothing
+    assert "unpinned" not in read_json(tmp_path / "t" / "manifest.json")
+
+
+@pytest.mark.parametrize("way", ["hub", "github"])
+def test_what_a_hash_pins_is_that_or_refused(
+    way: str, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    fetched(tmp_path, way, hashlib.sha256(b"{}\n").hexdigest())
+    assert hub.take_unpinned() == {}
+    assert capsys.readouterr().err == ""
+    read: dict[str, Callable[[], Path]] = {
+        "hub": lambda: hub.fetch(REPO, COMMIT, ["a.jsonl"], sha256={"a.jsonl": "0" * 64}),
+        "github": lambda: hub.fetch_raw(REPO, COMMIT, "a.jsonl", "0" * 64),
+    }
+    with pytest.raises(ArkdError, match=rf"a\.jsonl: refused, .* and not {'0' * 64}") as caught:
+        read[way]()
+    assert "\n" not in str(caught.value)
+
+
+def test_every_file_of_a_model_is_named(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    files = {"config.json": "{}", "tokenizer.json": "{}", "model.safetensors": "x", "README.md": ""}
+    cached(tmp_path, files, "models")
+    hub.fetch(REPO, COMMIT, kind="model")
+    named = {key.rpartition("/")[2]: sha for key, sha in hub.take_unpinned().items()}
+    assert named == {
+        name: hashlib.sha256(text.encode()).hexdigest()
+        for name, text in files.items()
+        if name != "README.md"
+    }
+    assert len(capsys.readouterr().err.splitlines()) == 1
