@@ -16,7 +16,7 @@ import yaml
 from arkd.audit import merged_suite
 from arkd.audit.manifest_chain import MERGE, SHOWN, SOURCES
 from arkd.audit.merge_sources import CORES, Run, Source, pooled, read, refuse_unlike
-from arkd.audit.recompute import COST, JOINED, RECORDS, SORTED, ordered, text_of
+from arkd.audit.recompute import COST, JOINED, RECORDS, SORTED, ordered
 from arkd.errors import ArkdError
 from arkd.stages.collect import COST_COLUMNS, cost
 from arkd.storage.files import sha256_file, staged_dir, write_json, write_text
@@ -24,6 +24,7 @@ from arkd.storage.manifest import NAME
 from arkd.storage.records import write_csv
 from arkd.suite.folders import Tree, methods, seeds
 from arkd.suite.suite import Suite
+from arkd.tables.grid import to_csv
 
 SUITE = "suite.yaml"
 
@@ -56,7 +57,7 @@ def merge(out: Path, folders: Sequence[Path], partial: bool = False) -> Path:
         for name in names:
             rows = [row for run in planned if run in runs[name] for row in runs[name][run][1]]
             rows = ordered(name, rows) if name in SORTED else rows
-            write_text(folder / name, text_of([sources[0].tables[name][0], *rows]))
+            write_text(folder / name, to_csv([sources[0].tables[name][0], *rows]))
         bringers = {run: source for run, (source, _) in runs[RECORDS].items()}
         costs = [cost(made) for made in _stages(sources, suite, bringers)]
         write_csv(folder / COST, COST_COLUMNS, costs)

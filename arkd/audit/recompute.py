@@ -7,9 +7,7 @@ for the rounding of another processor or version of arkd (`arkd.audit.tolerance`
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,6 +20,7 @@ from arkd.storage.manifest import NAME, digest
 from arkd.storage.records import COLUMNS, ITEM_COLUMNS, read_rows
 from arkd.suite.folders import Tree
 from arkd.suite.suite import Suite
+from arkd.tables.grid import to_csv
 
 RECORDS, COST = "records.csv", "cost.csv"
 JOINED = (RECORDS, "trajectories.csv", "items.csv")  # have the runs of all sources of a merger
@@ -48,7 +47,7 @@ def join(chain: Chain) -> None:
         except ArkdError as error:
             chain.findings.blame(path, f"cannot be joined again: {error}")
             continue
-        if text_of([head, *ordered(name, rows)]).encode() == path.read_bytes():
+        if to_csv([head, *ordered(name, rows)]).encode() == path.read_bytes():
             chain.findings.remade.append(f"{name} from {len(texts)} evaluations")
         else:
             what = "not what the evaluations hold; restore it, or run `arkd collect` again"
@@ -73,7 +72,7 @@ def _joined_source(chain: Chain, source: Chain, facts: Mapping[str, Any]) -> Non
         source_rows = [(run, row) for run, row in keyed if run in place]
         if name not in SORTED:  # the order of the source's suite, which the merged one may not have
             source_rows.sort(key=lambda pair: place[pair[0]])
-        text = text_of([head, *(row for _, row in source_rows)])
+        text = to_csv([head, *(row for _, row in source_rows)])
         if hashlib.sha256(text.encode()).hexdigest() != sha:
             what = f"does not hold {name} of {source.root.name} as it was; restore or merge again"
             chain.findings.blame(path, what)
@@ -159,10 +158,3 @@ def _compare(chain: Chain, name: str, out: Path) -> None:
     if further:
         stems = ", ".join(sorted({Path(file).stem for file in further}))
         findings.notes.append(f"this version of arkd makes further {name}: {stems}")
-
-
-def text_of(rows: list[list[str]]) -> str:
-    """Return rows as `records.write_csv` writes them."""
-    stream = io.StringIO()
-    csv.writer(stream, lineterminator="\n").writerows(rows)
-    return stream.getvalue()
