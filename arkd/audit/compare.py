@@ -10,13 +10,6 @@ from arkd.audit.compare_records import Quantity, Side
 from arkd.errors import ArkdError, nearest
 from arkd.statistics.intervals import PairedDifference, holm, paired_difference
 
-FIDELITY, TRUTH = "fidelity_gold", "truth"
-# What `arkd tables` puts into the summary, beside ROUGE-L on the first test set.
-SUMMARY = (
-    *((FIDELITY, metric, "") for metric in ("jsd", "fkl", "rkl", "tail_recall", "tail_precision")),
-    *((TRUTH, "truth_error", group) for group in ("certain_head", "certain_tail")),
-)
-
 
 @dataclass(frozen=True)
 class Filter:
@@ -117,8 +110,10 @@ def _quantities(
     there = set(theirs)
     shared = [quantity for quantity in ours if quantity in there]
     if not chosen.metrics and not chosen.tasks:
-        first = ((a.first_test, "rouge_l", ""),) if a.first_test else ()
-        return [quantity for quantity in (*first, *SUMMARY) if quantity in shared]
+        from arkd.tables.kinds.summary import sources  # loads pandas
+
+        columns = [(s.task, s.metric, s.group) for s in sources(a.first_test or "")]
+        return [quantity for quantity in columns if quantity in shared]
     return [
         (task, metric, group)
         for task, metric, group in shared
