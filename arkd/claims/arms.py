@@ -101,7 +101,7 @@ class Results(SuiteResults):
         """Return the value of each planned seed, decoding seeds averaged; failed runs have none.
 
         Args:
-            pair: Of the suite.
+            pair: Name of teacher and student in the suite.
             arm: A row's label, as `arm` returns it.
             task: A task of the suite, or `cost`, whose values are those of `cost.csv`.
             metric: A declared metric; of costs a column.
@@ -141,7 +141,7 @@ class Results(SuiteResults):
         """Return the teacher's value and the start's by seed, between which a gap may lie.
 
         Args:
-            pair: Of the suite.
+            pair: Name of teacher and student in the suite.
             task: A task of the suite.
             metric: A declared metric, in whose unit both values are.
             group: Of the metric's values within the task; "" where it has none.

@@ -26,7 +26,7 @@ def comparisons(results: Results, claim: str, test: AnyTest, pair: str) -> list[
         results: The finished suite's values by arm and seed.
         claim: Id of the claim, "" for a precondition; it is copied into each comparison.
         test: The registered test, whose tasks, groups and arms b are crossed.
-        pair: Of the suite; tests of printed numbers name the paper's pair themselves.
+        pair: Name of teacher and student in the suite; tests of printed numbers name the paper's.
     """
     bounds: dict[str, Any] = {}
     if isinstance(test, Bounded):

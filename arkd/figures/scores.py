@@ -140,7 +140,7 @@ def means(make: Builder, pair: str, row: str, sources: Sequence[Source]) -> Seed
 
     Args:
         make: The suite's records; values that are missing are noted there.
-        pair: Of the suite.
+        pair: Name of teacher and student in the suite.
         row: A method's label, or a control.
         sources: The quantities, all in one unit.
     """

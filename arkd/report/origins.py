@@ -125,7 +125,7 @@ def training_command(tree: Tree, pair: str, method: str, seed: int) -> str:
 
     Args:
         tree: The suite's folders.
-        pair: Of the suite.
+        pair: Name of teacher and student in the suite.
         method: The row's label.
         seed: Of the training.
     """

@@ -36,7 +36,7 @@ class Trainee:
 
         Args:
             tree: The suite's folders.
-            pair: Of the suite; says whether there are adapters.
+            pair: Name of teacher and student in the suite, which says whether there are adapters.
             folder: Of the saved model.
             device: Where it is trained.
             seed: Of the adapters.
@@ -51,7 +51,7 @@ class Trainee:
 
         Args:
             tree: The suite's folders.
-            pair: Of the suite.
+            pair: Name of teacher and student in the suite.
             model: The loaded model.
             lora: The adapters' settings; None: all weights are trained.
             *axes: What the adapters' draws are for; see `derive_seed`.
