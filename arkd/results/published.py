@@ -109,11 +109,11 @@ def read(path: Path) -> list[Printed]:
     for line, row in rows:
         for key, wrong in _problems(row):
             raise ArkdError(f"{path}:{line}: {key}: {wrong}")
-        one = Printed(*(row[column] for column in COLUMNS))
-        place = (one.paper, one.table, *one.cell)
+        number = Printed(*(row[column] for column in COLUMNS))
+        place = (number.paper, number.table, *number.cell)
         if place in found:
-            raise ArkdError(f"{path}:{line}: method: {', '.join(one.cell)} stands twice")
-        found[place] = one
+            raise ArkdError(f"{path}:{line}: method: {', '.join(number.cell)} stands twice")
+        found[place] = number
     return list(found.values())
 
 
@@ -148,8 +148,8 @@ def _within(text: str, most: float) -> bool:
 
 def _says(provenance: str, kind: str) -> bool:
     """Tell whether a provenance is of a kind, and names the source that all but `read` need."""
-    own, _, source = provenance.partition(kind)
-    return not own and (provenance == kind if kind == READ else bool(source.strip()))
+    lead, _, source = provenance.partition(kind)
+    return not lead and (provenance == kind if kind == READ else bool(source.strip()))
 
 
 def of_paper(paper: str = PAPER) -> list[Printed]:
@@ -180,10 +180,16 @@ def counted(those: Sequence[Printed]) -> list[Printed]:
     What a paper repeats counts only where its source's own number is not among them, and once.
     Tables of one paper that print the same cell under the same setting count once, too.
     """
-    own = {(one.cell, one.paper) for one in those if one.kind not in (REPEATED, DOUBTFUL)}
+    originals = {
+        (number.cell, number.paper) for number in those if number.kind not in (REPEATED, DOUBTFUL)
+    }
     found: dict[tuple[object, ...], Printed] = {}
-    for one in those:
-        if one.kind == DOUBTFUL or (one.repeated and (one.cell, one.origin) in own):
+    for number in those:
+        if number.kind == DOUBTFUL or (
+            number.repeated and (number.cell, number.origin) in originals
+        ):
             continue
-        found.setdefault((one.cell, one.origin, "" if one.repeated else one.setting), one)
+        found.setdefault(
+            (number.cell, number.origin, "" if number.repeated else number.setting), number
+        )
     return list(found.values())

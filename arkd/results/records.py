@@ -55,7 +55,15 @@ class Records:
                 of_row[int(seed)] = exact.mean([*found.values()])
 
     def values(self, pair: str, method: str, task: str, metric: str, group: str = "") -> SeedValues:
-        """Return the value of each training seed; seeds without a complete value are absent."""
+        """Return the value of each training seed; seeds without a complete value are absent.
+
+        Args:
+            pair: Name of teacher and student in the suite.
+            method: A row's label, or a control.
+            task: A test set, a public task or a set of prefixes.
+            metric: A declared metric, in its unit.
+            group: Of the metric's values within the task; "" where it has none.
+        """
         return self._values.get((pair, method, task, metric, group), {})
 
     def failed(self, pair: str, method: str) -> set[int]:
@@ -179,10 +187,10 @@ def gap_message(root: Path, gaps: Mapping[str, Iterable[str]], partial: str) -> 
         gaps: What each run lacks, in order.
         partial: What `--partial` would do instead.
     """
-    lacks = {run: list(of) for run, of in gaps.items()}
+    lacks = {run: list(values) for run, values in gaps.items()}
     named = [
-        f"{run} ({of[0]}{f' and {len(of) - 1} more' if len(of) > 1 else ''})"
-        for run, of in list(lacks.items())[:SHOWN_GAPS]
+        f"{run} ({values[0]}{f' and {len(values) - 1} more' if len(values) > 1 else ''})"
+        for run, values in list(lacks.items())[:SHOWN_GAPS]
     ]
     rest = len(lacks) - len(named)
     return (

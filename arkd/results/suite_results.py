@@ -27,7 +27,14 @@ class SuiteResults:
         return self.records.failed(pair, method)
 
     def planned(self, found: SeedValues, pair: str, method: str, quantity: str) -> SeedValues:
-        """Keep the expected seeds that did not fail, and note those without a value."""
+        """Keep the expected seeds that did not fail, and note those without a value.
+
+        Args:
+            found: A value by seed.
+            pair: Name of teacher and student in the suite.
+            method: The row's label.
+            quantity: What the values are, as a message names it.
+        """
         failed = self.failed(pair, method)
         wanted = [seed for seed in self.expected(method) if seed not in failed]
         for seed in wanted:

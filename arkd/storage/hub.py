@@ -140,8 +140,8 @@ def _snapshot(repo: str, revision: str, kind: Kind) -> Path:
     from huggingface_hub import constants
     from huggingface_hub.file_download import repo_folder_name
 
-    own = repo_folder_name(repo_id=repo, repo_type=kind)
-    return Path(constants.HF_HUB_CACHE) / own / "snapshots" / revision
+    folder = repo_folder_name(repo_id=repo, repo_type=kind)
+    return Path(constants.HF_HUB_CACHE) / folder / "snapshots" / revision
 
 
 def _missing(folder: Path, files: Sequence[str] | None, kind: Kind) -> str | None:

@@ -19,5 +19,5 @@ def keep_offline() -> None:
 def forbidden() -> bool:
     """Tell whether the user himself has said that nothing is to be fetched."""
     ours = os.environ.get(OURS, "").split()
-    own = (os.environ.get(s, "") for s in SWITCHES[:2] if s not in ours)
-    return any(value.upper() in ("1", "ON", "YES", "TRUE") for value in own)
+    values = (os.environ.get(s, "") for s in SWITCHES[:2] if s not in ours)
+    return any(value.upper() in ("1", "ON", "YES", "TRUE") for value in values)

@@ -237,7 +237,14 @@ def config_slice(suite: Suite, stage: str, pair: str = "", method: str = "") -> 
 
 
 def fingerprint(suite: Suite, stage: str, pair: str = "", method: str = "") -> str:
-    """Return a stage's slice as one line of JSON, for Snakemake to compare; see `config_slice`."""
+    """Return a stage's slice as one line of JSON, for Snakemake to compare; see `config_slice`.
+
+    Args:
+        suite: Whose settings are sliced.
+        stage: A stage of the workflow.
+        pair: Name of teacher and student; "" for a stage that is not run for each pair.
+        method: A row's label; "" for a stage that is not run for each row.
+    """
     return json.dumps(config_slice(suite, stage, pair, method), sort_keys=True)
 
 

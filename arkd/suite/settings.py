@@ -322,6 +322,6 @@ class MethodEntry(Frozen):
         if isinstance(value, str):
             return {"name": value}
         if isinstance(value, dict) and "params" not in value:
-            own = {key: value[key] for key in cls.model_fields if key in value}
-            return {**own, "params": {k: v for k, v in value.items() if k not in own}}
+            fields = {key: value[key] for key in cls.model_fields if key in value}
+            return {**fields, "params": {k: v for k, v in value.items() if k not in fields}}
         return value

@@ -276,9 +276,9 @@ def _check_name(name: str, path: Path) -> None:
         ArkdError: the name is taken.
     """
     shipped = {known.casefold(): file for known, file in _shipped().items()}
-    own = shipped.get(name.casefold())
+    namesake = shipped.get(name.casefold())
     copied = path.name == "suite.yaml" and path.resolve().parent.name == name
-    if own and path.resolve() != own.resolve() and not copied:
+    if namesake and path.resolve() != namesake.resolve() and not copied:
         raise ArkdError(f"{path}: name: '{name}' is a shipped suite's; give yours another")
     if name.casefold() in BESIDE_SUITES:
         raise ArkdError(f"{path}: name: '{name}' is taken by a folder of the results")
