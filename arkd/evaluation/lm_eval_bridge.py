@@ -39,7 +39,15 @@ class Answered:
 
 
 class Harness:
-    """lm-eval over one model: the tasks of a suite, offline and seeded."""
+    """lm-eval over one model: the tasks of a suite, offline and seeded.
+
+    Args:
+        suite: Its tasks, precision and batch size.
+        model_dir: Of the saved model and its tokenizer.
+        data_dir: Of the suite's data, where the tasks find their items.
+        device: `cpu` or `cuda`, as lm-eval names it.
+        proper: Takes the time of measuring alone, loading left out.
+    """
 
     def __init__(
         self, suite: Suite, model_dir: Path, data_dir: Path, device: str, proper: Stopwatch

@@ -55,6 +55,12 @@ def shared_tokenizer(teacher: Folder | Hub, student: Folder | Hub | None, out_di
 def load_given(spec: Folder | Hub, tokenizer_dir: Path, device: torch.device, dtype: str) -> Any:
     """Load a given model and tell it the pair's end and padding tokens.
 
+    Args:
+        spec: A folder, or a repository of the hub at a commit.
+        tokenizer_dir: The pair's tokenizer, of teacher and student alike.
+        device: Where the model goes.
+        dtype: `float32` or `bfloat16`.
+
     Raises:
         ArkdError: it cannot be read, or its vocabulary has not all of the tokenizer's tokens.
     """

@@ -20,6 +20,13 @@ class Mixture(LogitsProcessor):
 
     The other model reads along with a cache of its own. Both are softened by the temperature here.
     Of either, only the rows that stand for a token of the vocabulary count.
+
+    Args:
+        other: The model whose probabilities are p.
+        share: Of p, 0–1.
+        mask_BT: Which positions of the left-padded prompts are tokens.
+        temperature: What both models' logits are divided by.
+        vocabulary: How many tokens there are; none for the length of the other's head.
     """
 
     def __init__(

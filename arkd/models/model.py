@@ -112,7 +112,14 @@ def one_or_all(ends: list[int]) -> int | list[int] | None:
 
 
 def save(model: Any, tokenizer_dir: Path, folder: Path, card: str) -> None:
-    """Save a model with its tokenizer and a model card."""
+    """Save a model with its tokenizer and a model card.
+
+    Args:
+        model: With its weights, in the type that they are saved in.
+        tokenizer_dir: The tokenizer, whose files are copied.
+        folder: Of the saved model.
+        card: Text of its README.md.
+    """
     model.generation_config = GenerationConfig(
         eos_token_id=one_or_all(end_tokens(model)), pad_token_id=model.config.pad_token_id
     )
@@ -210,10 +217,11 @@ def check_head(model: Any) -> None:
         ArkdError: they do not: the model does something else to its logits.
     """
     ids_BT = torch.tensor([[0, 1, 2]], device=model.device)
-    own = model(input_ids=ids_BT, use_cache=False).logits[0]
+    expected = model(input_ids=ids_BT, use_cache=False).logits[0]
     ours = head(model).logits(hidden_states(model, ids_BT)).float()
-    off, size = rounding(own), float(own[own.isfinite()].abs().max())  # −∞: never to come
-    if not torch.allclose(ours, own.float(), rtol=off, atol=off * size):
+    off = rounding(expected)
+    size = float(expected[expected.isfinite()].abs().max())  # −∞: never to come
+    if not torch.allclose(ours, expected.float(), rtol=off, atol=off * size):
         raise ArkdError(
             f"{type(model).__name__}: its logits are not those of its last hidden states and its "
             "head (scale, cap and bias minded); this family is not supported"

@@ -99,9 +99,9 @@ def _one_maker(tree: Tree, manifests: dict[Path, dict[str, Any]]) -> dict[str, s
         maker = f"core {found['core']}, suite version {found['suite_version']}, {libraries}"
         makers.setdefault(work, {}).setdefault(maker, folder)
         cores[work] = found["core"]
-    for work, of in makers.items():
-        if len(of) > 1:
-            kinds = "; ".join(f"{folder.as_posix()}: {maker}" for maker, folder in of.items())
+    for work, folders in makers.items():
+        if len(folders) > 1:
+            kinds = "; ".join(f"{folder.as_posix()}: {maker}" for maker, folder in folders.items())
             forced = "--forceall" if work == "training" else "--forcerun teacher_cache evaluate"
             raise ArkdError(
                 f"{tree.root}: results of different code are never mixed ({kinds}); make them "

@@ -23,7 +23,14 @@ from arkd.suite.jobs import asks_teacher, cached_sources
 
 @computes
 def distill(tree: Tree, pair: str, label: str, seed: int) -> None:
-    """Train one student by one method."""
+    """Train one student by one method.
+
+    Args:
+        tree: The suite's folders.
+        pair: Name of teacher and student in the suite.
+        label: The row: a method's name with its parameters.
+        seed: Of the training, and of the start and the student's responses that it takes.
+    """
     from arkd.data.tokens import TokenSet
     from arkd.models import model as models
     from arkd.models.device import prepare

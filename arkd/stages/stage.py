@@ -33,7 +33,15 @@ def computes(stage: Callable[..., None]) -> Callable[..., None]:
 def open_stage(
     tree: Tree, name: str, out: Path, inputs: dict[str, Path], **axes: Any
 ) -> Iterator[manifest.Stage]:
-    """Open a stage's folder with the suite's facts filled in; a training's checkpoint goes last."""
+    """Open a stage's folder with the suite's facts filled in; a training's checkpoint goes last.
+
+    Args:
+        tree: The suite's folders.
+        name: Of the stage, by which its slice of the suite is taken.
+        out: The stage's folder.
+        inputs: Folders and files that it reads, by role, each of them hashed.
+        **axes: What the stage is run for: pair, method, seed.
+    """
     suite = tree.suite
     config = config_slice(suite, name, axes.get("pair", ""), axes.get("method", ""))
     of_user = given(tree, name, axes.get("pair", ""))
@@ -46,6 +54,12 @@ def open_stage(
 
 def trained_folder(tree: Tree, pair: str, method: str, seed: int) -> Path:
     """Return the folder of a finished training on which others build.
+
+    Args:
+        tree: The suite's folders.
+        pair: Name of teacher and student in the suite.
+        method: The row's label, or `teacher` or `init`.
+        seed: Of the training.
 
     Raises:
         ArkdError: that training left the finite numbers.
@@ -90,7 +104,7 @@ def finish_training(stage: manifest.Stage, run: Any) -> None:
     """Write the trajectory and note what the run cost."""
     columns = list(dict.fromkeys(key for row in run.rows for key in row))
     write_csv(stage.folder / "trajectory.csv", columns or ["step"], run.rows)
-    trained, padded = (sum(row[of] for row in run.rows) for of in ("tokens", "padding"))
+    trained, padded = (sum(row[column] for row in run.rows) for column in ("tokens", "padding"))
     stage.notes |= {
         "failed": run.failed,
         "train_s": round(run.train_s, 3),
