@@ -48,6 +48,8 @@ EXEMPT = {
     "storage.yaml_text": "slices of what it reads are compared as values",
     "storage.wheels": "fetches what its hash names",
     "suite.checks": "refuses suites, changes none",
+    "suite.contexts": "refuses what is too long, changes nothing",
+    "stages.contexts": "refuses what is too long, changes nothing",
     "suite.folders": "where a suite's folders lie",
     "suite.jobs": "what waits for what; slices are compared as values",
 }

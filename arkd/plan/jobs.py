@@ -14,6 +14,7 @@ from arkd.plan.rows import Rows, requests, rows
 from arkd.plan.shapes import BYTES, Shape
 from arkd.plan.work import Work
 from arkd.suite import registry
+from arkd.suite.contexts import check
 from arkd.suite.folders import CONTROLS, TEACHER, Tree, seeds
 from arkd.suite.jobs import cached_sources
 from arkd.suite.settings import Lora, Optimisation, Pair
@@ -49,16 +50,31 @@ def jobs(tree: Tree, assumed: Assumed) -> tuple[list[Job], list[str]]:
     """Return the jobs of a suite in the order of the workflow, and what was assumed of its rows.
 
     Raises:
-        ArkdError: the shape of a model is not known, or an epoch has not one batch.
+        ArkdError: the shape of a model is not known, an epoch has not one batch, or a text is
+            longer than a model's context.
     """
     found, notes = [Job("data")], []
     for pair in tree.suite.pairs:
         sizes = rows(tree, pair.name, assumed.prompt, assumed.response)
         teacher, student = shapes(tree, pair.name, sizes.vocabulary, assumed.configs)
+        contexts = {"teacher": teacher.context, "student": student.context}
+        check(f"pairs.{pair.name}", contexts, sizes.longest)
+        notes += _may_not_fit(tree.suite.max_tokens, contexts, sizes)
         notes += [note for note in sizes.notes if note not in notes]
         found += _Planner(tree, pair, sizes, teacher, student).jobs()
     found.append(Job("collect, tables, claims, figures, report", count=5))
     return found, notes
+
+
+def _may_not_fit(most: int, contexts: Mapping[str, int | None], rows: Rows) -> list[str]:
+    """Say where rows that no tokenizer has counted yet may turn out to be too long."""
+    small = min((context for context in contexts.values() if context), default=most)
+    if rows.vocabulary is not None or most <= small:
+        return []
+    return [
+        f"max_tokens is {most:,}, and a model of the pair reads {small:,}: the stage `tokens` "
+        "refuses longer rows"
+    ]
 
 
 @dataclass(frozen=True)

@@ -52,6 +52,7 @@ def _shape(spec: Any, vocabulary: int | None, given: Mapping[str, Path], whose: 
             head_size=spec.hidden // spec.heads,
             intermediate=spec.intermediate,
             vocabulary=vocabulary or spec.vocabulary,
+            context=spec.context,
         )
     if isinstance(spec, Folder):
         path = Path(spec.path) / "config.json"

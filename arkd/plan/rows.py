@@ -38,6 +38,7 @@ class Rows:
     response: float
     choices: int  # of a multiple-choice item
     vocabulary: int | None = None  # of a tokenizer that has been trained
+    longest: Mapping[str, int] = field(default_factory=dict)  # tokens of texts, by what they are
     notes: tuple[str, ...] = field(default=())  # what is assumed, or where it was counted
 
     @property
@@ -90,7 +91,11 @@ def rows(tree: Tree, pair: str, prompt: float | None, response: float | None) ->
         notes.append(
             f"a mean prompt of {lengths[0]:.0f} tokens, and answer of {lengths[1]:.0f}: {origin}"
         )
-    return Rows(files, *lengths, planned.choices, vocabulary, tuple(notes))
+    # Of what has not been made, one thing is known: an answer, and a token before it.
+    longest = {"an answer": tree.suite.decoding.max_new_tokens + 1}
+    if counted:
+        longest |= read_json(tree.tokens(pair) / "manifest.json")["notes"].get("longest", {})
+    return Rows(files, *lengths, planned.choices, vocabulary, longest, tuple(notes))
 
 
 def _counted(tokens: Path) -> tuple[int, tuple[float, float], int] | None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from arkd.errors import ArkdError
+from arkd.suite.contexts import limit
 from arkd.suite.settings import Lora, Training
 
 FAMILIES = ("gpt2", "llama", "mistral", "qwen2")
@@ -44,6 +45,7 @@ class Shape:
     tied: bool = True  # the head is the embedding
     biases: frozenset[str] = frozenset()  # linear layers that have one
     dropout: bool = False
+    context: int | None = None  # the most tokens that it reads
 
     @classmethod
     def of_config(cls, config: Mapping[str, Any], whose: str) -> Shape:
@@ -63,9 +65,10 @@ class Shape:
                 f"{', '.join(FAMILIES)}"
             )
         try:
-            return _gpt2(config) if family == "gpt2" else _llama(family, config)
+            found = _gpt2(config) if family == "gpt2" else _llama(family, config)
         except KeyError as error:
             raise ArkdError(f"{whose}: its configuration has no {error}") from None
+        return replace(found, context=limit(config))
 
     def cut(self, layers: int) -> Shape:
         """Return the shape with so many of the layers."""

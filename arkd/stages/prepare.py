@@ -11,6 +11,7 @@ from pathlib import Path
 from arkd.data import public_tasks as public
 from arkd.data import source as sources
 from arkd.errors import ArkdError
+from arkd.stages.contexts import check_contexts
 from arkd.stages.stage import checkpoint_of, computes, finish_training, open_stage, trained_folder
 from arkd.storage import manifest
 from arkd.storage.files import read_jsonl, write_jsonl
@@ -64,20 +65,21 @@ def tokens(tree: Tree, pair: str) -> None:
         names = ["train", "dev"]
         if (tree.data / "teacher_train.jsonl").is_file():
             names.append("teacher_train")
-        dropped = {}
+        dropped, sets = {}, {}
         for name in names:
             texts_ = read_jsonl(tree.data / f"{name}.jsonl")
-            encoded, dropped[name] = encode(tokenizer, texts_, suite.max_tokens)
+            sets[name], dropped[name] = encode(tokenizer, texts_, suite.max_tokens)
             _say_too_long(tree.data / f"{name}.jsonl", dropped[name], len(texts_), suite.max_tokens)
-            encoded.save(stage.folder / f"{name}.safetensors")
         stage.notes |= {"vocabulary": len(tokenizer), "rows_too_long": dropped}
         if (tree.data / "corpus.jsonl").is_file():
             plain = [row["text"] for row in read_jsonl(tree.data / "corpus.jsonl")]
-            corpus = encode_corpus(tokenizer, plain, suite.max_tokens)
-            if not len(corpus):
+            sets["corpus"] = encode_corpus(tokenizer, plain, suite.max_tokens)
+            if not len(sets["corpus"]):
                 raise ArkdError(f"{tree.data / 'corpus.jsonl'}: no text in {len(plain):,} rows")
-            corpus.save(stage.folder / "corpus.safetensors")
-            stage.notes["corpus_tokens"] = len(corpus.ids)
+            stage.notes["corpus_tokens"] = len(sets["corpus"].ids)
+        stage.notes["longest"] = check_contexts(tree, pair, tokenizer, sets)
+        for name, encoded in sets.items():
+            encoded.save(stage.folder / f"{name}.safetensors")
 
 
 def _say_too_long(path: Path, dropped: int, rows: int, max_tokens: int) -> None:
