@@ -49,6 +49,7 @@ EXEMPT = {
     "storage.wheels": "fetches what its hash names",
     "suite.checks": "refuses suites, changes none",
     "suite.contexts": "refuses what is too long, changes nothing",
+    "stages.references": "refuses what cannot be scored, changes nothing",
     "stages.contexts": "refuses what is too long, changes nothing",
     "suite.folders": "where a suite's folders lie",
     "suite.jobs": "what waits for what; slices are compared as values",

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from arkd import exact
 from arkd.audit.compare_records import Quantity, Side
 from arkd.errors import ArkdError, nearest
+from arkd.rouge import ROUGES
 from arkd.statistics.intervals import PairedDifference, holm, paired_difference
 
 
@@ -112,8 +113,9 @@ def _quantities(
     if not chosen.metrics and not chosen.tasks:
         from arkd.tables.kinds.summary import sources  # loads pandas
 
-        columns = [(s.task, s.metric, s.group) for s in sources(a.first_test or "")]
-        return [quantity for quantity in columns if quantity in shared]
+        first = a.first_test or ""
+        columns = [(s.task, s.metric, s.group) for kind in ROUGES for s in sources(first, kind)]
+        return [quantity for quantity in dict.fromkeys(columns) if quantity in shared]
     return [
         (task, metric, group)
         for task, metric, group in shared

@@ -55,7 +55,7 @@ def _paired(results: Results, template: Comparison, test: Paired) -> Iterator[Co
             )
         for task in tasks:
             comparison = replace(template, b=b, task=task, group=group)
-            if name != task and test.metric == SCORED and results.records.without_references(task):
+            if name != task and test.metric in SCORED and results.records.without_references(task):
                 continue  # a set of prompts alone, which the role's other sets stand for
             if not results.measured(task, test.metric, group):
                 where = f" in group '{group}'" if group else ""

@@ -22,7 +22,7 @@ from arkd.metrics.mauve import METRIC as MAUVE
 from arkd.metrics.mauve import mauve
 from arkd.metrics.text_statistics import text_statistics
 from arkd.paths import benchmarks_dir
-from arkd.rouge import scorer
+from arkd.rouge import rouge_l, scorer
 from arkd.seeding import derive_seed
 from arkd.storage.manifest import Stopwatch
 from arkd.suite.suite import Suite
@@ -70,7 +70,7 @@ class Harness:
         self.loaded: dict[tuple[str, ...], Any] = {}
         self.versions: dict[str, str] = {}  # of the public tasks, as lm-eval reports them
         self.proper = proper
-        scorer()  # its imports are no part of what is timed
+        scorer(suite.rouge)  # its imports are no part of what is timed
 
     @property
     def model(self) -> Any:
@@ -110,8 +110,8 @@ class Harness:
             prompts = [sample["arguments"][0][0] for sample in samples]
             written = [self.lm.written[pair] for pair in zip(prompts, texts, strict=True)]
             scored = [(s, text) for s, text in zip(samples, texts, strict=True) if "rouge_l" in s]
-            scores = [float(sample["rouge_l"]) for sample, _ in scored]
-            values = _mean_rouge_l(task, scores)
+            scores = [self._rouge_l(sample) for sample, _ in scored]
+            values = self._mean_rouge_l(task, scores)
             for metric, number in text_statistics(texts, written).items():
                 values.append(Value(task, metric, "", number, len(texts)))
             if scored:  # prompts without a reference answer, such as Vicuna's, are only described
@@ -124,11 +124,24 @@ class Harness:
         for change in suite.decoding.variants:
             draws = derive_seed("decoding", change.label, seed, decode_seed)
             for task, samples in self._sampled(sets, draws, change.changes):
-                scores = [float(sample["rouge_l"]) for sample in samples if "rouge_l" in sample]
-                yield Answered(task, _mean_rouge_l(task, scores, change.label))
+                scores = [self._rouge_l(sample) for sample in samples if "rouge_l" in sample]
+                yield Answered(task, self._mean_rouge_l(task, scores, change.label))
         opens = list(suite.open_tasks)
         for task, samples in self._sampled(opens, derive_seed("open", seed, decode_seed)):
             yield Answered(task, list(_by_band(task, samples)))
+
+    def _rouge_l(self, sample: dict[str, Any]) -> float:
+        """Return the score of an answer: the task's own, which is `rouge_l`, or the suite's."""
+        metric = self.suite.rouge
+        if metric == "rouge_l":
+            return float(sample["rouge_l"])
+        return rouge_l(sample["resps"][0][0], sample["doc"]["references"], metric)
+
+    def _mean_rouge_l(self, task: str, scores: list[float], decoder: str = "") -> list[Value]:
+        """Return the mean of the items' scores, as the one value that it is; none of no items."""
+        if not scores:
+            return []
+        return [Value(task, self.suite.rouge, decoder, fmean(scores), len(scores))]
 
     def _against_references(
         self, task: str, scored: list[tuple[dict[str, Any], str]]
@@ -198,11 +211,6 @@ def _stock_folders(suite: Suite) -> list[Path]:
     stock = Path(lm_eval.__file__).parent / "tasks"
     families = (SOURCES[task].family for task in suite.public_tasks)
     return [stock / family for family in families if family]
-
-
-def _mean_rouge_l(task: str, scores: list[float], decoder: str = "") -> list[Value]:
-    """Return the mean of the items' scores, as the one value that it is; none of no items."""
-    return [Value(task, "rouge_l", decoder, fmean(scores), len(scores))] if scores else []
 
 
 def _totals(task: str, results: dict[str, Any]) -> Iterator[Value]:

@@ -19,7 +19,6 @@ from arkd.suite.folders import CONTROLS, TEACHER
 from arkd.tables.builder import GOLD, Builder, Source, short_name
 from arkd.tables.table import FAILED, MISSING
 
-ROUGE = "rouge_l"
 SEED_DOT: dict[str, Any] = {"marker": "o", "color": "#0072B2", "ms": 3, "ls": "none"}
 SEED_DOT |= {"mfc": "none", "mew": 0.8}
 
@@ -33,7 +32,7 @@ def test_sets(make: Builder) -> Figure | None:
         make, 0.9 + 0.07 * longest + 0.95 * len(sets), 1.6 + line * len(make.methods)
     )
     for axis, pair in zip(axes, make.pairs, strict=True):
-        columns = [make.column(Source(t, ROUGE, t), pair, make.methods) for t in sets]
+        columns = [make.column(Source(t, make.suite.rouge, t), pair, make.methods) for t in sets]
         cells = [[column[method] for column in columns] for method in make.methods]
         values = np.array([[np.nan if c.mean is None else c.mean for c in row] for row in cells])
         # Each test set has its own scale: its difficulty would otherwise hide the methods.
@@ -122,11 +121,11 @@ def seeds(make: Builder) -> Figure | None:
 
 
 def _strips(make: Builder, pair: str, rows: Sequence[str]) -> list[Strip]:
-    first, rest = make.suite.test_sets[0], make.outside
+    first, rest, rouge = make.suite.test_sets[0], make.outside, make.suite.rouge
     wanted = [
         ("JSD to the teacher (nats/token)", True, [Source(GOLD, "jsd", "")]),
-        ("ROUGE-L in distribution (0–100)", False, [Source(first, ROUGE, "")]),
-        ("ROUGE-L out of distribution (0–100)", False, [Source(t, ROUGE, "") for t in rest]),
+        ("ROUGE-L in distribution (0–100)", False, [Source(first, rouge, "")]),
+        ("ROUGE-L out of distribution (0–100)", False, [Source(t, rouge, "") for t in rest]),
     ]
     return [
         Strip(label, lower, {row: means(make, pair, row, sources) for row in rows})

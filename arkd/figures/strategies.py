@@ -22,7 +22,7 @@ MARKS = {
 
 def strategies(make: Builder) -> Figure | None:
     """ROUGE-L of each strategy on each test set."""
-    sources = [Source(t, "rouge_l", short_name(make.suite, t)) for t in make.scored]
+    sources = [Source(t, make.suite.rouge, short_name(make.suite, t)) for t in make.scored]
     return _draw(make, sources, "ROUGE-L (0–100)")
 
 

@@ -71,6 +71,11 @@ METRICS: dict[Kind, tuple[Metric, ...]] = {
             "each item's score is in `items.csv`",
         ),
         Metric(
+            *("rouge_l_unicode", "points", True, POINTS),
+            "the same over words of any script, in the place of `rouge_l` where the suite says "
+            "`rouge: rouge_l_unicode`; equal to it on ASCII",
+        ),
+        Metric(
             *("bertscore_minilm", "", True, (-1.0, 1.0)),
             "F1 of `bert-score` with layer 5 of all-MiniLM-L6-v2, the best over references, "
             "not rescaled",

@@ -13,7 +13,6 @@ from arkd.results.suite_results import SuiteResults
 from arkd.storage.records import ITEM_COLUMNS, number, whole
 
 FILE = "items.csv"
-METRIC = "rouge_l"
 
 
 class ItemScores:
@@ -35,7 +34,7 @@ class ItemScores:
             )
         self._scores: dict[tuple[str, str, int, str, int], np.ndarray] = {}
         lengths: dict[tuple[str, str], int] = {}
-        for line in frame[frame["metric"] == METRIC].to_dict("records"):
+        for line in frame[frame["metric"] == make.suite.rouge].to_dict("records"):
             where = "/".join(line[name] for name in (*RUN, "task"))
             try:
                 values = np.array([number(text) for text in line["values"].split()])

@@ -11,12 +11,13 @@ import pandas as pd
 
 from arkd import exact
 from arkd.errors import ArkdError
+from arkd.rouge import ROUGES
 from arkd.storage.records import NUMBER, WHOLE, read_rows
 from arkd.suite.suite import Suite
 
 SHOWN_GAPS = 8  # runs that the error about missing values names
 # Recorded of any sampled answers, and of those that have references.
-SAMPLED, SCORED = "distinct_2", "rouge_l"
+SAMPLED, SCORED = "distinct_2", ROUGES
 RUN = ["pair", "method", "seed"]
 DIRECTION = re.compile("[01]|true|false", re.IGNORECASE)
 NEVER = re.compile("(?!)")
@@ -77,7 +78,7 @@ class Records:
     def without_references(self, task: str) -> bool:
         """Tell whether answers to a task were sampled that nothing could be compared with."""
         metrics = self._metrics.get(task, set())
-        return SAMPLED in metrics and SCORED not in metrics
+        return SAMPLED in metrics and not metrics & {*SCORED}
 
     def groups(self, task: str, metric: str) -> list[str]:
         """Return the groups in which a metric of a task was recorded, in order of appearance."""

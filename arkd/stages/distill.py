@@ -92,6 +92,7 @@ def distill(tree: Tree, pair: str, label: str, seed: int) -> None:
             replayed,
             corpus_of(tokens_dir, settings),
             read_json(tokens_dir / manifest.NAME)["notes"]["vocabulary"],
+            suite.rouge,
         )
         student = Trainee.load(tree, pair, tree.model(pair, INIT, seed), device, seed)
         checkpoint = checkpoint_of(tree.training(pair, label, seed), stage)

@@ -45,7 +45,7 @@ def evaluate(tree: Tree, pair: str, label: str) -> None:
             samples += [{"seed": seed, **text} for text in found.texts]
             records += [{**of_run, "decode_seed": d, **vars(value)} for value, d in found.values]
             items += [
-                {**of_run, "decode_seed": d, "task": task, "metric": "rouge_l", "values": scores}
+                {**of_run, "decode_seed": d, "task": task, "metric": suite.rouge, "values": scores}
                 for task, d, scores in found.items
             ]
         write_csv(stage.folder / "records.csv", COLUMNS, records)

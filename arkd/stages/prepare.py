@@ -12,6 +12,7 @@ from arkd.data import public_tasks as public
 from arkd.data import source as sources
 from arkd.errors import ArkdError
 from arkd.stages.contexts import check_contexts
+from arkd.stages.references import check_references
 from arkd.stages.stage import checkpoint_of, computes, finish_training, open_stage, trained_folder
 from arkd.storage import manifest
 from arkd.storage.files import read_jsonl, write_jsonl
@@ -25,6 +26,8 @@ def data(tree: Tree) -> None:
     spec = tree.placed_data
     with open_stage(tree, "data", tree.data, {}) as stage:
         stage.notes["summary"] = sources.find(spec.source).build(spec, stage.folder)
+        if unread := check_references(tree.suite, stage.folder):
+            stage.notes["unread_references"] = unread
         if tree.suite.public_tasks:
             data_dir = getattr(spec, "data_dir", None)  # of a source whose sets lie in a folder
             stage.notes["public_tasks"] = public.write(

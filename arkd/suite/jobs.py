@@ -230,6 +230,9 @@ def config_slice(suite: Suite, stage: str, pair: str = "", method: str = "") -> 
     }
     if (run := runs.get(stage)) and run.selection and run.selection.metric == "rouge_l":
         parts["decoding"] = suite.decoding  # of the answers by which a state is selected
+    scores = stage == "evaluate" or "decoding" in parts or "max_new_tokens" in parts
+    if suite.rouge != "rouge_l" and (scores or stage == "data"):
+        parts["rouge"] = suite.rouge
     if suite.public_tasks and stage in ("data", "evaluate"):
         parts |= {"public_tasks": suite.public_tasks, "public_items": suite.public_items}
     parts |= {"version": suite.version, "device": suite.device, "kernels": suite.kernels}

@@ -20,6 +20,7 @@ from arkd.data.source import DataSpec
 from arkd.errors import ArkdError, nearest
 from arkd.kernels import Kernels
 from arkd.paths import benchmarks_dir
+from arkd.rouge import Rouge
 from arkd.storage.records import number, read_csv
 from arkd.storage.yaml_text import read_yaml
 from arkd.suite.settings import (
@@ -85,6 +86,11 @@ class Suite(Frozen):
     )
     mauve: bool = Field(
         False, description="MAUVE of each test set with at least 1,000 items; needs `arkd[mauve]`"
+    )
+    rouge: Rouge = Field(
+        "rouge_l",
+        description="by what answers are compared with references, everywhere; rouge_l_unicode for "
+        "other scripts than a-z",
     )
     max_tokens: int = Field(
         96, gt=1, description="prompt and response together; longer rows are dropped"

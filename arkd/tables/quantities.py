@@ -29,7 +29,7 @@ def quality_sources(make: Builder, sets: Iterable[str]) -> list[Source]:
     sources = []
     for name in sets:
         short = short_name(make.suite, name)
-        sources.append(Source(name, "rouge_l", short))
+        sources.append(Source(name, make.suite.rouge, short))
         sources += [Source(name, score, f"{short} BERTScore", 3)] * scored
     return sources
 
@@ -37,7 +37,7 @@ def quality_sources(make: Builder, sets: Iterable[str]) -> list[Source]:
 def quality(make: Builder, pair: str, method: str) -> dict[str, SeedValues]:
     """Return ROUGE-L in distribution, its mean out of distribution if any, and the JSD, by seed."""
     inside, *outside = (
-        make.values(Source(task, "rouge_l", ""), pair, method)
+        make.values(Source(task, make.suite.rouge, ""), pair, method)
         for task in (make.suite.test_sets[0], *make.outside)
     )
     found = {"rouge_l": inside}

@@ -11,7 +11,7 @@ from arkd.data.tokens import TokenSet
 from arkd.divergence.losses import label_log_probs
 from arkd.models.generate import sample
 from arkd.models.model import evaluating, head, response_states
-from arkd.rouge import rouge_l
+from arkd.rouge import Rouge, rouge_l
 from arkd.seeding import derive_seed
 from arkd.suite.settings import Selection
 
@@ -32,12 +32,14 @@ def nll(model: Any, rows: TokenSet) -> float:
     return total / max(1, int(rows.response_starts[-1]))
 
 
-def mean_rouge_l(drawn: list[list[int]], rows: TokenSet, tokenizer: Any) -> float:
+def mean_rouge_l(
+    drawn: list[list[int]], rows: TokenSet, tokenizer: Any, metric: Rouge = "rouge_l"
+) -> float:
     """Return the mean ROUGE-L (0–1) of sampled answers to the first so many rows."""
     texts = tokenizer.batch_decode(drawn, skip_special_tokens=True)
     gold = [rows.response(row) for row in range(len(drawn))]
     references = tokenizer.batch_decode(gold, skip_special_tokens=True)
-    scores = [rouge_l(text, [ref]) for text, ref in zip(texts, references, strict=True)]
+    scores = [rouge_l(text, [ref], metric) for text, ref in zip(texts, references, strict=True)]
     return sum(scores) / (100 * max(1, len(scores)))
 
 
@@ -48,6 +50,7 @@ def judge(
     tokenizer: Any,
     decoding: dict[str, Any],
     *axes: str | int,
+    rouge: Rouge = "rouge_l",
 ) -> Callable[[], float] | None:
     """Return what scores a model's state of now, higher is better; none where nothing is selected.
 
@@ -60,6 +63,7 @@ def judge(
         tokenizer: To decode with.
         decoding: Options of `arkd.models.generate.sample`.
         *axes: What the draws are for; see `derive_seed`.
+        rouge: Of which kind the ROUGE-L is.
     """
     if selection is None:
         return None
@@ -70,6 +74,7 @@ def judge(
         if selection.metric == "nll":
             return -nll(model, subset)
         seed = derive_seed("selection", *axes)
-        return mean_rouge_l(sample(model, prompts, seed=seed, **decoding), subset, tokenizer)
+        drawn = sample(model, prompts, seed=seed, **decoding)
+        return mean_rouge_l(drawn, subset, tokenizer, rouge)
 
     return score

@@ -36,6 +36,7 @@ from arkd.method import (
 )
 from arkd.models.generate import sample
 from arkd.models.model import head, hidden_states, padding, response_states
+from arkd.rouge import Rouge
 from arkd.seeding import derive_seed
 from arkd.suite.settings import Distillation
 from arkd.teacher.cache import Evidence
@@ -58,6 +59,7 @@ class Sources:
     replayed: tuple[float, ...] = ()  # α of another run, step by step
     corpus: TokenSet | None = None  # D_p of L_pt, where it is not the gold rows
     vocabulary: int | None = None  # of the tokenizer; heads may have more rows
+    rouge: Rouge = "rouge_l"  # of which kind rewards are
 
     @cached_property
     def teacher(self) -> Any:
@@ -275,7 +277,7 @@ class StepTools:
         dev = self._dev().head(REWARD_ITEMS)
         answerer = self.model if model == "student" else self.sources.teacher
         drawn = self._draw(answerer, [dev.prompt(row) for row in range(len(dev))], 1.0, 0.0)
-        return development.mean_rouge_l(drawn, dev, self.sources.decoder)
+        return development.mean_rouge_l(drawn, dev, self.sources.decoder, self.sources.rouge)
 
     def _draw(
         self, model: Any, prompts: list[list[int]], temperature: float, teacher_share: float

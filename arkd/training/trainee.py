@@ -80,7 +80,9 @@ class Trainee:
             "vocabulary": len(tokenizer),
         }
         rows = TokenSet.load(tokens / "dev.safetensors")
-        return judge(self.model, settings.selection, rows, tokenizer, options, *axes)
+        chosen = settings.selection
+        rouge = self.tree.suite.rouge
+        return judge(self.model, chosen, rows, tokenizer, options, *axes, rouge=rouge)
 
     def save(self, folder: Path, card: str) -> list[float]:
         """Save the model whole, adapters merged, in the suite's precision; return its `sign`."""

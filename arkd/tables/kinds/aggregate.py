@@ -151,7 +151,7 @@ def closed_by_seed(make: Builder, pair: str, row: str, sets: Sequence[str]) -> C
 
 
 def _rouge(make: Builder, pair: str, row: str, task: str) -> SeedValues:
-    return make.values(Source(task, "rouge_l", ""), pair, row)
+    return make.values(Source(task, make.suite.rouge, ""), pair, row)
 
 
 def _with_ends(column: Column) -> tuple[Column, Column, Column]:

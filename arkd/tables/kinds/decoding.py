@@ -11,7 +11,7 @@ def build(make: Builder) -> Layout | None:
     variants = [change.label for change in make.suite.decoding.variants]
     sections = {
         short_name(make.suite, task): [
-            Source(task, "rouge_l", label or "as in the other tables", group=label)
+            Source(task, make.suite.rouge, label or "as in the other tables", group=label)
             for label in ("", *variants)
         ]
         for task in make.scored

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from arkd.rouge import Rouge
 from arkd.tables.builder import GOLD, Builder, Source
 from arkd.tables.kind import TableKind
 from arkd.tables.table import Layout
@@ -19,15 +20,15 @@ TRUTH = (
 )
 
 
-def sources(first_test: str) -> tuple[Source, ...]:
-    """Return all columns, given the test set in distribution."""
-    return (Source(first_test, "rouge_l", "ROUGE-L"), *FIDELITY, *TRUTH)
+def sources(first_test: str, rouge: Rouge) -> tuple[Source, ...]:
+    """Return all columns, given the test set in distribution and the kind of ROUGE-L."""
+    return (Source(first_test, rouge, "ROUGE-L"), *FIDELITY, *TRUTH)
 
 
 def build(make: Builder) -> Layout | None:
     known = "certain_tail" in make.records.groups("truth", "truth_error")
-    columns = [s for s in sources(make.suite.test_sets[0]) if known or s not in TRUTH]
-    return make.table({"": columns}, make.all_rows)
+    columns = sources(make.suite.test_sets[0], make.suite.rouge)
+    return make.table({"": [s for s in columns if known or s not in TRUTH]}, make.all_rows)
 
 
 TABLE = TableKind(

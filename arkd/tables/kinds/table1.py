@@ -11,7 +11,7 @@ from arkd.tables.table import Layout
 
 
 def build(make: Builder) -> Layout | None:
-    titles = {"rouge_l": "ROUGE-L", f"bertscore_{make.suite.bertscore}": "BERTScore"}
+    titles = {make.suite.rouge: "ROUGE-L", f"bertscore_{make.suite.bertscore}": "BERTScore"}
     sources = [
         replace(source, pair=pair, title=" ".join((*make.lead(pair), titles[source.metric])))
         for pair in make.pairs
