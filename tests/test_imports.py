@@ -190,6 +190,7 @@ def loaded_by(code: str, folder: Path) -> set[str]:
         ["list"],
         ["list", "suites"],
         ["cite", "arkd"],
+        ["cite", "--licences", "smollm2"],
         ["published", "akl"],
         ["new", "mine", "--package"],
         ["plan", "smoke"],

@@ -282,7 +282,18 @@ def perf(options: argparse.Namespace) -> None:
 
 
 def cite(options: argparse.Namespace) -> None:
-    """Print the BibTeX of methods."""
+    """Print the BibTeX of methods, or the licences of what a suite reads and runs on."""
+    if options.licences:
+        if options.methods:
+            raise ArkdError("cite: --licences goes with a suite, not with methods")
+        from arkd.cli import licences
+        from arkd.suite import folders
+        from arkd.tables.grid import Grid, Look, show, terminal
+
+        found_ = licences.of_suite(folders.tree(options.licences)) + licences.of_packages()
+        folded = Look(folded={1: 60, 2: 60})
+        show(Grid(licences.HEAD, found_, left=len(licences.HEAD)), terminal(), folded)
+        return
     from arkd.suite import method_listing as catalogue
     from arkd.suite import registry
 

@@ -60,6 +60,7 @@ CLAIMS_EXAMPLES = """examples:
 CITE_EXAMPLES = """examples:
   arkd cite arkd akl    the entries of two methods
   arkd cite             all of them
+  arkd cite --licences longtail   of the suite's data and models, and of every package
 """
 PUBLISHED = """examples:
   arkd published                       every method that more than one source has
@@ -214,6 +215,9 @@ def parser() -> argparse.ArgumentParser:
 
     cite = _add(added, "cite", "print BibTeX of methods, each entry once", CITE_EXAMPLES)
     cite.add_argument("methods", nargs="*", metavar="METHOD", help="all if none is named")
+    cite.add_argument(
+        "--licences", nargs="?", const="longtail", metavar="SUITE", help="licences, not BibTeX"
+    )
     cite.set_defaults(command=commands.cite)
 
     text = "show what papers print of a method, and how far they are apart"

@@ -30,6 +30,7 @@ class Source:
     columns: tuple[str, ...]  # that the task reads
     family: str | None = None
     sha256: str | None = None
+    licence: str = "none stated"  # by the data set or its authors
 
 
 SOURCES: dict[PublicTask, Source] = {
@@ -41,6 +42,7 @@ SOURCES: dict[PublicTask, Source] = {
         ("text",),
         "lambada",
         "4aa8d02cd17c719165fc8a7887fddd641f43fcafa4b1c806ca8abc31fabdb226",
+        licence="modified MIT, that of GPT-2",
     ),
     "hellaswag": Source(
         "Rowan/hellaswag",
@@ -50,6 +52,7 @@ SOURCES: dict[PublicTask, Source] = {
         ("activity_label", "ctx_a", "ctx_b", "endings", "label"),
         "hellaswag",
         "899813071e1e95efafec90f856e1987d2150fa4d020fc005df6962c259f660cd",
+        licence="MIT",
     ),
     "arc_easy": Source(
         "allenai/ai2_arc",
@@ -59,6 +62,7 @@ SOURCES: dict[PublicTask, Source] = {
         ("question", "choices", "answerKey"),
         "arc",
         "4160597d618ae851c7eb04e281574f3f654776216ac6b6641588d64527b47177",
+        licence="CC-BY-SA-4.0",
     ),
     "piqa": Source(
         "baber/piqa",
@@ -76,6 +80,7 @@ SOURCES: dict[PublicTask, Source] = {
         "validation",
         ("sentence", "option1", "option2", "answer"),
         "winogrande",
+        licence="CC-BY",
     ),
     "popqa": Source(
         "akariasai/PopQA",

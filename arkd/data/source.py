@@ -70,6 +70,10 @@ def _unchanged(spec: Spec, place: Place) -> Spec:
     return spec
 
 
+def _undeclared(spec: DataSpec) -> Mapping[str, str]:
+    return {"the data": "not declared"}
+
+
 def _no_files(spec: DataSpec) -> Mapping[str, Path]:
     return {}
 
@@ -88,6 +92,7 @@ class DataSource(Generic[Spec]):
         placed: Returns the settings with their paths led from the folder of the suite's file.
         inputs: Returns the files that the data are made anew for, by the setting that names them;
             they must be there before anything runs.
+        licences: Returns the licence of each thing that the texts come from, by what it is.
         tests: The setting that names test sets whose tasks `build` writes with `write_task`; none:
             the project ships their tasks.
     """
@@ -98,6 +103,7 @@ class DataSource(Generic[Spec]):
     mean_tokens: tuple[float, float] | None = None
     placed: Callable[[Spec, Place], Spec] = _unchanged
     inputs: Callable[[Spec], Mapping[str, Path]] = _no_files
+    licences: Callable[[Spec], Mapping[str, str]] = _undeclared
     tests: str | None = None
 
     def own_tests(self, spec: Spec) -> list[str]:

@@ -264,5 +264,6 @@ SOURCE = DataSource(
     planned_rows=planned_rows,
     placed=FilesSpec.placed,
     inputs=_inputs,
+    licences=lambda spec: {f"data.{name}": "your own file" for name in _inputs(spec)},
     tests="tests",
 )

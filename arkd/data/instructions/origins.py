@@ -21,6 +21,13 @@ from arkd.validated import Frozen
 
 SetName = Literal["dolly", "selfinst", "vicuna", "sni", "unni"]
 SETS: tuple[SetName, ...] = ("dolly", "selfinst", "vicuna", "sni", "unni")
+LICENCES: Mapping[SetName, str] = {  # of the pinned files, as their authors state them
+    "dolly": "CC-BY-SA-3.0",
+    "selfinst": "Apache-2.0",
+    "vicuna": "Apache-2.0",
+    "sni": "Apache-2.0; those of its own sources vary by task",
+    "unni": "MIT",
+}
 TASK_LIST = "_tasks.txt"  # a file so named lists S-NI tasks, each a file of its own
 
 

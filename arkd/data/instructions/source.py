@@ -26,7 +26,14 @@ from pydantic import Field, model_validator
 from arkd.data.instructions import formats
 from arkd.data.instructions.filters import FILTERS, PUBLISHED, Counts, Filters, Protocol, sift
 from arkd.data.instructions.formats import Item
-from arkd.data.instructions.origins import SETS, Origins, SetName, locate, own_files
+from arkd.data.instructions.origins import (
+    LICENCES,
+    SETS,
+    Origins,
+    SetName,
+    locate,
+    own_files,
+)
 from arkd.data.instructions.plain_text import Corpus
 from arkd.data.instructions.prompts import Template, prompt
 from arkd.data.source import DataSource, DataSpec, Place, PlannedRows, Row
@@ -232,10 +239,27 @@ def _inputs(spec: InstructionsSpec) -> dict[str, Path]:
     return found
 
 
+def licences(spec: InstructionsSpec) -> dict[str, str]:
+    """Return the licences of the sets as their authors state them, and of other origins none."""
+    found = {}
+    for name in spec.sets:
+        origin = getattr(spec.origins, name)
+        known = origin.repo == getattr(Origins(), name).repo
+        found[f"{name}: {spec.data_dir or origin.repo}"] = (
+            "your own file" if spec.data_dir else LICENCES[name] if known else "not declared"
+        )
+    if spec.corpus:
+        found[f"corpus: {spec.corpus.path or spec.corpus.repo}"] = (
+            "your own file" if spec.corpus.path else "not declared"
+        )
+    return found
+
+
 SOURCE = DataSource(
     spec=InstructionsSpec,
     build=build,
     planned_rows=planned_rows,
+    licences=licences,
     placed=InstructionsSpec.placed,
     inputs=_inputs,
 )

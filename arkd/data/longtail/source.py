@@ -157,5 +157,6 @@ SOURCE = DataSource(
     spec=LongtailSpec,
     build=build,
     planned_rows=planned_rows,
+    licences=lambda spec: {"the long-tail world, made in the run": "Apache-2.0"},
     mean_tokens=(10.0, 7.0),  # counted on the suite `longtail`
 )

