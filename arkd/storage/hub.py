@@ -128,6 +128,17 @@ def fetch_raw(repo: str, revision: str, file: str, sha256: str | None = None) ->
     return path
 
 
+def note_cached(repo: str) -> None:
+    """Remember a model that a library of others' has read from the hub's cache by its name alone."""
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(repo, "config.json")
+    if isinstance(found, str):
+        folder = Path(found).parent
+        files = sorted(path for path in folder.rglob("*") if path.is_file())
+        _note(repo, folder.name, {path.relative_to(folder).as_posix(): path for path in files})
+
+
 def take_unpinned() -> dict[str, str]:
     """Return the SHA-256 of each file that was read since the last call with none to compare."""
     taken = dict(sorted(_unpinned.items()))

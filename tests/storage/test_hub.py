@@ -303,3 +303,20 @@ def test_every_file_of_a_model_is_named(tmp_path: Path, capsys: pytest.CaptureFi
         if name != "README.md"
     }
     assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_a_model_that_a_library_has_read_is_named_by_its_commit(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    """The encoder of BERTScore, which `bert-score` takes from the hub's cache by its name."""
+    hub.note_cached(REPO)
+    assert hub.take_unpinned() == {}  # it is not here
+    folder = cached(tmp_path, {"config.json": "{}", "pytorch_model.bin": "x"}, "models")
+    (folder.parents[1] / "refs").mkdir()
+    (folder.parents[1] / "refs" / "main").write_text(COMMIT)
+    hub.note_cached(REPO)
+    assert hub.take_unpinned() == {
+        f"{REPO}@{COMMIT}/config.json": hashlib.sha256(b"{}").hexdigest(),
+        f"{REPO}@{COMMIT}/pytorch_model.bin": hashlib.sha256(b"x").hexdigest(),
+    }
+    assert "no SHA-256 is given" in capsys.readouterr().err
