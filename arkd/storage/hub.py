@@ -129,7 +129,7 @@ def fetch_raw(repo: str, revision: str, file: str, sha256: str | None = None) ->
 
 
 def note_cached(repo: str) -> None:
-    """Remember a model that a library of others' has read from the hub's cache by its name alone."""
+    """Remember a model that another library has read from the hub's cache by its name."""
     from huggingface_hub import try_to_load_from_cache
 
     found = try_to_load_from_cache(repo, "config.json")
