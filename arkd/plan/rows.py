@@ -94,7 +94,7 @@ def rows(tree: Tree, pair: str, prompt: float | None, response: float | None) ->
     # Of what has not been made, one thing is known: an answer, and a token before it.
     longest = {"an answer": tree.suite.decoding.max_new_tokens + 1}
     if counted:
-        longest |= read_json(tree.tokens(pair) / "manifest.json")["notes"].get("longest", {})
+        longest |= manifest.read(tree.tokens(pair), ["notes"])["notes"].get("longest", {})
     return Rows(files, *lengths, planned.choices, vocabulary, longest, tuple(notes))
 
 
