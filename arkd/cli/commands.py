@@ -282,7 +282,11 @@ def perf(options: argparse.Namespace) -> None:
 
 
 def cite(options: argparse.Namespace) -> None:
-    """Print the BibTeX of methods, or the licences of what a suite reads and runs on."""
+    """Print the BibTeX of methods, or the licences of what a suite reads and runs on.
+
+    Raises:
+        ArkdError: both are asked for, or a method or suite is not known.
+    """
     if options.licences:
         if options.methods:
             raise ArkdError("cite: --licences goes with a suite, not with methods")

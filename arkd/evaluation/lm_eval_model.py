@@ -27,6 +27,12 @@ class Writer(HFLM):
     name of a special token as the token, stop at the text `</s>` and at one end token of several,
     and draw rows of a padded head. And it hands on text alone, which encoded anew need not give the
     tokens that it was decoded from.
+
+    Args:
+        folder: A Hugging Face folder with tokenizer.
+        device: Where the model runs.
+        precision: float32 or bfloat16.
+        batch_size: Prompts a batch.
     """
 
     def __init__(self, folder: Path, device: str, precision: str, batch_size: int) -> None:
@@ -63,6 +69,12 @@ class Writer(HFLM):
         truncation: bool = False,
     ) -> tuple[Tensor, Tensor]:
         """Encode prompts and pad them on the left; return ids and mask, each [B, T].
+
+        Args:
+            strings: The prompts.
+            padding_side: Left, as for all that is continued.
+            left_truncate_len: The most tokens that leave room for an answer; none for no limit.
+            truncation: Not used: a prompt is never cut.
 
         Raises:
             ArkdError: one is too long to be answered.

@@ -34,8 +34,8 @@ def check_contexts(
         if len(tokens):
             lengths[f"the longest row of {name}.jsonl"] = int(tokens.starts.diff().max())
             if name != "corpus":
-                asked = int(tokens.prompt_lengths.max()) + new
-                lengths[f"the longest prompt of {name}.jsonl with its answer"] = asked
+                needed = int(tokens.prompt_lengths.max()) + new
+                lengths[f"the longest prompt of {name}.jsonl with its answer"] = needed
     asked_of = [f"test_{name}" for name in suite.test_sets] + ["open"] * bool(suite.open_tasks)
     for path in sorted(tree.data.glob("*.jsonl")):
         if path.stem in asked_of:

@@ -37,7 +37,11 @@ def data(tree: Tree) -> None:
 
 @computes
 def tokens(tree: Tree, pair: str) -> None:
-    """Train or fetch the pair's tokenizer, and encode every gold response."""
+    """Train or fetch the pair's tokenizer, and encode every gold response.
+
+    Raises:
+        ArkdError: no row is short enough, or a text is too long for a model's context.
+    """
     from arkd.data.tokenizer import load_tokenizer, train_tokenizer
     from arkd.data.tokens import encode, encode_corpus
 

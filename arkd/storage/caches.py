@@ -14,8 +14,8 @@ def place_caches() -> None:
 
     What the user has set himself stays; child processes inherit the rest.
     """
-    own = os.environ.get(CACHE)
-    if _writable(Path(own) if own else Path(os.path.expanduser("~/.cache"))):  # noqa: PTH111
+    chosen = os.environ.get(CACHE)
+    if _writable(Path(chosen) if chosen else Path(os.path.expanduser("~/.cache"))):  # noqa: PTH111
         return
     folder = Path(tempfile.gettempdir()) / f"arkd-caches-{os.getuid()}"
     if not _writable(folder) or folder.is_symlink() or folder.stat().st_uid != os.getuid():

@@ -67,13 +67,13 @@ def mixed(manifests: Iterable[tuple[Path, dict[str, Any]]]) -> dict[tuple[str, s
     """
     found: dict[tuple[str, str], dict[str, Path]] = {}
     for folder, made in manifests:
-        own = made["stage"] if made["stage"] in ONE_OF_EACH else None
-        named = dict(made["inputs"]) | ({own: digest_of(made["outputs"])} if own else {})
-        for role, sha in named.items():
-            if role in ONE_OF_EACH or role.startswith(ROLE):
-                pair = "" if role == "data" else str(made.get("pair", ""))
-                found.setdefault((pair, role), {}).setdefault(sha, folder)
-    return {key: list(of.values()) for key, of in found.items() if len(of) > 1}
+        role = made["stage"] if made["stage"] in ONE_OF_EACH else None
+        named = dict(made["inputs"]) | ({role: digest_of(made["outputs"])} if role else {})
+        for part, sha in named.items():
+            if part in ONE_OF_EACH or part.startswith(ROLE):
+                pair = "" if part == "data" else str(made.get("pair", ""))
+                found.setdefault((pair, part), {}).setdefault(sha, folder)
+    return {key: list(folders.values()) for key, folders in found.items() if len(folders) > 1}
 
 
 # What a suite or a pair has one of, whatever reads it.

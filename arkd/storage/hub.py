@@ -87,7 +87,7 @@ def fetch(
     pinned = sha256 or {}
     for name, digest in pinned.items():
         _check(folder / name, digest)
-    read = files or sorted(path.name for of in MODEL_FILES for path in folder.glob(of))
+    read = files or sorted(path.name for pattern in MODEL_FILES for path in folder.glob(pattern))
     _note(repo, revision, {name: folder / name for name in read if name not in pinned})
     return folder
 

@@ -149,12 +149,12 @@ def read(folder: Path, keys: Iterable[str] = ()) -> dict[str, Any]:
     """
     path = folder / NAME
     made = read_json(path)
-    asked = tuple(keys) or tuple(FORM)
-    wrong = [key for key in asked if not isinstance(made.get(key), FORM[key])]
+    wanted = tuple(keys) or tuple(FORM)
+    wrong = [key for key in wanted if not isinstance(made.get(key), FORM[key])]
     wrong += [
         key
         for key in ("inputs", "outputs")
-        if key in asked
+        if key in wanted
         and key not in wrong
         and not all(isinstance(sha, str) for sha in made[key].values())
     ]

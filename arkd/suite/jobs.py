@@ -83,8 +83,8 @@ def asks_teacher(method: Method) -> bool:
 
 def data_inputs(tree: Tree) -> list[str]:
     """Return what the data wait for: a user's own files, and the template of their tasks."""
-    own = sources.find(tree.suite.data.source).tests
-    files = [*own_files(tree).values(), *([sources.task_template()] if own else [])]
+    tests = sources.find(tree.suite.data.source).tests
+    files = [*own_files(tree).values(), *([sources.task_template()] if tests else [])]
     return [str(path) for path in files]
 
 

@@ -166,12 +166,12 @@ class Suite(Frozen):
         Raises:
             ValueError: a `top_k` of the suite is above the vocabulary.
         """
-        asked = {"tail.top_k": self.tail.top_k, "decoding.top_k": self.decoding.top_k}
-        asked |= {
+        limits = {"tail.top_k": self.tail.top_k, "decoding.top_k": self.decoding.top_k}
+        limits |= {
             f"decoding.variants.{place}.top_k": variant.top_k or 0
             for place, variant in enumerate(self.decoding.variants)
         }
-        for key, top_k in asked.items():
+        for key, top_k in limits.items():
             if top_k > tokens:
                 raise ValueError(
                     f"{key}: {top_k:,} is above the vocabulary of {tokens:,} ({whose})"

@@ -35,7 +35,14 @@ def nll(model: Any, rows: TokenSet) -> float:
 def mean_rouge_l(
     drawn: list[list[int]], rows: TokenSet, tokenizer: Any, metric: Rouge = "rouge_l"
 ) -> float:
-    """Return the mean ROUGE-L (0–1) of sampled answers to the first so many rows."""
+    """Return the mean ROUGE-L (0–1) of sampled answers to the first so many rows.
+
+    Args:
+        drawn: Token ids of the answers, of as many rows.
+        rows: The prompts with their gold responses.
+        tokenizer: Of both.
+        metric: Which ROUGE-L.
+    """
     texts = tokenizer.batch_decode(drawn, skip_special_tokens=True)
     gold = [rows.response(row) for row in range(len(drawn))]
     references = tokenizer.batch_decode(gold, skip_special_tokens=True)

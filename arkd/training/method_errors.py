@@ -27,8 +27,8 @@ def named(method: Method, label: str) -> Iterator[None]:
     except ArkdError:
         raise
     except Exception as error:
-        own = inspect.getsourcefile(type(method))
-        frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == own]
+        file = inspect.getsourcefile(type(method))
+        frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == file]
         if not frames:
             raise
         place = f"{frames[-1].filename}:{frames[-1].lineno}"
@@ -95,8 +95,10 @@ def _check_log(method: Method, log: Any) -> None:
     if not isinstance(log, dict):
         raise _wrong(method, f"what to log is a mapping of numbers, not {_kind(log)}")
     for key, value in log.items():
-        one = isinstance(value, int | float) or (isinstance(value, Tensor) and value.numel() == 1)
-        if not isinstance(key, str) or not one:
+        single = isinstance(value, int | float) or (
+            isinstance(value, Tensor) and value.numel() == 1
+        )
+        if not isinstance(key, str) or not single:
             raise _wrong(method, f"log {key!s:.40}: one number is wanted, not {_kind(value)}")
 
 
