@@ -125,7 +125,7 @@ def _distill(tree: Tree, pair: str, method: str, seed: int) -> None:
 
 def _evaluate(tree: Tree, pair: str, method: str, rows: list[Row]) -> None:
     own = [
-        row
+        {**row, "suite": tree.suite.name}
         for row in rows
         if (row["pair"], row["method"]) == (pair, method)
         and row["seed"] in seeds(tree.suite, method)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import torch
 from arkd.data.tokenizer import end_ids, keep_ends, load_tokenizer, opening
 from arkd.errors import ArkdError
 from arkd.models import model as models
+from arkd.storage.files import parse_json
 from arkd.suite.settings import Folder, Hub
 
 # What makes ids of a text, in the order of tokenizer.json; the rest is about ids alone.
@@ -109,7 +109,7 @@ def _difference(teacher: Any, student: Any) -> str:
             f"{len(apart):,} tokens differ, the first '{token}': {ours.get(token, 'absent')} in "
             f"the teacher's, {theirs.get(token, 'absent')} in the student's"
         )
-    rules, other = (json.loads(t.backend_tokenizer.to_str()) for t in (teacher, student))
+    rules, other = (parse_json(t.backend_tokenizer.to_str()) for t in (teacher, student))
     merges = [
         pair
         for pair in zip(*(r["model"].get("merges") or [] for r in (rules, other)), strict=False)

@@ -68,10 +68,10 @@ def test_an_answers_tokens_are_those_that_were_drawn(smoke: Path) -> None:
         value = {r["metric"]: float(r["value"]) for r in rows if r["task"] == task}
         lengths = [len(tokenizer(text)["input_ids"]) for text in texts]
         # The fixture's tokenizer is lossless, so that text encodes into no more tokens than drawn.
-        assert value["length_tokens"] >= sum(lengths) / len(texts) - 1e-9
+        assert value["length_tokens"] >= sum(lengths) / len(texts) - 1e-7
         assert value["length_tokens"] <= 24  # max_new_tokens of the suite
         ended = [not text or text.rstrip().endswith(".") for text in texts]
-        assert value["eos_share"] <= sum(ended) / len(texts) + 1e-9
+        assert value["eos_share"] <= sum(ended) / len(texts) + 1e-7
 
 
 def test_open_answers_are_scored_by_what_they_state() -> None:

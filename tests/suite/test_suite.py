@@ -151,7 +151,7 @@ def test_the_default_suites_rates_are_the_committed_tuning_runs() -> None:
 
 def test_a_missing_tuning_run_is_named(tmp_path: Path) -> None:
     path = write(tmp_path, distillation={"tuning": "lontgail"})
-    with pytest.raises(ArkdError, match=r"lontgail\.csv: no such tuning run"):
+    with pytest.raises(ArkdError, match=r"no such tuning run: 'lontgail' \(did you"):
         load_suite(path)
 
 
