@@ -84,7 +84,7 @@ tune: env ## choose each method's learning rate again, on the development world
 reference: ## keep a finished run's numbers: make reference SUITE=longtail VERSION=1.0
 	rm -rf results/reference/$(VERSION)/$(SUITE)
 	mkdir -p results/reference/$(VERSION)
-	cd results && find $(SUITE) -path $(SUITE)/data -prune -o \( -name '*.csv' ! -name trajectory.csv ! -path '*/evaluation/*' -o -name manifest.json \
+	cd results && find $(SUITE) \( -path $(SUITE)/data -o -path $(SUITE)/report -o -name '.arkd*' \) -prune -o \( -name '*.csv' ! -name trajectory.csv ! -path '*/evaluation/*' -o -name manifest.json \
 		-o -name data.manifest.json -o -name suite.yaml -o -name report.html -o -path '*/tables/*' -o -path '*/claims/*' -o -path '*/figures/*' \) -type f -print0 \
 		| tar --create --null --files-from - | tar --extract --directory reference/$(VERSION)
 	test ! -f results/$(SUITE)/data/manifest.json || \
