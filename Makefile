@@ -52,7 +52,7 @@ perf: env ## time the code beside others' (40 minutes; keep the machine quiet)
 	-$(INSTALL) --require-hashes --requirement requirements-perf.lock
 	env -u OMP_NUM_THREADS $(BIN)/arkd perf
 
-test: env ## run the tests (8 minutes at most)
+test: env ## run the tests
 	PATH="$(abspath $(BIN)):$$PATH" python -m pytest -m "not heavy" -n 2 --dist loadfile
 
 test-all: env ## run all tests, the heavy ones too
