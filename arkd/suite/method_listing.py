@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from arkd.errors import ArkdError
 from arkd.method import FullStep, Method, Reference, TokenDivergence, WeightedDivergences
@@ -38,26 +39,33 @@ def rows(names: Iterable[str]) -> tuple[list[Row], list[ArkdError]]:
     found: list[Row] = []
     broken: list[ArkdError] = []
     for name, outcome in trial.each(_row_or_error, list(names), LIMIT_S):
-        if isinstance(outcome.value, Row):
-            found.append(outcome.value)
-        elif isinstance(outcome.value, ArkdError):
-            broken.append(outcome.value)
-        else:
+        if outcome.failure:
             module = registry.plugin(name).module
             broken.append(ArkdError(f"method '{name}': importing {module}: {outcome.failure}"))
+        elif "error" in outcome.value:
+            broken.append(ArkdError(outcome.value["error"]))
+        else:
+            found.append(_of_fields(outcome.value))
     return found, broken
 
 
 LIMIT_S = 20.0  # for the import of one method; the slowest of ours takes milliseconds
 
 
-def _row_or_error(name: str) -> Row | ArkdError:
+def _row_or_error(name: str) -> dict[str, Any]:
+    """Return the fields of a method's row, or what is wrong with it."""
     try:
-        return row(name)
+        return asdict(row(name))
     except ArkdError as error:
-        return error
+        return {"error": str(error)}
     except BaseException as error:  # of a file that raises what is no Exception
-        return ArkdError(f"method '{name}': {type(error).__name__}: {error}")
+        return {"error": f"method '{name}': {type(error).__name__}: {error}"}
+
+
+def _of_fields(fields: dict[str, Any]) -> Row:
+    """Return a row of its fields, as JSON has them."""
+    reference = Reference(**fields["reference"])
+    return Row(**{**fields, "needs": tuple(fields["needs"]), "reference": reference})
 
 
 def row(name: str) -> Row:
