@@ -37,11 +37,11 @@ class Draw(LogitsProcessor):
         Raises:
             FloatingPointError: a row has no finite distribution.
         """
-        p_BV = kept((scores.float() / self.temperature).softmax(-1), self.top_p, self.top_k)
-        mass_BV = p_BV.cumsum(-1, dtype=torch.float64)
-        total_B1 = mass_BV[:, -1:]
-        if not bool(torch.isfinite(total_B1).all()):
+        softmax_BV = (scores.float() / self.temperature).softmax(-1)
+        if bool(softmax_BV[:, 0].isnan().any()):  # one NaN, or +∞, makes all of its row NaN
             raise FloatingPointError("the model's scores are not finite: nothing can be sampled")
+        mass_BV = kept(softmax_BV, self.top_p, self.top_k).cumsum(-1, dtype=torch.float64)
+        total_B1 = mass_BV[:, -1:]
         uniform_B1 = self.uniforms_BT[:, self._drawn, None].to(mass_BV.device)
         self._drawn += 1
         # Strictly below the total, so that the token found always has mass.

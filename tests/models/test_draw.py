@@ -68,9 +68,15 @@ def test_a_token_without_mass_is_never_drawn() -> None:
     assert left.argmax(-1).tolist() == [1, 3]
 
 
-def test_scores_that_are_no_numbers_are_refused() -> None:
+@pytest.mark.parametrize("scores", [[torch.nan] * 4, [0.0, torch.nan, 0, 0], [0, torch.inf, 0, 0]])
+@pytest.mark.parametrize("options", [{}, {"top_p": 0.9}, {"top_k": 2}])
+def test_scores_that_are_no_numbers_are_refused(
+    scores: list[float], options: dict[str, float]
+) -> None:
+    both_BV = torch.tensor([[1.0, 2.0, 3.0, 4.0], scores])
+    draw = Draw(uniforms(2, 1, torch.Generator()), **options)  # type: ignore[arg-type]
     with pytest.raises(FloatingPointError, match="nothing can be sampled"):
-        Draw(uniforms(1, 1, torch.Generator()))(torch.zeros(1, 1), torch.full((1, 4), torch.nan))  # type: ignore[arg-type]
+        draw(torch.zeros(2, 1), both_BV)  # type: ignore[arg-type]
 
 
 def test_batches_of_any_size_draw_the_same() -> None:
