@@ -43,6 +43,7 @@ EXEMPT = {
     "storage.given": "hashes of what was given",
     "storage.manifest": "what is said of what was written",
     "storage.locks": "keeps two processes apart",
+    "storage.seen": "remembers the hashes of large files",
     "storage.offline": "keeps libraries off the network",
     "storage.hub": "fetches what its hash names",
     "storage.yaml_text": "slices of what it reads are compared as values",

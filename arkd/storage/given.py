@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from arkd.errors import ArkdError
-from arkd.storage.files import sha256_file, write_json
-from arkd.storage.manifest import LARGE_BYTES, SEEN, digest_of, remembered
+from arkd.storage import seen
+from arkd.storage.manifest import digest_of
 
 ROLE = "given "  # how the roles of such inputs begin in manifests
 # What is read of a model's folder; the rest, such as a training's checkpoints, changes nothing.
@@ -33,30 +33,12 @@ def digest(path: Path, memory: Path, *, weights: bool = True) -> str:
         ArkdError: there is nothing there.
     """
     if path.is_file():
-        return _sha256(path, memory)
+        return seen.sha256(path, memory, str(path.absolute()))
     patterns = (*BESIDE_WEIGHTS, *(WEIGHTS if weights else ()))
     files = sorted(file for pattern in patterns for file in path.glob(pattern) if file.is_file())
     if not files:
         raise ArkdError(f"{path}: no such file, and no model's folder; correct the path")
-    return digest_of({file.name: _sha256(file, memory) for file in files})
-
-
-def _sha256(path: Path, memory: Path) -> str:
-    """Return a file's hash; a large file is read again only when its size or times change."""
-    state = path.stat()
-    if state.st_size < LARGE_BYTES:
-        return sha256_file(path)
-    # The time of the inode as well, which whoever copies a file with its dates cannot set.
-    known = [state.st_size, state.st_mtime_ns, state.st_ctime_ns]
-    kept, name = memory / SEEN, str(path.absolute())
-    seen = remembered(kept)
-    found = seen.get(name)
-    if isinstance(found, list) and found[:-1] == known:
-        return str(found[-1])
-    sha = sha256_file(path)
-    if memory.is_dir():
-        write_json(kept, seen | {name: [*known, sha]})
-    return sha
+    return digest_of({f.name: seen.sha256(f, memory, str(f.absolute())) for f in files})
 
 
 def mixed(manifests: Iterable[tuple[Path, dict[str, Any]]]) -> dict[tuple[str, str], list[Path]]:

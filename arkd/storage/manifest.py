@@ -22,7 +22,7 @@ import psutil
 
 from arkd import kernels
 from arkd.errors import ArkdError
-from arkd.storage import hub
+from arkd.storage import hub, seen
 from arkd.storage.files import MARK, read_json, refuse_foreign, sha256_file, staged_dir, write_json
 from arkd.storage.locks import sole_writer
 
@@ -40,8 +40,6 @@ CORE = (
     *TRAINING_CORE,
     *("tasks.py", "metrics/*.py", "evaluation/*.py", "stages/evaluate.py"),
 )
-SEEN = ".arkd-seen.json"  # large files that were hashed: size, time, hash
-LARGE_BYTES = 64 * 2**20
 TRAINING_STAGES = ("data", "tokens", "teacher", "init", "cache", "distill")
 
 
@@ -183,7 +181,7 @@ def weights(training: Path) -> str:
 
 def hash_tree(folder: Path) -> dict[str, str]:
     """Return the SHA-256 of each file below a folder, its manifest left out."""
-    passed = (NAME, MARK, SEEN)
+    passed = (NAME, MARK, seen.NAME)
     files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name not in passed)
     return {path.relative_to(folder).as_posix(): sha256_file(path) for path in files}
 
@@ -205,34 +203,15 @@ def check_outputs(folder: Path, outputs: Mapping[str, str]) -> None:
     Raises:
         ArkdError: one is not there or not as it was written.
     """
-    memory = folder / SEEN
-    seen = remembered(memory)
-    before = dict(seen)
     for name, sha in outputs.items():
         file = folder / name
         if not file.is_file():
             raise ArkdError(f"{file}: lost since its stage wrote it; delete {folder} and run again")
-        state = file.stat()
-        known = [state.st_size, state.st_mtime_ns, sha]
-        if seen.get(name) == known:
-            continue
-        if sha256_file(file) != sha:
+        if seen.sha256(file, folder, name) != sha:
             raise ArkdError(
                 f"{file}: not as its stage wrote it ({NAME} has another hash); delete {folder} and "
                 "run again"
             )
-        if state.st_size >= LARGE_BYTES:
-            seen[name] = known
-    if seen != before:
-        write_json(memory, seen)
-
-
-def remembered(path: Path) -> dict[str, Any]:
-    """Return the hashes that are remembered; none where they cannot be read, which costs time."""
-    try:
-        return read_json(path) if path.is_file() else {}
-    except ArkdError:
-        return {}
 
 
 def check_collected(root: Path) -> None:

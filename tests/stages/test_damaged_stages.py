@@ -13,7 +13,7 @@ from conftest import ROOT
 from arkd.cli import main as cli
 from arkd.errors import ArkdError
 from arkd.stages.collect import collect
-from arkd.storage import manifest
+from arkd.storage import manifest, seen
 from arkd.storage.files import read_json, write_json
 from arkd.suite.folders import Tree, tree
 
@@ -98,15 +98,15 @@ def test_edited_records_are_not_shown(
 def test_a_large_file_is_hashed_again_only_when_it_has_changed(
     run: Tree, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(manifest, "LARGE_BYTES", 1)
+    monkeypatch.setattr(seen, "LARGE_BYTES", 1)
     folder = run.tokens(PAIR)
     first = manifest.digest(folder)
-    seen = folder / manifest.SEEN
-    assert read_json(seen).keys() == read_json(folder / manifest.NAME)["outputs"].keys()
+    remembered = folder / seen.NAME
+    assert read_json(remembered).keys() == read_json(folder / manifest.NAME)["outputs"].keys()
     assert manifest.digest(folder) == first
-    memory = read_json(seen)
+    memory = read_json(remembered)
     memory["train.safetensors"][1] += 1  # another time: looked at anew, and found to be the same
-    write_json(seen, memory)
+    write_json(remembered, memory)
     assert manifest.digest(folder) == first
     flip(folder / "train.safetensors")
     with pytest.raises(ArkdError, match=r"train\.safetensors: not as its stage wrote it"):

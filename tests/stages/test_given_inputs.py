@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import own_files as example
@@ -18,8 +17,8 @@ from arkd.audit.verify import verify
 from arkd.errors import ArkdError
 from arkd.stages.collect import collect
 from arkd.stages.stage import open_stage
-from arkd.storage import given
-from arkd.storage.files import read_json
+from arkd.storage import given, seen
+from arkd.storage.files import read_json, write_json
 from arkd.suite import jobs
 from arkd.suite.folders import INIT, Tree
 from arkd.suite.settings import Folder, Pair
@@ -110,26 +109,23 @@ def test_a_stage_that_was_run_anew_alone_is_refused(run: Tree) -> None:
         collect(tree)
 
 
-def test_large_files_are_hashed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    hashed: list[str] = []
-
-    def counted(path: Path, sha256: Callable[[Path], str] = given.sha256_file) -> str:
-        hashed.append(path.name)
-        return sha256(path)
-
+def test_large_files_are_hashed_once(tmp_path: Path) -> None:
     models(tmp_path)
-    monkeypatch.setattr(given, "LARGE_BYTES", 1)
-    monkeypatch.setattr(given, "sha256_file", counted)
-    first = given.digest(tmp_path / "student", tmp_path)
-    assert sorted(hashed) == ["config.json", "model.safetensors", "tokenizer.json"]
-    assert given.digest(tmp_path / "student", tmp_path) == first
-    assert len(hashed) == 3
-    rewrite(tmp_path / "student" / "model.safetensors")
-    assert given.digest(tmp_path / "student", tmp_path) != first
-    assert hashed[3:] == ["model.safetensors"]
-    (tmp_path / given.SEEN).write_text("{")  # what is remembered only saves time
-    given.digest(tmp_path / "student", tmp_path)
-    assert len(hashed) == 7
+    student, weights = tmp_path / "student", tmp_path / "student" / "model.safetensors"
+    with weights.open("r+b") as file:
+        file.truncate(seen.LARGE_BYTES)
+    first = given.digest(student, tmp_path)
+    memory = read_json(tmp_path / seen.NAME)
+    assert list(memory) == [str(weights)]
+    forged = {str(weights): [*memory[str(weights)][:-1], "0" * 64]}
+    write_json(tmp_path / seen.NAME, forged)
+    assert given.digest(student, tmp_path) != first  # what is remembered is believed, not read anew
+    with weights.open("r+b") as file:
+        file.write(b"other")
+    fresh = given.digest(student, tmp_path / "nowhere")  # which remembers nothing
+    assert given.digest(student, tmp_path) == fresh != first
+    (tmp_path / seen.NAME).write_text("{")  # what is remembered only saves time
+    assert given.digest(student, tmp_path) == fresh
 
 
 def test_the_workflow_sees_what_was_replaced(tmp_path: Path) -> None:
