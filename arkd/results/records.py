@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from arkd import exact
 from arkd.errors import ArkdError
 from arkd.rouge import ROUGES
-from arkd.storage.records import NUMBER, WHOLE, read_rows
+from arkd.storage.records import number, read_rows, whole
 from arkd.suite.suite import Suite
 
 SHOWN_GAPS = 8  # runs that the error about missing values names
 # Recorded of any sampled answers, and of those that have references.
 SAMPLED, SCORED = "distinct_2", ROUGES
 RUN = ["pair", "method", "seed"]
-DIRECTION = re.compile("[01]|true|false", re.IGNORECASE)
-NEVER = re.compile("(?!)")
 QUANTITY = ["task", "metric", "group"]
 SeedValues = dict[int, float]
 
@@ -115,42 +113,56 @@ def read_csv(path: Path, suite: Suite, numbers: Iterable[str]) -> pd.DataFrame:
             f"{path}: results of suite {', '.join(strangers):.80}, read as those of "
             f"{suite.name}; give the folder of this suite"
         )
-    _must_match(path, frame, "seed", WHOLE, "a whole number")
-    for column in numbers:
-        _must_match(path, frame, column, NUMBER, "a finite number", blank=True)
-        parsed = pd.to_numeric(frame[column].replace("", None)).astype(float)
-        _must_match(path, frame.loc[np.isinf(parsed)], column, NEVER, "a finite number")
-        frame[column] = parsed
-    return frame
+    _parsed(path, frame, "seed", whole, "a whole number")
+    values = {
+        column: _parsed(path, frame, column, number, "a finite number", blank=True)
+        for column in numbers
+    }
+    return frame.assign(**values).astype(dict.fromkeys(numbers, float))
 
 
-def _must_match(
+def _parsed(
     path: Path,
     frame: pd.DataFrame,
     column: str,
-    form: re.Pattern[str],
+    parse: Callable[[str], Any],
     wanted: str,
     *,
     blank: bool = False,
-) -> None:
-    """Refuse a cell that is not of a form.
+) -> list[Any]:
+    """Return the values of a column.
 
     Args:
         path: The file.
-        frame: What it holds.
+        frame: What it holds, as text.
         column: Which cells.
-        form: What each has to be, as a whole.
-        wanted: The form in words.
-        blank: Whether it may be empty as well.
+        parse: From a cell to its value; raises ValueError.
+        wanted: What it takes, in words.
+        blank: Whether a cell may be empty as well: NaN.
 
     Raises:
-        ArkdError: the first that is not, with its run.
+        ArkdError: a cell is nothing of the kind; the first, with its run.
     """
-    bad = [not ((blank and not cell) or form.fullmatch(cell)) for cell in frame[column]]
-    if any(bad):
-        first = frame.loc[bad].iloc[0]
-        where = "/".join(f"{first[name]:.40}" for name in RUN)
-        raise ArkdError(f"{path}: {where}: {column} '{first[column]:.40}' is not {wanted}")
+    values = []
+    for place, cell in enumerate(frame[column]):
+        try:
+            values.append(math.nan if blank and not cell else parse(cell))
+        except ValueError:
+            run = frame.iloc[place]
+            where = "/".join(f"{run[name]:.40}" for name in RUN)
+            raise ArkdError(f"{path}: {where}: {column} '{cell:.40}' is not {wanted}") from None
+    return values
+
+
+def _direction(text: str) -> bool:
+    """Return whether higher is better.
+
+    Raises:
+        ValueError: the text is no truth value.
+    """
+    if text.lower() not in ("0", "false", "1", "true"):
+        raise ValueError(f"'{text:.40}' is no truth value")
+    return text.lower() in ("1", "true")
 
 
 def read_records(path: Path, suite: Suite) -> Records:
@@ -164,13 +176,13 @@ def read_records(path: Path, suite: Suite) -> Records:
     lacking = [c for c in [*key, "higher_is_better"] if c not in frame.columns]
     if lacking:
         raise ArkdError(f"{path}: column {', '.join(lacking)} is missing; run `arkd collect` again")
-    for column, form, wanted in (
-        ("decode_seed", WHOLE, "a whole number"),
-        ("n", WHOLE, "a whole number"),
-        ("higher_is_better", DIRECTION, "0, 1 or nothing"),
+    for column, parse, wanted in (
+        ("decode_seed", whole, "a whole number"),
+        ("n", whole, "a whole number"),
+        ("higher_is_better", _direction, "0, 1 or nothing"),
     ):
         if column in frame.columns:
-            _must_match(path, frame, column, form, wanted, blank=True)
+            _parsed(path, frame, column, parse, wanted, blank=True)
     problem = frame.duplicated(key) | frame["value"].isna()
     if problem.any():
         first = frame.loc[problem].iloc[0]
