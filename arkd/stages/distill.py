@@ -21,7 +21,7 @@ from arkd.suite.folders import INIT, TEACHER, TEACHER_SEED, Tree
 from arkd.suite.jobs import asks_teacher, cached_sources
 
 
-@computes
+@computes("arkd.training.trainee")
 def distill(tree: Tree, pair: str, label: str, seed: int) -> None:
     """Train one student by one method.
 

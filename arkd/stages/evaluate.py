@@ -12,7 +12,7 @@ from arkd.storage.records import COLUMNS, ITEM_COLUMNS, write_csv
 from arkd.suite.folders import TEACHER, TEACHER_SEED, Tree, seeds
 
 
-@computes
+@computes("arkd.evaluation.measure_model")
 def evaluate(tree: Tree, pair: str, label: str) -> None:
     """Evaluate every seed of a method or control, in one process."""
     from arkd.evaluation.measure_model import failed_run, measure_model

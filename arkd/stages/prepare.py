@@ -20,7 +20,7 @@ from arkd.suite.folders import INIT, TEACHER, TEACHER_SEED, UNTRAINED, Tree
 from arkd.suite.settings import Cut, Folder, Hub, Pretrained, Scratch
 
 
-@computes
+@computes("arkd.data.source")
 def data(tree: Tree) -> None:
     """Write the suite's text: training sets, tests and probes."""
     spec = tree.placed_data
@@ -35,7 +35,7 @@ def data(tree: Tree) -> None:
             )
 
 
-@computes
+@computes("arkd.data.tokens")
 def tokens(tree: Tree, pair: str) -> None:
     """Train or fetch the pair's tokenizer, and encode every gold response.
 
@@ -115,7 +115,7 @@ def _say_too_long(path: Path, dropped: int, rows: int, max_tokens: int) -> None:
         )
 
 
-@computes
+@computes("arkd.training.trainee")
 def teacher(tree: Tree, pair: str) -> None:
     """Train, convert or copy the pair's teacher."""
     from arkd.data.tokenizer import load_tokenizer
@@ -174,7 +174,7 @@ def teacher(tree: Tree, pair: str) -> None:
         save_head(stage.folder, model)
 
 
-@computes
+@computes("arkd.training.trainee")
 def init(tree: Tree, pair: str, seed: int) -> None:
     """Build the untrained student of a seed, and its SFT start, shared by all methods."""
     import torch
@@ -237,7 +237,7 @@ def init(tree: Tree, pair: str, seed: int) -> None:
         stage.notes["sign"] = student.save(stage.folder / "model", card)
 
 
-@computes
+@computes("arkd.teacher.build_cache")
 def cache(tree: Tree, pair: str, source: str, seed: int | None = None) -> None:
     """Run the teacher once over a response set.
 
