@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from arkd.method import Context, FullStep, Memory, Need, Reference, Run, Tools
-from arkd.objectives import jsd
+from arkd.objectives import forward_kl, jsd, reverse_kl
 from arkd.papers import GKD
 from arkd.seeding import derive_seed
 
@@ -36,8 +36,8 @@ class Gkd(FullStep):
         "temperature is that of sampling alone.",
         "A loss is the mean over the tokens it is computed on; TRL divides by the number of gold "
         "tokens even where sampled ones take their place.",
-        "At β = 0 and 1 the formula is 0 and is refused; TRL puts KL(p‖q) and KL(q‖p) there, which "
-        "are `forward_kl` and `reverse_kl` on gold responses.",
+        "At β = 0 and 1, where the formula is 0, the loss is KL(p‖q) and KL(q‖p), as in TRL: the "
+        "limits of the formula over β and over 1 − β.",
         "DistiLLM's baseline of this name (β = 0.1) trains on a replay buffer; its successor's and "
         "ABKD's take β = 0.9.",
     )
@@ -52,8 +52,8 @@ class Gkd(FullStep):
         """Refuse shares outside of their ranges."""
         if not 0 <= self.on_policy_share <= 1:
             raise ValueError(f"on_policy_share must lie in [0, 1], found {self.on_policy_share}")
-        if not 0 < self.beta < 1:
-            raise ValueError(f"beta must lie between 0 and 1, found {self.beta}")
+        if not 0 <= self.beta <= 1:
+            raise ValueError(f"beta must lie in [0, 1], found {self.beta}")
         if self.sample_temperature <= 0:
             raise ValueError(f"sample_temperature must be above 0, found {self.sample_temperature}")
 
@@ -69,5 +69,10 @@ class Gkd(FullStep):
             responses = tools.sample(temperature=self.sample_temperature)
         else:
             responses = tools.responses()
-        loss = tools.mean_loss(responses, lambda log_q, log_p, rows: jsd(log_q, log_p, self.beta))
+        loss = tools.mean_loss(responses, lambda log_q, log_p, rows: self._divergence(log_q, log_p))
         return loss, {"on_policy": float(on_policy)}
+
+    def _divergence(self, log_q_CV: Tensor, log_p_CV: Tensor) -> Tensor:
+        if self.beta in (0, 1):
+            return (reverse_kl if self.beta else forward_kl)(log_q_CV, log_p_CV)
+        return jsd(log_q_CV, log_p_CV, self.beta)

@@ -21,7 +21,7 @@ from arkd.method import Method, Source
 from arkd.models.model import head
 from arkd.suite.settings import Distillation
 from arkd.teacher.cache import Evidence, hidden_responses
-from arkd.training.step_tools import Sources
+from arkd.training.sources import Sources
 
 VOCABULARY, PADDED_VOCABULARY = 61, 64
 PAD, EOS = 0, 1

@@ -27,7 +27,7 @@ from arkd.suite import registry
 from arkd.suite.settings import MethodEntry
 from arkd.teacher.cache import Evidence, hidden_responses
 from arkd.training.distill import Step
-from arkd.training.step_tools import Sources
+from arkd.training.sources import Sources
 
 LABELS = {
     "student": "student alone, cross-entropy",

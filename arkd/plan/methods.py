@@ -5,17 +5,14 @@ from __future__ import annotations
 from arkd.method import FullStep, Method, TokenDivergence, WeightedDivergences
 from arkd.plan.memory import Objective
 from arkd.plan.shapes import Shape
+from arkd.suite import rows
 from arkd.suite.settings import Distillation
 
 
-def draws(method: Method, model: str) -> bool:
-    """Tell whether a method samples from `student` or `teacher` while it trains."""
-    return f"{model}_samples" in method.required and model not in method.responses
-
-
-def runs_teacher(method: Method) -> bool:
+def runs_teacher(method: Method, settings: Distillation) -> bool:
     """Tell whether the teacher itself is run in the training, on what was drawn there."""
-    return (draws(method, "student") and method.reads_teacher) or draws(method, "teacher")
+    drawn = rows.draws(method, settings, "student")
+    return (drawn and method.reads_teacher) or rows.draws(method, settings, "teacher")
 
 
 def weighs_late(method: Method) -> bool:
@@ -23,13 +20,6 @@ def weighs_late(method: Method) -> bool:
     return isinstance(method, WeightedDivergences) and (
         "signals" in type(method).weights.__code__.co_names
     )
-
-
-def drawing_share(method: Method) -> float:
-    """Return the share of steps that draw: GKD throws a coin, MiniLLM's draw serves some epochs."""
-    if "on_policy_share" in method.params:
-        return float(method.params["on_policy_share"])
-    return 1 / int(method.params.get("epochs", 1))
 
 
 def objective(
@@ -44,19 +34,21 @@ def objective(
         teacher: What is read, if it is.
         new_tokens: Of a response that is drawn.
     """
-    sets = max(1, len(method.responses))
-    drawn = draws(method, "student")
+    beforehand = rows.sources(method, settings)
+    sets = max(1, len(beforehand))
+    drawn = rows.draws(method, settings, "student")
     lm = method.reads_teacher and settings.lm_weight > 0
     # Gold responses are run once for the loss and λ·L_pt, unless the loss is of others.
-    apart = settings.lm_corpus == "corpus" or drawn or "gold" not in method.responses
+    apart = settings.lm_corpus == "corpus" or drawn or "gold" not in beforehand
     late = weighs_late(method)
     both = (
         isinstance(method, WeightedDivergences)
         and method.batch_weights
         and settings.reduction != "sequences"
+        and settings.support == "vocabulary"
         and student.hidden < teacher.hidden
     )
-    by_tokens = isinstance(method, TokenDivergence | FullStep)
+    by_tokens = isinstance(method, TokenDivergence | FullStep) or settings.support != "vocabulary"
     return Objective(
         teacher=teacher if method.reads_teacher else None,
         passes=sets + (lm and apart),
@@ -65,8 +57,8 @@ def objective(
         late=late and not both,
         tensors=12 if by_tokens and method.reads_teacher else 7,
         lm=lm,
-        live=teacher if runs_teacher(method) else None,
+        live=teacher if runs_teacher(method, settings) else None,
         sampled=new_tokens if drawn else 0,
-        drawing_share=drawing_share(method),
-        mixed=draws(method, "teacher"),
+        drawing_share=rows.drawing_share(method, settings),
+        mixed=rows.draws(method, settings, "teacher"),
     )

@@ -36,9 +36,9 @@ def distill(tree: Tree, pair: str, label: str, seed: int) -> None:
     from arkd.models.device import prepare
     from arkd.teacher import cache as teacher_cache
     from arkd.teacher.cache import Evidence
-    from arkd.training.distill import Sources
     from arkd.training.distill import distill as train
     from arkd.training.method_errors import named
+    from arkd.training.sources import Sources
     from arkd.training.trainee import Trainee, corpus_of
 
     suite = tree.suite

@@ -13,7 +13,7 @@ from arkd.method import Method
 from arkd.paths import benchmarks_dir
 from arkd.storage import given as of_user
 from arkd.suite import checks as own_suite
-from arkd.suite import registry
+from arkd.suite import registry, rows
 from arkd.suite.folders import TEACHER, TEACHER_SEED, Tree, methods, seeds, tree
 from arkd.suite.settings import Cut, Folder, Hub
 from arkd.suite.suite import Suite
@@ -50,7 +50,9 @@ def trees(suites: str | list[str], results: str) -> dict[str, Tree]:
         own_suite.check_tasks(made.suite)
         own_suite.check_places(made.suite, made.place)
         for entry in made.suite.entries:
-            _check_replayed(made.suite, entry.label, registry.build(entry).replays)
+            method = registry.build(entry)
+            rows.check_row(entry, method, made.suite.settings(entry))
+            _check_replayed(made.suite, entry.label, method.replays)
         found[made.suite.name] = made
     return found
 
@@ -72,8 +74,10 @@ def cached_sources(suite: Suite, label: str) -> list[str]:
 
     A method that reads no teacher takes the gold responses from the tokens and waits for nobody.
     """
-    method = registry.build(suite.entry(label))
-    return [source for source in method.responses if source != "gold" or method.reads_teacher]
+    entry = suite.entry(label)
+    method = registry.build(entry)
+    beforehand = rows.sources(method, suite.settings(entry))
+    return [source for source in beforehand if source != "gold" or method.reads_teacher]
 
 
 def asks_teacher(method: Method) -> bool:
@@ -202,9 +206,10 @@ def config_slice(suite: Suite, stage: str, pair: str = "", method: str = "") -> 
     elif stage == "distill":
         entry = suite.entry(method)
         method_ = registry.build(entry)
-        parts = {"distillation": suite.settings(entry), "parameters": method_.params}
+        settings = suite.settings(entry)
+        parts = {"distillation": settings, "parameters": method_.params}
         parts |= {"lora": suite.pair(pair).lora, "run": suite.training}
-        if {"student_samples", "rewards"} & set(method_.required):
+        if rows.draws(method_, settings, "student") or "rewards" in method_.required:
             parts["max_new_tokens"] = suite.decoding.max_new_tokens
     elif stage == "evaluate":
         parts = {

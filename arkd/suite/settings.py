@@ -15,6 +15,10 @@ from arkd.validated import Frozen
 NAME = r"^[A-Za-z0-9_-][A-Za-z0-9._-]*$"
 Temperature = Annotated[float, Field(ge=0.01, le=100)]
 Share = Annotated[float, Field(ge=0, lt=1)]
+Split = Literal["all", "first", "second"]
+Prefixes = Literal["gold", "teacher", "student", "mixed"]
+Support = Literal["vocabulary", "teacher_top_k", "student_top_k"]
+SupportTail = Literal["bucket", "renormalised", "dropped"]
 FOLDER = re.compile(r"(?!\.)[^/\x00-\x1f\x7f]{1,200}")  # the label of a row
 # What stands beside the pairs in a suite's folder, and beside the rows in a pair's.
 BESIDE_PAIRS = (
@@ -155,12 +159,37 @@ class Distillation(Optimisation):
         description="D_p of L_pt, which the paper does not name: the batch's own gold sequences, "
         "prompt included, or the data's `corpus`",
     )
-    split: Literal["all", "first", "second"] = Field(
+    split: Split = Field(
         "all", description="half of the training rows to train on; rows are independent draws"
     )
     head_mass: float = Field(0.5, gt=0, lt=1, description="μ that splits head from tail (AKL)")
     variance: Literal["probabilities", "logits"] = Field(
         "probabilities", description="what σ² of ARKD's state runs over, undefined in the paper"
+    )
+    prefixes: Prefixes | None = Field(
+        None,
+        description="on whose responses a divergence is taken: the gold ones; the teacher's, drawn "
+        "once; the student's, drawn anew at each step; or, mixed, gold or the student's by a coin "
+        "a step; none: as the method has it",
+    )
+    prefix_share: float = Field(
+        0.5, ge=0, le=1, description="of mixed prefixes: how many steps are on the student's"
+    )
+    prefix_temperature: Temperature = Field(
+        1.0, description="at which the student's prefixes are drawn"
+    )
+    prefix_top_p: float = Field(
+        1.0, gt=0, le=1, description="nucleus of the student's prefixes; 1: all tokens"
+    )
+    support: Support = Field(
+        "vocabulary",
+        description="the tokens that a divergence runs over: all, or the most probable of a model",
+    )
+    support_size: int = Field(64, gt=0, description="k of a support that is not the vocabulary")
+    support_tail: SupportTail = Field(
+        "bucket",
+        description="what becomes of the mass outside of the support: one more outcome, shared out "
+        "among the k, or left out, which makes it no divergence",
     )
     tuning: str | None = Field(
         None, description="name of the committed tuning run that sets each method's rate"
@@ -263,7 +292,12 @@ class Training(Frozen):
     )
 
 
-ROW_SETTINGS = ("lr", "temperature", "lm_weight", "split")  # of the suite, that a row may change
+# Settings of the suite that a row may change for itself.
+ROW_SETTINGS = (
+    *("lr", "temperature", "lm_weight", "split"),
+    *("prefixes", "prefix_share", "prefix_temperature", "prefix_top_p"),
+    *("support", "support_size", "support_tail"),
+)
 
 
 def _finite(value: Any) -> bool:
@@ -278,15 +312,21 @@ def _finite(value: Any) -> bool:
 class MethodEntry(Frozen):
     """A method with its parameters, as a row of every table names it.
 
-    `lr`, `temperature`, `lm_weight` and `split` are the suite's settings, changed for this row
-    alone.
+    What stands between `name` and `seeds` are the suite's settings, changed for this row alone.
     """
 
     name: str
     lr: float | None = Field(None, gt=0)
     temperature: Temperature | None = None
     lm_weight: float | None = Field(None, ge=0)
-    split: Literal["all", "first", "second"] | None = None
+    split: Split | None = None
+    prefixes: Prefixes | None = None
+    prefix_share: float | None = Field(None, ge=0, le=1)
+    prefix_temperature: Temperature | None = None
+    prefix_top_p: float | None = Field(None, gt=0, le=1)
+    support: Support | None = None
+    support_size: int | None = Field(None, gt=0)
+    support_tail: SupportTail | None = None
     seeds: int | None = Field(None, gt=0, description="only the first so many of the suite's seeds")
     params: dict[str, Any] = Field({})
 

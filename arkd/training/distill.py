@@ -18,7 +18,8 @@ from arkd.suite.settings import Distillation
 from arkd.training.checkpoint import Checkpoint
 from arkd.training.loop import Trained, optimise
 from arkd.training.method_errors import check_step, check_weights
-from arkd.training.step_tools import Sources, StepTools
+from arkd.training.sources import Sources
+from arkd.training.step_tools import StepTools
 
 
 class Step(torch.nn.Module):
@@ -100,7 +101,7 @@ class Step(torch.nn.Module):
         self, method: WeightedDivergences, context: Context, tools: StepTools
     ) -> tuple[Tensor, dict[str, float]]:
         weights = method.weights(context, tools)
-        check_weights(method, weights, len(tools.responses().labels_N))
+        check_weights(method, weights, len(tools.prefixes.labels_N))
         loss, fkl_N, rkl_N = tools.weighted_loss(weights)
         log = {
             "fkl": float(fkl_N.mean()),
@@ -113,8 +114,12 @@ class Step(torch.nn.Module):
         self, method: TokenDivergence, context: Context, tools: StepTools
     ) -> tuple[Tensor, dict[str, float]]:
         losses = []
-        for source in method.responses:
-            responses, source_context = tools.responses(source), replace(context, source=source)
+        if self.settings.prefixes is None:
+            sets = {source: tools.responses(source) for source in method.responses}
+        else:
+            sets = {"gold": tools.prefixes}
+        for source, responses in sets.items():
+            source_context = replace(context, source=source)
 
             def loss(
                 log_q_CV: Tensor,

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import random
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from arkd.data.tokenizer import load_tokenizer
 from arkd.data.tokens import Batch, TokenSet
-from arkd.divergence.head import Head
 from arkd.divergence.losses import (
     Divergences,
     Teacher,
@@ -23,6 +19,7 @@ from arkd.divergence.losses import (
     weighted_divergences,
 )
 from arkd.divergence.reduction import token_scale
+from arkd.divergence.support import restricted
 from arkd.errors import ArkdError
 from arkd.method import (
     ChunkLoss,
@@ -36,42 +33,14 @@ from arkd.method import (
 )
 from arkd.models.generate import sample
 from arkd.models.model import head, hidden_states, padding, response_states
-from arkd.rouge import Rouge
+from arkd.objectives import forward_kl, reverse_kl
 from arkd.seeding import derive_seed
 from arkd.suite.settings import Distillation
-from arkd.teacher.cache import Evidence
 from arkd.training import dev_scores as development
 from arkd.training.method_errors import check_losses
+from arkd.training.sources import Sources
 
 REWARD_ITEMS = 32  # development prompts that a reward is sampled on
-
-
-@dataclass
-class Sources:
-    """What a run reads: response sets row for row over the same prompts, and the teacher."""
-
-    sets: dict[Source, Evidence]
-    teacher_head: Head | None = None
-    load_teacher: Callable[[], Any] | None = None  # only some methods ask the teacher anew
-    dev: TokenSet | None = None
-    tokenizer: Path | None = None
-    max_new_tokens: int = 0
-    replayed: tuple[float, ...] = ()  # α of another run, step by step
-    corpus: TokenSet | None = None  # D_p of L_pt, where it is not the gold rows
-    vocabulary: int | None = None  # of the tokenizer; heads may have more rows
-    rouge: Rouge = "rouge_l"  # of which kind rewards are
-
-    @cached_property
-    def teacher(self) -> Any:
-        """The teacher itself, loaded when it is first asked."""
-        assert self.load_teacher is not None
-        return self.load_teacher().eval()
-
-    @cached_property
-    def decoder(self) -> Any:
-        """The tokenizer, loaded when text is first asked for."""
-        assert self.tokenizer is not None
-        return load_tokenizer(self.tokenizer)
 
 
 class StepTools:
@@ -125,12 +94,29 @@ class StepTools:
                 f"method {type(self.method).__name__}: reads the {source}'s responses without "
                 f"declaring them; add '{source}' to its `responses`"
             )
-        if source not in self._responses:
-            evidence = self.sources.sets[source]
-            batch = evidence.tokens.batch(self.samples, self.model.config.pad_token_id)
-            hidden = None if evidence.hidden is None else evidence.hidden[batch.hidden_rows_N]
-            self._responses[source] = self._pack(self.samples, batch, hidden)
-        return self._responses[source]
+        return self._cached(source)
+
+    @cached_property
+    def prefixes(self) -> Responses:
+        """The responses that the row's divergence is taken on, as its settings choose them.
+
+        `mixed` throws one coin for the whole step, as GKD does (arXiv 2306.13649, algorithm 1).
+        """
+        chosen, settings = self.settings.prefixes or "gold", self.settings
+        if chosen == "mixed":
+            coin = random.Random(derive_seed("prefixes", self.seed, self.step)).random()
+            chosen = "student" if coin < settings.prefix_share else "gold"
+        if chosen != "student":
+            return self._cached(chosen)
+        return self.replay(
+            self.samples,
+            self._draw(
+                self.model,
+                self._prompts(),
+                settings.prefix_temperature,
+                top_p=settings.prefix_top_p,
+            ),
+        )
 
     def states(self, responses: Responses) -> Tensor:
         """Return the student's states [B·T, H], with gradient."""
@@ -161,28 +147,29 @@ class StepTools:
         return Teacher(responses.hidden_NG.to(self.device), self.sources.teacher_head)
 
     def signals(self, *, temperature: float | None = None, gaps: bool = False) -> Signals:
-        """Measure the gold responses of the batch."""
+        """Measure the responses that the row's divergence is taken on."""
         key = temperature or self.temperature, gaps
         if key not in self._measured:
-            gold, method = self.responses(), self.method
+            prefixes, method = self.prefixes, self.method
             self._measured[key] = divergences(
-                self.predicting(gold),
+                self.predicting(prefixes),
                 head(self.model),
-                self.teacher(gold),
-                gold.labels_N,
-                gold.sequence_N,
+                self.teacher(prefixes),
+                prefixes.labels_N,
+                prefixes.sequence_N,
                 temperature=key[0],
                 variance=self.settings.variance,
                 head_mass=self.settings.head_mass if gaps else None,
                 batch_weights=isinstance(method, WeightedDivergences)
                 and method.batch_weights
                 and key[0] == self.temperature
-                and self.settings.reduction != "sequences",
+                and self.settings.reduction != "sequences"
+                and self.settings.support == "vocabulary",
             )
         return self._measured[key].signals
 
     def weighted_loss(self, weights: Weights) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the loss of weighted divergences on the gold responses, and FKL and RKL, each [N].
+        """Return the loss of weighted divergences on the prefixes, and FKL and RKL, each [N].
 
         Raises:
             ArkdError: the method promises weights of the batch, and gives some of single tokens.
@@ -193,34 +180,51 @@ class StepTools:
                 f"method {type(self.method).__name__}: weights of single tokens, where its "
                 "`batch_weights` promises one number for all; leave `batch_weights` out"
             )
-        gold = self.responses()
-        scale = token_scale(self.settings.reduction, gold)
+        prefixes = self.prefixes
+        if self.settings.support != "vocabulary":
+            return self._on_support(weights)
+        scale = token_scale(self.settings.reduction, prefixes)
         fkl, rkl = (x if scale is None else x * scale for x in (weights.fkl, weights.rkl))
         for (temperature, _), found in self._measured.items():
             if temperature == self.temperature:  # measured already: the weights came late
                 signals = found.signals
                 return found.loss(fkl, rkl), signals.fkl_N, signals.rkl_N
         return weighted_divergences(
-            self.predicting(gold),
+            self.predicting(prefixes),
             head(self.model),
-            self.teacher(gold),
+            self.teacher(prefixes),
             fkl,
             rkl,
             temperature=self.temperature,
         )
+
+    def _on_support(self, weights: Weights) -> tuple[Tensor, Tensor, Tensor]:
+        """Return what `weighted_loss` does, both divergences running over the row's support."""
+        of_tokens = torch.empty(len(self.prefixes.labels_N), device=self.device)
+        a_N, b_N = (
+            torch.as_tensor(weight).detach().to(of_tokens).expand_as(of_tokens)
+            for weight in (weights.fkl, weights.rkl)
+        )
+        fkl_N, rkl_N = of_tokens, torch.empty_like(of_tokens)
+
+        def loss(log_q: Tensor, log_p: Tensor, rows: slice) -> Tensor:
+            fkl_C, rkl_C = forward_kl(log_q, log_p), reverse_kl(log_q, log_p)
+            fkl_N[rows], rkl_N[rows] = fkl_C.detach(), rkl_C.detach()
+            return a_N[rows] * fkl_C + b_N[rows] * rkl_C
+
+        return self.mean_loss(self.prefixes, loss), fkl_N, rkl_N
 
     def sample(self, *, teacher_share: float = 0.0, temperature: float = 1.0) -> Responses:
         """Draw a response to each prompt of the batch."""
         self._must_need("student_samples")
         if teacher_share > 0:
             self._must_need("teacher_samples")
-        prompts = [self.sources.sets["gold"].tokens.prompt(row) for row in self.samples]
-        answers = self._draw(self.model, prompts, temperature, teacher_share)
+        answers = self._draw(self.model, self._prompts(), temperature, teacher_share)
         return self.replay(self.samples, answers)
 
     def replay(self, samples: list[int], answers: list[list[int]]) -> Responses:
         """Return answers as responses, with the teacher's values if the method reads them."""
-        prompts = [self.sources.sets["gold"].tokens.prompt(row) for row in samples]
+        prompts = self._prompts(samples)
         tokens = TokenSet.of(zip(prompts, answers, strict=True))
         batch = tokens.batch(range(len(tokens)), self.model.config.pad_token_id)
         hidden = None
@@ -249,9 +253,18 @@ class StepTools:
         self, responses: Responses, loss: ChunkLoss, *, temperature: float | None = None
     ) -> Tensor:
         """Return the mean over tokens of a loss, or the suite's reduction of it, differentiable."""
-        scale = token_scale(self.settings.reduction, responses)
+        settings = self.settings
+        scale = token_scale(settings.reduction, responses)
 
         def scaled(log_q_CV: Tensor, log_p_CV: Tensor, rows: slice) -> Tensor:
+            if settings.support != "vocabulary":
+                log_q_CV, log_p_CV = restricted(
+                    log_q_CV,
+                    log_p_CV,
+                    settings.support,
+                    settings.support_size,
+                    settings.support_tail,
+                )
             losses_C = loss(log_q_CV, log_p_CV, rows)
             check_losses(self.method, losses_C, log_q_CV)
             if scale is None:
@@ -276,11 +289,16 @@ class StepTools:
         self._must_need("rewards")
         dev = self._dev().head(REWARD_ITEMS)
         answerer = self.model if model == "student" else self.sources.teacher
-        drawn = self._draw(answerer, [dev.prompt(row) for row in range(len(dev))], 1.0, 0.0)
+        drawn = self._draw(answerer, [dev.prompt(row) for row in range(len(dev))], 1.0)
         return development.mean_rouge_l(drawn, dev, self.sources.decoder, self.sources.rouge)
 
     def _draw(
-        self, model: Any, prompts: list[list[int]], temperature: float, teacher_share: float
+        self,
+        model: Any,
+        prompts: list[list[int]],
+        temperature: float,
+        teacher_share: float = 0.0,
+        top_p: float = 1.0,
     ) -> list[list[int]]:
         self._draws += 1
         return sample(
@@ -289,6 +307,7 @@ class StepTools:
             seed=derive_seed("on_policy", self.seed, self.step, self._draws),
             max_new_tokens=self.sources.max_new_tokens,
             temperature=temperature,
+            top_p=top_p,
             vocabulary=min(len(head(self.model)), self.sources.vocabulary or len(head(model))),
             mixed_with=self.sources.teacher if teacher_share > 0 else None,
             share=teacher_share,
@@ -296,6 +315,20 @@ class StepTools:
             batch_size=max(1, len(prompts)),
             label="",
         )
+
+    def _cached(self, source: Source) -> Responses:
+        """Return the batch's responses of a set that was drawn before the training."""
+        if source not in self._responses:
+            evidence = self.sources.sets[source]
+            batch = evidence.tokens.batch(self.samples, self.model.config.pad_token_id)
+            hidden = None if evidence.hidden is None else evidence.hidden[batch.hidden_rows_N]
+            self._responses[source] = self._pack(self.samples, batch, hidden)
+        return self._responses[source]
+
+    def _prompts(self, samples: list[int] | None = None) -> list[list[int]]:
+        """Return the prompts of the batch, or of other rows of the training set."""
+        tokens = self.sources.sets["gold"].tokens
+        return [tokens.prompt(row) for row in (self.samples if samples is None else samples)]
 
     def _dev(self) -> TokenSet:
         assert self.sources.dev is not None

@@ -24,7 +24,7 @@ from arkd.teacher.cache import Evidence
 from arkd.training import distill
 from arkd.training import step_tools as tools
 from arkd.training.distill import Step
-from arkd.training.step_tools import Sources
+from arkd.training.sources import Sources
 
 TENSORS = ("ids", "starts", "prompt_lengths")
 CLASSES = {name: registry.method_class(name) for name in registry.plugins()}

@@ -35,7 +35,7 @@ def build(make: Builder) -> Layout | None:
 
 def _other_loss(make: Builder, method: str) -> bool:
     """Tell whether a row changes more than the choice of α."""
-    return bool({"temperature", "lm_weight", "split"} & make.suite.entry(method).changes.keys())
+    return bool(make.suite.entry(method).changes.keys() - {"lr"})
 
 
 TABLE = TableKind(

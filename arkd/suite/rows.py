@@ -1,0 +1,76 @@
+"""What a row reads and draws: its method's declarations, and the settings that change them."""
+
+from __future__ import annotations
+
+from arkd.errors import ArkdError
+from arkd.method import FullStep, Method, Source
+from arkd.suite.settings import Distillation, MethodEntry
+
+DRAWN = ("student", "mixed")  # prefixes that the student writes at the step
+
+
+def check_row(entry: MethodEntry, method: Method, settings: Distillation) -> None:
+    """Refuse settings of prefixes and support that the row's method cannot follow.
+
+    Args:
+        entry: The row as the suite states it.
+        method: Its method, with its parameters set.
+        settings: The suite's, with the row's changes.
+
+    Raises:
+        ArkdError: the method composes its loss itself, has sets of its own, reads no teacher or
+            looks at labels; or a setting has no effect on this row.
+    """
+    for key, asked, fixed in (
+        ("prefixes", settings.prefixes, method.responses != ("gold",)),
+        ("support", None if settings.support == "vocabulary" else settings.support, False),
+    ):
+        if asked is None:
+            continue
+        why = ""
+        if not method.reads_teacher:
+            why = "reads no teacher, so that it has no divergence to take there"
+        elif isinstance(method, FullStep):
+            why = "composes its loss itself"
+        elif "labels" in method.required:
+            why = "looks at the gold tokens"
+        elif fixed:
+            why = f"has responses of its own ({', '.join(method.responses)})"
+        if why:
+            raise ArkdError(
+                f"{entry.label}: {key}: {asked} cannot be set, since {entry.name} {why}; "
+                f"leave `{key}` out"
+            )
+    mixed, drawn = settings.prefixes == "mixed", settings.prefixes in DRAWN
+    for key, works, needs in (
+        ("prefix_share", mixed, "prefixes: mixed"),
+        ("prefix_temperature", drawn, "prefixes: student or mixed"),
+        ("prefix_top_p", drawn, "prefixes: student or mixed"),
+        ("support_size", settings.support != "vocabulary", "a support such as teacher_top_k"),
+        ("support_tail", settings.support != "vocabulary", "a support such as teacher_top_k"),
+    ):
+        if key in entry.changes and not works:
+            raise ArkdError(f"{entry.label}: {key}: has no effect without {needs}; leave it out")
+
+
+def sources(method: Method, settings: Distillation) -> tuple[Source, ...]:
+    """Return the response sets, drawn before the training, that a row's loss is taken on."""
+    if settings.prefixes is None:
+        return method.responses
+    return ("teacher",) if settings.prefixes == "teacher" else ("gold",)
+
+
+def draws(method: Method, settings: Distillation, model: str) -> bool:
+    """Tell whether a row samples from `student` or `teacher` while it trains."""
+    if model == "student" and settings.prefixes in DRAWN:
+        return True
+    return f"{model}_samples" in method.required and model not in method.responses
+
+
+def drawing_share(method: Method, settings: Distillation) -> float:
+    """Return the share of steps that draw: GKD throws a coin, MiniLLM's draw serves some epochs."""
+    if settings.prefixes in DRAWN:
+        return settings.prefix_share if settings.prefixes == "mixed" else 1.0
+    if "on_policy_share" in method.params:
+        return float(method.params["on_policy_share"])
+    return 1 / int(method.params.get("epochs", 1))
