@@ -17,7 +17,8 @@ def write(tree: Tree) -> Path:
     """Choose each method's rate by development JSD to the teacher; write benchmarks/tuning.
 
     Raises:
-        ArkdError: the suite tunes nothing, or its records are not there.
+        ArkdError: the suite tunes nothing, its records are not there, or the best rate of a method
+            is the lowest or highest that was tried: a better one may lie beyond.
     """
     suite = tree.suite
     target = suite.distillation.tuning
@@ -34,25 +35,33 @@ def write(tree: Tree) -> Path:
         label: sum(jsds) / len(jsds) if len(jsds) == len(suite.seeds) else math.inf
         for label, jsds in found.items()
     }
-    rows = []
-    for method in suite.methods:
-        tried = {
-            entry.lr: values[entry.label]
-            for entry in suite.entries
-            if entry.model_copy(update={"lr": None}) == method
-        }
+    tried_of: dict[str, dict[float, float]] = {}
+    for entry in suite.entries:
+        assert entry.lr is not None
+        method = entry.model_copy(update={"lr": None}).label
+        tried_of.setdefault(method, {})[entry.lr] = values[entry.label]
+    rows, beyond = [], []
+    for method, tried in tried_of.items():
         best = min(tried, key=lambda lr: tried[lr])
-        for lr, jsd in tried.items():
+        for edge, factor in ((min(tried), 0.5), (max(tried), 2.0)):
+            if best == edge:
+                beyond.append(f"{method} at {edge * factor:g}")
+        for lr, jsd in sorted(tried.items()):
             chosen, shared = lr == best, lr == suite.distillation.lr
             rows.append(
                 {
-                    "method": method.label,
+                    "method": method,
                     "lr": lr,
                     "dev_jsd": jsd,
                     "chosen": chosen,
                     "shared": shared,
                 }
             )
+    if beyond:
+        raise ArkdError(
+            f"suite {suite.name}: the best rate lies at the edge of those tried; add these to its "
+            f"methods and run again: {', '.join(beyond)}"
+        )
     path = benchmarks_dir() / "tuning" / f"{target}.csv"
     write_csv(path, COLUMNS, rows)
     return path

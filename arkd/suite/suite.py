@@ -73,7 +73,7 @@ class Suite(Frozen):
     pairs: tuple[Pair, ...] = Field(min_length=1)
     methods: tuple[MethodEntry, ...]
     lr_grid: tuple[Annotated[float, Field(gt=0)], ...] = Field(
-        (), description="run every method at each of these rates"
+        (), description="run every method at each of these rates; one that names a rate, at that"
     )
     seeds: tuple[int, ...] = Field(min_length=1)
     student_start: Optimisation = Field(description="the SFT start shared by a seed's methods")
@@ -106,10 +106,17 @@ class Suite(Frozen):
 
     @property
     def entries(self) -> tuple[MethodEntry, ...]:
-        """The methods of the tables: as listed, or each at every rate of `lr_grid`."""
+        """The methods of the tables: as listed, or each at every rate of `lr_grid`.
+
+        A row that names a rate is run at that one: one more beside the grid.
+        """
         if not self.lr_grid:
             return self.methods
-        return tuple(m.model_copy(update={"lr": lr}) for m in self.methods for lr in self.lr_grid)
+        return tuple(
+            m.model_copy(update={"lr": lr})
+            for m in self.methods
+            for lr in ((m.lr,) if m.lr else self.lr_grid)
+        )
 
     def entry(self, label: str) -> MethodEntry:
         """Return the method of a label.
@@ -269,7 +276,8 @@ def load_suite(name: str) -> Suite:
     except ValidationError as error:
         raise ArkdError(f"{path}: {problem(error, value)}") from None
     _check_name(suite.name, path)
-    tuned_rates(suite.distillation.tuning)  # it names a committed run, or is refused here
+    if not suite.lr_grid:  # it names a committed run, or is refused here
+        tuned_rates(suite.distillation.tuning)
     return suite
 
 
