@@ -13,6 +13,7 @@ from arkd.errors import ArkdError
 from arkd.figures.alpha import alpha, alphas, dynamics
 from arkd.figures.fidelity import head_tail, pareto, ranks, tail
 from arkd.figures.forest import forest
+from arkd.figures.grid import grid
 from arkd.figures.profile import profile
 from arkd.figures.scores import seeds, test_sets
 from arkd.figures.strategies import strategies, strategies_bertscore, strategies_jsd
@@ -41,6 +42,7 @@ FIGURES: dict[str, Callable[[Builder], Figure | None]] = {
     "head_tail": head_tail,
     "tail": tail,
     "ranks": ranks,
+    "grid": grid,
 }
 
 

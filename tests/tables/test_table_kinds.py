@@ -15,7 +15,7 @@ from arkd.tables.kind import SECTIONS, TableKind, facts, table_kinds
 ORDER = {
     "Overview": ["summary"],
     "Quality": ["table1", "table2", "generalisation", "generation"],
-    "Fidelity": ["tail", "temperature", "ablation"],
+    "Fidelity": ["tail", "temperature", "ablation", "grid"],
     "Tail": ["bins", "weaknesses"],
     "Truth": ["truth", "recall"],
     "α": ["table5", "alpha", "adaptation"],

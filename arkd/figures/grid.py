@@ -1,0 +1,56 @@
+"""Figure of prefix source by divergence by support: what each choice does to a student."""
+
+from __future__ import annotations
+
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from arkd.figures.style import SMALL, marks
+from arkd.statistics.intervals import mean_interval
+from arkd.tables.builder import Builder
+from arkd.tables.kinds.grid import SOURCES, VOCABULARY, grid_places, grid_values
+
+PANELS = {
+    "jsd": "JSD to the teacher (nats)",
+    "tail_recall": "tail recall",
+    "tail_precision": "tail precision",
+    "entropy_gap": "entropy gap (nats)",
+    "rouge_l": "ROUGE-L",
+    "truth_error": "truth error",
+}
+SPREAD = 0.5  # of the distance between two sources, over which their rows stand side by side
+
+
+def grid(make: Builder) -> Figure | None:
+    """One panel a measure, prefix sources across; a mark for each support and divergence."""
+    places = grid_places(make)
+    if not places:
+        return None
+    sources = [source for source in SOURCES if source in {place[0] for place in places.values()}]
+    kinds = list(dict.fromkeys(place[1:] for place in places.values()))
+    kinds.sort(key=lambda kind: (kind[0] != VOCABULARY, *kind))
+    known = marks([", ".join(kind) for kind in kinds])
+    pair = make.pairs[0]
+    values = {method: grid_values(make, pair, method) for method in places}
+    panels = {k: t for k, t in PANELS.items() if any(values[m].get(k) for m in places)}
+    figure = Figure(figsize=(8.4, 1.2 + 1.9 * -(-len(panels) // 2)), layout="constrained")
+    grid_of_axes = figure.subplots(-(-len(panels) // 2), 2, squeeze=False)
+    for axis, (key, title) in zip(grid_of_axes.flat, panels.items(), strict=False):
+        for method, (source, *kind) in places.items():
+            found = values[method].get(key)
+            if not found:
+                continue
+            mean = mean_interval([*found.values()])
+            offset = SPREAD * ((kinds.index((kind[0], kind[1])) + 0.5) / len(kinds) - 0.5)
+            at, mark = sources.index(source) + offset, known[", ".join(kind)]
+            if mean.low is not None and mean.high is not None:
+                axis.plot((at, at), (mean.low, mean.high), color=mark.colour, lw=0.8, alpha=0.55)
+            axis.plot(at, mean.mean, zorder=3, **mark.style(5))
+        axis.set(ylabel=title)
+        axis.set_xticks(range(len(sources)), sources)
+        axis.grid(axis="x", visible=False)
+    for axis in grid_of_axes.flat[len(panels) :]:
+        axis.set_axis_off()
+    handles = [Line2D([], [], label=name, **mark.style(5)) for name, mark in known.items()]
+    figure.legend(handles=handles, loc="outside lower center", ncols=2, fontsize=SMALL)
+    return figure
