@@ -84,7 +84,7 @@ def render(
         for name, figure in build(suite, results_dir, partial).items():
             files[name] = {}
             figure.draw_without_rendering()
-            figure.set_layout_engine("none")  # laid out once, not anew for each format
+            figure.set_layout_engine(None)  # laid out once, not anew for each format
             for suffix in suffixes:
                 stream = io.BytesIO()
                 figure.savefig(stream, format=suffix, metadata=METADATA[suffix], dpi=DPI)
