@@ -1,6 +1,6 @@
 """One of two processes that train a student together; run by test_parallel.py.
 
-usage: parallel_worker.py KIND RANK FOLDER
+usage: parallel_worker.py RANK FOLDER
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from arkd.suite.settings import MethodEntry
 from arkd.training.distill import Step
 
 WORLD = 2
+KINDS = ("ddp", "fsdp2")
 # Both halves of a batch have as many response tokens, and tokens, so that the mean of their means
 # is the mean of the whole.
 STEPS = [[0, 1, 3, 18], [6, 15, 10, 11]]
@@ -78,8 +79,20 @@ def whole(value: torch.Tensor | None) -> torch.Tensor:
     return (value.full_tensor() if isinstance(value, DTensor) else value).clone()
 
 
-def main(kind: str, rank: int, folder: Path) -> None:
-    """Train by each method and write what came of it, from the first process."""
+def wrapped(step: Step, kind: str) -> nn.Module:
+    """The step as its kind of parallel training wraps it."""
+    if kind == "ddp":
+        return DistributedDataParallel(step)
+    for layer in step.model.base_model.layers:
+        fully_shard(layer)
+    fully_shard(step)
+    sharded = [isinstance(x, DTensor) for x in step.model.parameters()]
+    assert all(sharded), "nothing is sharded"
+    return step
+
+
+def main(rank: int, folder: Path) -> None:
+    """Train by each kind and method and write what came of it, from the first process."""
     distributed.init_process_group(
         "gloo",
         init_method=f"file://{folder / 'store'}",
@@ -87,23 +100,16 @@ def main(kind: str, rank: int, folder: Path) -> None:
         world_size=WORLD,
         timeout=timedelta(seconds=600),
     )
-    for name in METHODS:
-        step = new_step(name)
-        module: nn.Module = step
-        if kind == "ddp":
-            module = DistributedDataParallel(step)
-        else:
-            for layer in step.model.base_model.layers:
-                fully_shard(layer)
-            fully_shard(step)
-            sharded = [isinstance(x, DTensor) for x in step.model.parameters()]
-            assert all(sharded), "nothing is sharded"
-        found = train(step, module, rank, WORLD)
-        if rank == 0:
-            save_file(found, folder / f"{name}.safetensors")
+    for kind in KINDS:
+        for name in METHODS:
+            step = new_step(name)
+            found = train(step, wrapped(step, kind), rank, WORLD)
+            if rank == 0:
+                (folder / kind).mkdir(exist_ok=True)
+                save_file(found, folder / kind / f"{name}.safetensors")
     distributed.barrier()  # who ends first must not leave the other waiting for it
     distributed.destroy_process_group()
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]))
+    main(int(sys.argv[1]), Path(sys.argv[2]))

@@ -16,11 +16,13 @@ from safetensors.torch import load_file
 WORKER = Path(parallel_worker.__file__)
 
 
-@pytest.mark.parametrize("kind", ["ddp", "fsdp2"])
-def test_two_processes_train_as_one_does(kind: str, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def together(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What two processes that train together left, a folder a kind; they start once for both."""
+    folder = tmp_path_factory.mktemp("together")
     processes = [
         subprocess.Popen(
-            [sys.executable, str(WORKER), kind, str(rank), str(tmp_path)],
+            [sys.executable, str(WORKER), str(rank), str(folder)],
             env={**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"},
             stderr=subprocess.PIPE,
             text=True,
@@ -30,13 +32,18 @@ def test_two_processes_train_as_one_does(kind: str, tmp_path: Path) -> None:
     for process in processes:
         _, errors = process.communicate(timeout=PATIENCE_S)
         assert process.returncode == 0, errors
+    return folder
+
+
+@pytest.mark.parametrize("kind", parallel_worker.KINDS)
+def test_two_processes_train_as_one_does(kind: str, together: Path) -> None:
     for name in parallel_worker.METHODS:
         step = parallel_worker.new_step(name)
         alone = parallel_worker.train(step, step, 0, 1)
-        together = load_file(tmp_path / f"{name}.safetensors")
-        assert together.keys() == alone.keys()
+        found = load_file(together / kind / f"{name}.safetensors")
+        assert found.keys() == alone.keys()
         for key, value in alone.items():
-            assert torch.allclose(together[key], value, rtol=1e-4, atol=1e-6), (name, key)
+            assert torch.allclose(found[key], value, rtol=1e-4, atol=1e-6), (name, key)
             assert "grad" not in key or value.abs().max() > 0
 
 

@@ -12,12 +12,15 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
+from arkd.stages.distill import distill
 from arkd.suite.folders import Tree
 from arkd.suite.suite import load_suite
 
-# The stage as it is, but a checkpoint after every step, and a kill -9 before the twelfth.
+METHODS = ("arkd", "contrastive")
+# The stage as it is, but a checkpoint after every step, and a kill -9 before the twelfth; a forked
+# process for each method, so that what all of them load is loaded once.
 KILLED = """
-import os, signal, sys
+import json, os, signal, sys
 from arkd import kernels
 kernels.choose("portable")
 from arkd.cli.main import main
@@ -33,26 +36,46 @@ def killed(step, index, samples):
         os.kill(os.getpid(), signal.SIGKILL)
     return loss(step, index, samples)
 stage.checkpoint_of, distill.Step.forward = often, killed
-main(sys.argv[1:])
+ended = {}
+for method in json.loads(sys.argv[1]):
+    child = os.fork()
+    if not child:
+        main([*sys.argv[2:], "--method", method])
+        os._exit(0)
+    ended[method] = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+print(json.dumps(ended))
 """
 
 
-@pytest.mark.parametrize("method", ["arkd", "contrastive"])
-def test_a_killed_training_ends_in_the_same_bytes(method: str, smoke: Path, tmp_path: Path) -> None:
-    shutil.copytree(smoke / "smoke", tmp_path / "smoke")
-    tree = Tree(tmp_path, load_suite("smoke"))
-    folder = tree.training("fixture", method, 1)
-    before = json.loads((folder / "manifest.json").read_text())["outputs"]
-    shutil.rmtree(folder)
-    stage = ["distill", "--suite", "smoke", "--results", str(tmp_path)]
-    stage += ["--pair", "fixture", "--method", method, "--seed", "1"]
-    command = [sys.executable, "-c", KILLED, *stage]
+@pytest.fixture(scope="module")
+def killed(smoke: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The results folder of a smoke run whose students' trainings were killed."""
+    results = tmp_path_factory.mktemp("killed")
+    shutil.copytree(smoke / "smoke", results / "smoke")
+    tree = Tree(results, load_suite("smoke"))
+    for method in METHODS:
+        shutil.rmtree(tree.training("fixture", method, 1))
+    stage = ["distill", "--suite", "smoke", "--results", str(results)]
+    stage += ["--pair", "fixture", "--seed", "1"]
+    command = [sys.executable, "-c", KILLED, json.dumps(METHODS), *stage]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == dict.fromkeys(METHODS, -signal.SIGKILL), done.stderr
+    return results
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_killed_training_ends_in_the_same_bytes(method: str, smoke: Path, killed: Path) -> None:
+    whole, tree = (Tree(results, load_suite("smoke")) for results in (smoke, killed))
+    folder = tree.training("fixture", method, 1)
     assert not folder.exists()
     saved = json.loads((folder.parent / "checkpoint" / "state.json").read_text())
     rows = dict(saved["state"]["dict"])["rows"]
     assert len(rows) == 11
-    subprocess.run(["arkd", *stage], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert json.loads((folder / "manifest.json").read_text())["outputs"] == before
+    distill(tree, "fixture", method, 1)
+    ended, uninterrupted = (
+        json.loads((of.training("fixture", method, 1) / "manifest.json").read_text())["outputs"]
+        for of in (tree, whole)
+    )
+    assert ended == uninterrupted
     assert [path.name for path in folder.parent.iterdir()] == ["training"]  # nothing left behind
