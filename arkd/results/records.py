@@ -97,7 +97,7 @@ def read_csv(path: Path, suite: Suite, numbers: Iterable[str]) -> pd.DataFrame:
     head, *rows = read_rows(path)
     if len(set(head)) < len(head):
         raise ArkdError(f"{path}: a column stands twice; run `arkd collect` again")
-    frame = pd.DataFrame(rows, columns=head, dtype=str)
+    frame = pd.DataFrame(rows, columns=head, dtype=object)  # read cell by cell: no Arrow array
     lacking = [c for c in ["suite_version", *RUN, *numbers] if c not in frame.columns]
     if lacking:
         raise ArkdError(f"{path}: column {', '.join(lacking)} is missing; run `arkd collect` again")
@@ -143,10 +143,12 @@ def _parsed(
     Raises:
         ArkdError: a cell is nothing of the kind; the first, with its run.
     """
-    values = []
+    values, known = [], {"": math.nan} if blank else {}  # most columns repeat few cells
     for place, cell in enumerate(frame[column]):
         try:
-            values.append(math.nan if blank and not cell else parse(cell))
+            if cell not in known:
+                known[cell] = parse(cell)
+            values.append(known[cell])
         except ValueError:
             run = frame.iloc[place]
             where = "/".join(f"{run[name]:.40}" for name in RUN)

@@ -17,10 +17,13 @@ class SuiteResults:
         self.tree, self.suite = tree, tree.suite
         self.records = read_records(tree.root / "records.csv", self.suite)
         self.gaps: dict[str, dict[str, None]] = {}  # by run, in order, each quantity once
+        self._seeds: dict[str, tuple[int, ...]] = {}  # by row, for each of its cells
 
     def expected(self, method: str) -> tuple[int, ...]:
         """Return the seeds a row should have; the teacher is one model, filed under seed 0."""
-        return seeds(self.suite, method)
+        if method not in self._seeds:
+            self._seeds[method] = seeds(self.suite, method)
+        return self._seeds[method]
 
     def failed(self, pair: str, method: str) -> set[int]:
         """Return the seeds whose run failed."""
