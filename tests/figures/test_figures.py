@@ -49,37 +49,44 @@ def texts(svg: bytes) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def drawn(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, bytes]]:
+def written(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """The files of a suite's figures."""
     root = tmp_path_factory.mktemp("results")
     suite = suite_of(METHODS)
     save(suite, root, rows_of(suite))
-    return figures.render(suite, root)
+    return figures.write(suite, root, root / "figures")
 
 
-def test_files_are_svg_and_png_and_the_same_twice(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def drawn(written: list[Path]) -> dict[str, bytes]:
+    """The SVG of each figure by name."""
+    return {path.stem: path.read_bytes() for path in written if path.suffix == ".svg"}
+
+
+def test_files_are_svg_png_and_pdf(written: list[Path]) -> None:
+    assert [p.name for p in written] == [f"{n}.{s}" for n in NAMES for s in ("svg", "png", "pdf")]
+    heads = {"svg": b"<?xml", "png": b"\x89PNG\r\n\x1a\n", "pdf": b"%PDF-"}
+    for path in written:
+        assert path.read_bytes().startswith(heads[path.suffix[1:]]), path
+
+
+def test_files_are_the_same_twice_whatever_a_matplotlibrc_says(
+    written: list[Path], tmp_path: Path
+) -> None:
     suite = suite_of(METHODS)
     save(suite, tmp_path, rows_of(suite))
-    first = figures.write(suite, tmp_path, tmp_path / "a")
-    second = figures.write(suite, tmp_path, tmp_path / "b")
-    assert [p.name for p in first] == [f"{n}.{s}" for n in NAMES for s in ("svg", "png", "pdf")]
-    assert [p.read_bytes() for p in first] == [p.read_bytes() for p in second]
-    assert all(p.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n" for p in first if p.suffix == ".png")
-
-
-def test_a_matplotlibrc_of_the_users_own_changes_nothing(
-    drawn: dict[str, dict[str, bytes]], tmp_path: Path
-) -> None:
-    save(suite_of(METHODS), tmp_path, rows_of(suite_of(METHODS)))
     with mpl.rc_context({"lines.linewidth": 9, "axes.grid": True, "font.family": "serif"}):
-        again = figures.render(suite_of(METHODS), tmp_path, suffixes=["svg"])
-    assert again == {name: {"svg": files["svg"]} for name, files in drawn.items()}
+        again = figures.write(suite, tmp_path, tmp_path / "figures")
+    assert [p.name for p in again] == [p.name for p in written]
+    for first, second in zip(written, again, strict=True):
+        assert first.read_bytes() == second.read_bytes(), first.name
 
 
-def test_svg_is_well_formed_and_undated(drawn: dict[str, dict[str, bytes]]) -> None:
+def test_svg_is_well_formed_and_undated(drawn: dict[str, bytes]) -> None:
     assert list(drawn) == NAMES
-    for files in drawn.values():
-        assert texts(files["svg"])
-        assert b"<dc:date>" not in files["svg"]
+    for svg in drawn.values():
+        assert texts(svg)
+        assert b"<dc:date>" not in svg
 
 
 def panels_of(figure: Figure) -> dict[str, Axes]:
@@ -153,7 +160,9 @@ def test_the_map_writes_each_value(tmp_path: Path) -> None:
     level = {method: 20.0 + place for place, method in enumerate(METHODS)}
     rows = rows_of(suite, lambda method, task, metric: level.get(method, 1.0), sd=0.0)
     save(suite, tmp_path, rows)
-    found = texts(figures.render(suite, tmp_path)["test_sets"]["svg"])
+    figure = figures.test_sets(Builder(suite, tmp_path))
+    assert figure is not None
+    found = [text.get_text() for text in figure.findobj(Text)]
     for method in METHODS:
         assert method in found
         assert found.count(f"{level[method]:.1f}") == len(suite.test_sets)
@@ -206,7 +215,8 @@ def kept(request: pytest.FixtureRequest) -> tuple[Suite, pd.DataFrame, dict[str,
     """A reference suite, its records read anew, and its figures."""
     suite = kept_suite(request.param)
     path = REFERENCE / suite.name / "records.csv"
-    frame = pd.read_csv(path, dtype={"group": str, "decode_seed": str}, keep_default_na=False)
+    text = {"decode_seed": str, **dict.fromkeys(("method", "task", "metric", "group"), "category")}
+    frame = pd.read_csv(path, dtype=text, keep_default_na=False)
     return suite, frame, figures.build(suite, REFERENCE, partial=True)
 
 
@@ -587,7 +597,7 @@ def test_one_seed_and_two_methods_have_no_intervals(tmp_path: Path) -> None:
         for axis in drawn[name].axes:
             upright = [s for s in segments(axis) if s[0] != s[1] and s[2] == s[3]]
             assert not upright, name
-    assert len(figures.write(suite, tmp_path, tmp_path / "out")) == 3 * len(drawn)
+    assert list(figures.render(suite, tmp_path)) == list(drawn)
 
 
 def test_every_figure_has_title_caption_and_text_for_screen_readers() -> None:
