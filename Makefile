@@ -53,10 +53,10 @@ perf: env ## time the code beside others' (40 minutes; keep the machine quiet)
 	env -u OMP_NUM_THREADS $(BIN)/arkd perf
 
 test: env ## run the tests
-	PATH="$(abspath $(BIN)):$$PATH" python -m pytest -m "not heavy" -n 2 --dist loadfile
+	PATH="$(abspath $(BIN)):$$PATH" python -m pytest -m "not heavy" -n 2 --dist loadfile --no-loadscope-reorder
 
 test-all: env ## run all tests, the heavy ones too
-	PATH="$(abspath $(BIN)):$$PATH" python -m pytest -n 2 --dist loadfile
+	PATH="$(abspath $(BIN)):$$PATH" python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: env ## run every linter and the type check
 	$(BIN)/ruff check .

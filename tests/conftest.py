@@ -30,12 +30,24 @@ for name in (
 if "PYTEST_XDIST_WORKER" not in os.environ:  # parallel test processes inherit this one's
     CACHES = tempfile.TemporaryDirectory(prefix="arkd-tests-")  # a home need not be writable
     os.environ["XDG_CACHE_HOME"] = CACHES.name
+# Files of half a minute and more start first, so that no process is left alone at the end.
+LONG = (
+    *("test_own_suite", "test_example", "test_figures", "test_verify", "test_report"),
+    *("test_stock_lm_eval", "test_results_readme", "test_given_inputs", "test_merge"),
+    *("test_parallel", "test_resume", "test_newcomer", "test_plan"),
+)
 PATIENCE_S = 600  # that a test waits for what hangs; a busy machine takes less
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Take the file to which the kills of tests/workflow/test_kills.py are written."""
     parser.addoption("--kills-log", type=Path, metavar="FILE", help="a table of every kill")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests of long files first; the others stay in their order."""
+    order = {name: place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: order.get(item.path.stem, len(LONG)))
 
 
 def heed_interrupts() -> None:
