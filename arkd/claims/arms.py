@@ -53,18 +53,19 @@ class Results(SuiteResults):
                     key = (row["pair"], row["method"], COST, metric, row["stage"])
                     self._costs.setdefault(key, {})[int(row["seed"])] = row[metric]
         self._runs = read_windows(tree.root, self.suite)
+        self._rows = [*CONTROLS, *(entry.label for entry in self.suite.entries)]
         self._arms = {self._spelled(entry.label): entry.label for entry in self.suite.entries}
 
     def rows(self) -> list[str]:
         """Return the labels of all arms, controls first."""
-        return [*CONTROLS, *(entry.label for entry in self.suite.entries)]
+        return [*self._rows]
 
     def arm(self, label: str) -> str | None:
         """Return the suite's row of an arm; None where it has none.
 
         An arm that spells out a setting which the suite has anyway is the plain arm.
         """
-        return label if label in self.rows() else self._arms.get(self._spelled(label))
+        return label if label in self._rows else self._arms.get(self._spelled(label))
 
     def _spelled(self, label: str) -> tuple[Any, ...]:
         """Return a label as name and set of settings, without those that are the suite's own."""

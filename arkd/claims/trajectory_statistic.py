@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
+import numpy as np
 import pandas as pd
 
 from arkd import exact
@@ -59,12 +60,13 @@ def _bounds(share: Iterable[float], total: int) -> tuple[int, int]:
     return start, stop
 
 
-def _steps_in(run: pd.DataFrame, share: Iterable[float], total: int) -> pd.Series:
+def _steps_in(run: pd.DataFrame, share: Iterable[float], total: int) -> np.ndarray:
     """Return how many steps of each window have their middle in a share of the run."""
     start, stop = _bounds(share, total)
-    first, last = run["first_step"].clip(lower=start), run["last_step"].clip(upper=stop - 1)
-    return (last - first + 1).clip(lower=0)
+    first = np.maximum(run["first_step"].to_numpy(), start)
+    last = np.minimum(run["last_step"].to_numpy(), stop - 1)
+    return np.maximum(last - first + 1, 0)
 
 
-def _mean(values: pd.Series, weights: pd.Series) -> float:
-    return exact.weighted_mean(values.to_numpy(), weights.to_numpy())
+def _mean(values: pd.Series, weights: np.ndarray) -> float:
+    return exact.weighted_mean(values.to_numpy(), weights)

@@ -6,6 +6,7 @@ import csv
 import json
 import math
 from collections.abc import Callable, Iterable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +129,7 @@ def run_windows(suite: Suite, alpha: Callable[[float], float], count: int = 20) 
     ]
 
 
+@cache
 def between(method: str, seed: int, task: str, metric: str, group: str) -> float:
     """Give each arm a plausible, noisy number: the teacher far ahead, the untrained far behind."""
     place = {"teacher": 0.0, "init": 0.6, "untrained": 1.0}.get(method, 0.4)
