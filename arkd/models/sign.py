@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from arkd.errors import ArkdError
-from arkd.models.model import evaluating, head, rounding
+from arkd.models.model import evaluating, head, rounding, save
 from arkd.objectives import LOG_ZERO
 
 SIGNED = 8  # log-probabilities that are noted
@@ -22,6 +22,19 @@ def sign(model: Any) -> list[float]:
         logits_V = model(input_ids=ids_BT, use_cache=False).logits[0, -1]
     log_q_V = logits_V.float().log_softmax(-1).clamp_min(LOG_ZERO)
     return [round(value, 6) for value in log_q_V[:SIGNED].tolist()]
+
+
+def save_signed(model: Any, tokenizer_dir: Path, folder: Path, card: str) -> list[float]:
+    """Save a model with its tokenizer and a model card, and return its `sign`.
+
+    Args:
+        model: With its weights, in the type that they are saved in.
+        tokenizer_dir: The tokenizer, whose files are copied.
+        folder: Of the saved model.
+        card: Text of its README.md.
+    """
+    save(model, tokenizer_dir, folder, card)
+    return sign(model)
 
 
 def check_sign(model: Any, signed: list[float], folder: Path) -> None:

@@ -14,7 +14,6 @@ from arkd.stages.stage import (
     trained_folder,
 )
 from arkd.storage import manifest
-from arkd.storage.files import read_json
 from arkd.storage.records import read_csv
 from arkd.suite import registry
 from arkd.suite.folders import INIT, TEACHER, TEACHER_SEED, Tree
@@ -91,7 +90,7 @@ def distill(tree: Tree, pair: str, label: str, seed: int) -> None:
             suite.decoding.max_new_tokens,
             replayed,
             corpus_of(tokens_dir, settings),
-            read_json(tokens_dir / manifest.NAME)["notes"]["vocabulary"],
+            manifest.read(tokens_dir, ["notes"])["notes"]["vocabulary"],
             suite.rouge,
         )
         student = Trainee.load(tree, pair, tree.model(pair, INIT, seed), device, seed)

@@ -123,7 +123,7 @@ def teacher(tree: Tree, pair: str) -> None:
     from arkd.models import model as models
     from arkd.models.device import prepare
     from arkd.models.external import load_given
-    from arkd.models.sign import sign
+    from arkd.models.sign import save_signed
     from arkd.teacher.cache import save_head
     from arkd.training import loop as training
     from arkd.training.trainee import Trainee
@@ -169,8 +169,7 @@ def teacher(tree: Tree, pair: str) -> None:
         if trained:
             stage.notes["sign"] = trainee.save(folder, card)
         elif not isinstance(spec.teacher, Pretrained):
-            models.save(model, tokens_dir / "tokenizer", folder, card)
-            stage.notes["sign"] = sign(model)
+            stage.notes["sign"] = save_signed(model, tokens_dir / "tokenizer", folder, card)
         save_head(stage.folder, model)
 
 
@@ -184,7 +183,7 @@ def init(tree: Tree, pair: str, seed: int) -> None:
     from arkd.models import model as models
     from arkd.models.device import prepare
     from arkd.models.external import load_given
-    from arkd.models.sign import sign
+    from arkd.models.sign import save_signed
     from arkd.training import loop as training
     from arkd.training.trainee import Trainee
 
@@ -202,18 +201,16 @@ def init(tree: Tree, pair: str, seed: int) -> None:
             from arkd.models.smollm2 import cut_student
 
             cut_student(tree.model(pair, TEACHER, TEACHER_SEED), folder, spec.student.layers)
-        elif isinstance(spec.student, Folder | Hub):
-            held = suite.training.precision
-            model = load_given(spec.student, tokens_dir / "tokenizer", torch.device("cpu"), held)
-            card = models.card(f"Student of {suite.name}/{pair}, as it was given", {})
-            models.save(model, tokens_dir / "tokenizer", folder, card)
-            stage.notes["sign"] = sign(model)
         else:
-            tokenizer = load_tokenizer(tokens_dir / "tokenizer")
-            model = models.build(spec.student, tokenizer, "student", seed)
-            card = models.card(f"Untrained student of {suite.name}/{pair}", {"seed": seed})
-            models.save(model, tokens_dir / "tokenizer", folder, card)
-            stage.notes["sign"] = sign(model)
+            if isinstance(spec.student, Folder | Hub):
+                held, cpu = suite.training.precision, torch.device("cpu")
+                model = load_given(spec.student, tokens_dir / "tokenizer", cpu, held)
+                card = models.card(f"Student of {suite.name}/{pair}, as it was given", {})
+            else:
+                tokenizer = load_tokenizer(tokens_dir / "tokenizer")
+                model = models.build(spec.student, tokenizer, "student", seed)
+                card = models.card(f"Untrained student of {suite.name}/{pair}", {"seed": seed})
+            stage.notes["sign"] = save_signed(model, tokens_dir / "tokenizer", folder, card)
     with open_stage(
         tree, "init", tree.training(pair, INIT, seed), inputs, pair=pair, seed=seed
     ) as stage:

@@ -14,7 +14,7 @@ from arkd.data.tokens import TokenSet
 from arkd.errors import ArkdError
 from arkd.models import model as models
 from arkd.models.forward import set_training
-from arkd.models.sign import sign
+from arkd.models.sign import save_signed
 from arkd.suite.folders import Tree
 from arkd.suite.settings import Distillation, Lora, Optimisation
 from arkd.training.dev_scores import judge
@@ -92,8 +92,7 @@ class Trainee:
 
             model = merge_adapters(self.adapters)
         model.to(getattr(torch, self.tree.suite.training.precision))
-        models.save(model, self.tree.tokens(self.pair) / "tokenizer", folder, card)
-        return sign(model)
+        return save_signed(model, self.tree.tokens(self.pair) / "tokenizer", folder, card)
 
 
 def corpus_of(tokens: Path, settings: Distillation) -> TokenSet | None:
