@@ -103,7 +103,7 @@ def _hash(*arrays: object) -> str:
 def main() -> None:
     """Print the hashes, or commit them to `golden/portable.json`."""
     from arkd import kernels
-    from arkd.storage import manifest
+    from arkd.storage import provenance
 
     kernels.choose("portable")
     with tempfile.TemporaryDirectory() as folder:
@@ -112,7 +112,7 @@ def main() -> None:
             "stages": stages(Path(folder)),
         }
     if sys.argv[1:] == ["--write"]:
-        found = {"made by": {name: manifest.versions()[name] for name in MADE_BY}, **found}
+        found = {"made by": {name: provenance.versions()[name] for name in MADE_BY}, **found}
         GOLDEN.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     else:
         print(json.dumps(found))

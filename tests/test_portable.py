@@ -19,7 +19,7 @@ from portable_stages import GOLDEN
 from arkd import kernels
 from arkd.errors import ArkdError
 from arkd.models import portable_ops
-from arkd.storage import manifest
+from arkd.storage import provenance
 
 SCRIPT = Path(__file__).parent / "portable_stages.py"
 # What a user may have exported; none of it may reach a portable run.
@@ -55,7 +55,7 @@ def compare(found: dict[str, dict[str, str]]) -> None:
     """Compare with the committed hashes; say which library and which stage part ways first."""
     golden = json.loads(GOLDEN.read_text(encoding="utf-8"))
     versions = {
-        key: value for key, value in manifest.versions().items() if key in golden["made by"]
+        key: value for key, value in provenance.versions().items() if key in golden["made by"]
     }
     assert versions == golden["made by"], (
         "hashes hold for these versions: install requirements.lock"

@@ -16,7 +16,8 @@ from arkd.audit.manifest_chain import DATA, Chain, Findings
 from arkd.audit.tolerance import RELATIVE
 from arkd.errors import ArkdError
 from arkd.storage import checksums
-from arkd.storage.manifest import NAME, core_hash
+from arkd.storage.manifest import NAME
+from arkd.storage.provenance import core_hash
 from arkd.suite.suite import Suite, load_suite, suite_names
 from arkd.validated import place
 

@@ -58,7 +58,7 @@ def stage(options: argparse.Namespace) -> None:
 
 
 def _show(name: str, tree: Tree, partial: bool) -> None:
-    from arkd.storage import manifest
+    from arkd.storage import manifest, stage_writer
 
     root = tree.root
     read = {kind: root / f"{kind}.csv" for kind in ("records", "items", "cost", "trajectories")}
@@ -70,7 +70,7 @@ def _show(name: str, tree: Tree, partial: bool) -> None:
         report.write(tree.suite, tree.results, root / "report.html", partial, tree.named)
         return
     axes: dict[str, Any] = {"suite": tree.suite.name, "suite_version": tree.suite.version}
-    with manifest.stage(name, root / name, inputs=inputs, config={}, **axes) as made:
+    with stage_writer.stage(name, root / name, inputs=inputs, config={}, **axes) as made:
         if name == "tables":
             from arkd.tables import build as tables
 
@@ -86,7 +86,7 @@ def claims(options: argparse.Namespace) -> None:
     from arkd.claims import judge as judgement
     from arkd.claims import write as verdict_table
     from arkd.claims.registered import claims_path, load_claims
-    from arkd.storage import manifest
+    from arkd.storage import manifest, stage_writer
     from arkd.suite import folders
 
     tree, registered = folders.tree(options.suite, options.results), load_claims()
@@ -96,7 +96,7 @@ def claims(options: argparse.Namespace) -> None:
     names = ("records", "cost", "trajectories")
     inputs = {"claims": claims_path(), **{name: root / f"{name}.csv" for name in names}}
     axes: dict[str, Any] = {"suite": suite.name, "suite_version": suite.version}
-    with manifest.stage("claims", root / "claims", inputs=inputs, config={}, **axes) as made:
+    with stage_writer.stage("claims", root / "claims", inputs=inputs, config={}, **axes) as made:
         verdict_table.write(suite, registered, found, made.folder)
     verdict_table.show(suite, registered, found)
 

@@ -24,7 +24,7 @@ from arkd.metrics.text_statistics import text_statistics
 from arkd.paths import benchmarks_dir
 from arkd.rouge import rouge_l, scorer
 from arkd.seeding import derive_seed
-from arkd.storage.manifest import Stopwatch
+from arkd.storage.stage_writer import Stopwatch
 from arkd.suite.suite import Suite
 
 

@@ -17,7 +17,7 @@ from arkd.models.sign import check_sign
 from arkd.seeding import derive_seed
 from arkd.storage import manifest
 from arkd.storage.files import read_json, read_jsonl
-from arkd.storage.manifest import Stopwatch
+from arkd.storage.stage_writer import Stopwatch
 from arkd.suite.folders import TEACHER, TEACHER_SEED, Tree
 from arkd.teacher import cache
 from arkd.teacher.cache import Evidence

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from arkd.errors import ArkdError
-from arkd.storage.manifest import NAME, core_hash
+from arkd.storage.manifest import NAME
+from arkd.storage.provenance import core_hash
 from arkd.suite.folders import INIT, TEACHER, TEACHER_SEED, UNTRAINED, Tree, tree
 
 SUITE, QUICK_SUITE = "smollm2-quick", "smoke"

@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from arkd.perf import losses, pair, report, suite
 from arkd.perf.losses import Tick
-from arkd.storage import manifest
+from arkd.storage import provenance
 from arkd.storage.files import read_json, write_json
 
 CHOICES = ("divergence", "step", "suite")
@@ -97,15 +97,15 @@ def _suite(results: Path, cost: Path, tick: Tick) -> dict[str, Any]:
 
 def _machine(plan: Plan) -> dict[str, Any]:
     """Facts that numbers depend on; those of another machine or code are not mixed with these."""
-    git = manifest.git_state()
+    git = provenance.git_state()
     return {
-        **manifest.host(),
+        **provenance.host(),
         "threads": plan.threads,
         "torch": torch.__version__,
         **{name: os.environ.get(name, "") for name in RECORDED},
         "commit": git["commit"],
         "dirty": git["dirty"],
-        "core": manifest.core_hash(),
+        "core": provenance.core_hash(),
         "benchmark": _code_hash(),
     }
 

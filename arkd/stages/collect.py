@@ -10,7 +10,7 @@ from arkd.errors import ArkdError
 from arkd.metrics.declared import names
 from arkd.paths import benchmarks_dir
 from arkd.stages import trajectories
-from arkd.storage import given, manifest
+from arkd.storage import given, manifest, provenance
 from arkd.storage.files import write_json
 from arkd.storage.records import COLUMNS, ITEM_COLUMNS, read_csv, write_csv
 from arkd.suite.folders import CONTROLS, Tree, methods, seeds
@@ -61,9 +61,9 @@ def collect(tree: Tree, partial: bool = False) -> None:
             name: manifest.digest(tree.root / name)
             for name in ("records.csv", "items.csv", "trajectories.csv", "cost.csv")
         },
-        "versions": manifest.versions(),
-        "git": manifest.git_state(),
-        "host": manifest.host(),
+        "versions": provenance.versions(),
+        "git": provenance.git_state(),
+        "host": provenance.host(),
     }
     write_json(tree.root / manifest.NAME, facts)
 
@@ -94,7 +94,7 @@ def _one_maker(tree: Tree, manifests: dict[Path, dict[str, Any]]) -> dict[str, s
     cores: dict[str, str] = {}
     makers: dict[str, dict[str, Path]] = {}
     for folder, found in manifests.items():
-        work = "training" if found["stage"] in manifest.TRAINING_STAGES else "evaluation"
+        work = "training" if found["stage"] in provenance.TRAINING_STAGES else "evaluation"
         libraries = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
         maker = f"core {found['core']}, suite version {found['suite_version']}, {libraries}"
         makers.setdefault(work, {}).setdefault(maker, folder)

@@ -13,7 +13,7 @@ from typing import Any
 
 from arkd import kernels
 from arkd.errors import ArkdError
-from arkd.storage import manifest
+from arkd.storage import manifest, stage_writer
 from arkd.storage.records import write_csv
 from arkd.suite.folders import TEACHER, TEACHER_SEED, Tree
 from arkd.suite.jobs import config_slice, given
@@ -48,7 +48,7 @@ def computes(loads: str) -> Callable[[Callable[..., None]], Callable[..., None]]
 @contextmanager
 def open_stage(
     tree: Tree, name: str, out: Path, inputs: dict[str, Path], **axes: Any
-) -> Iterator[manifest.Stage]:
+) -> Iterator[stage_writer.Stage]:
     """Open a stage's folder with the suite's facts filled in; a training's checkpoint goes last.
 
     Args:
@@ -62,7 +62,9 @@ def open_stage(
     config = config_slice(suite, name, axes.get("pair", ""), axes.get("method", ""))
     of_user = given(tree, name, axes.get("pair", ""))
     axes = {"suite": suite.name, "suite_version": suite.version, **axes}
-    with manifest.stage(name, out, inputs=inputs, config=config, given=of_user, **axes) as stage:
+    with stage_writer.stage(
+        name, out, inputs=inputs, config=config, given=of_user, **axes
+    ) as stage:
         yield stage
     if name in ("teacher", "init", "distill"):
         shutil.rmtree(checkpoint_folder(out), ignore_errors=True)
@@ -108,7 +110,7 @@ def checkpoint_folder(training: Path) -> Path:
     return training.parent / "checkpoint"
 
 
-def checkpoint_of(training: Path, stage: manifest.Stage) -> Any:
+def checkpoint_of(training: Path, stage: stage_writer.Stage) -> Any:
     """Return the checkpoint of a training."""
     from arkd.training.checkpoint import Checkpoint
 
@@ -116,7 +118,7 @@ def checkpoint_of(training: Path, stage: manifest.Stage) -> Any:
     return Checkpoint(checkpoint_folder(training), made_for)
 
 
-def finish_training(stage: manifest.Stage, run: Any) -> None:
+def finish_training(stage: stage_writer.Stage, run: Any) -> None:
     """Write the trajectory and note what the run cost."""
     columns = list(dict.fromkeys(key for row in run.rows for key in row))
     write_csv(stage.folder / "trajectory.csv", columns or ["step"], run.rows)

@@ -329,7 +329,7 @@ def model() -> Model:
 @pytest.fixture(scope="module")
 def harness(data: Path) -> Any:
     from arkd.evaluation.lm_eval_bridge import Harness
-    from arkd.storage.manifest import Stopwatch
+    from arkd.storage.stage_writer import Stopwatch
 
     return Harness(asking(*TASKS), MODEL, data, "cpu", Stopwatch())
 

@@ -39,7 +39,7 @@ def test_every_pass_is_decoded_as_asked_and_the_next_as_the_suite_says(
     smoke: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from arkd.evaluation.lm_eval_bridge import Harness
-    from arkd.storage.manifest import Stopwatch
+    from arkd.storage.stage_writer import Stopwatch
 
     suite = load_suite("smoke").model_dump()
     suite["decoding"] |= {"no_repeat_ngram": 2, "seeds": [1, 2], "max_new_tokens": 8}

@@ -92,7 +92,7 @@ def test_edited_records_are_not_shown(
     digit = next(place for place in range(at, len(text)) if text[place] in "123456789")
     records.write_text(text[:digit] + "8" * (text[digit] != "8") + text[digit + 1 :])
     assert cli.main([*shown, "--suite", "smoke", "--results", str(run.results)]) == 2
-    assert "records.csv: not as `arkd collect` wrote it" in capsys.readouterr().err
+    assert "records.csv: not as its stage wrote it" in capsys.readouterr().err
 
 
 def test_a_large_file_is_hashed_again_only_when_it_has_changed(

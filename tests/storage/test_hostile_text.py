@@ -15,7 +15,7 @@ from arkd.claims.registered import load_claims
 from arkd.cli import main as cli
 from arkd.data.instructions.formats import read_object
 from arkd.errors import LONGEST, ArkdError
-from arkd.storage import manifest
+from arkd.storage import manifest, stage_writer
 from arkd.storage.files import parse_json, read_json, read_jsonl
 from arkd.storage.yaml_text import parse_yaml
 from arkd.suite.suite import load_suite
@@ -180,7 +180,9 @@ def test_a_manifest_of_another_form_is_refused_by_collect(
     change: dict[str, object], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "smoke" / "data"
-    with manifest.stage("data", folder, inputs={}, config={}, suite="smoke", suite_version="1.0"):
+    with stage_writer.stage(
+        "data", folder, inputs={}, config={}, suite="smoke", suite_version="1.0"
+    ):
         pass
     made = read_json(folder / manifest.NAME)
     (folder / manifest.NAME).write_text(json.dumps(made | change))

@@ -18,7 +18,7 @@ import pytest
 from huggingface_hub import constants, errors
 
 from arkd.errors import ArkdError
-from arkd.storage import hub, manifest, offline
+from arkd.storage import hub, offline, stage_writer
 from arkd.storage.files import read_json
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -33,7 +33,7 @@ def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for switch in (*offline.SWITCHES, offline.OURS):
         monkeypatch.setenv(switch, "")  # so that it is put back, whatever the test does
         monkeypatch.delenv(switch)
-    monkeypatch.setattr(hub, "_unpinned", {})
+    hub.take_unpinned()  # that earlier tests have left
     monkeypatch.setattr(huggingface_hub, "snapshot_download", unreachable)
     monkeypatch.setattr(hub.urllib.request, "urlopen", unreachable)
 
@@ -268,10 +268,10 @@ def test_what_a_commit_alone_pins_is_named_with_its_hash(
     assert "warning" in told[0]
     assert "no SHA-256 is given for a.jsonl; the manifest tells" in told[0]
     found = hashlib.sha256(b"{}\n").hexdigest()
-    with manifest.stage("data", tmp_path / "s", inputs={}, config={}, suite="own"):
+    with stage_writer.stage("data", tmp_path / "s", inputs={}, config={}, suite="own"):
         pass
     assert read_json(tmp_path / "s" / "manifest.json")["unpinned"] == {name: found}
-    with manifest.stage("tokens", tmp_path / "t", inputs={}, config={}, suite="own"):
+    with stage_writer.stage("tokens", tmp_path / "t", inputs={}, config={}, suite="own"):
         pass  # which has read nothing
     assert "unpinned" not in read_json(tmp_path / "t" / "manifest.json")
 

@@ -25,7 +25,8 @@ from arkd.stages import evaluate as evaluation_stage
 from arkd.stages import prepare as stages
 from arkd.stages.collect import collect
 from arkd.storage.files import sha256_file
-from arkd.storage.manifest import core_hash, hash_tree
+from arkd.storage.manifest import hash_tree
+from arkd.storage.provenance import core_hash
 from arkd.suite import folders
 from arkd.suite import jobs as workflow
 from arkd.suite.folders import Tree
@@ -203,7 +204,7 @@ def test_results_of_two_cores_are_refused(
 def test_a_core_hash_changes_with_its_own_code_alone(tmp_path: Path) -> None:
     package = tmp_path / "arkd"
     shutil.copytree(ROOT / "arkd", package)
-    code = "from arkd.storage.manifest import core_hash; print(core_hash('distill'), core_hash())"
+    code = "from arkd.storage.provenance import core_hash; print(core_hash('distill'), core_hash())"
 
     def hashes_now() -> list[str]:
         done = subprocess.run(

@@ -1,0 +1,98 @@
+"""What numbers depend on beside their inputs: the code's hash, versions, commit and machine."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import resource
+import subprocess
+import sys
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from arkd import kernels
+
+PACKAGES = ("arkd", "torch", "transformers", "tokenizers", "lm-eval", "rouge-score", "numpy")
+# The code whose change can change a number, by folder; tables, figures and the report only show
+# numbers. A model does not depend on how it is measured: a new metric needs no new training.
+TRAINING_CORE = (
+    *("kernels.py", "method.py", "objectives.py", "rouge.py", "seeding.py"),
+    *("storage/records.py", "data/**/*.py", "suite/registry.py", "suite/settings.py"),
+    *("suite/suite.py", "methods/_policy.py", "divergence/*.py", "models/*.py", "teacher/*.py"),
+    *("training/*.py", "stages/stage.py", "stages/prepare.py", "stages/distill.py"),
+)
+CORE = (
+    *TRAINING_CORE,
+    *("tasks.py", "metrics/*.py", "evaluation/*.py", "stages/evaluate.py"),
+)
+TRAINING_STAGES = ("data", "tokens", "teacher", "init", "cache", "distill")
+
+
+@cache
+def core_hash(stage: str = "evaluate") -> str:
+    """Return a hash of the code on which the numbers of a stage depend: of a training, or all."""
+    root = Path(__file__).parent.parent
+    total = hashlib.sha256()
+    core = TRAINING_CORE if stage in TRAINING_STAGES else CORE
+    for path in sorted({path for pattern in core for path in root.glob(pattern)}):
+        total.update(path.relative_to(root).as_posix().encode() + path.read_bytes())
+    return total.hexdigest()[:16]
+
+
+@cache
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of the packages that numbers depend on."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "absent"
+    return found
+
+
+@cache
+def git_state() -> dict[str, Any]:
+    """Return the commit of the code and whether the work tree differs from it."""
+    root = Path(__file__).parents[2]
+    try:
+        commit, status = (
+            subprocess.run(
+                ["git", *command], cwd=root, capture_output=True, text=True, check=True
+            ).stdout.strip()
+            for command in (("rev-parse", "HEAD"), ("status", "--porcelain", "-uno"))
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return {"commit": None, "dirty": None}
+    return {"commit": commit, "dirty": bool(status)}
+
+
+def host() -> dict[str, Any]:
+    """Return what the machine is and how many threads this process may use."""
+    torch = sys.modules.get("torch")
+    threads = torch.get_num_threads() if torch else kernels.threads()
+    return {
+        "system": platform.system(),
+        "machine": platform.machine(),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "threads": threads,
+    }
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        for line in info.read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor()
+
+
+def peak_mib() -> float:
+    """Return the largest resident memory of this process so far, in MiB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (2**20 if sys.platform == "darwin" else 2**10), 1)
