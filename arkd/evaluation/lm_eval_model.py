@@ -50,16 +50,21 @@ class Writer(HFLM):
 
     @property
     def prefix_token_id(self) -> int:
-        """What a text without a prompt is conditioned on: what opens all texts, if anything."""
-        found: int = self.opening[-1] if self.opening else super().prefix_token_id
-        return found
+        """What a text without a prompt is conditioned on: what opens all texts, if anything.
+
+        The harness knows one such token. Of several, a text that is scored whole has the others at
+        its own beginning.
+        """
+        if not self.opening:
+            return int(super().prefix_token_id)
+        return self.opening[0 if self.rolling else -1]
 
     def tok_encode(
         self, string: str, add_special_tokens: bool | None = None, **_: Any
     ) -> list[int]:
         """Encode a text; opened, unless it is to follow another or the harness itself opens it."""
-        opened = add_special_tokens is not False and not self.rolling
-        return [*(self.opening if opened else ()), *text_ids(self.tokenizer, [string])[0]]
+        opened = self.opening if add_special_tokens is not False else []
+        return [*opened[self.rolling :], *text_ids(self.tokenizer, [string])[0]]
 
     def tok_batch_encode(
         self,
@@ -98,7 +103,12 @@ class Writer(HFLM):
             found: list[float] = super().loglikelihood_rolling(requests, disable_tqdm=disable_tqdm)
         finally:
             self.rolling = False
-        return found
+        if len(self.opening) < 2:
+            return found
+        # What opens a text is no part of it: log P(text | opening) alone is its score.
+        opened = (None, self.opening[:1], self.opening[1:])
+        ((of_opening, _),) = self._loglikelihood_tokens([opened], disable_tqdm=True)
+        return [log_q - of_opening for log_q in found]
 
     def _model_generate(
         self, context: Tensor, max_length: int, stop: list[str], **options: Any

@@ -1,8 +1,8 @@
 """What a model believes against what is true in a generated world, at the level of answers.
 
 A probe is a question whose every right answer, and every wording of it, has a known probability.
-The model's belief in an answer is the probability it gives to any of the answer's wordings, EOS
-included; what it gives to none of them is left over.
+The model's belief in an answer is the probability it gives to any of the answer's wordings, ended
+by any of the tokens that end a sample; what it gives to none of them is left over.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
+from torch import Tensor
 
+from arkd.data.tokenizer import end_ids
 from arkd.data.tokens import encode
 from arkd.divergence.losses import label_log_probs
 from arkd.evaluation.value import Value
@@ -23,16 +25,24 @@ from arkd.teacher.cache import hidden_responses
 
 @torch.inference_mode()
 def text_log_probabilities(model: Any, tokenizer: Any, pairs: list[tuple[str, str]]) -> list[float]:
-    """Return log P(response, EOS | prompt) in nats of each (prompt, response)."""
+    """Return log P(response, then any end token | prompt) in nats of each (prompt, response)."""
     rows = [{"prompt": prompt, "response": response} for prompt, response in pairs]
     tokens, too_long = encode(tokenizer, rows, max_tokens=10**9)
     assert too_long == 0
     states_NH = hidden_responses(model, tokens, "truth")
     labels_N, owners_N = tokens.response_labels, tokens.response_owners
-    device = next(model.parameters()).device
-    log_q_N = label_log_probs(
-        states_NH.to(device), head(model), labels_N.to(device), temperature=1.0
-    )
+    states_NH = states_NH.to(next(model.parameters()).device)
+
+    def log_q(states_NH: Tensor, labels_N: Tensor) -> Tensor:
+        labels_N = labels_N.to(states_NH.device)
+        return label_log_probs(states_NH, head(model), labels_N, temperature=1.0)
+
+    log_q_N = log_q(states_NH, labels_N)
+    first, *others = end_ids(tokenizer)
+    if others:  # `encode` ends each response by the first, and no text holds it
+        last_N = labels_N == first
+        ends = [log_q(states_NH[last_N], labels_N[last_N].fill_(end)) for end in others]
+        log_q_N[last_N] = torch.stack([log_q_N[last_N], *ends]).logsumexp(0)
     totals = torch.zeros(len(pairs), dtype=torch.float64)
     totals.index_add_(0, owners_N, log_q_N.cpu().double())
     return [float(total) for total in totals]

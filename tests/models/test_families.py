@@ -15,12 +15,14 @@ from typing import Any
 import pytest
 import torch
 import transformers
+from lm_eval.api.instance import Instance
 from tokenizers import Tokenizer, decoders, normalizers, pre_tokenizers, processors, trainers
 from tokenizers import models as kinds
 from transformers import PreTrainedTokenizerFast
 
 from arkd.data.tokenizer import end_ids, load_tokenizer, opening, text_ids
 from arkd.data.tokens import TokenSet, encode
+from arkd.evaluation.truth import text_log_probabilities
 from arkd.models import model as models
 from arkd.models.external import load_given, shared_tokenizer
 from arkd.models.generate import sample
@@ -265,6 +267,37 @@ def test_samples_follow_the_exact_softmax(pair: Pair, writer: Any) -> None:
         chi2 = float(((found - due) ** 2 / due.clamp_min(1e-9)).sum())
         assert free >= 3
         assert chi2 < free + 4.5 * (2 * free) ** 0.5
+
+
+def log_q(pair: Pair, context: list[int], ids: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
+    """log q of tokens after a context, summed, and of all that may follow [V], by plain passes."""
+    with torch.no_grad():
+        logits_TV = pair.model(input_ids=torch.tensor([context + ids])).logits[0].double()
+    log_q_TV = logits_TV.log_softmax(-1)[len(context) - 1 :]
+    return log_q_TV[:-1].gather(-1, torch.tensor(ids)[:, None]).sum(), log_q_TV[-1]
+
+
+def test_an_answer_may_end_by_every_end_token(pair: Pair) -> None:
+    asked = [(ASKED[0], " It is red."), (ASKED[0], " red"), (ASKED[1], " no")]
+    found = text_log_probabilities(pair.model, pair.tokenizer, asked)
+    for (prompt, response), value in zip(asked, found, strict=True):
+        before = [*opening(pair.tokenizer), *text_ids(pair.tokenizer, [prompt])[0]]
+        said, behind_V = log_q(pair, before, text_ids(pair.tokenizer, [response])[0])
+        ended = behind_V[end_ids(pair.tokenizer)].logsumexp(-1)
+        assert value == pytest.approx(float(said + ended), rel=1e-4)
+
+
+@pytest.mark.parametrize("opened", [[1], [1, 3]], ids=str)
+def test_a_whole_text_is_scored_behind_all_that_opens_it(
+    opened: list[int], pair: Pair, writer: Any
+) -> None:
+    writer.opening = opened
+    texts = ["", *ASKED]
+    asked = [Instance("loglikelihood_rolling", {}, (text,), 0) for text in texts]
+    found = writer.loglikelihood_rolling(asked, disable_tqdm=True)
+    for text, value in zip(texts, found, strict=True):
+        said, _ = log_q(pair, opened, text_ids(pair.tokenizer, [text])[0])
+        assert value == pytest.approx(float(said), rel=1e-4, abs=1e-4)
 
 
 def test_a_saved_folder_has_no_ways_of_its_own(pair: Pair) -> None:
