@@ -96,6 +96,22 @@ class Writer(HFLM):
         mask_BT = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in ids])
         return ids_BT, mask_BT
 
+    def _loglikelihood_tokens(self, requests: Any, **options: Any) -> list[tuple[float, bool]]:
+        """Score continuations, none of which is cut, as the harness would do with a warning.
+
+        Raises:
+            ArkdError: one is too long to be read whole.
+        """
+        # The last token is predicted and not read.
+        read = max((len(before) + len(scored) - 1 for _, before, scored in requests), default=0)
+        if read > self.max_length:
+            raise ArkdError(
+                f"a question with its answer takes {read:,} tokens, and the model's context has "
+                f"{self.max_length:,}; shorten it, or leave its task out of the suite"
+            )
+        found: list[tuple[float, bool]] = super()._loglikelihood_tokens(requests, **options)
+        return found
+
     def loglikelihood_rolling(self, requests: Any, disable_tqdm: bool = False) -> list[float]:
         """Score whole texts, before which the harness puts the prefix itself."""
         self.rolling = True

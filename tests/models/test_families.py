@@ -22,6 +22,7 @@ from transformers import PreTrainedTokenizerFast
 
 from arkd.data.tokenizer import end_ids, load_tokenizer, opening, text_ids
 from arkd.data.tokens import TokenSet, encode
+from arkd.errors import ArkdError
 from arkd.evaluation.truth import text_log_probabilities
 from arkd.models import model as models
 from arkd.models.external import load_given, shared_tokenizer
@@ -285,6 +286,20 @@ def test_an_answer_may_end_by_every_end_token(pair: Pair) -> None:
         said, behind_V = log_q(pair, before, text_ids(pair.tokenizer, [response])[0])
         ended = behind_V[end_ids(pair.tokenizer)].logsumexp(-1)
         assert value == pytest.approx(float(said + ended), rel=1e-4)
+
+
+def test_a_question_is_never_cut_to_the_context(pair: Pair, writer: Any) -> None:
+    most = SIZES["max_position_embeddings"]
+    assert writer.max_length == most
+    prompt, answer = [50, 60], [70, 71, 72] * 50
+    whole = answer[: most - 1]  # with the prompt one more than is read: the last is predicted
+    ((value, _),) = writer._loglikelihood_tokens([(None, prompt, whole)], disable_tqdm=True)
+    said, _ = log_q(pair, prompt, whole[:-1])
+    with torch.no_grad():
+        read = pair.model(input_ids=torch.tensor([prompt + whole[:-1]])).logits[0, -1].double()
+    assert value == pytest.approx(float(said + read.log_softmax(-1)[whole[-1]]), rel=1e-4)
+    with pytest.raises(ArkdError, match=rf"takes {most + 1} tokens, .* context has {most};"):
+        writer._loglikelihood_tokens([(None, prompt, answer[:most])], disable_tqdm=True)
 
 
 @pytest.mark.parametrize("opened", [[1], [1, 3]], ids=str)
