@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Literal
 
 from arkd.errors import ArkdError
+from arkd.storage import seen
 from arkd.storage.files import read_json, sha256_file, staged_file
 from arkd.storage.offline import forbidden
 from arkd.storage.wheels import default_cache
@@ -88,7 +89,7 @@ def fetch(
     for name, digest in pinned.items():
         _check(folder / name, digest)
     read = files or sorted(path.name for pattern in MODEL_FILES for path in folder.glob(pattern))
-    _note(repo, revision, {name: folder / name for name in read if name not in pinned})
+    _note(repo, revision, folder, [name for name in read if name not in pinned], folder.parents[1])
     return folder
 
 
@@ -124,7 +125,8 @@ def fetch_raw(repo: str, revision: str, file: str, sha256: str | None = None) ->
     if sha256:
         _check(path, sha256)
     else:
-        _note(f"github.com/{repo}", revision, {file: path})
+        root = path.parents[len(Path(file).parts) - 1]
+        _note(f"github.com/{repo}", revision, root, [file], root.parent)
     return path
 
 
@@ -136,7 +138,8 @@ def note_cached(repo: str) -> None:
     if isinstance(found, str):
         folder = Path(found).parent
         files = sorted(path for path in folder.rglob("*") if path.is_file())
-        _note(repo, folder.name, {path.relative_to(folder).as_posix(): path for path in files})
+        names = [path.relative_to(folder).as_posix() for path in files]
+        _note(repo, folder.name, folder, names, folder.parents[1])
 
 
 def take_unpinned() -> dict[str, str]:
@@ -235,17 +238,25 @@ def _check(path: Path, digest: str) -> None:
         )
 
 
-def _note(repo: str, revision: str, read: Mapping[str, Path]) -> None:
-    """Remember what a commit alone pins, and say so, once a repository."""
-    if read and not any(name.startswith(f"{repo}@{revision}/") for name in _unpinned):
+def _note(repo: str, revision: str, folder: Path, names: Sequence[str], memory: Path) -> None:
+    """Remember what a commit alone pins, and say so, once a repository.
+
+    Args:
+        repo: As manifests name it.
+        revision: The commit.
+        folder: Of the commit's files.
+        names: Of those that were read.
+        memory: Where the hashes of large ones are remembered, for each stage that reads them.
+    """
+    if names and not any(name.startswith(f"{repo}@{revision}/") for name in _unpinned):
         _say(
-            f"warning: {repo} at {revision[:8]}: no SHA-256 is given for {next(iter(read))}"
-            f"{f' and {len(read) - 1} more' if len(read) > 1 else ''}; the manifest tells what "
+            f"warning: {repo} at {revision[:8]}: no SHA-256 is given for {names[0]}"
+            f"{f' and {len(names) - 1} more' if len(names) > 1 else ''}; the manifest tells what "
             "was found"
         )
-    _unpinned.update(
-        {f"{repo}@{revision}/{name}": sha256_file(path) for name, path in read.items()}
-    )
+    for name in names:
+        found = seen.sha256(folder / name, memory, f"{revision}/{name}")
+        _unpinned[f"{repo}@{revision}/{name}"] = found
 
 
 def _otherwise() -> str:

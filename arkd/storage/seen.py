@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ def sha256(path: Path, memory: Path, name: str) -> str:
 
     Args:
         path: The file.
-        memory: A folder that remembers; nothing is remembered where it does not exist yet.
+        memory: A folder that remembers; nothing is remembered where it does not exist yet, or may
+            not be written to.
         name: Of the file in it.
     """
     state = path.stat()
@@ -30,7 +32,7 @@ def sha256(path: Path, memory: Path, name: str) -> str:
     if isinstance(found, list) and found[:-1] == known:
         return str(found[-1])
     sha = sha256_file(path)
-    if memory.is_dir():
+    if os.access(memory, os.W_OK | os.X_OK):
         write_json(memory / NAME, seen | {name: [*known, sha]})
     return sha
 

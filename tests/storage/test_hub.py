@@ -18,8 +18,8 @@ import pytest
 from huggingface_hub import constants, errors
 
 from arkd.errors import ArkdError
-from arkd.storage import hub, offline, stage_writer
-from arkd.storage.files import read_json
+from arkd.storage import hub, offline, seen, stage_writer
+from arkd.storage.files import read_json, sha256_file
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 REPO = "owner/name"
@@ -163,6 +163,7 @@ def test_a_user_may_say_that_he_is_online(monkeypatch: pytest.MonkeyPatch) -> No
     assert not offline.forbidden()
 
 
+SAVED = "model.safetensors"
 MODEL = {"config.json": "{}", "tokenizer.json": "{}", "model.safetensors": "x"}
 SHARDS = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"]
 INDEX = json.dumps({"weight_map": {"a": SHARDS[0], "b": SHARDS[1], "c": SHARDS[0]}})
@@ -303,6 +304,30 @@ def test_every_file_of_a_model_is_named(tmp_path: Path, capsys: pytest.CaptureFi
         if name != "README.md"
     }
     assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_large_weights_are_hashed_once_and_after_a_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hashed = []
+    monkeypatch.setattr(seen, "LARGE_BYTES", 3)
+    monkeypatch.setattr(
+        seen, "sha256_file", lambda path: hashed.append(path.name) or sha256_file(path)
+    )
+    weights = cached(tmp_path, MODEL | {"model.safetensors": "large"}, "models") / SAVED
+    blob = weights.resolve()
+
+    def read() -> str:
+        hub.fetch(REPO, COMMIT, kind="model")
+        return hub.take_unpinned()[f"{REPO}@{COMMIT}/{SAVED}"]
+
+    for text, times in (("large", 1), ("large", 1), ("other", 2)):
+        if text != blob.read_text():
+            blob.write_text(text)
+        assert read() == hashlib.sha256(text.encode()).hexdigest()
+        assert hashed.count(SAVED) == times
+    (tmp_path / "hub" / "models--owner--name" / seen.NAME).write_text("torn")
+    assert read() == hashlib.sha256(b"other").hexdigest()
 
 
 def test_a_model_that_a_library_has_read_is_named_by_its_commit(
