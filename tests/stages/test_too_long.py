@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import own_files as example
 import pytest
 import yaml
 
 from arkd.cli import main as cli
+from arkd.data.tokenizer import load_tokenizer
 from arkd.data.tokens import batch_order
 from arkd.errors import ArkdError
 from arkd.storage.files import read_json
@@ -44,9 +46,47 @@ def test_rows_that_are_too_long(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    files = {"train": train, "dev": dev, "test": [SHORT]}
-    for name, rows in files.items():
-        example.write_lines(tmp_path / f"{name}.jsonl", rows)
+    options = data_of(tmp_path, models, {"train": train, "dev": dev})
+    capsys.readouterr()
+    assert cli.main(["tokens", *options, "--pair", "own"]) == code
+    told = capsys.readouterr().err
+    assert told.count("\n") == bool(said)
+    assert said in told
+    folder = tmp_path / "results" / "mine" / "own" / "tokens"
+    if code:
+        assert not folder.exists()
+        assert not list(folder.parent.glob(".tokens*"))
+    else:
+        kept = read_json(folder / "manifest.json")["notes"]["rows_too_long"]
+        assert kept == {"train": train.count(LONG), "dev": 0}
+
+
+@pytest.mark.parametrize(
+    ("key", "asked"),
+    [
+        ("tail.top_k", {"tail": {"top_k": 301}}),
+        ("decoding.top_k", {"decoding": {"top_k": 301}}),
+        ("decoding.variants.1.top_k", {"decoding": {"variants": [{"top_k": 2}, {"top_k": 301}]}}),
+    ],
+    ids=str,
+)
+def test_more_tokens_than_a_given_tokenizer_has_are_refused(
+    key: str, asked: dict[str, Any], models: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    """The suite alone does not tell what a given tokenizer knows."""
+    known = len(load_tokenizer(models / "teacher"))
+    assert known < 301
+    options = data_of(tmp_path, models, {"train": [SHORT], "dev": [SHORT]}, **asked)
+    capsys.readouterr()
+    assert cli.main(["tokens", *options, "--pair", "own"]) == 2
+    (told,) = capsys.readouterr().err.splitlines()
+    assert f"{key}: 301 is above the vocabulary of {known} (the tokenizer's)" in told
+
+
+def data_of(folder: Path, models: Path, files: dict[str, list[Any]], **changes: Any) -> list[str]:
+    """Write the data of a suite over files, and return the options of its further stages."""
+    for name, rows in (files | {"test": [SHORT]}).items():
+        example.write_lines(folder / f"{name}.jsonl", rows)
     roles = ("teacher", "student")
     suite = SMOKE | {
         "name": "mine",
@@ -64,21 +104,11 @@ def test_rows_that_are_too_long(
             {"name": "own"} | {r: {"source": "folder", "path": str(models / r)} for r in roles}
         ],
     }
-    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(suite))
-    options = ["--suite", str(tmp_path / "mine.yaml"), "--results", str(tmp_path / "results")]
+    suite |= {key: SMOKE.get(key, {}) | value for key, value in changes.items()}
+    (folder / "mine.yaml").write_text(yaml.safe_dump(suite))
+    options = ["--suite", str(folder / "mine.yaml"), "--results", str(folder / "results")]
     assert cli.main(["data", *options]) == 0
-    capsys.readouterr()
-    assert cli.main(["tokens", *options, "--pair", "own"]) == code
-    told = capsys.readouterr().err
-    assert told.count("\n") == bool(said)
-    assert said in told
-    folder = tmp_path / "results" / "mine" / "own" / "tokens"
-    if code:
-        assert not folder.exists()
-        assert not list(folder.parent.glob(".tokens*"))
-    else:
-        kept = read_json(folder / "manifest.json")["notes"]["rows_too_long"]
-        assert kept == {"train": train.count(LONG), "dev": 0}
+    return options
 
 
 def test_an_order_of_no_rows_is_refused_not_waited_for() -> None:
