@@ -20,9 +20,10 @@ PACKAGES = ("arkd", "torch", "transformers", "tokenizers", "lm-eval", "rouge-sco
 # numbers. A model does not depend on how it is measured: a new metric needs no new training.
 TRAINING_CORE = (
     *("kernels.py", "method.py", "objectives.py", "rouge.py", "seeding.py"),
-    *("storage/records.py", "data/**/*.py", "suite/registry.py", "suite/settings.py"),
-    *("suite/suite.py", "methods/_policy.py", "divergence/*.py", "models/*.py", "teacher/*.py"),
-    *("training/*.py", "stages/stage.py", "stages/prepare.py", "stages/distill.py"),
+    *("storage/records.py", "data/**/*.py", "suite/registry.py", "suite/rows.py"),
+    *("suite/settings.py", "suite/suite.py", "methods/_policy.py", "divergence/*.py"),
+    *("models/*.py", "teacher/*.py", "training/*.py"),
+    *("stages/stage.py", "stages/prepare.py", "stages/distill.py"),
 )
 CORE = (
     *TRAINING_CORE,
