@@ -17,11 +17,13 @@ from arkd.errors import ArkdError, nearest
 from arkd.method import Method
 from arkd.paths import baselines_dir
 from arkd.suite.settings import MethodEntry
+from arkd.suite.time_limit import Late, within
 from arkd.validated import problem
 
 ENTRY_POINTS = "arkd.methods"
 RESERVED = ("teacher", "init", "untrained", "shared", "cache", "tokens")  # folders beside methods
 METHODS_DIR = Path(__file__).parent.parent / "methods"
+IMPORT_LIMIT_S = 120.0  # of one method; a library that it needs may be read from a slow disk
 
 
 @dataclass(frozen=True)
@@ -116,11 +118,17 @@ def method_class(name: str) -> type[Method]:
     """Import a method's file and return its class.
 
     Raises:
-        ArkdError: no such method, its import fails, or it holds no single method.
+        ArkdError: no such method, its import fails or hangs, or it holds no single method.
     """
     place = plugin(name)
     try:
-        module = importlib.import_module(place.module)
+        with within(IMPORT_LIMIT_S):
+            module = importlib.import_module(place.module)
+    except Late:
+        raise ArkdError(
+            f"method '{name}': importing {place.file or place.module} was not done after "
+            f"{IMPORT_LIMIT_S:g} s; it hangs, or does there what belongs into its methods"
+        ) from None
     except (Exception, SystemExit) as error:
         raise ArkdError(
             f"method '{name}': importing {place.module} failed: {type(error).__name__}: {error}"

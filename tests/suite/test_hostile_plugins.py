@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from arkd.suite import trial
+from arkd.suite.time_limit import Late, within
 
 METHOD = """
 from dataclasses import dataclass
@@ -87,6 +89,39 @@ def test_other_methods_do_not_meet_them(plugins: Path) -> None:
     done = run(plugins, "from arkd.suite import jobs; jobs.trees('smoke', 'r'); print('done')")
     assert done.stdout == "done\n"
     assert time.monotonic() - started < 60
+
+
+@pytest.mark.parametrize("name", ["sleeps", "spins"])
+@pytest.mark.parametrize("command", [["check"], ["cite"], ["plan"]], ids=str)
+def test_one_that_hangs_when_it_is_named_is_refused(
+    command: list[str], name: str, plugins: Path, tmp_path: Path
+) -> None:
+    suite = tmp_path / "mine.yaml"
+    suite.write_text(f"{{extends: smoke, name: mine, methods: [arkd, {name}]}}")
+    named = [*command, str(suite) if command == ["plan"] else name]
+    code = f"""
+from arkd.cli.main import main
+from arkd.suite import registry
+registry.IMPORT_LIMIT_S = 1
+sys.exit(main({named}))
+"""
+    done = run(plugins, code)
+    assert done.returncode != 0
+    (told,) = [line for line in (done.stdout + done.stderr).splitlines() if "importing" in line]
+    assert f"method '{name}': importing {plugins / f'odd_{name}.py'} was not done after 1 s" in told
+    assert "Traceback" not in done.stderr
+
+
+def test_a_limit_leaves_timers_and_handlers_as_they_were() -> None:
+    before = signal.getsignal(signal.SIGALRM)
+    with within(60.0):
+        assert 50 < signal.getitimer(signal.ITIMER_REAL)[0] <= 60
+        with within(0.001):  # one timer is running: this one sets none
+            time.sleep(0.05)
+    with pytest.raises(Late), within(0.05):
+        time.sleep(60)
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+    assert signal.getsignal(signal.SIGALRM) is before
 
 
 def test_the_file_of_a_module_inside_a_package_is_found_without_importing_it(
