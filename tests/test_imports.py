@@ -17,7 +17,7 @@ PACKAGE = Path(__file__).parent.parent / "arkd"
 ORDER = (
     *("ground", "storage", "data", "suite", "methods", "divergence", "models", "teacher"),
     *("training", "metrics", "evaluation", "stages", "statistics", "results", "tables", "claims"),
-    *("figures", "report", "audit", "conformance", "plan", "perf", "cli"),
+    *("figures", "report", "audit", "conformance", "loss_audit", "plan", "perf", "cli"),
 )
 # Beyond the order: what is not reached at all, directly or through others.
 NEVER = (
@@ -199,6 +199,8 @@ def loaded_by(code: str, folder: Path) -> set[str]:
         ["new", "mine", "--package"],
         ["plan", "smoke"],
         ["new-suite", "mine"],
+        ["audit", "--list"],
+        ["audit", "--new", "my_loss.py"],
     ],
     ids=" ".join,
 )

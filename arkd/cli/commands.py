@@ -237,6 +237,41 @@ def check(options: argparse.Namespace) -> int:
     return 0 if report(names, every_line=every_line) else 1
 
 
+def audit(options: argparse.Namespace) -> int:
+    """Measure what losses compute; 1 if there is a finding.
+
+    Raises:
+        ArkdError: it is not said what to audit, or there is no such loss.
+    """
+    if options.new:
+        from arkd.cli import new_loss
+
+        print(new_loss.create(Path(options.new)))
+        return 0
+    from arkd.loss_audit import targets
+
+    if options.list:
+        print("\n".join(targets.shipped_losses()))
+        return 0
+    if not options.targets:
+        raise ArkdError("audit: name the losses to audit; `arkd audit --list` lists those shipped")
+    losses = [targets.resolve(name) for name in options.targets]
+
+    from arkd.loss_audit import pages
+    from arkd.loss_audit.run import audit as measured
+
+    audits = []
+    for loss in losses:
+        audits.append(measured(loss))
+        if options.out:
+            pages.write(audits[-1], Path(options.out))
+        if not options.json:
+            pages.show(audits[-1])
+    if options.json:
+        print(pages.to_json(audits))
+    return 1 if any(found.findings for found in audits) else 0
+
+
 def new(options: argparse.Namespace) -> None:
     """Write the file of a new method."""
     from arkd.cli import new_method as scaffold
@@ -318,10 +353,11 @@ def published(options: argparse.Namespace) -> None:
 
 
 def pages(options: argparse.Namespace) -> None:
-    """Write the methods' pages, the paper index and the metrics' tables from what they declare."""
+    """Write the methods' pages, the paper index, the tables of metrics and of audited losses."""
     from arkd.cli import method_pages, metric_tables
+    from arkd.loss_audit import table as audit_table
 
-    for path in (*method_pages.write(), metric_tables.write()):
+    for path in (*method_pages.write(), metric_tables.write(), audit_table.write()):
         print(path)
 
 

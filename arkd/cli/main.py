@@ -37,6 +37,14 @@ CHECKS = """examples:
   arkd check jsd tvd --verbose    two of them, every line
   arkd check --all                every method, a line each; exit code 1 if one fails
 """
+AUDIT = """examples:
+  arkd audit trl:gkd liger:jsd          released losses, where their package is installed
+  arkd audit --list                     those that adapters are shipped for
+  arkd audit --new my_loss.py           an adapter of ten lines for a loss of your own
+  arkd audit my_loss.py:loss            what it computes; its file is run as code that you trust
+  arkd audit my_package.losses:kd_loss  any function or class whose parameters are understood
+  arkd audit my_loss.py:loss --json     for scripts; exit code 1 if there is a finding
+"""
 NEW = """examples:
   arkd new my_method                    in a checkout: baselines/my_method.py
   arkd new my_method --kind weights     a method that weighs forward and reverse KL
@@ -184,6 +192,15 @@ def parser() -> argparse.ArgumentParser:
     check.add_argument("--all", action="store_true", help="every method there is")
     check.add_argument("--verbose", action="store_true", help="a line a check for several, too")
     check.set_defaults(command=commands.check)
+
+    text = "measure what a distillation loss of any code computes"
+    audit = _add(added, "audit", text, AUDIT)
+    audit.add_argument("targets", nargs="*", metavar="TARGET", help="PACKAGE:LOSS, FILE.py:NAME")
+    audit.add_argument("--list", action="store_true", help="the losses of adapters shipped here")
+    audit.add_argument("--new", metavar="FILE", help="write an adapter for a loss of your own")
+    audit.add_argument("--json", action="store_true", help="print JSON in the place of pages")
+    audit.add_argument("--out", metavar="DIR", help="write a Markdown page and JSON a target, too")
+    audit.set_defaults(command=commands.audit)
 
     new = _add(added, "new", "write the file of a new method, which passes `arkd check`", NEW)
     new.add_argument("name", help="the method's name, in lower_case")

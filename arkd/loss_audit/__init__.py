@@ -1,0 +1,1 @@
+"""A loss of any code in, what it computes out: measured against float64, beside its claims."""

@@ -1,0 +1,208 @@
+"""From what is typed, `trl:gkd`, `my_loss.py:loss` or `package.module:name`, to a loss to call."""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module, metadata
+from pathlib import Path
+from typing import Any
+
+from arkd.errors import ArkdError, nearest
+from arkd.loss_audit.declared import Declared, declared
+
+ADAPTERS = Path(__file__).parent / "adapters"
+# Names under which released losses take what the audit hands over.
+SYNONYMS = {
+    "student": ("student", "student_logits", "logits_student", "logits_s", "s_logits", "logits"),
+    "teacher": ("teacher", "teacher_logits", "logits_teacher", "logits_t", "t_logits", "target"),
+    "labels": ("labels", "label", "targets", "label_ids"),
+    "mask": ("mask", "loss_mask", "response_mask", "labels_mask"),
+    "temperature": ("temperature", "tau", "temp"),
+    "beta": ("beta",),
+}
+NEEDED = ("student", "teacher")
+TYPED = "PACKAGE:LOSS (`arkd audit --list`), FILE.py:NAME or package.module:NAME"
+
+
+@dataclass(frozen=True)
+class Target:
+    """A loss, and how to call it.
+
+    Attributes:
+        name: As it was typed.
+        loss: What is called.
+        declared: What it says of itself.
+        parameters: Its own name of each thing that it is given.
+        version: Of the package that it comes from, such as `trl 1.16.0`; "" for a file.
+    """
+
+    name: str
+    loss: Callable[..., Any]
+    declared: Declared
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    version: str = ""
+
+    def takes(self, name: str) -> bool:
+        """Say whether it has a parameter, such as `beta`."""
+        return name in self.parameters
+
+    def default(self, name: str) -> Any:
+        """Return the default of a parameter, None if it has none."""
+        found = inspect.signature(self.loss).parameters[self.parameters[name]].default
+        return None if found is inspect.Parameter.empty else found
+
+    def call(self, given: Mapping[str, Any]) -> Any:
+        """Call the loss with what it takes of the things that are given."""
+        return self.loss(**{self.parameters[key]: given[key] for key in given if self.takes(key)})
+
+
+def resolve(name: str) -> Target:
+    """Return the loss that is named. Its module runs: it is code that the user trusts.
+
+    Raises:
+        ArkdError: there is no such file, module or loss, its package is not installed, or its
+            parameters are not understood.
+    """
+    place, colon, attribute = name.rpartition(":")
+    if not colon or not place or not attribute:
+        raise ArkdError(f"{name}: not a loss; name it as {TYPED}")
+    package, version = "", ""
+    if place.endswith(".py"):
+        module = _file(name, Path(place))
+    elif place in shipped():
+        module = _module(name, f"arkd.loss_audit.adapters.{place}")
+        package = module.PACKAGE
+        version = _version(name, package, getattr(module, "INSTALL", f"pip install {package}"))
+    else:
+        module = _module(name, place)
+        version = _version_of(place)
+    loss = _attribute(name, module, attribute)
+    says = declared(name, module, attribute)
+    if inspect.isclass(loss):
+        loss = _instance(name, loss)
+    return Target(name, loss, says, _parameters(name, loss), version)
+
+
+def shipped() -> tuple[str, ...]:
+    """Return the packages that adapters are shipped for, by the name that is typed."""
+    return tuple(sorted(path.stem for path in ADAPTERS.glob("[a-z]*.py")))
+
+
+def shipped_losses() -> list[str]:
+    """Return every shipped loss as it is typed; reads the adapters' text and imports none."""
+    import ast
+
+    found = []
+    for name in shipped():
+        tree = ast.parse((ADAPTERS / f"{name}.py").read_text(encoding="utf-8"))
+        functions = [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
+        found += [f"{name}:{function}" for function in functions if not function.startswith("_")]
+    return found
+
+
+def _file(name: str, path: Path) -> Any:
+    if not path.is_file():
+        raise ArkdError(f"{name}: {path}: no such file; `arkd audit --new {path}` writes one")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.path.insert(0, str(path.parent.resolve()))  # what lies beside it can be imported
+    try:
+        spec.loader.exec_module(module)
+    except ModuleNotFoundError as error:
+        raise ArkdError(f"{name}: {_missing(error)}") from None
+    except Exception as error:
+        raise ArkdError(f"{name}: cannot be loaded: {_said(error)}") from error
+    finally:
+        sys.path.pop(0)
+    return module
+
+
+def _module(name: str, module: str) -> Any:
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        hint = nearest(name.partition(":")[0], shipped()) if error.name == module else ""
+        raise ArkdError(f"{name}: {_missing(error)}{hint}") from None
+    except Exception as error:
+        raise ArkdError(f"{name}: cannot be loaded: {_said(error)}") from error
+
+
+def _attribute(name: str, module: Any, attribute: str) -> Any:
+    found = module
+    for part in attribute.split("."):
+        try:
+            found = getattr(found, part)
+        except AttributeError:
+            public = [key for key in vars(module) if not key.startswith("_")]
+            raise ArkdError(f"{name}: no '{attribute}' in it{nearest(attribute, public)}") from None
+        except ModuleNotFoundError as error:
+            raise ArkdError(f"{name}: {_missing(error)}") from None
+    if not callable(found):
+        raise ArkdError(f"{name}: a function or class is wanted, found {type(found).__name__}")
+    return found
+
+
+def _instance(name: str, loss: Any) -> Any:
+    """Return an instance of a class with its defaults; a torch module is called by `forward`."""
+    try:
+        made = loss()
+    except TypeError as error:
+        raise ArkdError(f"{name}: the class needs arguments ({error}); {_write(name)}") from None
+    return getattr(made, "forward", made)
+
+
+def _parameters(name: str, loss: Any) -> dict[str, str]:
+    """Return the loss's own name of each thing it can be given.
+
+    Raises:
+        ArkdError: logits of student and teacher are not found, or something else is needed.
+    """
+    taken = inspect.signature(loss).parameters
+    found = {
+        thing: synonym for thing, names in SYNONYMS.items() for synonym in names if synonym in taken
+    }
+    empty = inspect.Parameter.empty
+    variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    unknown = [
+        key
+        for key, parameter in taken.items()
+        if parameter.default is empty
+        and parameter.kind not in variadic
+        and key not in found.values()
+    ]
+    if unknown or any(thing not in found for thing in NEEDED):
+        what = f"its parameters ({', '.join(taken)}) are not understood"
+        raise ArkdError(f"{name}: {what}; {_write(name)}")
+    return found
+
+
+def _write(name: str) -> str:
+    return "write an adapter with `arkd audit --new FILE.py`"
+
+
+def _missing(error: ModuleNotFoundError) -> str:
+    package = (error.name or "").partition(".")[0]
+    return f"module '{error.name}' is not installed; install the package that brings '{package}'"
+
+
+def _said(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
+def _version(name: str, package: str, install: str) -> str:
+    try:
+        return f"{package} {metadata.version(package)}"
+    except metadata.PackageNotFoundError:
+        raise ArkdError(f"{name}: the package {package} is not installed; `{install}`") from None
+
+
+def _version_of(module: str) -> str:
+    """Return name and version of the distributions that bring a module, "" if none does."""
+    names = metadata.packages_distributions().get(module.partition(".")[0], [])
+    return ", ".join(f"{name} {metadata.version(name)}" for name in sorted(set(names)))
