@@ -1,27 +1,33 @@
-"""Both values of a training step: a method's own loss and gradient, and its formula's."""
+"""Both values of each step of a run: a method's own loss and gradient, and its formula's."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from arkd.conformance.formulas import cross_entropy
+from arkd.conformance.case import Case, Notes, Weighted
+from arkd.conformance.dense import dense_logits, descend, flat_gradient, language_modelling
+from arkd.conformance.formulas import mixed
 from arkd.conformance.method_under_test import SAMPLES, NotApplicable, Subject
-from arkd.conformance.oracles import Case
-from arkd.conformance.toy_models import SETTINGS, VOCABULARY, Setting
+from arkd.conformance.toy_models import BATCH, PROMPTS, SETTINGS, Setting
+from arkd.conformance.trained_on import note_draws, note_responses
 from arkd.conformance.watched_step import Part, Trace, new_step, watched
+from arkd.divergence.reduction import token_scale
 from arkd.method import FullStep
 from arkd.suite.settings import Distillation
+
+Pair = tuple[Tensor, Tensor]
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """A step's own loss beside the formula's: values, and gradients on all parameters, flat."""
+    """A step's own values beside the formula's; gradients on all parameters, flat, if asked for."""
 
     step: int
     trace: Trace
@@ -29,8 +35,11 @@ class Comparison:
     dense_distil: float
     total: float
     dense_total: float
-    gradient: Tensor
-    dense_gradient: Tensor
+    weights: Pair | None  # of forward and reverse KL as the formula has them, each [N]
+    log: dict[str, float]  # what the formula says of the step beside its loss
+    gradient: Tensor | None
+    dense_gradient: Tensor | None
+    notes: Notes  # of the whole run
 
 
 def compare(
@@ -38,148 +47,166 @@ def compare(
     setting: Setting,
     settings: Distillation = SETTINGS,
     *,
-    at: Sequence[int] = (0,),
+    steps: int = 1,
+    gradients: Collection[int] = (0,),
     reverse: bool = False,
 ) -> list[Comparison]:
-    """Return the loss of some steps of a run beside the formula's.
+    """Return the first steps of a run, each beside the formula.
+
+    The first step is on `SAMPLES`, and each one after it on the batch that follows. Development
+    losses are not measured but made up, so that a method which waits for their rise sees one.
 
     Args:
         subject: The method.
         setting: Models and response sets.
         settings: The protocol.
-        at: The steps, in ascending order.
+        steps: How many.
+        gradients: The steps whose gradients are compared too.
         reverse: Ask the formula with p and q exchanged.
 
     Raises:
         NotApplicable: there is no formula.
     """
     if subject.oracle is None:
-        raise NotApplicable("no oracle: value and gradient are not compared")
-    key = id(setting), settings, tuple(at), reverse
+        raise NotApplicable("formula not compared: the method has no `oracle`")
+    key = id(setting), settings, steps, tuple(gradients), reverse
     if key not in subject.known:
-        step = new_step(setting, subject.method, settings)
-        students: list[Any] = []
-        losses: list[float] = []
-        made = []
-        for index in range(at[-1] + 1):
-            students.append(copy.deepcopy(step.model).double())
-            trace = watched(step, index, SAMPLES)
-            trace.loss.backward()
-            if index in at:
-                distil, total = _dense(
-                    subject, setting, settings, index, students, losses, trace, reverse
-                )
-                total.backward()
-                made.append(
-                    Comparison(
-                        *(index, trace, trace.distil, distil.item()),
-                        *(trace.loss.item(), total.item()),
-                        *(flat_gradient(step.model), flat_gradient(students[-1])),
-                    )
-                )
-            losses.append(trace.distil)
-            descend(step.model)
-        subject.known[key] = made
+        subject.known[key] = _run(subject, setting, settings, steps, gradients, reverse)
     found: list[Comparison] = subject.known[key]
     return found
 
 
-def _dense(
+def _run(
     subject: Subject,
     setting: Setting,
     settings: Distillation,
-    index: int,
-    students: list[Any],
-    losses: list[float],
-    trace: Trace,
+    steps: int,
+    gradients: Collection[int],
     reverse: bool,
-) -> tuple[Tensor, Tensor]:
-    """Return the formula's loss, and with T² and λ·L_pt, differentiable in the last student."""
-    assert subject.oracle is not None
-    whole = isinstance(subject.method, FullStep)
-    if whole and not (len(trace.parts) == 1 or (trace.parts and not subject.own_oracle)):
-        raise NotApplicable(
-            f"the oracle is of one mean over tokens, the step of {len(trace.parts)}"
+) -> list[Comparison]:
+    step = new_step(setting, subject.method, settings)
+    start = {} if step.state is None else copy.deepcopy(step.state.state_dict())
+    run = _Formula(subject, setting, settings, Notes(start), reverse)
+    made: list[Comparison] = []
+    for index in range(steps):
+        run.see(step.model)
+        samples = [(row + BATCH * index) % PROMPTS for row in SAMPLES]
+        trace = watched(step, index, samples, Trace(dev_nll=2 + 0.05 * index + math.sin(index)))
+        trace.loss.backward()
+        with_gradient = index in gradients
+        with torch.set_grad_enabled(with_gradient):
+            distil, total = run.losses_of(index, trace, samples)
+        if with_gradient:
+            total.backward()
+        made.append(
+            Comparison(
+                *(index, trace, trace.distil, distil.item(), trace.loss.item(), total.item()),
+                *(run.weights, dict(run.notes.log)),
+                flat_gradient(step.model) if with_gradient else None,
+                flat_gradient(run.student) if with_gradient else None,
+                run.notes,
+            )
         )
-    teacher = copy.deepcopy(setting.teacher).double()
-    distil = torch.zeros((), dtype=torch.float64)
-    for part in trace.parts:
-        samples, answers = part.responses.samples, part.responses.answers
+        run.losses.append(trace.distil)
+        descend(step.model)
+    return made
 
-        def softened(model: Any, part: Part = part) -> Tensor:
-            sequences = part.responses.samples, part.responses.answers
-            return (dense_logits(model, setting, *sequences) / part.temperature).softmax(-1)
 
-        def q_at(index: int, softened: Callable[[Any], Tensor] = softened) -> Tensor:
-            return softened(students[index]).detach()
+class _Formula:
+    """The formula along a run: what it remembers, and the students that it may look back at."""
 
-        p_NV, q_NV = softened(teacher).detach(), softened(students[-1])
+    def __init__(
+        self,
+        subject: Subject,
+        setting: Setting,
+        settings: Distillation,
+        notes: Notes,
+        reverse: bool,
+    ) -> None:
+        self.subject, self.setting, self.settings = subject, setting, settings
+        self.notes, self.reverse = notes, reverse
+        self.teacher = copy.deepcopy(setting.teacher).double()
+        self.student = copy.deepcopy(setting.student).double()
+        self._earlier = copy.deepcopy(self.student)
+        self._seen: list[dict[str, Tensor]] = []  # the student's weights at each step so far
+        self.losses: list[float] = []
+        self.weights: Pair | None = None
+        self._teachers: dict[str, Tensor] = {}
+
+    def see(self, model: Any) -> None:
+        """Take up the student as it is before a step."""
+        self._seen.append({name: x.detach().double() for name, x in model.state_dict().items()})
+        self.student.load_state_dict(self._seen[-1])
+        self.student.zero_grad(set_to_none=True)
+
+    def losses_of(self, index: int, trace: Trace, samples: list[int]) -> tuple[Tensor, Tensor]:
+        """Return the formula's loss, and with T² and λ·L_pt, differentiable in the last student."""
+        subject, settings = self.subject, self.settings
+        whole = isinstance(subject.method, FullStep)
+        if whole and not (len(trace.parts) == 1 or (trace.parts and not subject.own_oracle)):
+            raise NotApplicable(
+                "formula not compared: the oracle is of one mean over tokens, "
+                f"the step of {len(trace.parts)}"
+            )
+        note_responses(subject, self.setting, settings, index, trace, samples, self.notes)
+        distil = torch.zeros((), dtype=torch.float64)
+        for part in trace.parts:
+            distil = distil + part.weight * self._part(index, part, trace).mean()
+        total = distil * subject.t_squared(settings)
+        if subject.reads_teacher and settings.lm_weight:
+            lm = language_modelling(self.student, self.setting, samples)
+            total = total + settings.lm_weight * lm
+        return distil, total
+
+    def _part(self, index: int, part: Part, trace: Trace) -> Tensor:
+        subject, settings = self.subject, self.settings
+        responses, oracle = part.responses, subject.oracle
+        assert oracle is not None
+        p_logits_NV, q_logits_NV = self._teacher(part), self._logits(self.student, part)
+        if part.source == "sampled":
+            note_draws(subject, p_logits_NV, q_logits_NV.detach(), responses.labels_N, self.notes)
+
+        def q_at(earlier: int) -> Tensor:
+            self._earlier.load_state_dict(self._seen[earlier])
+            with torch.no_grad():
+                return (self._logits(self._earlier, part) / part.temperature).softmax(-1)
+
+        p_NV, q_NV = ((x / part.temperature).softmax(-1) for x in (p_logits_NV, q_logits_NV))
+        scale = token_scale(settings.reduction, responses)
+        reduced: Tensor | float = 1.0 if scale is None else scale.double()
         case = Case(
-            *((q_NV, p_NV) if reverse else (p_NV, q_NV)),
-            labels_N=torch.tensor([token for answer in answers for token in answer]),
-            sequence_N=torch.tensor([row for row, _ in enumerate(samples) for _ in answers[row]]),
+            *((q_NV, p_NV) if self.reverse else (p_NV, q_NV)),
+            labels_N=responses.labels_N,
+            sequence_N=responses.sequence_N,
             source=part.source,
             step=index,
             steps=settings.steps,
             temperature=part.temperature,
+            loss_scale=subject.t_squared(settings) * reduced,
             params=subject.method.params,
-            log=trace.log,
-            weights=trace.weights,
-            losses=losses,
+            given_log=trace.log,
+            given_weights=trace.weights,
+            told=trace.told,
+            losses=self.losses,
             q_at=q_at,
+            notes=self.notes,
         )
-        distil = distil + part.weight * subject.oracle(case).mean()
-    total = distil * subject.t_squared(settings)
-    if subject.reads_teacher and settings.lm_weight:
-        total = total + settings.lm_weight * _language_modelling(students[-1], setting)
-    return distil, total
+        if not isinstance(oracle, Weighted):
+            return oracle(case) * reduced
+        with torch.enable_grad():  # a policy learns by gradients of its own
+            a, b = oracle.weights(case)
+        self.weights = tuple(  # type: ignore[assignment]
+            torch.as_tensor(x).detach().expand(len(responses.labels_N)) for x in (a, b)
+        )
+        assert self.weights is not None
+        return mixed(case.p_NV, case.q_NV, *self.weights) * reduced
 
+    def _logits(self, model: Any, part: Part) -> Tensor:
+        return dense_logits(model, self.setting, part.responses.samples, part.responses.answers)
 
-def dense_logits(
-    model: Any, setting: Setting, samples: list[int], answers: list[list[int]]
-) -> Tensor:
-    """Return a model's logits at the response tokens [N, V], sequence by sequence, unpadded.
-
-    Args:
-        model: Student or teacher.
-        setting: Whose gold set holds the prompts.
-        samples: Rows of the gold set, one for each answer.
-        answers: Token ids of each response.
-    """
-    found = []
-    gold = setting.sets["gold"].tokens
-    for sample, answer in zip(samples, answers, strict=True):
-        prompt = gold.prompt(sample)
-        logits_TV = model(torch.tensor([prompt + answer])).logits[0]
-        found.append(logits_TV[len(prompt) - 1 : -1, :VOCABULARY])
-    return torch.cat(found)
-
-
-def _language_modelling(student: Any, setting: Setting) -> Tensor:
-    """L_pt: the mean cross-entropy of every token after the first of the gold sequences."""
-    gold = setting.sets["gold"].tokens
-    losses = []
-    for sample in SAMPLES:
-        ids = torch.tensor(gold.prompt(sample) + gold.response(sample))
-        q_TV = student(ids[None]).logits[0, :-1].softmax(-1)
-        losses.append(cross_entropy(q_TV, ids[1:]))
-    return torch.cat(losses).mean()
-
-
-def descend(model: Any, rate: float = 0.1) -> None:
-    """Take one plain step along the gradients, and forget them."""
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.grad is not None:
-                parameter -= rate * parameter.grad
-    model.zero_grad(set_to_none=True)
-
-
-def flat_gradient(model: Any) -> Tensor:
-    """Return the gradients of all parameters as one float64 vector."""
-    return torch.cat(
-        [
-            (torch.zeros_like(p) if p.grad is None else p.grad).flatten().double()
-            for p in model.parameters()
-        ]
-    )
+    @torch.no_grad()
+    def _teacher(self, part: Part) -> Tensor:
+        key = repr(part.responses.answers)
+        if key not in self._teachers:
+            self._teachers[key] = self._logits(self.teacher, part)
+        return self._teachers[key]

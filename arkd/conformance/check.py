@@ -12,7 +12,7 @@ from typing import Literal
 from rich.console import Console
 from rich.text import Text
 
-from arkd.conformance import declarations, invariance, positions, runs, values, variants
+from arkd.conformance import declarations, draws, invariance, positions, runs, values, variants
 from arkd.conformance.method_under_test import Failure, NotApplicable, Subject
 from arkd.errors import ArkdError
 from arkd.models.device import prepare
@@ -23,6 +23,7 @@ Check = Callable[[Subject], str | None]
 CHECKS: tuple[Check, ...] = (
     *declarations.CHECKS,
     *values.CHECKS,
+    *draws.CHECKS,
     *variants.CHECKS,
     *invariance.CHECKS,
     *positions.CHECKS,

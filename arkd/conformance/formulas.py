@@ -91,9 +91,10 @@ def decoupled_reverse(p_NV: Tensor, q_NV: Tensor, labels_N: Tensor, gamma: float
     """
     target_NV = torch.zeros_like(p_NV).scatter_(1, labels_N[:, None], 1.0)
     q_m, p_m = ((x_NV * target_NV).sum(-1) for x_NV in (q_NV, p_NV))
-    binary = q_m * (q_m / p_m).log() + (1 - q_m) * ((1 - q_m) / (1 - p_m)).log()
+    q_no, p_no = ((x_NV * (1 - target_NV)).sum(-1) for x_NV in (q_NV, p_NV))
+    binary = q_m * (q_m / p_m).log() + q_no * (q_no / p_no).log()
     q_hat, p_hat = (
-        x_NV * (1 - target_NV) / (1 - x_m)[:, None] for x_NV, x_m in ((q_NV, q_m), (p_NV, p_m))
+        x_NV * (1 - target_NV) / x_no[:, None] for x_NV, x_no in ((q_NV, q_no), (p_NV, p_no))
     )
     return binary + gamma * kl(q_hat, p_hat)
 
@@ -117,23 +118,23 @@ def head_share(p_NV: Tensor, q_NV: Tensor, mass: float, version: str = "authors"
         p_NV, q_NV = p_NV.detach(), q_NV.detach()
     shares = []
     for p_V, q_V in zip(p_NV, q_NV, strict=True):
-        gap_V = (p_V - q_V).abs()
+        gap_V, masses = (p_V - q_V).abs(), p_V.tolist()
         walk = p_V.argsort(descending=version == "authors", stable=True).tolist()
-        cumulative, head = 0.0, torch.zeros_like(gap_V)
+        cumulative, in_head = 0.0, [0.0] * len(masses)
         for place, v in enumerate(walk):
-            cumulative += float(p_V[v])
+            cumulative += masses[v]
             if version == "authors":
-                head[v] = place == 0 or cumulative <= mass
+                in_head[v] = float(place == 0 or cumulative <= mass)
             elif version == "dskd":
-                head[v] = cumulative > mass
+                in_head[v] = float(cumulative > mass)
             else:
-                head[place] = cumulative >= mass
+                in_head[place] = float(cumulative >= mass)
         total = gap_V.sum()
-        shares.append((gap_V * head).sum() / total if total > 0 else gap_V.new_tensor(0.5))
+        share = gap_V @ gap_V.new_tensor(in_head)
+        shares.append(share / total if total > 0 else gap_V.new_tensor(0.5))
     return torch.stack(shares)
 
 
-def smaller(p_NV: Tensor, q_NV: Tensor) -> Tensor:
-    """The divergence whose mean over the batch is the smaller one; a tie goes to reverse KL."""
-    fkl_N, rkl_N = kl(p_NV, q_NV), kl(q_NV, p_NV)
-    return fkl_N if fkl_N.mean() < rkl_N.mean() else rkl_N
+def smaller_is_forward(p_NV: Tensor, q_NV: Tensor) -> bool:
+    """Whether KL(p‖q) is the smaller one in the mean over the batch; a tie goes to KL(q‖p)."""
+    return bool(kl(p_NV, q_NV).mean() < kl(q_NV, p_NV).mean())

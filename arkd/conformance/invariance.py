@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from arkd.conformance import toy_models as setting
-from arkd.conformance.both_values import flat_gradient
+from arkd.conformance.dense import flat_gradient
 from arkd.conformance.method_under_test import (
     SAMPLES,
     Failure,

@@ -9,7 +9,8 @@ from typing import Any
 
 from torch import Tensor
 
-from arkd.conformance.oracles import ORACLES, Case, Oracle
+from arkd.conformance.case import Case, Oracle
+from arkd.conformance.oracles import ORACLES
 from arkd.conformance.toy_models import BATCH
 from arkd.method import Method
 from arkd.suite.settings import Distillation
@@ -34,6 +35,7 @@ class Subject:
     oracle: Oracle | None = None
     module: str | None = None  # that defines it
     own_oracle: bool = False  # it brings its formula itself
+    steps: int = 60  # of the run that is held to the formula: what changes late shows
     known: dict[Any, Any] = field(default_factory=dict, repr=False)  # comparisons made before
 
     @classmethod

@@ -8,8 +8,7 @@ divergence averaged.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
@@ -17,6 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from arkd.conformance import policies
+from arkd.conformance.case import Case, Oracle, Weighted
 from arkd.conformance.formulas import (
     alpha_beta,
     cross_entropy,
@@ -27,41 +28,10 @@ from arkd.conformance.formulas import (
     kl,
     mixed,
     skew_kl,
-    smaller,
+    smaller_is_forward,
     total_variation,
 )
 from arkd.paths import benchmarks_dir
-
-
-@dataclass(frozen=True)
-class Case:
-    """What a formula may look at: one response set or draw of one step."""
-
-    p_NV: Tensor
-    q_NV: Tensor  # differentiable in the student's logits
-    labels_N: Tensor
-    sequence_N: Tensor
-    source: str  # a response set, "sampled" or "replayed"
-    step: int
-    steps: int
-    temperature: float
-    params: Mapping[str, Any]  # of the method
-    log: Mapping[str, float]  # what the method says it did: α, for instance
-    weights: tuple[Tensor, Tensor] | None  # of forward and reverse KL, as the method gave them
-    losses: Sequence[float]  # the method's own, at the steps before
-    q_at: Callable[[int], Tensor]  # q_NV as it was at an earlier step, on the same responses
-
-    @property
-    def share(self) -> float:
-        """How far the run is, from 0 to 1."""
-        return self.step / max(1, self.steps - 1)
-
-    def __getattr__(self, name: str) -> Any:
-        """Return a parameter of the method."""
-        return self.params[name]
-
-
-Oracle = Callable[[Case], Tensor]  # → the loss of each token [N]
 
 
 def adaptive(case: Case) -> Tensor:
@@ -74,13 +44,13 @@ def adaptive(case: Case) -> Tensor:
     return loss_N
 
 
-def balanced(case: Case) -> Tensor:
+def balanced(case: Case) -> tuple[Tensor, Tensor]:
     """3·KL(p‖q) + KL(q‖p) where p has more entropy than q, the other way where less. BD-KD."""
     h_p, h_q = (-(x_NV * x_NV.log()).sum(-1).detach() for x_NV in (case.p_NV, case.q_NV))
     a_N, b_N = (
         torch.where(more_N, case.stressed, case.plain).double() for more_N in (h_p > h_q, h_q > h_p)
     )
-    return mixed(case.p_NV, case.q_NV, a_N, b_N)
+    return a_N, b_N
 
 
 def interpolated(case: Case) -> Tensor:
@@ -132,22 +102,20 @@ def contrastive(case: Case) -> Tensor:
     by how much its own model's mean probability exceeds the other's, D̄ the mean D of those steps.
     """
     by_teacher = case.source == "teacher"
-
-    def gaps(index: int) -> Tensor:
-        means = []
-        for x_NV in (case.p_NV, case.q_at(index)):
-            at_one_NV = x_NV**case.temperature
-            at_one_NV = at_one_NV / at_one_NV.sum(-1, keepdim=True)
-            log_N = at_one_NV.gather(1, case.labels_N[:, None]).squeeze(1).log()
-            rows = case.sequence_N.unique_consecutive().tolist()
-            means.append(torch.stack([log_N[case.sequence_N == row].mean().exp() for row in rows]))
-        return means[0] - means[1] if by_teacher else means[1] - means[0]
-
-    first = max(1, round(case.anchor_share * case.steps))
-    skew_B = torch.full((int(case.sequence_N.max()) + 1,), case.skew, dtype=torch.float64)
-    if case.adaptive and case.step >= first:
-        mean = torch.stack([gaps(index).mean() for index in range(first)]).mean()
-        skew_B = 1 - (1 - case.skew) * mean / (gaps(case.step) + 1e-5)
+    means = []
+    for x_NV in (case.p_NV, case.q_NV.detach()):
+        at_one_NV = x_NV**case.temperature
+        at_one_NV = at_one_NV / at_one_NV.sum(-1, keepdim=True)
+        log_N = at_one_NV.gather(1, case.labels_N[:, None]).squeeze(1).log()
+        rows = case.sequence_N.unique_consecutive().tolist()
+        means.append(torch.stack([log_N[case.sequence_N == row].mean().exp() for row in rows]))
+    gap_B = means[0] - means[1] if by_teacher else means[1] - means[0]
+    first = case.notes.memory.setdefault(case.source, [])
+    skew_B = torch.full_like(gap_B, case.skew)
+    if case.step < max(1, round(case.anchor_share * case.steps)):
+        first.append(gap_B.mean())
+    elif case.adaptive:
+        skew_B = 1 - (1 - case.skew) * torch.stack(first).mean() / (gap_B + 1e-5)
         skew_B = skew_B.clamp(case.skew_min, case.skew)
     skew_N1 = skew_B[case.sequence_N, None]
     if by_teacher:
@@ -169,37 +137,28 @@ def figure5(share: float) -> float:
     return float(np.interp(share * points[-1, 0], points[:, 0], points[:, 1]))
 
 
-def chosen(case: Case) -> Tensor:
-    """α·KL(p‖q) + (1 − α)·KL(q‖p), α what a policy or a draw chose: the formula has none of it."""
-    assert case.weights is not None
-    return mixed(case.p_NV, case.q_NV, case.weights[0].double())
+def alpha(weight: Callable[[Case], Any]) -> Weighted:
+    """Return the formula α·KL(p‖q) + (1 − α)·KL(q‖p) of one α a step."""
 
+    def weights(case: Case) -> tuple[Any, Any]:
+        found = weight(case)
+        return found, 1 - found
 
-def coin(case: Case) -> Tensor:
-    """w·KL(p‖q) or w·KL(q‖p), as the logged coin fell; w by AKL's head share. ARKD's code."""
-    share_N = head_share(case.p_NV, case.q_NV, 0.5)
-    weights: dict[str, tuple[Any, Any]] = {
-        "head_ratio": (share_N, share_N),
-        "head_and_tail": (share_N, 1 - share_N),
-        "none": (1.0, 1.0),
-    }
-    w_fkl, w_rkl = weights[case.weighting]
-    a = case.log["alpha"]
-    return mixed(case.p_NV, case.q_NV, a * w_fkl, (1 - a) * w_rkl)
+    return Weighted(weights)
 
 
 ORACLES: dict[str, Oracle] = {
     "sft": lambda c: cross_entropy(c.q_NV, c.labels_N),
     "seqkd": lambda c: cross_entropy(c.q_NV, c.labels_N),
-    "forward_kl": lambda c: mixed(c.p_NV, c.q_NV, 1.0),
-    "reverse_kl": lambda c: mixed(c.p_NV, c.q_NV, 0.0),
-    "fixed_mix": lambda c: mixed(c.p_NV, c.q_NV, c.alpha),
-    "static_018": lambda c: mixed(c.p_NV, c.q_NV, 0.18),
-    "linear_dec": lambda c: mixed(c.p_NV, c.q_NV, 1 - c.share),
-    "linear_inc": lambda c: mixed(c.p_NV, c.q_NV, c.share),
-    "replay_figure5": lambda c: mixed(c.p_NV, c.q_NV, figure5(c.share)),
-    "replay_alpha": lambda c: mixed(c.p_NV, c.q_NV, 0.5 + 0.4 * math.sin(c.step)),
-    "greedy_min": lambda c: smaller(c.p_NV, c.q_NV),
+    "forward_kl": alpha(lambda c: 1.0),
+    "reverse_kl": alpha(lambda c: 0.0),
+    "fixed_mix": alpha(lambda c: c.params["alpha"]),
+    "static_018": alpha(lambda c: 0.18),
+    "linear_dec": alpha(lambda c: 1 - c.share),
+    "linear_inc": alpha(lambda c: c.share),
+    "replay_figure5": alpha(lambda c: figure5(c.share)),
+    "replay_alpha": alpha(lambda c: 0.5 + 0.4 * math.sin(c.step)),
+    "greedy_min": alpha(lambda c: float(smaller_is_forward(c.p_NV, c.q_NV))),
     "jsd": lambda c: jsd(c.p_NV, c.q_NV, c.beta),
     "skew_kl": lambda c: skew_kl(c.p_NV, c.q_NV, c.skew),
     "skew_rkl": lambda c: skew_kl(c.q_NV, c.p_NV, c.skew),
@@ -208,17 +167,17 @@ ORACLES: dict[str, Oracle] = {
     "todi": lambda c: entrywise(c.p_NV, c.q_NV),
     "drkl": lambda c: decoupled_reverse(c.p_NV, c.q_NV, c.labels_N, c.gamma),
     "akl": adaptive,
-    "bdkd": balanced,
+    "bdkd": Weighted(balanced),
     "taid": interpolated,
     "contrastive": contrastive,
     "gkd": lambda c: jsd(c.p_NV, c.q_NV, c.beta),
     "distillm": skewed,
     "minillm": policy_gradient,
-    "arkd": chosen,
-    "arkd_sampled": chosen,
-    "frozen_policy": chosen,
-    "random_alpha": chosen,
-    "arkd_code": coin,
+    "arkd": Weighted(policies.stated),
+    "arkd_sampled": Weighted(policies.sampled),
+    "frozen_policy": Weighted(policies.frozen),
+    "random_alpha": Weighted(policies.uniform),
+    "arkd_code": Weighted(policies.coin),
 }
 
 # Settings beside the defaults in which a method is checked too: other branches of its formula.

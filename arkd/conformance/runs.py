@@ -14,7 +14,7 @@ from torch import Tensor
 
 from arkd.conformance import formulas
 from arkd.conformance import toy_models as setting
-from arkd.conformance.both_values import dense_logits, descend
+from arkd.conformance.dense import dense_logits, descend
 from arkd.conformance.method_under_test import SAMPLES, Failure, Subject
 from arkd.conformance.toy_models import BATCH, PROMPTS
 from arkd.conformance.values import WITHOUT_LM

@@ -1,13 +1,15 @@
-"""The small setting that methods are checked in: tiny models and response sets from fixed seeds.
+"""The settings that methods are checked in: tiny models and response sets from fixed seeds.
 
 The two models differ in hidden size and in vocabulary (the teacher's is padded, as real ones are),
-the three response sets in length. Nothing is read from disk and nothing is downloaded.
+the three response sets in length. Most checks work in `usual`; `large` has what is too slow for all
+of them. Nothing is read from disk and nothing is downloaded.
 """
 
 from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -34,6 +36,8 @@ LENGTHS: dict[str, tuple[int, ...]] = {
     "dev": (5, 4, 6, 5, 4, 6, 5, 5),
 }
 MAX_NEW_TOKENS = 12
+LARGE_VOCABULARY, LARGE_MAX_NEW_TOKENS = 2048, 40
+LARGE_LENGTHS = dict.fromkeys(LENGTHS, (41, 230, 48, 75))
 REPLAYED = tuple(0.5 + 0.4 * math.sin(step) for step in range(40))  # α of another run
 SETTINGS = Distillation(
     steps=10, batch_size=BATCH, lr=5e-3, temperature=2.0, lm_weight=0.1, square_temperature=False
@@ -57,6 +61,12 @@ class Setting:
     teacher: Any
     sets: dict[Source, Evidence]
     dev: TokenSet
+    max_new_tokens: int = MAX_NEW_TOKENS
+
+    @property
+    def vocabulary(self) -> int:
+        """How many tokens both models know: all of the student's."""
+        return len(head(self.student))
 
     def fresh(self) -> Any:
         """Return a copy of the untrained student."""
@@ -76,7 +86,7 @@ class Setting:
             copy.deepcopy(head(self.teacher).detach()) if reads_teacher else None,
             lambda: copy.deepcopy(self.teacher),
             self.dev,
-            max_new_tokens=MAX_NEW_TOKENS,
+            max_new_tokens=self.max_new_tokens,
             replayed=REPLAYED if method.replays else (),
         )
         found.decoder = Words()
@@ -90,6 +100,29 @@ def usual() -> Setting:
     with torch.no_grad():
         head(teacher).weight_VH.mul_(1.5)  # a teacher is more certain than an untrained student
     return setting(llama(1, VOCABULARY, hidden=16, tied=True), teacher)
+
+
+@cache
+def large() -> Setting:
+    """Return a setting with the sizes and the extremes of real ones.
+
+    2,048 tokens, responses of 41 to 230, some probabilities below 1e-12, and dropout in both models
+    while they train. The tokens of the responses are drawn evenly, so that most are improbable.
+    """
+    student = llama(1, LARGE_VOCABULARY, hidden=16, tied=False, dropout=0.2)
+    teacher = llama(2, LARGE_VOCABULARY + 64, hidden=24, tied=False, dropout=0.2)
+    g = torch.Generator().manual_seed(9)
+    with torch.no_grad():
+        for model in (student, teacher):  # a few tokens of every position are extreme
+            scale_V = torch.where(torch.rand(len(head(model)), generator=g) < 0.1, 12.0, 3.0)
+            head(model).weight_VH.mul_(scale_V[:, None])
+    prompts = torch.randint(EOS + 1, LARGE_VOCABULARY, (4, 6), generator=g).tolist()
+    sets = {}
+    for name, lengths in LARGE_LENGTHS.items():
+        bodies = [torch.randint(2, LARGE_VOCABULARY, (n - 1,), generator=g) for n in lengths]
+        answers = [[*body.tolist(), EOS] for body in bodies]
+        sets[name] = TokenSet.of(zip(prompts, answers, strict=True))
+    return of_sets(student, teacher, sets, LARGE_MAX_NEW_TOKENS)
 
 
 @cache
@@ -128,7 +161,7 @@ def _everywhere(p_V: Tensor, q_V: Tensor) -> Setting:
     return setting(_constant(4, q_V, hidden=16), _constant(5, p_V, hidden=24))
 
 
-def llama(seed: int, vocabulary: int, *, hidden: int, tied: bool) -> Any:
+def llama(seed: int, vocabulary: int, *, hidden: int, tied: bool, dropout: float = 0.0) -> Any:
     """Return a Llama of one layer with random weights; other draws are left alone.
 
     Args:
@@ -136,6 +169,7 @@ def llama(seed: int, vocabulary: int, *, hidden: int, tied: bool) -> Any:
         vocabulary: Rows of its embedding and head.
         hidden: Hidden size; the feed-forward layer has twice as much.
         tied: Whether embedding and head are one matrix.
+        dropout: Of its attention, while it trains.
     """
     config = LlamaConfig(
         vocab_size=vocabulary,
@@ -144,7 +178,8 @@ def llama(seed: int, vocabulary: int, *, hidden: int, tied: bool) -> Any:
         num_hidden_layers=1,
         num_attention_heads=2,
         num_key_value_heads=2,
-        max_position_embeddings=64,
+        max_position_embeddings=256,
+        attention_dropout=dropout,
         initializer_range=hidden**-0.5,
         tie_word_embeddings=tied,
         bos_token_id=None,
@@ -180,12 +215,26 @@ def setting(student: Any, teacher: Any) -> Setting:
         sampler = student if name == "student" else teacher
         wanted = [lengths[row % len(lengths)] for row in range(PROMPTS)]
         sets[name] = TokenSet.of(zip(prompts, answers(sampler, prompts, wanted, g), strict=True))
-    dev = sets.pop("dev")
+    return of_sets(student, teacher, sets, MAX_NEW_TOKENS)
+
+
+def of_sets(
+    student: Any, teacher: Any, sets: Mapping[str, TokenSet], max_new_tokens: int
+) -> Setting:
+    """Return the setting of two models and their response sets.
+
+    Args:
+        student: In evaluation mode, as it is left.
+        teacher: Likewise.
+        sets: Gold, teacher's and student's responses to the same prompts, and `dev`.
+        max_new_tokens: Of what is sampled during training.
+    """
     evidence: Any = {
         name: Evidence(tokens, hidden_responses(teacher, tokens, ""))
         for name, tokens in sets.items()
+        if name != "dev"
     }
-    return Setting(student, teacher, evidence, dev)
+    return Setting(student, teacher, evidence, sets["dev"], max_new_tokens)
 
 
 @torch.no_grad()

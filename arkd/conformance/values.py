@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 
+from torch import Tensor
+
 from arkd.conformance import toy_models as setting
-from arkd.conformance.both_values import compare
+from arkd.conformance.both_values import Comparison, compare
 from arkd.conformance.method_under_test import (
     SAMPLES,
     Failure,
@@ -16,30 +18,65 @@ from arkd.conformance.method_under_test import (
 )
 from arkd.conformance.toy_models import SETTINGS
 from arkd.conformance.watched_step import new_step, watched
-from arkd.method import FullStep
 
 WITHOUT_LM = SETTINGS.model_copy(update={"lm_weight": 0.0})
 
 
-def _steps(subject: Subject) -> tuple[int, ...]:
-    """The steps that are compared: a full step may do something else at each."""
-    return (0, 1, 2, 3, 4) if isinstance(subject.method, FullStep) else (0, 3)
+WITH_GRADIENT = (0, 1, 2, 3, 4, 12, 31)
+
+
+def late_run(subject: Subject) -> list[Comparison]:
+    """Return the steps of a long run on changing batches beside the formula."""
+    settings = SETTINGS.model_copy(update={"steps": subject.steps})
+    gradients = (*WITH_GRADIENT, subject.steps - 1)
+    return compare(subject, setting.usual(), settings, steps=subject.steps, gradients=gradients)
 
 
 def value(subject: Subject) -> str:
-    """The loss is the formula's in float64, at the first and at a later step, λ·L_pt included."""
+    """The loss is the formula's in float64 at each of sixty steps, λ·L_pt included."""
     seen = set()
-    for both in compare(subject, setting.usual(), at=_steps(subject)):
+    for both in late_run(subject):
         seen |= {part.source for part in both.trace.parts}
         expect_close(f"loss at step {both.step}", both.distil, both.dense_distil)
         expect_close(f"loss with λ·L_pt at step {both.step}", both.total, both.dense_total)
-    return f"on {', '.join(sorted(seen))} responses"
+    asked = both.notes.asked
+    given = f", given its own {' and '.join(sorted(asked))}" if asked else ""
+    return f"on {', '.join(sorted(seen))} responses{given}"
 
 
 def gradient(subject: Subject) -> None:
     """The gradient on every parameter of the student is the formula's, by float64 autograd."""
-    for both in compare(subject, setting.usual(), at=_steps(subject)):
-        expect_same_direction(f"gradient at step {both.step}", both.gradient, both.dense_gradient)
+    for both in late_run(subject):
+        if both.gradient is not None and both.dense_gradient is not None:
+            what = f"gradient at step {both.step}"
+            expect_same_direction(what, both.gradient, both.dense_gradient)
+
+
+def state(subject: Subject) -> str:
+    """What a method learns on its way is its paper's over sixty steps: α, or what it logs of it.
+
+    Raises:
+        Failure: a weight of a divergence, or a logged value, is another.
+        NotApplicable: no formula says anything of it.
+    """
+    seen = set()
+    for both in late_run(subject):
+        if both.weights is not None and both.trace.weights is not None:
+            seen.add("weights")
+            for name, found, expected in zip(
+                ("forward", "reverse"), both.trace.weights, both.weights, strict=True
+            ):
+                worst = float((found.double() - expected).abs().max())
+                what = f"weights of {name} KL at step {both.step}, largest error"
+                expect_close(what, worst, 0.0, absolute=1e-4)
+        for name, expected_value in both.log.items():
+            seen.add(name)
+            logged = both.trace.log.get(name, math.nan)
+            what = f"logged {name} at step {both.step}"
+            expect_close(what, logged, expected_value, rel=1e-3, absolute=1e-4)
+    if not seen:
+        raise NotApplicable("its formula has no weights of its own, and no state")
+    return ", ".join(sorted(seen))
 
 
 def zero_at_agreement(subject: Subject) -> None:
@@ -60,16 +97,23 @@ def zero_at_agreement(subject: Subject) -> None:
     (beside,) = compare(subject, setting.beside_agreement(), WITHOUT_LM)
     (far,) = compare(subject, setting.handmade(), WITHOUT_LM)
     (apart,) = compare(subject, setting.usual(), WITHOUT_LM)
-    found, scale = float(both.gradient.norm()), float(apart.gradient.norm())
-    if beside.dense_gradient.norm() < 0.05 * far.dense_gradient.norm():
+    found, scale = (_slope(one.gradient) for one in (both, apart))
+    if _slope(beside.dense_gradient) < 0.05 * _slope(far.dense_gradient):
         expect_close("norm of the gradient where q = p", found, 0.0, absolute=1e-3 * scale)
     elif not math.isfinite(found):
         raise Failure(f"norm of the gradient where q = p: expected a number, got {found}")
     else:
         what = "gradient a little beside q = p"
+        assert beside.gradient is not None
+        assert beside.dense_gradient is not None
         expect_same_direction(what, beside.gradient, beside.dense_gradient, rel=1e-3)
     if apart.distil < 0:
         raise Failure(f"loss where q ≠ p: expected ≥ 0, got {apart.distil:.7g}")
+
+
+def _slope(gradient: Tensor | None) -> float:
+    assert gradient is not None
+    return float(gradient.norm())
 
 
 def direction(subject: Subject) -> None:
@@ -127,6 +171,7 @@ def _loss(subject: Subject, **changes: object) -> float:
 CHECKS = (
     value,
     gradient,
+    state,
     zero_at_agreement,
     direction,
     temperature,

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 
+from arkd.conformance.draws import distributions, sources
 from arkd.conformance.method_under_test import Failure, NotApplicable, Subject
 from arkd.conformance.oracles import VARIANTS
 from arkd.conformance.runs import resumes
-from arkd.conformance.values import gradient, value
+from arkd.conformance.values import gradient, state, value
+
+STEPS = 20
 
 
 def other_settings(subject: Subject) -> str:
@@ -23,10 +27,13 @@ def other_settings(subject: Subject) -> str:
     notes = []
     for params in listed:
         named = ", ".join(f"{key} = {setting}" for key, setting in params.items())
-        other = Subject(subject.name, replace(subject.method, **params), subject.oracle)
+        method = replace(subject.method, **params)
+        other = Subject(subject.name, method, subject.oracle, steps=STEPS)
         try:
             seen = value(other)
-            gradient(other)
+            for test in (gradient, state, sources, distributions):
+                with suppress(NotApplicable):
+                    test(other)
             resumes(other)
         except Failure as failure:
             raise Failure(f"{named}: {failure}") from failure

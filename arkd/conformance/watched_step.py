@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -42,12 +42,19 @@ class Trace:
     parts: list[Part] = field(default_factory=list)
     states: list[tuple[Responses, Tensor]] = field(default_factory=list)
     weights: tuple[Tensor, Tensor] | None = None
-    sampled: bool = False
+    drawn: list[tuple[int, list[int]]] = field(default_factory=list)  # row and answer
+    told: dict[str, list[float]] = field(default_factory=dict)  # what the tools measured, by name
     loss: Any = None
     log: dict[str, float] = field(default_factory=dict)
     widen: int = 0  # columns of padding added on the right
     alter_labels: Callable[[Tensor], Tensor] | None = None
     alter_states: Callable[[Responses, Tensor], Tensor] | None = None
+    dev_nll: float | None = None  # what the development loss is said to be
+
+    @property
+    def sampled(self) -> bool:
+        """Whether responses were drawn."""
+        return bool(self.drawn)
 
     @property
     def distil(self) -> float:
@@ -74,13 +81,21 @@ class WatchedTools(StepTools):
 
     def sample(self, *, teacher_share: float = 0.0, temperature: float = 1.0) -> Responses:
         """Draw responses, and note it."""
-        self.trace.sampled = True
         drawn = super().sample(teacher_share=teacher_share, temperature=temperature)
+        self.trace.drawn += zip(drawn.samples, drawn.answers, strict=True)
         return self._note(drawn, "sampled")
 
     def replay(self, samples: list[int], answers: list[list[int]]) -> Responses:
         """Return earlier answers, and note it."""
         return self._note(super().replay(samples, answers), "replayed")
+
+    def dev_nll(self) -> float:
+        """Return the development loss, or what the trace says it is, and note it."""
+        return self._tell("dev_nll", self.trace.dev_nll or super().dev_nll())
+
+    def rouge_l(self, model: Literal["student", "teacher"] = "student") -> float:
+        """Return a ROUGE-L, and note it."""
+        return self._tell(model, super().rouge_l(model))
 
     def weighted_loss(self, weights: Weights) -> tuple[Tensor, Tensor, Tensor]:
         """Return the loss of weighted divergences, and note the weights."""
@@ -110,6 +125,10 @@ class WatchedTools(StepTools):
             self._watched[key] = states
             self.trace.states.append((responses, states))
         return self._watched[key]
+
+    def _tell(self, name: str, value: float) -> float:
+        self.trace.told.setdefault(name, []).append(value)
+        return value
 
     def _note(self, responses: Responses, origin: str) -> Responses:
         self._origins[id(responses)] = responses, origin  # kept alive: an id is an address
