@@ -14,7 +14,7 @@ from torch import Tensor
 from arkd.conformance.case import Case, Notes, Weighted
 from arkd.conformance.dense import dense_logits, descend, flat_gradient, language_modelling
 from arkd.conformance.formulas import mixed
-from arkd.conformance.method_under_test import SAMPLES, NotApplicable, Subject
+from arkd.conformance.method_under_test import NOT_COMPARED, SAMPLES, NotApplicable, Subject
 from arkd.conformance.toy_models import BATCH, PROMPTS, SETTINGS, Setting
 from arkd.conformance.trained_on import note_draws, note_responses
 from arkd.conformance.watched_step import Part, Trace, new_step, watched
@@ -67,8 +67,7 @@ def compare(
     Raises:
         NotApplicable: there is no formula.
     """
-    if subject.oracle is None:
-        raise NotApplicable("formula not compared: the method has no `oracle`")
+    _ = subject.formula
     key = id(setting), settings, steps, tuple(gradients), reverse
     if key not in subject.known:
         subject.known[key] = _run(subject, setting, settings, steps, gradients, reverse)
@@ -86,7 +85,7 @@ def _run(
 ) -> list[Comparison]:
     step = new_step(setting, subject.method, settings)
     start = {} if step.state is None else copy.deepcopy(step.state.state_dict())
-    run = _Formula(subject, setting, settings, Notes(start), reverse)
+    run = Formula(subject, setting, settings, Notes(start), reverse)
     made: list[Comparison] = []
     for index in range(steps):
         run.see(step.model)
@@ -112,7 +111,7 @@ def _run(
     return made
 
 
-class _Formula:
+class Formula:
     """The formula along a run: what it remembers, and the students that it may look back at."""
 
     def __init__(
@@ -145,7 +144,7 @@ class _Formula:
         whole = isinstance(subject.method, FullStep)
         if whole and not (len(trace.parts) == 1 or (trace.parts and not subject.own_oracle)):
             raise NotApplicable(
-                "formula not compared: the oracle is of one mean over tokens, "
+                f"{NOT_COMPARED}: the oracle is of one mean over tokens, "
                 f"the step of {len(trace.parts)}"
             )
         note_responses(subject, self.setting, settings, index, trace, samples, self.notes)
@@ -160,15 +159,16 @@ class _Formula:
 
     def _part(self, index: int, part: Part, trace: Trace) -> Tensor:
         subject, settings = self.subject, self.settings
-        responses, oracle = part.responses, subject.oracle
-        assert oracle is not None
-        p_logits_NV, q_logits_NV = self._teacher(part), self._logits(self.student, part)
+        responses, oracle = part.responses, subject.formula
+        p_logits_NV, q_logits_NV = self._teacher(part), self._student(part)
         if part.source == "sampled":
             note_draws(subject, p_logits_NV, q_logits_NV.detach(), responses.labels_N, self.notes)
 
         def q_at(earlier: int) -> Tensor:
-            self._earlier.load_state_dict(self._seen[earlier])
             with torch.no_grad():
+                if earlier == index:
+                    return q_NV.detach()
+                self._earlier.load_state_dict(self._seen[earlier])
                 return (self._logits(self._earlier, part) / part.temperature).softmax(-1)
 
         p_NV, q_NV = ((x / part.temperature).softmax(-1) for x in (p_logits_NV, q_logits_NV))
@@ -200,6 +200,10 @@ class _Formula:
         )
         assert self.weights is not None
         return mixed(case.p_NV, case.q_NV, *self.weights) * reduced
+
+    def _student(self, part: Part) -> Tensor:
+        """Return the logits of the student of this step at a part's response tokens [N, V]."""
+        return self._logits(self.student, part)
 
     def _logits(self, model: Any, part: Part) -> Tensor:
         return dense_logits(model, self.setting, part.responses.samples, part.responses.answers)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -12,8 +16,24 @@ from typing import Literal
 from rich.console import Console
 from rich.text import Text
 
-from arkd.conformance import declarations, draws, invariance, positions, runs, values, variants
-from arkd.conformance.method_under_test import Failure, NotApplicable, Subject
+from arkd.conformance import (
+    at_scale,
+    declarations,
+    draws,
+    invariance,
+    positions,
+    runs,
+    values,
+    variants,
+    without_formula,
+)
+from arkd.conformance.method_under_test import (
+    GIVEN,
+    NOT_COMPARED,
+    Failure,
+    NotApplicable,
+    Subject,
+)
 from arkd.errors import ArkdError
 from arkd.models.device import prepare
 from arkd.suite import registry
@@ -24,11 +44,15 @@ CHECKS: tuple[Check, ...] = (
     *declarations.CHECKS,
     *values.CHECKS,
     *draws.CHECKS,
+    *at_scale.CHECKS,
+    *without_formula.CHECKS,
     *variants.CHECKS,
     *invariance.CHECKS,
     *positions.CHECKS,
     *runs.CHECKS,
 )
+CAVEATS = (NOT_COMPARED, GIVEN)
+MOST_WORKERS = 8
 COLOURS = {"ok": "green", "FAIL": "bold red", "not applicable": "dim"}
 
 
@@ -39,6 +63,21 @@ class Outcome:
     check: str
     verdict: Literal["ok", "FAIL", "not applicable"]
     detail: str = ""
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A method with all that was found of it."""
+
+    name: str
+    outcomes: list[Outcome]
+    wall_s: float
+
+    @property
+    def caveats(self) -> list[str]:
+        """What a pass does not say: that no formula was compared, or one that was told too much."""
+        details = [o.detail for o in self.outcomes if o.check == "value"]
+        return [c for detail in details for c in CAVEATS if c in detail]
 
 
 def subject(name: str) -> Subject:
@@ -86,35 +125,46 @@ def report(names: Sequence[str], *, every_line: bool) -> bool:
     """Check methods and print what came of it; return whether all passed.
 
     Args:
-        names: The methods.
+        names: The methods; many are shared out to the processor's cores.
         every_line: Print a line a check; otherwise a line a method, and its failures.
     """
-    prepare("cpu")  # one thread, which tiny matrices want; the same results on every processor
     console = Console(highlight=False, soft_wrap=True)
-    failed = [name for name in names if not _report(name, console, every_line)]
+    workers = min(os.cpu_count() or 1, MOST_WORKERS, len(names) // 4)
+    with ExitStack() as stack:
+        checked: Iterable[Checked] = map(_checked, names)
+        if workers > 1:
+            context = multiprocessing.get_context("spawn")
+            pool = stack.enter_context(ProcessPoolExecutor(workers, mp_context=context))
+            checked = pool.map(_checked, names)
+        bad = [one.name for one in checked if not _report(one, console, every_line)]
     if len(names) > 1:
-        tally = f"{len(names)} methods: {len(names) - len(failed)} pass"
-        console.print(f"{tally}, {len(failed)} fail ({', '.join(failed)})" if failed else tally)
-    return not failed
+        tally = f"{len(names)} methods: {len(names) - len(bad)} pass"
+        console.print(f"{tally}, {len(bad)} fail ({', '.join(bad)})" if bad else tally)
+    return not bad
 
 
-def _report(name: str, console: Console, every_line: bool) -> bool:
+def _checked(name: str) -> Checked:
+    prepare("cpu")  # one thread, which tiny matrices want; the same results on every processor
     started = time.monotonic()
     try:
         found = list(outcomes(subject(name)))
     except ArkdError as error:
         found = [Outcome("import", "FAIL", str(error))]
-    counts = {verdict: sum(o.verdict == verdict for o in found) for verdict in COLOURS}
+    return Checked(name, found, time.monotonic() - started)
+
+
+def _report(one: Checked, console: Console, every_line: bool) -> bool:
+    counts = {verdict: sum(o.verdict == verdict for o in one.outcomes) for verdict in COLOURS}
     tally = ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
-    seconds = f"{time.monotonic() - started:.1f} s"
+    summary = ", ".join([tally, *one.caveats, f"{one.wall_s:.1f} s"])
     bad = counts["FAIL"] > 0
     if every_line:
-        _print(console, found)
-        console.print(f"{name}: {tally}, {seconds}")
+        _print(console, one.outcomes)
+        console.print(f"{one.name}: {summary}")
     else:
         colour = COLOURS["FAIL" if bad else "ok"]
-        console.print(Text(f"{name:<16} "), Text(f"{tally}, {seconds}", style=colour), sep="")
-        _print(console, [o for o in found if o.verdict == "FAIL"])
+        console.print(Text(f"{one.name:<16} "), Text(summary, style=colour), sep="")
+        _print(console, [o for o in one.outcomes if o.verdict == "FAIL"])
     return not bad
 
 

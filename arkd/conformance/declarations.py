@@ -62,6 +62,45 @@ def _check_needs(subject: Subject) -> None:
             raise Failure("responses: expected gold, on which the divergences are taken")
 
 
+# What papers and authors' code give their parameters, of what is no choice of this project's.
+PUBLISHED: dict[str, dict[str, object]] = {
+    "akl": {"version": "authors", "threshold": 0.5},
+    "alpha_beta": {"alpha": 0.2, "beta": 0.7},
+    "arkd": {"policy_lr": 1e-4, "gamma": 0.99, "entropy_weight": 0.01},
+    "arkd_code": {"reward_every": 100, "rewards_an_update": 5, "epochs": 3}
+    | {"policy_lr": 1e-4, "gamma": 0.99, "entropy_weight": 0.01, "weighting": "head_ratio"},
+    "arkd_sampled": {"policy_lr": 1e-4, "gamma": 0.99, "entropy_weight": 0.01},
+    "bdkd": {"stressed": 3.0, "plain": 1.0},
+    "contrastive": {"beta": 1.0, "skew": 0.1, "skew_min": 0.01},
+    "distillm": {"divergence": "skew_kl", "skew": 0.1, "threshold": 0.0, "threshold_step": 0.1}
+    | {"loss_rise": 0.1, "capacity": 1000, "sample_temperature": 1.0},
+    "drkl": {"gamma": 1.0},
+    "fixed_mix": {"alpha": 0.5},
+    "gkd": {"on_policy_share": 0.5, "beta": 0.5, "sample_temperature": 1.0},
+    "jsd": {"beta": 0.5},
+    "minillm": {"teacher_share": 0.2, "epochs": 4, "clip": 0.2, "gamma": 0.95, "whiten": True},
+    "skew_kl": {"skew": 0.1},
+    "skew_rkl": {"skew": 0.1},
+    "taid": {"t_start": 0.4, "t_end": 1.0, "alpha": 5e-4, "beta": 0.99},
+}
+
+
+def published_defaults(subject: Subject) -> None:
+    """Its parameters are the published ones unless a suite sets them.
+
+    Raises:
+        Failure: a default is another.
+        NotApplicable: none are listed for the method.
+    """
+    listed = PUBLISHED.get(subject.name, {})
+    if subject.own_oracle or not listed:
+        raise NotApplicable("no published parameters are listed for it")
+    for name, value in listed.items():
+        found = subject.method.params.get(name, value)
+        if found != value:
+            raise Failure(f"default of {name}: expected {value!r}, got {found!r}")
+
+
 def light_import(subject: Subject) -> None:
     """Importing its file does not import torch: listing methods stays fast.
 
@@ -89,4 +128,4 @@ def _names(found: set[str]) -> str:
     return ", ".join(sorted(found)) or "none"
 
 
-CHECKS = (declarations, light_import)
+CHECKS = (declarations, published_defaults, light_import)

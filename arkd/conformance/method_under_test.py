@@ -17,6 +17,9 @@ from arkd.suite.settings import Distillation
 
 SAMPLES = list(range(BATCH, 2 * BATCH))  # of most checks; a row's number is not its place
 
+NOT_COMPARED = "formula not compared"
+GIVEN = "given its own weights"
+
 
 class Failure(Exception):
     """A check that fails; the message says what was expected and what came."""
@@ -44,6 +47,17 @@ class Subject:
         formula = getattr(method, "oracle", None)
         oracle = partial(_asked, formula) if formula is not None else ORACLES.get(name)
         return cls(name, method, oracle, module, formula is not None)
+
+    @property
+    def formula(self) -> Oracle:
+        """What it is held to.
+
+        Raises:
+            NotApplicable: there is no formula.
+        """
+        if self.oracle is None:
+            raise NotApplicable(f"{NOT_COMPARED}: the method has no `oracle`")
+        return self.oracle
 
     @property
     def reads_teacher(self) -> bool:

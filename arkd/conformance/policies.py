@@ -208,7 +208,7 @@ def coin(case: Case) -> tuple[Tensor, Tensor]:
         ],
         dtype=torch.float64,
     )
-    chance = float(torch.sigmoid(policy.logit(state)))
+    chance = float(torch.sigmoid(policy.logit(state)).detach())
     action = round(case.given_log["alpha"])
     case.notes.chosen("coin", action, {0: 1 - chance, 1: chance})
     case.notes.log = {"policy_alpha": chance}

@@ -38,7 +38,7 @@ LENGTHS: dict[str, tuple[int, ...]] = {
 MAX_NEW_TOKENS = 12
 LARGE_VOCABULARY, LARGE_MAX_NEW_TOKENS = 2048, 40
 LARGE_LENGTHS = dict.fromkeys(LENGTHS, (41, 230, 48, 75))
-REPLAYED = tuple(0.5 + 0.4 * math.sin(step) for step in range(40))  # α of another run
+REPLAYED = tuple(0.5 + 0.4 * math.sin(step) for step in range(60))  # α of another run
 SETTINGS = Distillation(
     steps=10, batch_size=BATCH, lr=5e-3, temperature=2.0, lm_weight=0.1, square_temperature=False
 )
@@ -143,7 +143,7 @@ def handmade() -> Setting:
     rest = torch.linspace(0, -2, VOCABULARY)
     p, q = rest.clone(), rest.flip(0).clone()
     p[5], p[9], q[5], q[20] = 6.0, 5.5, 7.0, 3.0
-    return _everywhere(p, q)
+    return everywhere(p, q)
 
 
 @cache
@@ -152,10 +152,10 @@ def beside_agreement() -> Setting:
     q = torch.linspace(0, -2, VOCABULARY)
     p = q + 0.01
     p[1::2] -= 0.02
-    return _everywhere(p, q)
+    return everywhere(p, q)
 
 
-def _everywhere(p_V: Tensor, q_V: Tensor) -> Setting:
+def everywhere(p_V: Tensor, q_V: Tensor) -> Setting:
     """Return a setting with the same logits of teacher and student at every position."""
     p_V = torch.cat([p_V, torch.full((PADDED_VOCABULARY - VOCABULARY,), 4.0)])
     return setting(_constant(4, q_V, hidden=16), _constant(5, p_V, hidden=24))

@@ -9,6 +9,7 @@ from torch import Tensor
 from arkd.conformance import toy_models as setting
 from arkd.conformance.both_values import Comparison, compare
 from arkd.conformance.method_under_test import (
+    GIVEN,
     SAMPLES,
     Failure,
     NotApplicable,
@@ -39,8 +40,7 @@ def value(subject: Subject) -> str:
         seen |= {part.source for part in both.trace.parts}
         expect_close(f"loss at step {both.step}", both.distil, both.dense_distil)
         expect_close(f"loss with λ·L_pt at step {both.step}", both.total, both.dense_total)
-    asked = both.notes.asked
-    given = f", given its own {' and '.join(sorted(asked))}" if asked else ""
+    given = f", {GIVEN}" if both.notes.asked else ""
     return f"on {', '.join(sorted(seen))} responses{given}"
 
 
