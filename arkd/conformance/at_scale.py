@@ -28,7 +28,7 @@ from arkd.conformance.watched_step import Part, Trace, new_step, watched
 from arkd.models.model import head
 
 SAMPLES = [0, 1, 2, 3]
-REL = 1e-4  # float32 at logits of some 40
+REL = 1e-5  # the methods are in float32; they are seen to be within 4e-7
 
 
 def at_scale(subject: Subject) -> str:
@@ -58,11 +58,13 @@ def at_scale(subject: Subject) -> str:
             torch.zeros_like(expected) if x.grad is None else x.grad for x in (found, expected)
         ]
         what = "gradient on the student's states"
-        expect_same_direction(what, slopes[0].double(), slopes[1], rel=10 * REL)
+        expect_same_direction(what, slopes[0].double(), slopes[1], rel=100 * REL)
     slope = head(step.model).weight_VH.grad
     if slope is not None and formula.weight_VH.grad is not None:
         what = "gradient on the student's head"
-        expect_same_direction(what, slope.double(), formula.weight_VH.grad, rel=10 * REL)
+        expect_same_direction(
+            what, slope.double().flatten(), formula.weight_VH.grad.flatten(), rel=100 * REL
+        )
     lengths = [len(answer) for part in trace.parts for answer in part.responses.answers]
     return f"{setting.vocabulary} tokens, responses of {min(lengths)}–{max(lengths)}"
 

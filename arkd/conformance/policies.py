@@ -202,8 +202,9 @@ def coin(case: Case) -> tuple[Tensor, Tensor]:
     state = torch.tensor(
         [
             *(math.floor(run) / case.epochs, run % 1),
-            *((fkl_weight_N * kl(p, q)).mean(), (rkl_weight_N * kl(q, p)).mean()),
-            *(share_N.mean(), (1 - share_N).mean(), cross_entropy(at_one, case.labels_N).mean()),
+            *(x.mean().item() for x in (fkl_weight_N * kl(p, q), rkl_weight_N * kl(q, p))),
+            *(x.mean().item() for x in (share_N, 1 - share_N)),
+            cross_entropy(at_one, case.labels_N).mean().item(),
             *(0.0, 0.0, 0.0),
         ],
         dtype=torch.float64,

@@ -68,12 +68,12 @@ def state(subject: Subject) -> str:
             ):
                 worst = float((found.double() - expected).abs().max())
                 what = f"weights of {name} KL at step {both.step}, largest error"
-                expect_close(what, worst, 0.0, absolute=1e-4)
+                expect_close(what, worst, 0.0, absolute=1e-5)
         for name, expected_value in both.log.items():
             seen.add(name)
             logged = both.trace.log.get(name, math.nan)
             what = f"logged {name} at step {both.step}"
-            expect_close(what, logged, expected_value, rel=1e-3, absolute=1e-4)
+            expect_close(what, logged, expected_value, rel=1e-4, absolute=1e-5)
     if not seen:
         raise NotApplicable("its formula has no weights of its own, and no state")
     return ", ".join(sorted(seen))
