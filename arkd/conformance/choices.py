@@ -62,10 +62,15 @@ CHOICES: dict[str, Callable[[Moment], dict[str, float]]] = {
     "distillm": scheduled,
 }
 # The sets of methods whose steps all train on the same ones; of all others it is gold alone.
-SETS: dict[str, set[str]] = {"seqkd": {"teacher"}, "contrastive": {"teacher", "student"}}
+SETS: dict[str, set[str]] = {
+    "seqkd": {"teacher"},
+    "contrastive": {"teacher", "student"},
+    "opd": {"sampled"},
+}
 # Temperature of a method's samples, and the teacher's share of the mixture that they come from.
 SAMPLING: dict[str, Callable[[Mapping[str, Any]], tuple[float, float]]] = {
     "gkd": lambda params: (params["sample_temperature"], 0.0),
     "distillm": lambda params: (params["sample_temperature"], 0.0),
     "minillm": lambda params: (1.0, params["teacher_share"]),
+    "opd": lambda params: (1.0, 0.0),
 }

@@ -95,6 +95,37 @@ def policy_gradient(case: Case) -> Tensor:
     return kl(case.q_NV, case.p_NV) - gain_N
 
 
+def generalised(case: Case) -> Tensor:
+    """JSD(β), at its ends forward and reverse KL. GKD, 2306.13649."""
+    if case.beta in (0, 1):
+        return mixed(case.p_NV, case.q_NV, 1.0 - case.beta)
+    return jsd(case.p_NV, case.q_NV, case.beta)
+
+
+def on_policy(case: Case) -> Tensor:
+    """KL(q‖p), or (Σ γ^(u − t)·r_u − b)·q/sg(q) of the sampled token, r = log q − log p detached.
+
+    b is 0, the mean over the batch, or KL(q‖p) at the token's own place.
+    """
+    whole_N = kl(case.q_NV, case.p_NV)
+    if case.estimator == "vocabulary":
+        return whole_N
+    label = case.labels_N[:, None]
+    p_N, q_N = (x_NV.gather(1, label).squeeze(1) for x_NV in (case.p_NV, case.q_NV))
+    cost_N = (q_N.detach() / p_N).log()
+    sums = []
+    for sequence in case.sequence_N.unique_consecutive():
+        costs = cost_N[case.sequence_N == sequence].tolist()
+        for t in range(len(costs)):
+            sums.append(sum(case.discount**u * cost for u, cost in enumerate(costs[t:])))
+    advantage_N = torch.tensor(sums, dtype=torch.float64)
+    if case.baseline == "batch":
+        advantage_N = advantage_N - advantage_N.mean()
+    elif case.baseline == "closed_form":
+        advantage_N = advantage_N - whole_N.detach()
+    return advantage_N * q_N / q_N.detach()
+
+
 def contrastive(case: Case) -> Tensor:
     """½·(2 − β)·SKL on the teacher's responses, ½·β·SRKL on the student's. DistiLLM-2, 2503.07067.
 
@@ -170,9 +201,10 @@ ORACLES: dict[str, Oracle] = {
     "bdkd": Weighted(balanced),
     "taid": interpolated,
     "contrastive": contrastive,
-    "gkd": lambda c: jsd(c.p_NV, c.q_NV, c.beta),
+    "gkd": generalised,
     "distillm": skewed,
     "minillm": policy_gradient,
+    "opd": on_policy,
     "arkd": Weighted(policies.stated),
     "arkd_sampled": Weighted(policies.sampled),
     "frozen_policy": Weighted(policies.frozen),
@@ -192,9 +224,14 @@ VARIANTS: dict[str, tuple[dict[str, Any], ...]] = {
     "bdkd": ({"stressed": 2.0, "plain": 0.5},),
     "taid": ({"alpha": 0.5, "t_start": 0.2},),
     "contrastive": ({"beta": 0.5, "skew": 0.05, "adaptive": False},),
-    "gkd": ({"on_policy_share": 1.0, "beta": 0.1},),
+    "gkd": ({"on_policy_share": 1.0, "beta": 0.1}, {"beta": 0.0}, {"beta": 1.0}),
     "distillm": ({"threshold": 1.0, "capacity": 10}, {"divergence": "skew_rkl"}),
     "minillm": ({"whiten": False, "teacher_share": 0.0, "epochs": 2},),
+    "opd": (
+        {"estimator": "sampled", "discount": 0.9},
+        {"estimator": "sampled", "baseline": "batch"},
+        {"estimator": "sampled", "baseline": "closed_form"},
+    ),
     "arkd": (
         {"granularity": "token"},
         {"reward": "rouge_l", "reward_every": 2, "baseline": "teacher"},
