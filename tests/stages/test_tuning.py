@@ -1,0 +1,92 @@
+"""A tuning run: the best rate of each row, and no rate at the edge of those tried."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from arkd.errors import ArkdError
+from arkd.paths import benchmarks_dir
+from arkd.stages import tuning
+from arkd.storage.records import COLUMNS, read_csv, write_csv
+from arkd.suite.folders import Tree
+from arkd.suite.suite import Suite, load_suite
+
+SUITE = """
+extends: smoke
+name: tuned
+lr_grid: [1.0e-3, 2.0e-3, 4.0e-3]
+seeds: [1]
+methods: [forward_kl, {name: forward_kl, prefixes: student}, {name: forward_kl, lr: 8.0e-3}]
+distillation: {tuning: tuned, lr: 2.0e-3}
+"""
+
+
+@pytest.fixture
+def suite(tmp_path: Path) -> Suite:
+    path = tmp_path / "tuned.yaml"
+    path.write_text(SUITE)
+    return load_suite(str(path))
+
+
+def records(suite: Suite, results: Path, jsd: dict[str, float]) -> Tree:
+    """The suite's folder with a development JSD of each row."""
+    rows = [
+        dict.fromkeys(COLUMNS, "")
+        | {"suite": suite.name, "method": label, "seed": 1, "task": "fidelity_dev"}
+        | {"metric": "jsd", "value": value}
+        for label, value in jsd.items()
+    ]
+    (results / suite.name).mkdir(parents=True)
+    write_csv(results / suite.name / "records.csv", COLUMNS, rows)
+    return Tree(results, suite)
+
+
+def test_a_row_that_names_a_rate_is_one_more_beside_the_grid(suite: Suite) -> None:
+    assert [entry.label for entry in suite.entries] == [
+        *(f"forward_kl@lr={lr}" for lr in (0.001, 0.002, 0.004)),
+        *(f"forward_kl@lr={lr},prefixes=student" for lr in (0.001, 0.002, 0.004)),
+        "forward_kl@lr=0.008",
+    ]
+
+
+def test_the_best_rate_of_each_row_is_written_and_an_edge_is_refused(
+    suite: Suite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "tuning").mkdir()
+    monkeypatch.setattr(tuning, "benchmarks_dir", lambda: tmp_path)
+    values = dict(zip([e.label for e in suite.entries], (4, 3, 2, 4, 3, 5, 2.5), strict=True))
+    path = tuning.write(records(suite, tmp_path / "inside", values))
+    chosen = [(row["method"], row["lr"]) for row in read_csv(path) if row["chosen"] == "1"]
+    assert chosen == [("forward_kl", "0.004"), ("forward_kl@prefixes=student", "0.002")]
+    path.unlink()
+    beyond = values | {"forward_kl@lr=0.008": 1.0, "forward_kl@lr=0.001,prefixes=student": 1.0}
+    message = r"forward_kl at 0\.016, forward_kl@prefixes=student at 0\.0005"
+    with pytest.raises(ArkdError, match=message):
+        tuning.write(records(suite, tmp_path / "edge", beyond))
+    assert not path.exists()
+
+
+# Of version 1.0, whose rule was three rates for all; its caption says so.
+BEFORE_THE_RULE = ("longtail",)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        p
+        for p in sorted((benchmarks_dir() / "tuning").glob("*.csv"))
+        if p.stem not in BEFORE_THE_RULE
+    ],
+    ids=lambda path: path.stem,
+)
+def test_no_committed_choice_lies_at_the_edge_of_the_rates_tried(path: Path) -> None:
+    tried: dict[str, list[float]] = {}
+    chosen: dict[str, float] = {}
+    for row in read_csv(path):
+        tried.setdefault(row["method"], []).append(float(row["lr"]))
+        if row["chosen"] == "1":
+            chosen[row["method"]] = float(row["lr"])
+    assert chosen.keys() == tried.keys()
+    assert all(min(tried[m]) < chosen[m] < max(tried[m]) for m in tried)
