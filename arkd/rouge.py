@@ -38,14 +38,15 @@ def readable(text: str, metric: Rouge) -> bool:
 
 def words(text: str) -> Iterator[str]:
     """Yield the words of a text in any script, in lower case."""
-    word = ""
+    word, single = "", False  # whether the word is one that only marks may be added to
     for letter in unicodedata.normalize("NFC", text.lower()):
         kind = unicodedata.category(letter)[0]
         alone = _alone(letter, kind)
-        if word and (alone or kind not in "LNM"):
+        if word and (alone or kind not in "LNM" or (single and kind != "M")):
             yield word
             word = ""
         if alone or kind in "LN" or (kind == "M" and word):
+            single = single if word else alone
             word += letter
         if alone and kind == "S":
             yield word
@@ -55,7 +56,7 @@ def words(text: str) -> Iterator[str]:
 
 
 def _alone(letter: str, kind: str) -> bool:
-    """Tell whether a sign or letter begins a word of its own; marks belong to what they follow."""
+    """Tell whether a sign or letter is a word of its own; marks belong to what they follow."""
     if letter.isascii() or kind == "M":
         return False
     return kind == "S" or any(first <= ord(letter) <= last for first, last in UNSPACED)

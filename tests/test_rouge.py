@@ -53,6 +53,8 @@ def test_ascii_scores_are_those_of_rouge_score_bit_by_bit() -> None:
         ("nai\u0308ve", ["naïve"]),  # a letter and its mark, or both in one
         ("สีแดง", ["สี", "แ", "ด", "ง"]),
         ("लाल है", ["लाल", "है"]),
+        ("买iPhone15吧", ["买", "iphone15", "吧"]),  # what follows a letter of its own is another
+        ("年3月、はい", ["年", "3", "月", "は", "い"]),
         ("x→y", ["x", "→", "y"]),
         ("+ - !?", []),
     ],
