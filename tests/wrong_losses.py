@@ -6,6 +6,7 @@ Each takes logits [B, T, V] and labels [B, T], −100 where a position is ignore
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
@@ -79,6 +80,11 @@ def skew_kl(student, teacher, labels):
 def wrong_divergence(student, teacher, labels):
     log_q, log_p = logs(student, teacher, labels)
     return kl(log_q, log_p).mean()
+
+
+@declaring(**FORWARD)
+def reversed_sign(student, teacher, labels):
+    return -forward_kl(student, teacher, labels)
 
 
 @declaring(**FORWARD)
@@ -246,6 +252,16 @@ def not_a_number(student, teacher, labels):
 @declaring(divergense="forward_kl")
 def misspelt(student, teacher, labels):
     return forward_kl(student, teacher, labels)
+
+
+@dataclass
+class AsDataclass:
+    """A loss as a dataclass, which needs its module to be found by name."""
+
+    scale: float = 1.0
+
+    def __call__(self, student, teacher, labels):
+        return self.scale * forward_kl(student, teacher, labels)
 
 
 class AsModule(torch.nn.Module):

@@ -107,10 +107,11 @@ def shipped_losses() -> list[str]:
 def _file(name: str, path: Path) -> Any:
     if not path.is_file():
         raise ArkdError(f"{name}: {path}: no such file; `arkd audit --new {path}` writes one")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
+    spec = importlib.util.spec_from_file_location(f"arkd_audited_{path.stem}", path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # where its dataclasses look for their module
     sys.path.insert(0, str(path.parent.resolve()))  # what lies beside it can be imported
     try:
         spec.loader.exec_module(module)

@@ -30,7 +30,9 @@ def findings(facts: dict[str, Fact]) -> set[str]:
     return {name for name, fact in facts.items() if fact.finding}
 
 
-@pytest.mark.parametrize("name", ["forward_kl", "reverse_kl", "jsd", "tvd", "skew_kl", "AsModule"])
+@pytest.mark.parametrize(
+    "name", ["forward_kl", "reverse_kl", "jsd", "tvd", "skew_kl", "AsModule", "AsDataclass"]
+)
 def test_an_exact_loss_has_no_finding(name: str) -> None:
     facts = audited(name)
     assert findings(facts) == set(), {name: facts[name].measured for name in findings(facts)}
@@ -41,6 +43,7 @@ def test_an_exact_loss_has_no_finding(name: str) -> None:
     ("name", "found", "measured"),
     [
         ("wrong_divergence", "divergence", "reverse KL"),
+        ("reversed_sign", "divergence", "forward KL with the sign reversed"),
         ("wrong_shift", "shift", "logits[t] with labels[t + 1]"),
         ("no_mask", "mask", "gradient at 32 positions that are labelled −100"),
         ("no_squared_temperature", "temperature", "softens both models, no factor"),
