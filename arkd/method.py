@@ -171,6 +171,13 @@ class Tools(Protocol):
         unless another is given.
         """
 
+    def loss_scale(self) -> float | Tensor:
+        """Return what multiplies the losses of the gold tokens in the mean that is descended.
+
+        T² where the suite squares the temperature, times what its reduction makes of a mean over
+        tokens: 1 if neither is set, otherwise one number or one a token [N].
+        """
+
     def dev_nll(self) -> float:
         """Return the student's −log q of the development responses, mean over tokens, in nats."""
 

@@ -230,10 +230,14 @@ class HalfExplained(Declared, WeightedDivergences):
         return Weights(self.a, self.b)
 
 
-BY_FORMULA = {"value", "gradient", "direction", "temperature"}
+BY_FORMULA = {"value", "gradient", "direction", "temperature", "at scale"}
 WRONG: list[tuple[Method, str, set[str]]] = [
     (Reversed(), "forward_kl", BY_FORMULA),
-    (Unshifted(), "forward_kl", {*BY_FORMULA, "causal mask", "zero at agreement"} - {"direction"}),
+    (
+        Unshifted(),
+        "forward_kl",
+        {*BY_FORMULA, "causal mask", "zero at agreement", "sources"} - {"direction"},
+    ),
     (Sum(), "forward_kl", {*BY_FORMULA, "batch split"}),
     (
         ChunkMean(),
@@ -244,10 +248,14 @@ WRONG: list[tuple[Method, str, set[str]]] = [
     (TimesT(), "forward_kl", BY_FORMULA),
     (AtOne(), "forward_kl", {"temperature"}),
     (Filled(), "forward_kl", {*BY_FORMULA, "zero at agreement", "vocabulary padding"}),
-    (ByPlace(), "forward_kl", {"value", "gradient", "temperature", "sample order", "batch split"}),
+    (
+        ByPlace(),
+        "forward_kl",
+        {*BY_FORMULA, "sample order", "batch split"} - {"direction"},
+    ),
     (HiddenLabels(), "drkl", {"undeclared labels"}),
     (SharedDraws(), "random_alpha", {"repeats", "resumes"}),
-    (Forgets(), "random_alpha", {"resumes"}),
+    (Forgets(), "random_alpha", {"resumes", "distributions"}),
     (Unsaved(), "forward_kl", {"resumes"}),
     (Uphill(), "uphill", {"zero at agreement", "progress"}),
     (GivesUp(), "tvd", {"zero at agreement"}),

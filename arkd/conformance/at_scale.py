@@ -62,9 +62,7 @@ def at_scale(subject: Subject) -> str:
     slope = head(step.model).weight_VH.grad
     if slope is not None and formula.weight_VH.grad is not None:
         what = "gradient on the student's head"
-        expect_same_direction(
-            what, slope.double().flatten(), formula.weight_VH.grad.flatten(), rel=100 * REL
-        )
+        expect_same_direction(what, slope.double(), formula.weight_VH.grad, rel=100 * REL)
     lengths = [len(answer) for part in trace.parts for answer in part.responses.answers]
     return f"{setting.vocabulary} tokens, responses of {min(lengths)}–{max(lengths)}"
 

@@ -101,7 +101,7 @@ def expect_same_direction(what: str, found: Tensor, expected: Tensor, rel: float
 
     Args:
         what: The gradient, as the failure names it.
-        found: The method's, flat.
+        found: The method's.
         expected: That of its formula, of the same shape.
         rel: Allowed distance as a share of the expected one's length; 1e-6 is always allowed.
 
@@ -110,7 +110,7 @@ def expect_same_direction(what: str, found: Tensor, expected: Tensor, rel: float
     """
     distance, length = float((found - expected).norm()), float(expected.norm())
     if not distance <= max(1e-6, rel * length):
-        cosine = float(found @ expected) / max(1e-30, float(found.norm()) * length)
+        cosine = float((found * expected).sum()) / max(1e-30, float(found.norm()) * length)
         raise Failure(
             f"{what}: expected norm {length:.6g}, got {float(found.norm()):.6g} "
             f"(cosine {cosine:.6f}, distance {distance:.3g})"

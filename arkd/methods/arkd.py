@@ -106,7 +106,8 @@ class Arkd(WeightedDivergences):
         log = {name: float(x) for name, x in zip(FEATURES[:4], state_U6.mean(0)[:4], strict=True)}
         reward_U: Tensor | None = None
         if self.reward == "loss":
-            fkl_U, rkl_U = units.mean(signals.fkl_N), units.mean(signals.rkl_N)
+            scale = tools.loss_scale()  # r = −L of the loss that is descended
+            fkl_U, rkl_U = (units.mean(scale * x_N) for x_N in (signals.fkl_N, signals.rkl_N))
             reward_U = -(alpha_U * fkl_U + (1 - alpha_U) * rkl_U)
         elif (context.step + 1) % self.reward_every == 0:
             reward_U = torch.tensor([tools.rouge_l()])

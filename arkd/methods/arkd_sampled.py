@@ -92,7 +92,8 @@ class ArkdSampled(WeightedDivergences):
         draws = torch.Generator().manual_seed(derive_seed("action", agent.seed, context.step))
         action_U = mean_U + self.spread * torch.randn(units.n, generator=draws)
         alpha_U = torch.sigmoid(action_U)
-        fkl_U, rkl_U = units.mean(signals.fkl_N), units.mean(signals.rkl_N)
+        scale = tools.loss_scale()  # r = −L of the loss that is descended
+        fkl_U, rkl_U = (units.mean(scale * x_N) for x_N in (signals.fkl_N, signals.rkl_N))
         reward_U = -(alpha_U * fkl_U + (1 - alpha_U) * rkl_U)
         reward = float(reward_U.detach().mean())
         baseline = 0.0 if self.baseline == "teacher" else agent.baseline_for(reward)

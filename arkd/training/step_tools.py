@@ -279,6 +279,12 @@ class StepTools:
             temperature=temperature or self.temperature,
         )
 
+    def loss_scale(self) -> float | Tensor:
+        """Return what multiplies the losses of the gold tokens in the mean that is descended."""
+        squared = self.temperature**2 if self.settings.square_temperature else 1.0
+        scale = token_scale(self.settings.reduction, self.responses())
+        return squared if scale is None else squared * scale
+
     def dev_nll(self) -> float:
         """Return the student's −log q of the development responses, mean over tokens."""
         self._must_need("rewards")

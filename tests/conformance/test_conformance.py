@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from altered_methods import ALTERED
 from conftest import ROOT
+from scipy import stats
 from torch import Tensor
-from wrong_methods import WRONG, NoTeacherDeclared, Reversed
+from wrong_methods import WRONG, Declared, NoTeacherDeclared, Reversed
 
 from arkd.cli import main as cli
-from arkd.conformance import check, formulas, golden, runs
+from arkd.conformance import at_scale, check, formulas, golden, runs, toy_models, values
+from arkd.conformance.case import Case, Notes
+from arkd.conformance.dense import dense_logits
+from arkd.conformance.draws import unevenness
 from arkd.conformance.method_under_test import Subject
 from arkd.conformance.oracles import ORACLES, VARIANTS
 from arkd.conformance.toy_models import Setting
-from arkd.method import Method
+from arkd.method import Context, Method, Tools, WeightedDivergences, Weights
 from arkd.suite import method_listing as catalogue
 from arkd.suite import registry
 
@@ -53,6 +58,67 @@ def test_a_wrong_method_fails_exactly_the_checks_of_its_fault(
     assert failing(Subject.of(claims, method)) == expected
 
 
+@pytest.mark.parametrize(("method", "claims", "expected"), ALTERED, ids=lambda x: type(x).__name__)
+def test_an_altered_method_fails_the_check_of_its_fault(
+    method: Method, claims: str, expected: set[str]
+) -> None:
+    subject = Subject.of(claims, method)
+    run = {
+        check.title(c): check.outcome(c, subject)
+        for c in check.CHECKS
+        if check.title(c) in expected
+    }
+    assert {name: o.verdict for name, o in run.items()} == dict.fromkeys(expected, "FAIL")
+    assert not [o for o in run.values() if "Error" in o.detail]  # it ran, and is wrong
+
+
+def test_the_large_setting_has_the_sizes_and_extremes_of_real_models() -> None:
+    large = toy_models.large()
+    tokens = large.sets["gold"].tokens
+    answers = [tokens.response(row) for row in at_scale.SAMPLES]
+    lengths = [len(answer) for answer in answers]
+    assert (large.vocabulary, min(lengths), max(lengths)) == (2048, 41, 230)
+    for model in (large.student, large.teacher):
+        logits_NV = dense_logits(model, large, at_scale.SAMPLES, answers).double()
+        x_NV = (logits_NV / toy_models.SETTINGS.temperature).softmax(-1)
+        assert (x_NV < 1e-12).any(dim=-1).float().mean() > 0.9
+        assert x_NV.topk(100).values.sum(-1).mean() < 0.9999  # the tail has a mass to be missed
+        assert model.config.attention_dropout > 0
+
+
+@pytest.mark.parametrize(
+    "numbers", [[i / 97 for i in range(97)], [(i / 60) ** 2 for i in range(60)]]
+)
+def test_unevenness_is_pearsons_chi_squared(numbers: list[float]) -> None:
+    counts = [sum(bin_ / 10 <= x < (bin_ + 1) / 10 for x in numbers) for bin_ in range(10)]
+    expected = stats.chisquare(counts)
+    assert unevenness(numbers) == pytest.approx((expected.pvalue, expected.statistic), rel=1e-9)
+
+
+def test_a_choice_spreads_evenly_over_the_jump_of_its_chance() -> None:
+    notes = Notes({})
+    for _ in range(300):
+        notes.chosen("coin", 1, {0: 0.25, 1: 0.75})
+    found = sorted(notes.uniforms["coin"])
+    assert 0.25 <= found[0] < 0.27
+    assert 0.98 < found[-1] <= 1.0
+    assert stats.kstest(found, stats.uniform(0.25, 0.75).cdf).pvalue > 0.01
+
+
+@pytest.mark.parametrize("changes", [{"square_temperature": True}, {"reduction": "sums"}])
+@pytest.mark.parametrize("name", ["arkd", "arkd_sampled"])
+def test_the_policy_is_rewarded_by_the_loss_that_is_descended(name: str, changes: dict) -> None:
+    """Eq 8: r = −L_distil, whatever multiplies L_distil."""
+    settings = values.WITHOUT_LM.model_copy(update={"steps": 12, **changes})
+    subject = check.subject(name)
+    for both in values.compare(subject, toy_models.usual(), settings, steps=12):
+        assert both.trace.log["reward"] == pytest.approx(both.log["reward"], rel=1e-5)
+        assert both.trace.log["reward"] == pytest.approx(-both.dense_total, rel=1e-5)
+        assert both.weights is not None
+        assert both.trace.weights is not None
+        assert torch.allclose(both.trace.weights[0].double(), both.weights[0], atol=1e-5)
+
+
 def test_an_undeclared_need_is_named() -> None:
     outcome = check.outcome(check.values.value, Subject.of("forward_kl", NoTeacherDeclared()))
     assert outcome.verdict == "FAIL"
@@ -68,8 +134,30 @@ def test_a_failure_says_what_was_expected_and_what_came() -> None:
 def test_a_method_without_an_oracle_is_told_so_and_passes() -> None:
     subject = Subject.of("no_such_name", Reversed())
     found = {o.check: o for o in check.outcomes(subject)}
-    assert found["value"].detail == "no oracle: value and gradient are not compared"
+    assert found["value"].detail == "formula not compared: the method has no `oracle`"
     assert not [o for o in found.values() if o.verdict == "FAIL"]
+    assert check.Checked("it", [*found.values()], 0.0).caveats == ["formula not compared"]
+
+
+@dataclass(frozen=True)
+class ToldItsWeights(Declared, WeightedDivergences):
+    """Brings a formula that takes its word for the weights."""
+
+    def weights(self, context: Context, tools: Tools) -> Weights:
+        return Weights(0.3, 0.7)
+
+    def oracle(self, p: Tensor, q: Tensor, labels: Tensor, case: Case) -> Tensor:
+        assert case.weights is not None
+        return formulas.mixed(p, q, *(w.double() for w in case.weights))
+
+
+def test_the_summary_tells_a_formula_that_is_given_the_methods_own_weights() -> None:
+    outcome = check.outcome(values.value, Subject.of("told", ToldItsWeights()))
+    assert (outcome.verdict, outcome.detail) == (
+        "ok",
+        "on gold responses, given its own weights",
+    )
+    assert check.Checked("told", [outcome], 0.0).caveats == ["given its own weights"]
 
 
 @pytest.mark.parametrize("name", ["forward_kl", "gkd"])
