@@ -172,7 +172,7 @@ class Tools(Protocol):
         """
 
     def loss_scale(self) -> float | Tensor:
-        """Return what multiplies the losses of the gold tokens in the mean that is descended.
+        """Return what multiplies the losses of the tokens in the mean that is descended.
 
         T² where the suite squares the temperature, times what its reduction makes of a mean over
         tokens: 1 if neither is set, otherwise one number or one a token [N].

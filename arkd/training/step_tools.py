@@ -280,9 +280,9 @@ class StepTools:
         )
 
     def loss_scale(self) -> float | Tensor:
-        """Return what multiplies the losses of the gold tokens in the mean that is descended."""
+        """Return what multiplies the losses of the tokens in the mean that is descended."""
         squared = self.temperature**2 if self.settings.square_temperature else 1.0
-        scale = token_scale(self.settings.reduction, self.responses())
+        scale = token_scale(self.settings.reduction, self.prefixes)
         return squared if scale is None else squared * scale
 
     def dev_nll(self) -> float:

@@ -158,3 +158,13 @@ def test_a_setting_that_a_row_cannot_follow_is_refused(row: dict[str, Any], mess
 def test_rows_that_can_follow_are_not_refused() -> None:
     check(name="arkd", prefixes="mixed", prefix_share=0.3, prefix_top_p=0.9)
     check(name="jsd", prefixes="teacher", support="student_top_k", support_tail="dropped")
+
+
+def test_the_policys_reward_is_scaled_as_the_loss_on_the_prefixes_is() -> None:
+    step = make_step("arkd", prefixes="student", reduction="sequences", square_temperature=True)
+    tools = tools_of(step, at=0)
+    lengths = [len(answer) for answer in tools.prefixes.answers]
+    each = [step.settings.temperature**2 * sum(lengths) / (len(lengths) * n) for n in lengths]
+    expected = [scale for scale, n in zip(each, lengths, strict=True) for _ in range(n)]
+    found = torch.as_tensor(tools.loss_scale())
+    assert torch.allclose(found, torch.tensor(expected))
