@@ -68,9 +68,11 @@ def operators() -> dict[str, str]:
 
 def stages(folder: Path) -> dict[str, str]:
     """Run the stages in the order of the data, and return a hash of each one's files."""
+    from arkd.stages.build_models import init, teacher
+    from arkd.stages.cache import cache
     from arkd.stages.distill import distill
     from arkd.stages.evaluate import evaluate
-    from arkd.stages.prepare import cache, data, init, teacher, tokens
+    from arkd.stages.prepare import data, tokens
     from arkd.storage.manifest import digest
     from arkd.suite.folders import tree
 

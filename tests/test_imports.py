@@ -142,6 +142,9 @@ def test_what_is_never_reached(one: str, other: str, why: str) -> None:
     assert not {name for name in found if package(name) == other}, why
 
 
+OF_TRAINING = {f"stages.{name}" for name in ("prepare", "build_models", "cache", "distill")}
+
+
 def hashed(patterns: tuple[str, ...]) -> set[str]:
     """The modules that a list of patterns names."""
     paths = {path for pattern in patterns for path in PACKAGE.glob(pattern)}
@@ -151,8 +154,8 @@ def hashed(patterns: tuple[str, ...]) -> set[str]:
 @pytest.mark.parametrize(
     ("core", "stages"),
     [
-        (TRAINING_CORE, {"stages.prepare", "stages.distill"}),
-        (CORE, {"stages.prepare", "stages.distill", "stages.evaluate", "tasks"}),
+        (TRAINING_CORE, OF_TRAINING),
+        (CORE, OF_TRAINING | {"stages.evaluate", "tasks"}),
     ],
     ids=["training", "measuring"],
 )
@@ -214,7 +217,7 @@ def test_a_light_command_loads_no_heavy_library(arguments: list[str], tmp_path: 
 @pytest.mark.parametrize(
     ("modules", "allowed"),
     [
-        ("suite.jobs, stages.prepare, stages.distill, stages.evaluate, stages.collect", set()),
+        (", ".join(["suite.jobs", *OF_TRAINING, "stages.evaluate", "stages.collect"]), set()),
         (", ".join(f"data.{name}.source" for name in sources.names()), set()),
         ("tables.build, claims.judge, claims.write", TABLES),
         ("figures.build, report.page", TABLES | {"matplotlib"}),

@@ -3,102 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from arkd.errors import ArkdError
 
 if TYPE_CHECKING:
-    from arkd.suite.folders import Tree
-
-
-def stage(options: argparse.Namespace) -> None:
-    """Run one stage of the pipeline.
-
-    Raises:
-        ArkdError: `--seed` without `--source student` or the reverse, or the stage refuses.
-    """
-    from arkd import kernels
-    from arkd.suite import folders
-
-    tree = folders.tree(options.suite, options.results)
-    name: str = options.stage
-    if name in ("collect", "tables", "figures", "report", "tuning"):
-        kernels.choose("portable")  # the rest choose their suite's
-    if "pair" in options:
-        tree.suite.pair(options.pair)
-    if "method" in options and options.method not in folders.CONTROLS:
-        tree.suite.entry(options.method)
-    if name in ("tables", "figures", "report"):
-        _show(name, tree, options.partial)
-    elif name == "tuning":
-        from arkd.stages.tuning import write
-
-        print(write(tree))
-    elif name == "cache":
-        if (options.source == "student") != (options.seed is not None):
-            raise ArkdError("--seed: goes with --source student, and only with it")
-        from arkd.stages.prepare import cache
-
-        cache(tree, options.pair, options.source, options.seed)
-    elif name == "collect":
-        from arkd.stages.collect import collect
-
-        collect(tree, options.partial)
-    else:
-        from arkd.stages import distill as method_stages
-        from arkd.stages import evaluate as evaluation_stage
-        from arkd.stages import prepare as stages
-
-        axes = [getattr(options, axis) for axis in ("pair", "method", "seed") if axis in options]
-        rooms = {"distill": method_stages, "evaluate": evaluation_stage}
-        getattr(rooms.get(name, stages), name)(tree, *axes)
-
-
-def _show(name: str, tree: Tree, partial: bool) -> None:
-    from arkd.storage import manifest, stage_writer
-
-    root = tree.root
-    read = {kind: root / f"{kind}.csv" for kind in ("records", "items", "cost", "trajectories")}
-    inputs = {kind: path for kind, path in read.items() if path.is_file()}
-    manifest.check_collected(root)
-    if name == "report":
-        from arkd.report import page as report
-
-        report.write(tree.suite, tree.results, root / "report.html", partial, tree.named)
-        return
-    axes: dict[str, Any] = {"suite": tree.suite.name, "suite_version": tree.suite.version}
-    with stage_writer.stage(name, root / name, inputs=inputs, config={}, **axes) as made:
-        if name == "tables":
-            from arkd.tables import build as tables
-
-            tables.write(tree.suite, tree.results, made.folder, partial)
-        else:
-            from arkd.figures import build as figures
-
-            figures.write(tree.suite, tree.results, made.folder, partial)
-
-
-def claims(options: argparse.Namespace) -> None:
-    """Judge the registered claims by a suite."""
-    from arkd.claims import judge as judgement
-    from arkd.claims import write as verdict_table
-    from arkd.claims.registered import claims_path, load_claims
-    from arkd.storage import manifest, stage_writer
-    from arkd.suite import folders
-
-    tree, registered = folders.tree(options.suite, options.results), load_claims()
-    suite, root = tree.suite, tree.root
-    manifest.check_collected(root)
-    found = judgement.judge(tree, registered, options.partial)
-    names = ("records", "cost", "trajectories")
-    inputs = {"claims": claims_path(), **{name: root / f"{name}.csv" for name in names}}
-    axes: dict[str, Any] = {"suite": suite.name, "suite_version": suite.version}
-    with stage_writer.stage("claims", root / "claims", inputs=inputs, config={}, **axes) as made:
-        verdict_table.write(suite, registered, found, made.folder)
-    verdict_table.show(suite, registered, found)
+    pass
 
 
 def verify(options: argparse.Namespace) -> int:
@@ -126,41 +38,6 @@ def merge(options: argparse.Namespace) -> None:
 
     root = join(Path(options.out), [Path(folder) for folder in options.folders], options.partial)
     print(f"{root}\narkd tables --suite {root / SUITE} --results {options.out}")
-
-
-def run(options: argparse.Namespace) -> None:
-    """Run a suite from data to report: this process becomes the project's workflow.
-
-    So whatever is sent to it, such as a batch system's SIGTERM, gets to Snakemake.
-
-    Raises:
-        ArkdError: a suite is not valid, or arkd is installed without the project's Snakefile.
-    """
-    import json
-
-    from arkd.suite.jobs import results_folder, trees
-
-    trees(options.suite, results_folder(options.results))
-    snakefile = Path(__file__).parents[2] / "Snakefile"
-    if not snakefile.is_file():
-        raise ArkdError(f"{snakefile}: no such file; `arkd run` needs a checkout of the project")
-    command = [
-        sys.executable,
-        "-m",
-        "snakemake",
-        "--snakefile",
-        str(snakefile),
-        "--cores",
-        options.cores,
-        *(["--dry-run"] if options.dry_run else []),
-        "--config",
-        # As lists in JSON, which is YAML as well: a path may hold what YAML reads as its own.
-        f"suites={json.dumps([options.suite], ensure_ascii=False)}",
-        f"results={json.dumps([options.results], ensure_ascii=False)}",
-    ]
-    # The rules call `arkd` by name: the one that was called, activated environment or not.
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    os.execve(sys.executable, command, {**os.environ, "PATH": path})
 
 
 def plan(options: argparse.Namespace) -> None:

@@ -23,7 +23,8 @@ TRAINING_CORE = (
     *("storage/records.py", "data/**/*.py", "suite/registry.py", "suite/rows.py"),
     *("suite/settings.py", "suite/suite.py", "methods/_policy.py", "divergence/*.py"),
     *("models/*.py", "teacher/*.py", "training/*.py"),
-    *("stages/stage.py", "stages/prepare.py", "stages/distill.py"),
+    *("stages/stage.py", "stages/prepare.py", "stages/build_models.py", "stages/cache.py"),
+    "stages/distill.py",
 )
 CORE = (
     *TRAINING_CORE,

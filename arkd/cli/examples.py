@@ -1,0 +1,90 @@
+"""The examples that end the help of each command."""
+
+EPILOG = """examples:
+  arkd run longtail                      the whole suite: data to report
+  arkd run smoke --results ../try        the one-minute suite, elsewhere
+  arkd list                              the methods, their papers and what they need
+  arkd new my_method                     a method of your own, to fill in
+  arkd check my_method                   test it against its formula, in seconds
+  arkd distill --suite smoke --pair fixture --method arkd --seed 1
+                                         one stage, by hand
+"""
+
+LIST_EXAMPLES = """examples:
+  arkd list             the methods: kind, needs, cost, paper
+  arkd list suites      the suites and their sizes
+"""
+CHECKS = """examples:
+  arkd check arkd                 one method, a line a check
+  arkd check jsd tvd --verbose    two of them, every line
+  arkd check --all                every method, a line each; exit code 1 if one fails
+"""
+AUDIT = """examples:
+  arkd audit trl:gkd liger:jsd          released losses, where their package is installed
+  arkd audit --list                     those that adapters are shipped for
+  arkd audit --new my_loss.py           an adapter of ten lines for a loss of your own
+  arkd audit my_loss.py:loss            what it computes; its file is run as code that you trust
+  arkd audit my_package.losses:kd_loss  any function or class whose parameters are understood
+  arkd audit my_loss.py:loss --json     for scripts; exit code 1 if there is a finding
+"""
+NEW = """examples:
+  arkd new my_method                    in a checkout: baselines/my_method.py
+  arkd new my_method --kind weights     a method that weighs forward and reverse KL
+  arkd new my_method --package          a package of your own: arkd-method-my_method/
+"""
+NEW_SUITE = """examples:
+  arkd new-suite mine                   mine.yaml, every setting explained, to be filled in
+  arkd new-suite mine --teacher models/big --student models/small \\
+      --train data/train.jsonl --test data/test.jsonl --test rare=data/rare.jsonl
+  arkd new-suite mine --out suites/mine.yaml
+then:
+  arkd plan mine.yaml                   the time and memory that it will take
+  arkd run mine.yaml --dry-run          what would run
+  arkd run mine.yaml                    all of it: results/mine/report.html
+"""
+CLAIMS_EXAMPLES = """examples:
+  arkd claims                                  the verdicts of the suite longtail
+  arkd claims --suite longtail-full            of the run that the claims were registered for
+  arkd claims --suite longtail-full --partial  by the runs that are there: provisional verdicts
+"""
+CITE_EXAMPLES = """examples:
+  arkd cite arkd akl    the entries of two methods
+  arkd cite             all of them
+  arkd cite --licences longtail   of the suite's data and models, and of every package
+"""
+PUBLISHED = """examples:
+  arkd published                       every method that more than one source has
+  arkd published akl drkl              two methods
+  arkd published reverse_kl --pair gpt2-1.5B-340M
+                                       another pair of teacher and student
+  arkd published --format csv          all numbers with source, setting and spread
+"""
+PERF = """examples:
+  arkd perf                     everything: some 40 minutes on two quiet cores
+  arkd perf --quick             small shapes and the suite smoke, in two minutes
+  arkd perf --only divergence   one part; the others are kept as they were measured
+  arkd perf --again             measure anew what was measured before
+"""
+PLAN = """examples:
+  arkd plan gpt2-dolly                       memory, tokens, hours and disk, on six GPUs
+  arkd plan gpt2-dolly --gpu a100 4090       on these two
+  arkd plan mine.yaml --prompt-tokens 300 --response-tokens 120
+                                             lengths that it cannot count yet
+  arkd plan mine.yaml --config me/model=config.json
+                                             a model of the hub that is not here
+  arkd plan longtail --format csv            every number, in bytes and operations
+"""
+VERIFY = """examples:
+  arkd verify results/longtail                 one run: hashes, manifests, tables from records
+  arkd verify results/reference                all that is kept there
+  arkd verify --write results/longtail         and write SHA256SUMS, if nothing is wrong
+"""
+COMPARE = """examples:
+  arkd compare results/longtail results/reference/1.0/longtail    is my rerun the same?
+  arkd compare results/longtail --methods fixed_mix arkd          two rows of one run
+  arkd compare A B --metric rouge_l --format markdown             every test set, for an issue
+"""
+MERGE = """examples:
+  arkd merge merged results/longtail ../theirs/longtail    two people's runs: merged/longtail
+  arkd tables --suite merged/longtail/suite.yaml --results merged
+"""
