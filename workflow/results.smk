@@ -13,7 +13,7 @@ use rule data as collect with:
     pathvars:
         job="collect",
     params:
-        **stage("collect"),
+        **SUITES.stage("collect"),
 
 
 use rule data as tables with:
@@ -24,7 +24,7 @@ use rule data as tables with:
     pathvars:
         job="tables",
     params:
-        **stage("tables"),
+        **SUITES.stage("tables"),
 
 
 use rule tables as claims with:
@@ -36,7 +36,7 @@ use rule tables as claims with:
     pathvars:
         job="claims",
     params:
-        **stage("claims"),
+        **SUITES.stage("claims"),
 
 
 use rule tables as figures with:
@@ -45,7 +45,7 @@ use rule tables as figures with:
     pathvars:
         job="figures",
     params:
-        **stage("figures"),
+        **SUITES.stage("figures"),
 
 
 use rule tables as report with:
@@ -72,4 +72,4 @@ use rule tables as report with:
     pathvars:
         job="report",
     params:
-        **stage("report"),
+        **SUITES.stage("report"),

@@ -6,7 +6,7 @@ START = f"{PAIR}/init/seed{{seed}}/training/manifest.json"
 
 rule data:
     input:
-        data_inputs,
+        SUITES.data_inputs(runs_jobs),
     output:
         f"{ROOT}/data/manifest.json",
     log:
@@ -18,8 +18,8 @@ rule data:
     conda:
         "../environment.yaml"
     params:
-        **stage("data"),
-        options=options,
+        **SUITES.stage("data"),
+        options=SUITES.options,
     shell:
         "arkd {params.command} {params.options:q} 2> {log:q}"
 
@@ -32,7 +32,7 @@ use rule data as tokens with:
     pathvars:
         job="{pair}.tokens",
     params:
-        **stage("tokens"),
+        **SUITES.stage("tokens"),
 
 
 use rule data as teacher with:
@@ -44,9 +44,9 @@ use rule data as teacher with:
         job="{pair}.teacher",
     priority: 100  # everything but the starts waits for it
     resources:
-        gpu=gpus,
+        gpu=SUITES.gpus,
     params:
-        **stage("teacher"),
+        **SUITES.stage("teacher"),
 
 
 use rule teacher as student_init with:
@@ -60,7 +60,7 @@ use rule teacher as student_init with:
         job="{pair}.init.{seed}",
     priority: 50
     params:
-        **stage("init"),
+        **SUITES.stage("init"),
 
 
 use rule teacher as teacher_cache with:
@@ -75,7 +75,7 @@ use rule teacher as teacher_cache with:
         source="gold|teacher|prefixes",
     priority: 90
     params:
-        **stage("cache"),
+        **SUITES.stage("cache"),
 
 
 use rule teacher_cache as student_responses with:
@@ -105,7 +105,7 @@ use rule teacher as distill with:
         method=r"(?!(teacher|init|untrained)/)[^/]+",
     priority: 20  # before evaluations: what is left at the end is then short and many
     params:
-        **stage("distill"),
+        **SUITES.stage("distill"),
 
 
 use rule teacher as evaluate with:
@@ -117,4 +117,4 @@ use rule teacher as evaluate with:
         job="{pair}.{method}.evaluate",
     priority: 10
     params:
-        **stage("evaluate"),
+        **SUITES.stage("evaluate"),

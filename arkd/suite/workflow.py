@@ -1,0 +1,82 @@
+"""What the rules of the workflow are told of the suites: options, inputs, what reruns a job."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from arkd.errors import ArkdError
+from arkd.storage.locks import hold_suite
+from arkd.suite import jobs
+from arkd.suite.folders import Tree
+
+
+@dataclass(frozen=True)
+class Suites:
+    """The suites of one call of Snakemake, by name, and where their results lie."""
+
+    trees: dict[str, Tree]
+    results: str
+
+    @classmethod
+    def of(cls, config: Mapping[str, Any]) -> Suites:
+        """Return what Snakemake's `--config` names; a mistake is one line, not a trace."""
+        with_default = config.get("suites") or "longtail"
+        try:
+            results = jobs.results_folder(config.get("results"))
+            return cls(jobs.trees(with_default, results), results)
+        except ArkdError as error:
+            sys.exit(f"arkd: error: {error}")
+
+    def options(self, wildcards: Any) -> list[str]:
+        """Return a command's options: suite, results, and each wildcard under its own name.
+
+        A user's own suite is named by its path.
+        """
+        named = self.trees[wildcards.suite].named
+        axes = {**wildcards, "suite": named, "results": self.results}
+        return [word for name, value in axes.items() for word in (f"--{name}", value)]
+
+    def stage(self, name: str) -> dict[str, Any]:
+        """Return a stage's command, its slice of the suite, and the user's files' hashes it reads.
+
+        A change of the latter two, and no other, reruns it.
+        """
+
+        def config(wildcards: Any) -> str:
+            axes = (wildcards.get("pair", ""), wildcards.get("method", ""))
+            return jobs.fingerprint(self.trees[wildcards.suite].suite, name, *axes)
+
+        def given(wildcards: Any) -> str:
+            pair = wildcards.get("pair", "")
+            return json.dumps(jobs.given(self.trees[wildcards.suite], name, pair))
+
+        return {"command": name, "config": config, "given": given}
+
+    def data_inputs(self, runs: Callable[[], Any]) -> Callable[[Any], list[str]]:
+        """Return what tells the inputs of the data, which Snakemake asks for first of all.
+
+        So here a second run into the same results is refused in one line.
+
+        Args:
+            runs: Tells whether this process will run jobs.
+        """
+
+        def inputs(wildcards: Any) -> list[str]:
+            tree = self.trees[wildcards.suite]
+            if runs():
+                try:
+                    hold_suite(tree.root, Path(".snakemake"))
+                except ArkdError as error:
+                    sys.exit(f"arkd: error: {error}")
+            return jobs.data_inputs(tree)
+
+        return inputs
+
+    def gpus(self, wildcards: Any) -> int:
+        """Return how many accelerators a job of the suite takes."""
+        return int(self.trees[wildcards.suite].suite.device != "cpu")
