@@ -40,8 +40,8 @@ class DistiLLM(FullStep):
         "(at first: of the start), not that of the last check; until the buffer is full, what "
         "would be replayed is drawn afresh. In a short run both may never happen: the log shows φ.",
         "One coin falls for a whole step and one buffer serves the run; theirs are per process.",
-        "Every response token counts, EOS too; on sampled responses their mask misses the first "
-        "token and drops EOS, which the data's own mask does not.",
+        "Every response token counts; on sampled responses their mask misses the first one, which "
+        "the data's own mask does not.",
         "The divergence keeps the teacher's entropy and is softened by the suite's temperature.",
         "Their cross-entropy on web text is the suite's λ·L_pt, on the batch's gold sequences.",
     )

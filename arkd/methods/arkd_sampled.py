@@ -43,7 +43,8 @@ class ArkdSampled(WeightedDivergences):
         "The baseline of a step does not contain the step's own reward, which would bias the "
         "estimator; Algorithm 1 moves the baseline first.",
         "The entropy bonus is eq 19's, of the coin at the mean action.",
-        "The reward is immediate, as in eq 8: no return is formed.",
+        "The reward is immediate, as in eq 8: no return is formed. It is multiplied by what the "
+        "suite multiplies the loss by (T², `reduction`).",
     )
     defaults: ClassVar[dict[str, str]] = {
         "estimator": "the paper names REINFORCE",
