@@ -43,8 +43,8 @@ class Arkd(WeightedDivergences):
         "over (the probabilities over the vocabulary by default).",
         "Divergences, features and reward are means over the response tokens; the paper's eqs 1 "
         "and 2 are sums, and its normalisation is not stated.",
-        "The reward is the −L_distil of eq 8 where the suite multiplies the loss (T², `reduction`), "
-        "too; the divergences of the state stay means.",
+        "The reward is eq 8's −L_distil where the suite multiplies it (T², `reduction`), too; "
+        "the divergences of the state stay means.",
         "With `reward: rouge_l` the student is scored before the update of the step; the authors' "
         "code scores it after.",
         "λ·L_pt is the suite's and goes to every method that reads the teacher: it is no bonus.",

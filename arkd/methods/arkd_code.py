@@ -50,8 +50,8 @@ class ArkdCode(WeightedDivergences):
         "and the reward a constant.",
         "The reward is sampled on 32 development prompts; the code searches with four beams over "
         "a whole split.",
-        "A reward is measured before the update of its step, every 100th; the code measures it after "
-        "the update of its batches 100, 200, …, counted from 0: two updates later.",
+        "A reward is measured before the update of its step, every 100th; the code measures it "
+        "after that of its batches 100, 200, …, counted from 0: two updates later.",
         "Fixed by `credit`: each action is paired with the return of its own window of steps, mean "
         "over actions; the code (`first_actions`) sums over the first five, one for each return.",
         "Fixed by `entropy`: the coin's entropy, mean over actions; the code (`taken_action`) sums "
