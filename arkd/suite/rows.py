@@ -21,11 +21,11 @@ def check_row(entry: MethodEntry, method: Method, settings: Distillation) -> Non
         ArkdError: the method composes its loss itself, has sets of its own, reads no teacher or
             looks at labels; or a setting has no effect on this row.
     """
-    for key, asked, fixed in (
+    for key, chosen, fixed in (
         ("prefixes", settings.prefixes, method.responses != ("gold",)),
         ("support", None if settings.support == "vocabulary" else settings.support, False),
     ):
-        if asked is None:
+        if chosen is None:
             continue
         why = ""
         if not method.reads_teacher:
@@ -38,7 +38,7 @@ def check_row(entry: MethodEntry, method: Method, settings: Distillation) -> Non
             why = f"has responses of its own ({', '.join(method.responses)})"
         if why:
             raise ArkdError(
-                f"{entry.label}: {key}: {asked} cannot be set, since {entry.name} {why}; "
+                f"{entry.label}: {key}: {chosen} cannot be set, since {entry.name} {why}; "
                 f"leave `{key}` out"
             )
     mixed, drawn = settings.prefixes == "mixed", settings.prefixes in DRAWN
