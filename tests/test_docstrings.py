@@ -9,7 +9,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 TREES = {
     path.relative_to(ROOT).as_posix(): ast.parse(path.read_text(encoding="utf-8"))
-    for folder in ("arkd", "arkd_new", "baselines")
+    for folder in ("arkd", "baselines")
     for path in sorted((ROOT / folder).rglob("*.py"))
 }
 CLASSES = [n for tree in TREES.values() for n in ast.walk(tree) if isinstance(n, ast.ClassDef)]

@@ -112,7 +112,15 @@ def _run(
 
 
 class Formula:
-    """The formula along a run: what it remembers, and the students that it may look back at."""
+    """The formula along a run: what it remembers, and the students that it may look back at.
+
+    Args:
+        subject: The method.
+        setting: Models and response sets.
+        settings: The protocol.
+        notes: Of the run, which are filled in.
+        reverse: Ask the formula with p and q exchanged.
+    """
 
     def __init__(
         self,
@@ -139,7 +147,11 @@ class Formula:
         self.student.zero_grad(set_to_none=True)
 
     def losses_of(self, index: int, trace: Trace, samples: list[int]) -> tuple[Tensor, Tensor]:
-        """Return the formula's loss, and with T² and λ·L_pt, differentiable in the last student."""
+        """Return the formula's loss, and with T² and λ·L_pt, differentiable in the last student.
+
+        Raises:
+            NotApplicable: the oracle is of one mean over tokens, and the step of several.
+        """
         subject, settings = self.subject, self.settings
         whole = isinstance(subject.method, FullStep)
         if whole and not (len(trace.parts) == 1 or (trace.parts and not subject.own_oracle)):
@@ -186,7 +198,7 @@ class Formula:
             params=subject.method.params,
             given_log=trace.log,
             given_weights=trace.weights,
-            told=trace.told,
+            measured=trace.measured,
             losses=self.losses,
             q_at=q_at,
             notes=self.notes,

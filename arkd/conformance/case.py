@@ -26,7 +26,7 @@ class Notes:
     memory: dict[str, Any] = field(default_factory=dict)
     log: dict[str, float] = field(default_factory=dict)  # what the method should log of the step
     uniforms: dict[str, list[float]] = field(default_factory=dict)
-    asked: set[str] = field(default_factory=set)  # the method's own values that it was told
+    read: set[str] = field(default_factory=set)  # the method's own values that it was told
     faults: list[str] = field(default_factory=list)  # responses that no step should train on
     spread: torch.Generator = field(default_factory=lambda: torch.Generator().manual_seed(13))
 
@@ -65,7 +65,7 @@ class Case:
     params: Mapping[str, Any]  # of the method
     given_log: Mapping[str, float]
     given_weights: tuple[Tensor, Tensor] | None
-    told: Mapping[str, Sequence[float]]  # what the tools measured for the method at this step
+    measured: Mapping[str, Sequence[float]]  # what the tools measured for the method at this step
     losses: Sequence[float]  # the method's own, at the steps before
     q_at: Callable[[int], Tensor]  # q_NV as it was at an earlier step, on the same responses
     notes: Notes
@@ -78,13 +78,13 @@ class Case:
     @property
     def log(self) -> Mapping[str, float]:
         """What the method says it did: α, for instance."""
-        self.notes.asked.add("log")
+        self.notes.read.add("log")
         return self.given_log
 
     @property
     def weights(self) -> tuple[Tensor, Tensor] | None:
         """Weights of forward and reverse KL, as the method gave them."""
-        self.notes.asked.add("weights")
+        self.notes.read.add("weights")
         return self.given_weights
 
     def __getattr__(self, name: str) -> Any:

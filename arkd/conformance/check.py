@@ -136,7 +136,7 @@ def report(names: Sequence[str], *, every_line: bool) -> bool:
             context = multiprocessing.get_context("spawn")
             pool = stack.enter_context(ProcessPoolExecutor(workers, mp_context=context))
             checked = pool.map(_checked, names)
-        bad = [one.name for one in checked if not _report(one, console, every_line)]
+        bad = [found.name for found in checked if not _report(found, console, every_line)]
     if len(names) > 1:
         tally = f"{len(names)} methods: {len(names) - len(bad)} pass"
         console.print(f"{tally}, {len(bad)} fail ({', '.join(bad)})" if bad else tally)
@@ -153,18 +153,18 @@ def _checked(name: str) -> Checked:
     return Checked(name, found, time.monotonic() - started)
 
 
-def _report(one: Checked, console: Console, every_line: bool) -> bool:
-    counts = {verdict: sum(o.verdict == verdict for o in one.outcomes) for verdict in COLOURS}
+def _report(checked: Checked, console: Console, every_line: bool) -> bool:
+    counts = {verdict: sum(o.verdict == verdict for o in checked.outcomes) for verdict in COLOURS}
     tally = ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
-    summary = ", ".join([tally, *one.caveats, f"{one.wall_s:.1f} s"])
+    summary = ", ".join([tally, *checked.caveats, f"{checked.wall_s:.1f} s"])
     bad = counts["FAIL"] > 0
     if every_line:
-        _print(console, one.outcomes)
-        console.print(f"{one.name}: {summary}")
+        _print(console, checked.outcomes)
+        console.print(f"{checked.name}: {summary}")
     else:
         colour = COLOURS["FAIL" if bad else "ok"]
-        console.print(Text(f"{one.name:<16} "), Text(summary, style=colour), sep="")
-        _print(console, [o for o in one.outcomes if o.verdict == "FAIL"])
+        console.print(Text(f"{checked.name:<16} "), Text(summary, style=colour), sep="")
+        _print(console, [o for o in checked.outcomes if o.verdict == "FAIL"])
     return not bad
 
 

@@ -67,24 +67,24 @@ class Policy:
             size = (v / (1 - 0.999**self.updates)).sqrt() + 1e-8
             x.data -= self.rate * slope / size
 
-    def advantage(self, case: Case, reward_U: Tensor, *, own: bool) -> Tensor:
+    def advantage(self, case: Case, reward_U: Tensor, *, after: bool) -> Tensor:
         """Return r − b of each unit and move b ← γ·b + (1 − γ)·r.
 
         Args:
             case: Whose parameters say what the baseline is.
             reward_U: r of each unit.
-            own: Whether b is taken after it has moved, the step's own reward within it.
+            after: Whether b is taken after it has moved, the step's own reward within it.
         """
         mean = float(reward_U.detach().mean())
         if case.baseline == "teacher":
-            teachers = case.told.get("teacher", [0.0])  # under eq 8 its own reward is 0
+            teachers = case.measured.get("teacher", [0.0])  # under eq 8 its own reward is 0
             baseline = teachers[-1]
         else:
             before = self.baseline
             if before is None:
                 before = mean if case.first_baseline == "first_reward" else 0.0
             self.baseline = case.gamma * before + (1 - case.gamma) * mean
-            baseline = self.baseline if own else before
+            baseline = self.baseline if after else before
         case.notes.log |= {"reward": mean, "baseline": baseline}
         return reward_U.detach() - baseline
 
@@ -132,9 +132,9 @@ def stated(case: Case) -> tuple[Tensor, Tensor]:
     reward_U: Tensor | None = rewards(case, unit_N, alpha_U)
     if case.reward == "rouge_l":
         due = (case.step + 1) % case.reward_every == 0
-        reward_U = torch.tensor(case.told["student"]).double() if due else None
+        reward_U = torch.tensor(case.measured["student"]).double() if due else None
     if reward_U is not None:
-        gain_U = policy.advantage(case, reward_U, own=case.advantage == "after")
+        gain_U = policy.advantage(case, reward_U, after=case.advantage == "after")
         log_alpha_U = -torch.log1p(torch.exp(-logit_U))
         loss = -(log_alpha_U * gain_U + case.entropy_weight * entropy(logit_U)).mean()
         case.notes.log["policy_loss"] = loss.item()
@@ -164,7 +164,7 @@ def sampled(case: Case) -> tuple[Tensor, Tensor]:
     case.notes.log = {"policy_alpha": float(torch.sigmoid(mean_U.detach()).mean())}
     through_U = torch.sigmoid(mean_U + (x_U - mean_U).detach())
     reward_U = rewards(case, unit_N, through_U)
-    gain_U = policy.advantage(case, reward_U.detach(), own=False)
+    gain_U = policy.advantage(case, reward_U.detach(), after=False)
     if case.estimator == "score":
         log_density_U = -((x_U - mean_U) ** 2) / (2 * case.spread**2)
         gain = log_density_U * gain_U
@@ -217,7 +217,7 @@ def coin(case: Case) -> tuple[Tensor, Tensor]:
     actions, earned = memory.setdefault("actions", []), memory.setdefault("rewards", [])
     actions.append((state, action, len(earned)))
     if (case.step + 1) % case.reward_every == 0:
-        read = case.told["student"][-1] if case.reward_text == "response" else 1.0
+        read = case.measured["student"][-1] if case.reward_text == "response" else 1.0
         earned.append(read - 0.5)
     if len(earned) >= case.rewards_an_update:
         case.notes.log["policy_loss"] = _learn(policy, case, actions, earned)

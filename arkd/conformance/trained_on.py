@@ -44,12 +44,12 @@ def note_responses(
         if fault:
             notes.faults.append(f"step {index}: {fault}")
     sources = {part.source for part in trace.parts}
-    told, name = trace.told.get("dev_nll", []), subject.name
+    losses, name = trace.measured.get("dev_nll", []), subject.name
     if subject.own_oracle:
         wanted = sources if isinstance(subject.method, FullStep) else {*subject.method.responses}
     elif name in CHOICES:
         moment = Moment(
-            *(index, settings.steps, subject.method.params, told, len(earlier), memory, {})
+            *(index, settings.steps, subject.method.params, losses, len(earlier), memory, {})
         )
         chances = CHOICES[name](moment)
         notes.log = moment.log

@@ -40,7 +40,7 @@ def value(subject: Subject) -> str:
         seen |= {part.source for part in both.trace.parts}
         expect_close(f"loss at step {both.step}", both.distil, both.dense_distil)
         expect_close(f"loss with λ·L_pt at step {both.step}", both.total, both.dense_total)
-    given = f", {GIVEN}" if both.notes.asked else ""
+    given = f", {GIVEN}" if both.notes.read else ""
     return f"on {', '.join(sorted(seen))} responses{given}"
 
 
@@ -97,7 +97,7 @@ def zero_at_agreement(subject: Subject) -> None:
     (beside,) = compare(subject, setting.beside_agreement(), WITHOUT_LM)
     (far,) = compare(subject, setting.handmade(), WITHOUT_LM)
     (apart,) = compare(subject, setting.usual(), WITHOUT_LM)
-    found, scale = (_slope(one.gradient) for one in (both, apart))
+    found, scale = (_slope(place.gradient) for place in (both, apart))
     if _slope(beside.dense_gradient) < 0.05 * _slope(far.dense_gradient):
         expect_close("norm of the gradient where q = p", found, 0.0, absolute=1e-3 * scale)
     elif not math.isfinite(found):

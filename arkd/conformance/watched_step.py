@@ -43,7 +43,9 @@ class Trace:
     states: list[tuple[Responses, Tensor]] = field(default_factory=list)
     weights: tuple[Tensor, Tensor] | None = None
     drawn: list[tuple[int, list[int]]] = field(default_factory=list)  # row and answer
-    told: dict[str, list[float]] = field(default_factory=dict)  # what the tools measured, by name
+    measured: dict[str, list[float]] = field(
+        default_factory=dict
+    )  # what the tools measured, by name
     loss: Any = None
     log: dict[str, float] = field(default_factory=dict)
     widen: int = 0  # columns of padding added on the right
@@ -127,7 +129,7 @@ class WatchedTools(StepTools):
         return self._watched[key]
 
     def _tell(self, name: str, value: float) -> float:
-        self.trace.told.setdefault(name, []).append(value)
+        self.trace.measured.setdefault(name, []).append(value)
         return value
 
     def _note(self, responses: Responses, origin: str) -> Responses:
