@@ -22,7 +22,7 @@ from arkd.errors import ArkdError
 from arkd.paths import baselines_dir
 from arkd.stages import distill as method_stages
 from arkd.stages import evaluate as evaluation_stage
-from arkd.stages import prepare as stages
+from arkd.stages.cache import cache
 from arkd.stages.collect import collect
 from arkd.storage.files import sha256_file
 from arkd.storage.manifest import hash_tree
@@ -243,7 +243,7 @@ def test_nothing_is_built_on_a_teacher_that_failed(copy: Path) -> None:
     with edited(tree.training("fixture", "teacher", 0)) as manifest:
         manifest["notes"]["failed"] = True
     with pytest.raises(ArkdError, match=r"left the finite numbers.*lower its rate"):
-        stages.cache(tree, "fixture", "gold")
+        cache(tree, "fixture", "gold")
 
 
 def test_costs_hold_every_stage(smoke: Path) -> None:
