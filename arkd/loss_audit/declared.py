@@ -34,6 +34,14 @@ Reduction = Literal[
     "padded mean, shifted",
     "vocabulary mean",
 ]
+# What a loss declares that follows GKD's family (arXiv 2306.13649), at its default β of a half.
+JSD_OF_GKD: dict[str, Any] = {
+    "divergence": "jsd",
+    "parameter": 0.5,
+    "beta": "gkd",
+    "beta_0": "forward_kl",
+    "beta_1": "reverse_kl",
+}
 
 
 class Declared(Frozen):

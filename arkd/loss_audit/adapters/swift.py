@@ -8,13 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from arkd.loss_audit.declared import JSD_OF_GKD
+
 PACKAGE = "ms-swift"
 COMMON: dict[str, Any] = {
-    "divergence": "jsd",
-    "parameter": 0.5,
-    "beta": "gkd",
-    "beta_0": "forward_kl",
-    "beta_1": "reverse_kl",
+    **JSD_OF_GKD,
     "positions": "shifted",
     "reduction": "token mean",
     "teacher_gradient": "caller",

@@ -13,14 +13,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from arkd.loss_audit.declared import JSD_OF_GKD
+
 PACKAGE = "trl"
 os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
 COMMON: dict[str, Any] = {
-    "divergence": "jsd",
-    "parameter": 0.5,
-    "beta": "gkd",
-    "beta_0": "forward_kl",
-    "beta_1": "reverse_kl",
+    **JSD_OF_GKD,
     "positions": "shifted",
     "reduction": "token mean",
     "teacher_gradient": "caller",
@@ -39,10 +37,8 @@ def gkd(
         temperature: Of both models.
         beta: Of the divergence, the trainer's default.
     """
-    GKDTrainer = import_module("trl.experimental.gkd.gkd_trainer").GKDTrainer
-    return GKDTrainer.generalized_jsd_loss(
-        student[:, :-1], teacher[:, :-1], labels[:, 1:], beta=beta, temperature=temperature
-    )
+    options = {"temperature": temperature, "beta": beta}
+    return _jsd("gkd", "GKDTrainer", student, teacher, labels, **options)
 
 
 def gold(
@@ -57,10 +53,8 @@ def gold(
         temperature: Of both models.
         beta: Of the divergence, the trainer's default.
     """
-    GOLDTrainer = import_module("trl.experimental.gold.gold_trainer").GOLDTrainer
-    return GOLDTrainer.generalized_jsd_loss(
-        student[:, :-1], teacher[:, :-1], labels[:, 1:], beta=beta, temperature=temperature
-    )
+    options = {"temperature": temperature, "beta": beta}
+    return _jsd("gold", "GOLDTrainer", student, teacher, labels, **options)
 
 
 def distillation(
@@ -100,10 +94,8 @@ def iw_opd(
         temperature: Of both models.
         beta: Of the divergence, the trainer's default.
     """
-    IWOPDTrainer = import_module("trl.experimental.iw_opd.iw_opd_trainer").IWOPDTrainer
-    return IWOPDTrainer.generalized_jsd_loss(
-        student[:, :-1], teacher[:, :-1], labels[:, 1:], beta=beta, temperature=temperature
-    )
+    options = {"temperature": temperature, "beta": beta}
+    return _jsd("iw_opd", "IWOPDTrainer", student, teacher, labels, **options)
 
 
 def iw_opd_top_k(student: Tensor, teacher: Tensor, labels: Tensor, beta: float = 1.0) -> Tensor:
@@ -115,10 +107,17 @@ def iw_opd_top_k(student: Tensor, teacher: Tensor, labels: Tensor, beta: float =
         labels: Of the tokens [B, T].
         beta: Of the divergence, the trainer's default.
     """
-    IWOPDTrainer = import_module("trl.experimental.iw_opd.iw_opd_trainer").IWOPDTrainer
-    return IWOPDTrainer.generalized_jsd_loss(
-        student[:, :-1], teacher[:, :-1], labels[:, 1:], beta=beta, top_k=64
-    )
+    return _jsd("iw_opd", "IWOPDTrainer", student, teacher, labels, beta=beta, top_k=64)
+
+
+def _jsd(
+    name: str, trainer: str, student: Tensor, teacher: Tensor, labels: Tensor, **options: float
+) -> Tensor:
+    """Return the loss of an experimental trainer, shifted as it shifts."""
+    module = import_module(f"trl.experimental.{name}.{name}_trainer")
+    shifted = student[:, :-1], teacher[:, :-1], labels[:, 1:]
+    loss: Tensor = getattr(module, trainer).generalized_jsd_loss(*shifted, **options)
+    return loss
 
 
 DECLARES = {
