@@ -56,6 +56,11 @@ def _weighted(temperature: float, a_N: Tensor, b_N: Tensor, into: list[Tensor] |
     return kernel
 
 
+def by_token(like_N: Tensor, *weights: float | Tensor) -> list[Tensor]:
+    """Return detached weights, each one number or one a token, as one a token [N]."""
+    return [torch.as_tensor(x).detach().to(like_N).expand_as(like_N) for x in weights]
+
+
 def weighted_divergences(
     hidden_NH: Tensor,
     head: Head,
@@ -76,12 +81,9 @@ def weighted_divergences(
         temperature: Softens both models.
     """
     head, other = _pair(head, teacher)
-    of_tokens = hidden_NH.new_empty(len(hidden_NH), dtype=head.dtype)
-    a_N, b_N = (
-        torch.as_tensor(weight).detach().to(of_tokens).expand_as(of_tokens)
-        for weight in (fkl_weight, rkl_weight)
-    )
-    fkl_N, rkl_N = of_tokens, torch.empty_like(of_tokens)
+    fkl_N = hidden_NH.new_empty(len(hidden_NH), dtype=head.dtype)
+    rkl_N = torch.empty_like(fkl_N)
+    a_N, b_N = by_token(fkl_N, fkl_weight, rkl_weight)
     total, _ = swept(hidden_NH, head, other, _weighted(temperature, a_N, b_N, [fkl_N, rkl_N]))
     return total / max(1, len(hidden_NH)), fkl_N, rkl_N
 

@@ -13,6 +13,7 @@ from arkd.data.tokens import Batch, TokenSet
 from arkd.divergence.losses import (
     Divergences,
     Teacher,
+    by_token,
     divergences,
     label_log_probs,
     token_divergence,
@@ -108,15 +109,9 @@ class StepTools:
             chosen = "student" if coin < settings.prefix_share else "gold"
         if chosen != "student":
             return self._cached(chosen)
-        return self.replay(
-            self.samples,
-            self._draw(
-                self.model,
-                self._prompts(),
-                settings.prefix_temperature,
-                top_p=settings.prefix_top_p,
-            ),
-        )
+        prompts, temperature = self._prompts(self.samples), settings.prefix_temperature
+        answers = self._draw(self.model, prompts, temperature, top_p=settings.prefix_top_p)
+        return self.replay(self.samples, answers)
 
     def states(self, responses: Responses) -> Tensor:
         """Return the student's states [B·T, H], with gradient."""
@@ -200,12 +195,9 @@ class StepTools:
 
     def _on_support(self, weights: Weights) -> tuple[Tensor, Tensor, Tensor]:
         """Return what `weighted_loss` does, both divergences running over the row's support."""
-        of_tokens = torch.empty(len(self.prefixes.labels_N), device=self.device)
-        a_N, b_N = (
-            torch.as_tensor(weight).detach().to(of_tokens).expand_as(of_tokens)
-            for weight in (weights.fkl, weights.rkl)
-        )
-        fkl_N, rkl_N = of_tokens, torch.empty_like(of_tokens)
+        fkl_N = torch.empty(len(self.prefixes.labels_N), device=self.device)
+        rkl_N = torch.empty_like(fkl_N)
+        a_N, b_N = by_token(fkl_N, weights.fkl, weights.rkl)
 
         def loss(log_q: Tensor, log_p: Tensor, rows: slice) -> Tensor:
             fkl_C, rkl_C = forward_kl(log_q, log_p), reverse_kl(log_q, log_p)
@@ -219,7 +211,7 @@ class StepTools:
         self._must_need("student_samples")
         if teacher_share > 0:
             self._must_need("teacher_samples")
-        answers = self._draw(self.model, self._prompts(), temperature, teacher_share)
+        answers = self._draw(self.model, self._prompts(self.samples), temperature, teacher_share)
         return self.replay(self.samples, answers)
 
     def replay(self, samples: list[int], answers: list[list[int]]) -> Responses:
@@ -331,10 +323,10 @@ class StepTools:
             self._responses[source] = self._pack(self.samples, batch, hidden)
         return self._responses[source]
 
-    def _prompts(self, samples: list[int] | None = None) -> list[list[int]]:
-        """Return the prompts of the batch, or of other rows of the training set."""
+    def _prompts(self, samples: list[int]) -> list[list[int]]:
+        """Return the prompts of rows of the training set."""
         tokens = self.sources.sets["gold"].tokens
-        return [tokens.prompt(row) for row in (self.samples if samples is None else samples)]
+        return [tokens.prompt(row) for row in samples]
 
     def _dev(self) -> TokenSet:
         assert self.sources.dev is not None
