@@ -18,7 +18,7 @@ PANELS = {
     "rouge_l": "ROUGE-L",
     "truth_error": "truth error",
 }
-SPREAD = 0.5  # of the distance between two sources, over which their rows stand side by side
+SPREAD = 0.8  # of the distance between two sources, over which their rows stand side by side
 
 
 def grid(make: Builder) -> Figure | None:
