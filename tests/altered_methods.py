@@ -31,7 +31,7 @@ from arkd.methods.arkd import Arkd
 from arkd.models.model import head, response_states
 from arkd.objectives import label_cross_entropy, skew_kl
 from arkd.suite import registry
-from arkd.suite.settings import MethodEntry
+from arkd.suite.protocol import MethodEntry
 
 
 def shipped(name: str) -> type[Any]:

@@ -24,14 +24,8 @@ from arkd.models.forward import set_training
 from arkd.models.generate import sample
 from arkd.perf.memory import peak_mib
 from arkd.suite import registry
-from arkd.suite.settings import (
-    Distillation,
-    Lora,
-    MethodEntry,
-    Optimisation,
-    TailSettings,
-    Training,
-)
+from arkd.suite.protocol import Distillation, MethodEntry, Optimisation
+from arkd.suite.settings import Lora, TailSettings, Training
 from arkd.teacher import cache
 from arkd.teacher.cache import Evidence
 from arkd.training.distill import Sources, distill

@@ -20,8 +20,8 @@ from torch.nn.parallel import DistributedDataParallel
 from arkd.conformance.toy_models import usual
 from arkd.conformance.watched_step import new_step as new
 from arkd.method import Context, Method, Tools, WeightedDivergences, Weights
+from arkd.suite.protocol import MethodEntry
 from arkd.suite.registry import build
-from arkd.suite.settings import MethodEntry
 from arkd.training.distill import Step
 
 WORLD = 2

@@ -19,8 +19,9 @@ import yaml
 from arkd.stages import trajectories
 from arkd.storage.records import write_csv
 from arkd.suite.folders import Tree, seeds
-from arkd.suite.settings import MethodEntry
-from arkd.suite.suite import Suite, load_suite
+from arkd.suite.load import load_suite
+from arkd.suite.protocol import MethodEntry
+from arkd.suite.suite import Suite
 from arkd.tables.builder import Builder
 from arkd.tables.kinds import public
 from arkd.tables.table import Layout

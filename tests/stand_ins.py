@@ -147,7 +147,7 @@ def suite(name: str, family: str, folder: Path, pairs: int = 2, **changes: Any) 
     Sizes, steps and places are other; protocol, tasks, regime and layout of the tables are the
     shipped suite's own.
     """
-    from arkd.suite.suite import load_suite
+    from arkd.suite.load import load_suite
 
     given = {role: {"source": "folder", "path": str(folder / family / role)} for role in WIDTHS}
     shipped = load_suite(name)

@@ -26,7 +26,7 @@ from arkd.errors import LONGEST, ArkdError
 from arkd.results.records import read_records
 from arkd.storage.files import read_json, read_jsonl
 from arkd.suite import jobs
-from arkd.suite.suite import load_suite, suite_path
+from arkd.suite.load import load_suite, suite_path
 
 SMOKE = yaml.safe_load(suite_path("smoke").read_text(encoding="utf-8")) | {"name": "mine"}
 RECORDS = (ROOT / "results" / "reference" / "1.0" / "smoke" / "records.csv").read_bytes()

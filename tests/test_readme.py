@@ -16,7 +16,7 @@ from conftest import ROOT
 
 from arkd.cli import main as cli
 from arkd.method import Context, WeightedDivergences
-from arkd.suite.suite import suite_names
+from arkd.suite.load import suite_names
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 

@@ -16,8 +16,8 @@ from arkd.data.tokens import TokenSet
 from arkd.method import Responses
 from arkd.models.model import head
 from arkd.suite import registry
-from arkd.suite.settings import MethodEntry
-from arkd.suite.suite import load_suite
+from arkd.suite.load import load_suite
+from arkd.suite.protocol import MethodEntry
 from arkd.teacher.cache import Evidence, hidden_responses
 from arkd.training.distill import Step
 from arkd.training.sources import Sources

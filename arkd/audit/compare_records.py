@@ -11,7 +11,7 @@ from arkd.errors import ArkdError
 from arkd.storage.files import read_json, sha256_file
 from arkd.storage.manifest import NAME
 from arkd.storage.records import COLUMNS, number, read_csv, whole
-from arkd.suite.suite import load_suite, suite_names
+from arkd.suite.load import load_suite, suite_names
 
 RECORDS = "records.csv"
 Quantity = tuple[str, str, str]  # task, metric and group

@@ -8,7 +8,7 @@ from typing import Any
 
 from arkd.errors import ArkdError
 from arkd.suite.folders import INIT, UNTRAINED
-from arkd.suite.settings import MethodEntry
+from arkd.suite.protocol import MethodEntry
 from arkd.suite.suite import Suite
 
 JOINED_KEYS = ("config.methods", "config.seeds")  # what merged suites may differ in

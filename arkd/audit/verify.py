@@ -18,7 +18,8 @@ from arkd.errors import ArkdError
 from arkd.storage import checksums
 from arkd.storage.manifest import NAME
 from arkd.storage.provenance import core_hash
-from arkd.suite.suite import Suite, load_suite, suite_names
+from arkd.suite.load import load_suite, suite_names
+from arkd.suite.suite import Suite
 from arkd.validated import place
 
 DEPTH = 3  # how far below a path suites are looked for: results/reference/VERSION/SUITE

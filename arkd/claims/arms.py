@@ -17,7 +17,7 @@ from arkd.results.trajectories import FILE, read_windows, trained_steps
 from arkd.storage import manifest
 from arkd.storage.yaml_text import parse_yaml
 from arkd.suite.folders import CONTROLS, INIT, TEACHER, Tree
-from arkd.suite.settings import ROW_SETTINGS
+from arkd.suite.protocol import ROW_SETTINGS
 
 COST = "cost"
 

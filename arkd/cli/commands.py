@@ -69,7 +69,7 @@ def list_methods(options: argparse.Namespace) -> None:
     from arkd.tables.grid import Grid, Look, show, terminal
 
     if options.what == "suites":
-        from arkd.suite.suite import load_suite, suite_names
+        from arkd.suite.load import load_suite, suite_names
 
         head = ["suite", "version", "methods", "seeds", "what it is"]
         rows = [

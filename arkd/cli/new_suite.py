@@ -15,7 +15,7 @@ from jinja2 import Environment, StrictUndefined
 from arkd.errors import ArkdError
 from arkd.storage.files import write_text
 from arkd.suite.checks import check_names
-from arkd.suite.suite import suite_names
+from arkd.suite.load import suite_names
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 TEST = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")

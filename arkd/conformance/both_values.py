@@ -20,7 +20,7 @@ from arkd.conformance.trained_on import note_draws, note_responses
 from arkd.conformance.watched_step import Part, Trace, new_step, watched
 from arkd.divergence.reduction import token_scale
 from arkd.method import FullStep
-from arkd.suite.settings import Distillation
+from arkd.suite.protocol import Distillation
 
 Pair = tuple[Tensor, Tensor]
 

@@ -37,7 +37,7 @@ from arkd.conformance.method_under_test import (
 from arkd.errors import ArkdError
 from arkd.models.device import prepare
 from arkd.suite import registry
-from arkd.suite.settings import MethodEntry
+from arkd.suite.protocol import MethodEntry
 
 Check = Callable[[Subject], str | None]
 CHECKS: tuple[Check, ...] = (

@@ -13,7 +13,7 @@ from arkd.conformance.case import Case, Oracle
 from arkd.conformance.oracles import ORACLES
 from arkd.conformance.toy_models import BATCH
 from arkd.method import Method
-from arkd.suite.settings import Distillation
+from arkd.suite.protocol import Distillation
 
 SAMPLES = list(range(BATCH, 2 * BATCH))  # of most checks; a row's number is not its place
 

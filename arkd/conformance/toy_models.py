@@ -21,7 +21,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from arkd.data.tokens import TokenSet
 from arkd.method import Method, Source
 from arkd.models.model import head
-from arkd.suite.settings import Distillation
+from arkd.suite.protocol import Distillation
 from arkd.teacher.cache import Evidence, hidden_responses
 from arkd.training.sources import Sources
 

@@ -14,7 +14,7 @@ from arkd.conformance.method_under_test import Subject
 from arkd.conformance.toy_models import EOS, Setting
 from arkd.conformance.watched_step import Part, Trace
 from arkd.method import FullStep
-from arkd.suite.settings import Distillation
+from arkd.suite.protocol import Distillation
 
 
 def note_responses(

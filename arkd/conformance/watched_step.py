@@ -20,7 +20,7 @@ from torch import Tensor
 from arkd.conformance.toy_models import SETTINGS, Setting
 from arkd.data.tokens import Batch
 from arkd.method import ChunkLoss, FullStep, Method, Responses, Source, Weights
-from arkd.suite.settings import Distillation
+from arkd.suite.protocol import Distillation
 from arkd.training import distill
 from arkd.training.step_tools import StepTools
 

@@ -24,7 +24,7 @@ from arkd.models.model import head, response_states
 from arkd.perf.pair import Ready
 from arkd.perf.timing import interleave
 from arkd.suite import registry
-from arkd.suite.settings import MethodEntry
+from arkd.suite.protocol import MethodEntry
 from arkd.teacher.cache import Evidence, hidden_responses
 from arkd.training.distill import Step
 from arkd.training.sources import Sources

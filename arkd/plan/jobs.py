@@ -17,7 +17,8 @@ from arkd.suite import registry
 from arkd.suite.contexts import check
 from arkd.suite.folders import CONTROLS, TEACHER, Tree, seeds
 from arkd.suite.jobs import cached_sources
-from arkd.suite.settings import Lora, Optimisation, Pair
+from arkd.suite.protocol import Optimisation
+from arkd.suite.settings import Lora, Pair
 
 NOTHING, IDLE = Memory(), Work()
 

@@ -6,7 +6,7 @@ from arkd.method import FullStep, Method, TokenDivergence, WeightedDivergences
 from arkd.plan.memory import Objective
 from arkd.plan.shapes import Shape
 from arkd.suite import rows
-from arkd.suite.settings import Distillation
+from arkd.suite.protocol import Distillation
 
 
 def runs_teacher(method: Method, settings: Distillation) -> bool:

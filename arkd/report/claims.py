@@ -27,7 +27,8 @@ from arkd.report.origins import suite_command
 from arkd.report.views import relative
 from arkd.storage.records import read_csv
 from arkd.suite.folders import Tree
-from arkd.suite.suite import Suite, load_suite, suite_names
+from arkd.suite.load import load_suite, suite_names
+from arkd.suite.suite import Suite
 
 # A verdict is told by its word and its mark; colour only repeats them.
 SYMBOLS = {SUPPORTED: "✓", CONTRADICTED: "✗", INCONCLUSIVE: "○", UNTESTED: DASH, WITHHELD: "⊘"}

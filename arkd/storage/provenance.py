@@ -21,7 +21,14 @@ PACKAGES = ("arkd", "torch", "transformers", "tokenizers", "lm-eval", "rouge-sco
 TRAINING_CORE = (
     *("kernels.py", "method.py", "objectives.py", "rouge.py", "seeding.py"),
     *("storage/records.py", "data/**/*.py", "suite/registry.py", "suite/rows.py"),
-    *("suite/settings.py", "suite/suite.py", "methods/_policy.py", "divergence/*.py"),
+    *(
+        "suite/protocol.py",
+        "suite/settings.py",
+        "suite/suite.py",
+        "suite/tuned.py",
+        "suite/load.py",
+    ),
+    *("methods/_policy.py", "divergence/*.py"),
     *("models/*.py", "teacher/*.py", "training/*.py"),
     *("stages/stage.py", "stages/prepare.py", "stages/build_models.py", "stages/cache.py"),
     "stages/distill.py",

@@ -8,8 +8,9 @@ from pathlib import Path
 from arkd.data import source as sources
 from arkd.data.source import DataSpec
 from arkd.suite import checks as own_suite
+from arkd.suite.load import load_suite, suite_path
 from arkd.suite.settings import Folder, Pair
-from arkd.suite.suite import Suite, load_suite, suite_path
+from arkd.suite.suite import Suite
 
 TEACHER, INIT, UNTRAINED = "teacher", "init", "untrained"
 CONTROLS = (TEACHER, INIT, UNTRAINED)

@@ -16,7 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 from arkd.errors import ArkdError, nearest
 from arkd.method import Method
 from arkd.paths import baselines_dir
-from arkd.suite.settings import MethodEntry
+from arkd.suite.protocol import MethodEntry
 from arkd.suite.time_limit import Late, within
 from arkd.validated import problem
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from arkd.errors import ArkdError
 from arkd.method import FullStep, Method, Source
-from arkd.suite.settings import Distillation, MethodEntry
+from arkd.suite.protocol import Distillation, MethodEntry
 
 DRAWN = ("student", "mixed")  # prefixes that the student writes at the step
 

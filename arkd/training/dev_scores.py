@@ -13,7 +13,7 @@ from arkd.models.generate import sample
 from arkd.models.model import evaluating, head, response_states
 from arkd.rouge import Rouge, rouge_l
 from arkd.seeding import derive_seed
-from arkd.suite.settings import Selection
+from arkd.suite.protocol import Selection
 
 BATCH = 64
 

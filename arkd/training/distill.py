@@ -14,7 +14,7 @@ from arkd.divergence.losses import cross_entropy
 from arkd.method import Context, FullStep, Method, Run, TokenDivergence, WeightedDivergences
 from arkd.models.device import seed_draws
 from arkd.models.model import head, hidden_states
-from arkd.suite.settings import Distillation
+from arkd.suite.protocol import Distillation
 from arkd.training.checkpoint import Checkpoint
 from arkd.training.loop import Trained, optimise
 from arkd.training.method_errors import check_step, check_weights

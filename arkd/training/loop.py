@@ -17,7 +17,7 @@ from arkd.method import State
 from arkd.models.device import seed_draws
 from arkd.models.model import head, padding, response_states
 from arkd.progress import progress
-from arkd.suite.settings import Optimisation
+from arkd.suite.protocol import Optimisation
 from arkd.training.checkpoint import Checkpoint
 
 # What one step computes: the loss to descend, and what to log of it.

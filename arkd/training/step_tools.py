@@ -1,10 +1,10 @@
-"""What a method may do at a step: measure, sample, score; see `arkd.method.Tools`."""
+"""What a method may measure at a step: states, divergences, losses; see `arkd.method.Tools`."""
 
 from __future__ import annotations
 
-import random
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -24,94 +24,34 @@ from arkd.divergence.support import restricted
 from arkd.errors import ArkdError
 from arkd.method import (
     ChunkLoss,
-    Method,
-    Need,
     Responses,
     Signals,
-    Source,
     WeightedDivergences,
     Weights,
 )
-from arkd.models.generate import sample
-from arkd.models.model import head, hidden_states, padding, response_states
+from arkd.models.model import head, hidden_states, padding
 from arkd.objectives import forward_kl, reverse_kl
-from arkd.seeding import derive_seed
-from arkd.suite.settings import Distillation
 from arkd.training import dev_scores as development
 from arkd.training.method_errors import check_losses
-from arkd.training.sources import Sources
+from arkd.training.step_responses import StepResponses
 
 REWARD_ITEMS = 32  # development prompts that a reward is sampled on
 
 
-class StepTools:
-    """The tools of one step of one run; each set of states is computed once.
+@dataclass(eq=False)
+class StepTools(StepResponses):
+    """The tools of one step of one run; each set of states is computed once."""
 
-    Args:
-        model: The student.
-        method: Whose declarations say what may be asked for.
-        sources: Response sets, teacher and what else the method reads.
-        settings: The row's.
-        seed: Of the training; draws derive from it and the step.
-        step: From 0.
-        samples: Rows of the training set that make the batch.
-    """
-
-    def __init__(
-        self,
-        model: Any,
-        method: Method,
-        sources: Sources,
-        settings: Distillation,
-        seed: int,
-        step: int,
-        samples: list[int],
-    ) -> None:
-        self.model = model
-        self.method = method
-        self.sources = sources
-        self.settings = settings
-        self.seed = seed
-        self.step = step
-        self.samples = samples
-        self.device = next(model.parameters()).device
-        softened = method.softened and method.reads_teacher
-        self.temperature = settings.temperature if softened else 1.0  # unless a call names one
-        self.tokens = 0  # that the student has been trained on in this step
-        self.padding = 0  # positions beside them that its passes ran over
-        self._draws = 0
-        self._responses: dict[Source, Responses] = {}
-        self._states: dict[int, tuple[Responses, Tensor]] = {}
-        self._measured: dict[tuple[float, bool], Divergences] = {}
-
-    def responses(self, source: Source = "gold") -> Responses:
-        """Return the batch's responses of a set.
-
-        Raises:
-            ArkdError: the method does not declare the set.
-        """
-        if source != "gold" and source not in self.method.responses:
-            raise ArkdError(
-                f"method {type(self.method).__name__}: reads the {source}'s responses without "
-                f"declaring them; add '{source}' to its `responses`"
-            )
-        return self._cached(source)
+    tokens: int = field(default=0, init=False)  # that the student has been trained on in this step
+    padding: int = field(default=0, init=False)  # positions beside them that its passes ran over
+    _states: dict[int, tuple[Responses, Tensor]] = field(default_factory=dict, init=False)
+    _measured: dict[tuple[float, bool], Divergences] = field(default_factory=dict, init=False)
 
     @cached_property
-    def prefixes(self) -> Responses:
-        """The responses that the row's divergence is taken on, as its settings choose them.
-
-        `mixed` throws one coin for the whole step, as GKD does (arXiv 2306.13649, algorithm 1).
-        """
-        chosen, settings = self.settings.prefixes or "gold", self.settings
-        if chosen == "mixed":
-            coin = random.Random(derive_seed("prefixes", self.seed, self.step)).random()
-            chosen = "student" if coin < settings.prefix_share else "gold"
-        if chosen != "student":
-            return self._cached(chosen)
-        prompts, temperature = self._prompts(self.samples), settings.prefix_temperature
-        answers = self._draw(self.model, prompts, temperature, top_p=settings.prefix_top_p)
-        return self.replay(self.samples, answers)
+    def temperature(self) -> float:
+        """What softens both models, unless a call names another."""
+        softened = self.method.softened and self.method.reads_teacher
+        return self.settings.temperature if softened else 1.0
 
     def states(self, responses: Responses) -> Tensor:
         """Return the student's states [B·T, H], with gradient."""
@@ -206,26 +146,6 @@ class StepTools:
 
         return self.mean_loss(self.prefixes, loss), fkl_N, rkl_N
 
-    def sample(self, *, teacher_share: float = 0.0, temperature: float = 1.0) -> Responses:
-        """Draw a response to each prompt of the batch."""
-        self._must_need("student_samples")
-        if teacher_share > 0:
-            self._must_need("teacher_samples")
-        answers = self._draw(self.model, self._prompts(self.samples), temperature, teacher_share)
-        return self.replay(self.samples, answers)
-
-    def replay(self, samples: list[int], answers: list[list[int]]) -> Responses:
-        """Return answers as responses, with the teacher's values if the method reads them."""
-        prompts = self._prompts(samples)
-        tokens = TokenSet.of(zip(prompts, answers, strict=True))
-        batch = tokens.batch(range(len(tokens)), self.model.config.pad_token_id)
-        hidden = None
-        if self.method.reads_teacher:
-            with torch.inference_mode():
-                hidden = response_states(self.sources.teacher, batch).float()
-            hidden = hidden.clone()  # of a kind that autograd may keep
-        return self._pack(list(samples), batch, hidden)
-
     def log_probs(self, responses: Responses, *, temperature: float = 1.0) -> tuple[Tensor, Tensor]:
         """Return log q and log p of each label, each [N], without gradient."""
         teacher, student_head = self.teacher(responses), head(self.model)
@@ -290,60 +210,6 @@ class StepTools:
         drawn = self._draw(answerer, [dev.prompt(row) for row in range(len(dev))], 1.0)
         return development.mean_rouge_l(drawn, dev, self.sources.decoder, self.sources.rouge)
 
-    def _draw(
-        self,
-        model: Any,
-        prompts: list[list[int]],
-        temperature: float,
-        teacher_share: float = 0.0,
-        top_p: float = 1.0,
-    ) -> list[list[int]]:
-        self._draws += 1
-        return sample(
-            model,
-            prompts,
-            seed=derive_seed("on_policy", self.seed, self.step, self._draws),
-            max_new_tokens=self.sources.max_new_tokens,
-            temperature=temperature,
-            top_p=top_p,
-            vocabulary=min(len(head(self.model)), self.sources.vocabulary or len(head(model))),
-            mixed_with=self.sources.teacher if teacher_share > 0 else None,
-            share=teacher_share,
-            padded=True,
-            batch_size=max(1, len(prompts)),
-            label="",
-        )
-
-    def _cached(self, source: Source) -> Responses:
-        """Return the batch's responses of a set that was drawn before the training."""
-        if source not in self._responses:
-            evidence = self.sources.sets[source]
-            batch = evidence.tokens.batch(self.samples, self.model.config.pad_token_id)
-            hidden = None if evidence.hidden is None else evidence.hidden[batch.hidden_rows_N]
-            self._responses[source] = self._pack(self.samples, batch, hidden)
-        return self._responses[source]
-
-    def _prompts(self, samples: list[int]) -> list[list[int]]:
-        """Return the prompts of rows of the training set."""
-        tokens = self.sources.sets["gold"].tokens
-        return [tokens.prompt(row) for row in samples]
-
     def _dev(self) -> TokenSet:
         assert self.sources.dev is not None
         return self.sources.dev
-
-    def _pack(self, samples: list[int], batch: Batch, hidden: Tensor | None) -> Responses:
-        labels_N, sequence_N = batch.labels_N.to(self.device), batch.sequence_N.to(self.device)
-        return Responses(samples, labels_N, sequence_N, batch, hidden)
-
-    def _must_need(self, need: Need) -> None:
-        """Refuse what the method has not declared: a listing of needs must be true.
-
-        Raises:
-            ArkdError: the method does not declare the need.
-        """
-        if need not in self.method.required:
-            raise ArkdError(
-                f"method {type(self.method).__name__}: uses {need} without declaring it; "
-                f"add '{need}' to its `needs`"
-            )

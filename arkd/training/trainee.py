@@ -16,7 +16,8 @@ from arkd.models import model as models
 from arkd.models.forward import set_training
 from arkd.models.sign import save_signed
 from arkd.suite.folders import Tree
-from arkd.suite.settings import Distillation, Lora, Optimisation
+from arkd.suite.protocol import Distillation, Optimisation
+from arkd.suite.settings import Lora
 from arkd.training.dev_scores import judge
 
 

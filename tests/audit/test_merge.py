@@ -18,7 +18,8 @@ from arkd.cli import main as cli
 from arkd.errors import ArkdError
 from arkd.storage.files import sha256_file
 from arkd.storage.records import write_csv
-from arkd.suite.suite import Suite, load_suite
+from arkd.suite.load import load_suite
+from arkd.suite.suite import Suite
 
 METHODS = ("forward_kl", "reverse_kl", "fixed_mix", "arkd")
 JOINED = ("records.csv", "items.csv", "trajectories.csv")

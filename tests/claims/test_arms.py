@@ -16,7 +16,7 @@ from arkd.methods._policy import policy_loss
 from arkd.methods.arkd_code import CodeAgent
 from arkd.methods.replay_figure5 import figure5
 from arkd.suite import registry
-from arkd.suite.settings import MethodEntry
+from arkd.suite.protocol import MethodEntry
 
 RUN = Run(seed=4, steps=10, temperature=2.0)
 FEATURES = ("entropy_teacher", "entropy_student", "variance_teacher", "variance_student")

@@ -32,8 +32,9 @@ from arkd.statistics.power import p_value, smallest_effect
 from arkd.storage.files import MARK, sha256_file
 from arkd.storage.records import COLUMNS, write_csv
 from arkd.suite.folders import Tree, methods, seeds
-from arkd.suite.settings import MethodEntry
-from arkd.suite.suite import Suite, load_suite
+from arkd.suite.load import load_suite
+from arkd.suite.protocol import MethodEntry
+from arkd.suite.suite import Suite
 
 CLAIMS = load_claims()
 FULL = load_suite("longtail-full")

@@ -14,7 +14,7 @@ from arkd.divergence.head import Head
 from arkd.divergence.losses import Teacher, token_divergence, weighted_divergences
 from arkd.method import Context, TokenDivergence
 from arkd.suite import registry
-from arkd.suite.settings import MethodEntry
+from arkd.suite.protocol import MethodEntry
 
 TRL = "trl==1.16.0"
 

@@ -504,7 +504,7 @@ def test_prompts_without_references_are_described_but_not_scored(tmp_path: Path)
     from arkd.evaluation.lm_eval_bridge import Harness
     from arkd.paths import benchmarks_dir
     from arkd.storage.stage_writer import Stopwatch
-    from arkd.suite.suite import load_suite
+    from arkd.suite.load import load_suite
 
     made = Made(tmp_path, sets=("dolly", "vicuna"), dev_rows=1, test_rows=2, template="plain")
     made.give("dolly", [dolly(number) for number in range(4)])

@@ -25,16 +25,10 @@ from arkd.errors import ArkdError
 from arkd.storage.files import read_json, read_jsonl, sha256_file
 from arkd.suite.folders import tree
 from arkd.suite.jobs import data_inputs, trees
-from arkd.suite.settings import (
-    Decoding,
-    Distillation,
-    Lora,
-    Pair,
-    Selection,
-    TailSettings,
-    Training,
-)
-from arkd.suite.suite import Suite, load_suite
+from arkd.suite.load import load_suite
+from arkd.suite.protocol import Distillation, Selection
+from arkd.suite.settings import Decoding, Lora, Pair, TailSettings, Training
+from arkd.suite.suite import Suite
 
 Row = dict[str, Any]
 ROW = {"prompt": "Q?", "response": " A."}

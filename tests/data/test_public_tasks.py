@@ -33,7 +33,8 @@ from arkd.storage import offline
 from arkd.storage.files import read_json, read_jsonl, sha256_file, write_jsonl
 from arkd.suite.folders import Tree
 from arkd.suite.jobs import config_slice
-from arkd.suite.suite import Suite, load_suite
+from arkd.suite.load import load_suite
+from arkd.suite.suite import Suite
 from arkd.tables.builder import Builder
 from arkd.tables.kinds import public as public_table
 

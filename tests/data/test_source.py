@@ -18,7 +18,7 @@ from arkd.errors import ArkdError
 from arkd.stages import prepare
 from arkd.storage.files import read_json, read_jsonl
 from arkd.suite.jobs import config_slice, data_inputs, trees
-from arkd.suite.suite import load_suite
+from arkd.suite.load import load_suite
 
 SHIPPED = ["files", "instructions", "longtail", "smollm2"]
 SUMS = '''

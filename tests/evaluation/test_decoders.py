@@ -9,8 +9,9 @@ import pytest
 import simulate
 from conftest import ROOT
 
+from arkd.suite.load import load_suite
 from arkd.suite.settings import Decoding, DecodingChange
-from arkd.suite.suite import Suite, load_suite
+from arkd.suite.suite import Suite
 from arkd.tables import build as tables
 
 VARIANTS = (DecodingChange(no_repeat_ngram=0), DecodingChange(top_p=0.5, temperature=0.7))

@@ -16,9 +16,10 @@ from arkd.errors import ArkdError
 from arkd.evaluation import tasks
 from arkd.paths import benchmarks_dir
 from arkd.storage.files import read_jsonl, write_jsonl
+from arkd.suite.load import load_suite
 from arkd.suite.registry import method_class
 from arkd.suite.settings import Decoding
-from arkd.suite.suite import Suite, load_suite
+from arkd.suite.suite import Suite
 
 TASKS = benchmarks_dir() / "tasks"
 SUITES = {"longtail": "longtail", "smollm2": "smollm2-quick"}  # that a family's README quotes

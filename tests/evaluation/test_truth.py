@@ -12,7 +12,7 @@ from arkd.data.tokenizer import load_tokenizer
 from arkd.evaluation.truth import text_log_probabilities, truth
 from arkd.models import model as models
 from arkd.suite.folders import Tree
-from arkd.suite.suite import load_suite
+from arkd.suite.load import load_suite
 
 
 @pytest.fixture(scope="module")

@@ -30,7 +30,8 @@ from arkd.paths import benchmarks_dir
 from arkd.report.figures import captions
 from arkd.results import trajectories as curves
 from arkd.results.trajectories import Curves
-from arkd.suite.suite import Suite, load_suite
+from arkd.suite.load import load_suite
+from arkd.suite.suite import Suite
 from arkd.tables.builder import Builder
 
 METHODS = ("forward_kl", "reverse_kl", "greedy_min", "akl", "arkd")

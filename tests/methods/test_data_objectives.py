@@ -31,7 +31,7 @@ from arkd.method import Context, Memory
 from arkd.models import generate
 from arkd.suite import jobs as workflow
 from arkd.suite import registry
-from arkd.suite.settings import MethodEntry
+from arkd.suite.protocol import MethodEntry
 from arkd.training.checkpoint import flatten, restore
 from arkd.training.distill import Step
 

@@ -13,7 +13,7 @@ from tiny_steps import ROWS, Dense, V, assert_same, make_step, of_responses, too
 from arkd.errors import ArkdError
 from arkd.method import Context, FullStep, Responses
 from arkd.suite import registry
-from arkd.suite.settings import MethodEntry
+from arkd.suite.protocol import MethodEntry
 from arkd.training.distill import Step
 
 

@@ -25,7 +25,8 @@ from arkd.models import model as models
 from arkd.models.forward import set_training
 from arkd.models.lora import add_adapters, merge_adapters
 from arkd.suite import registry
-from arkd.suite.settings import Lora, MethodEntry, Training
+from arkd.suite.protocol import MethodEntry
+from arkd.suite.settings import Lora, Training
 from arkd.training.distill import Step
 
 V, PAD = 67, 1

@@ -30,7 +30,7 @@ from arkd.perf.run import Plan
 from arkd.perf.tables import number, tables
 from arkd.perf.timing import exponent, interleave
 from arkd.storage.manifest import NAME
-from arkd.suite.settings import Distillation
+from arkd.suite.protocol import Distillation
 from arkd.teacher.cache import Evidence
 
 SMALLER, LARGER = Shape(7, 5, 6, 23), Shape(7, 6, 5, 23)  # a student below its teacher, and above

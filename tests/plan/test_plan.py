@@ -35,9 +35,10 @@ from arkd.plan.shapes import Shape
 from arkd.plan.work import drawing, training
 from arkd.storage.files import read_json
 from arkd.suite import folders
+from arkd.suite.load import suite_names
+from arkd.suite.protocol import Distillation, MethodEntry
 from arkd.suite.registry import build
-from arkd.suite.settings import Distillation, Lora, MethodEntry, Training
-from arkd.suite.suite import suite_names
+from arkd.suite.settings import Lora, Training
 from arkd.teacher import cache
 
 Config = dict[str, Any]

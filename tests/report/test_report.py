@@ -30,7 +30,7 @@ from arkd.report import parts
 from arkd.report.figures import inline
 from arkd.report.views import span
 from arkd.suite.folders import Tree
-from arkd.suite.suite import load_suite
+from arkd.suite.load import load_suite
 from arkd.tables import build as tables
 from arkd.tables import write as tabular
 

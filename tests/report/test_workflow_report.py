@@ -11,7 +11,7 @@ import pytest
 from conftest import snakemake
 
 from arkd.report.figures import captions
-from arkd.suite.suite import load_suite
+from arkd.suite.load import load_suite
 from arkd.tables.kind import table_kinds
 
 CATEGORIES = {"Report", "Tables", "Figures", "Claims"}

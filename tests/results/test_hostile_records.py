@@ -13,7 +13,7 @@ from arkd.cli import main as cli
 from arkd.errors import ArkdError
 from arkd.results.records import read_records
 from arkd.storage.records import number, read_rows, whole
-from arkd.suite.suite import load_suite
+from arkd.suite.load import load_suite
 
 SMOKE = ROOT / "results" / "reference" / "1.0" / "smoke"
 HEAD, *ROWS = read_rows(SMOKE / "records.csv")

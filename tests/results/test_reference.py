@@ -12,7 +12,7 @@ from conftest import ROOT
 from arkd.audit.tolerance import same_files
 from arkd.storage.manifest import digest
 from arkd.suite import folders
-from arkd.suite.suite import load_suite
+from arkd.suite.load import load_suite
 from arkd.tables import build as tables
 
 REFERENCE = ROOT / "results" / "reference"

@@ -18,7 +18,7 @@ from simulate import suite_of
 from arkd.audit.verify import verify
 from arkd.cli import main as cli
 from arkd.storage import checksums
-from arkd.suite.suite import load_suite
+from arkd.suite.load import load_suite
 
 README = (ROOT / "results" / "README.md").read_text(encoding="utf-8")
 METHODS = ("forward_kl", "fixed_mix", "arkd")

@@ -16,7 +16,7 @@ from conftest import ROOT, snakemake
 
 from arkd.data.public_tasks import SOURCES
 from arkd.suite import jobs as workflow
-from arkd.suite.suite import load_suite
+from arkd.suite.load import load_suite
 
 SETS = ("dolly", "selfinst", "vicuna", "sni", "unni")
 SMALL = {name: {"max_items": 4} for name in SETS[1:]}

@@ -14,7 +14,7 @@ from arkd.data.tokenizer import load_tokenizer
 from arkd.data.tokens import batch_order
 from arkd.errors import ArkdError
 from arkd.storage.files import read_json
-from arkd.suite.suite import suite_path
+from arkd.suite.load import suite_path
 
 SHORT = {"prompt": "Who?", "response": " You."}
 LONG = {"prompt": "What is it? " * 40, "response": " Nothing."}

@@ -11,7 +11,8 @@ from arkd.paths import benchmarks_dir
 from arkd.stages import tuning
 from arkd.storage.records import COLUMNS, read_csv, write_csv
 from arkd.suite.folders import Tree
-from arkd.suite.suite import Suite, load_suite
+from arkd.suite.load import load_suite
+from arkd.suite.suite import Suite
 
 SUITE = """
 extends: smoke

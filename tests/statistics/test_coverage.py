@@ -28,8 +28,9 @@ from arkd.statistics.intervals import holm, mean_interval, paired_difference
 from arkd.statistics.power import smallest_effect
 from arkd.storage.records import COLUMNS, write_csv
 from arkd.suite.folders import Tree
-from arkd.suite.settings import MethodEntry
-from arkd.suite.suite import Suite, load_suite
+from arkd.suite.load import load_suite
+from arkd.suite.protocol import MethodEntry
+from arkd.suite.suite import Suite
 from arkd.tables.builder import Builder
 from arkd.tables.kinds import table1
 from arkd.tables.table import best_method, make_cell

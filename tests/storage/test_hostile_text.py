@@ -18,7 +18,7 @@ from arkd.errors import LONGEST, ArkdError
 from arkd.storage import manifest, stage_writer
 from arkd.storage.files import parse_json, read_json, read_jsonl
 from arkd.storage.yaml_text import parse_yaml
-from arkd.suite.suite import load_suite
+from arkd.suite.load import load_suite
 from arkd.teacher.shards import Index, index_path
 
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(

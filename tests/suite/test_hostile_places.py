@@ -14,7 +14,7 @@ from arkd import kernels
 from arkd.errors import ArkdError
 from arkd.storage import caches
 from arkd.suite.jobs import results_folder
-from arkd.suite.suite import suite_path
+from arkd.suite.load import suite_path
 
 
 def arkd(*words: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:

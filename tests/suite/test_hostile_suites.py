@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from arkd.errors import ArkdError
-from arkd.suite.suite import load_suite, suite_path
+from arkd.suite.load import load_suite, suite_path
 
 SMOKE = yaml.safe_load(suite_path("smoke").read_text(encoding="utf-8")) | {"name": "mine"}
 PAIR = SMOKE["pairs"][0]

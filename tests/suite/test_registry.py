@@ -11,7 +11,7 @@ import pytest
 from arkd.errors import ArkdError
 from arkd.method import FullStep, TokenDivergence, WeightedDivergences
 from arkd.suite import registry
-from arkd.suite.settings import MethodEntry
+from arkd.suite.protocol import MethodEntry
 
 
 def test_a_method_is_named_after_its_file() -> None:

@@ -11,7 +11,9 @@ import yaml
 from arkd.errors import ArkdError
 from arkd.paths import benchmarks_dir
 from arkd.suite.jobs import config_slice, trees
-from arkd.suite.suite import Suite, load_suite, suite_names, tuned_rates
+from arkd.suite.load import load_suite, suite_names
+from arkd.suite.suite import Suite
+from arkd.suite.tuned import tuned_rates
 
 
 def write(folder: Path, **changes: object) -> str:

@@ -30,7 +30,7 @@ from arkd.storage.provenance import core_hash
 from arkd.suite import folders
 from arkd.suite import jobs as workflow
 from arkd.suite.folders import Tree
-from arkd.suite.suite import load_suite
+from arkd.suite.load import load_suite
 
 DIVERGENCES = ("fkl", "rkl", "jsd", "tvd")
 CONTROLS = ("teacher", "init", "untrained")

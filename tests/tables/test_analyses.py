@@ -24,7 +24,8 @@ from arkd.results import trajectories as curves
 from arkd.results.trajectories import Curves
 from arkd.storage.records import write_csv
 from arkd.suite.folders import Tree
-from arkd.suite.suite import Suite, load_suite
+from arkd.suite.load import load_suite
+from arkd.suite.suite import Suite
 from arkd.tables import build as tables
 from arkd.tables import write as tabular
 from arkd.tables.builder import Builder

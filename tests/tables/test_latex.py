@@ -14,7 +14,7 @@ from arkd.claims import judge as judgement
 from arkd.claims import write as verdicts
 from arkd.claims.registered import load_claims
 from arkd.suite.folders import Tree
-from arkd.suite.suite import load_suite
+from arkd.suite.load import load_suite
 from arkd.tables import build as tables
 from arkd.tables.grid import Grid
 from arkd.tables.latex import LATEX, ROWS, escape, to_latex

@@ -8,7 +8,7 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
-from arkd.suite.suite import load_suite
+from arkd.suite.load import load_suite
 from arkd.tables import kind, kinds
 from arkd.tables.kind import SECTIONS, TableKind, facts, table_kinds
 

@@ -21,7 +21,7 @@ from arkd.errors import ArkdError
 from arkd.models.generate import sample
 from arkd.seeding import derive_seed
 from arkd.suite.folders import Tree
-from arkd.suite.suite import load_suite
+from arkd.suite.load import load_suite
 from arkd.teacher import build_cache as building
 from arkd.teacher import cache
 from arkd.teacher.build_cache import Building, build

@@ -20,7 +20,7 @@ from arkd.errors import ArkdError
 from arkd.models import model as models
 from arkd.storage import manifest
 from arkd.suite.folders import Tree
-from arkd.suite.suite import load_suite
+from arkd.suite.load import load_suite
 from arkd.teacher import cache
 from arkd.teacher.build_cache import build
 from arkd.teacher.shards import HiddenStates, Index, check, write_shard

@@ -17,11 +17,12 @@ from arkd.method import Context, FullStep, Tools, WeightedDivergences, Weights
 from arkd.models import model as models
 from arkd.suite import registry
 from arkd.suite.folders import Tree
-from arkd.suite.settings import MethodEntry
-from arkd.suite.suite import load_suite
+from arkd.suite.load import load_suite
+from arkd.suite.protocol import MethodEntry
 from arkd.teacher import cache as teacher_cache
 from arkd.teacher.cache import Evidence
 from arkd.training import distill
+from arkd.training import step_responses as responses
 from arkd.training import step_tools as tools
 from arkd.training.distill import Step
 from arkd.training.sources import Sources
@@ -197,13 +198,13 @@ def test_methods_that_sample_while_training_answer_the_batchs_prompts(
     tree: Tree, method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[list[list[int]]] = []
-    original = tools.sample
+    original = responses.sample
 
     def observe(model: Any, prompts: list[list[int]], **options: Any) -> list[list[int]]:
         asked.append(prompts)
         return original(model, prompts, **options)
 
-    monkeypatch.setattr(tools, "sample", observe)
+    monkeypatch.setattr(responses, "sample", observe)
     step = make_step(tree, method)
     gold = step.sources.sets["gold"].tokens
     for index, samples in enumerate(batch_order(len(gold), 8, 16, "distill", 1)):

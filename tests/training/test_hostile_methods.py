@@ -18,7 +18,7 @@ from arkd.errors import ArkdError
 from arkd.method import Context, FullStep, Method, TokenDivergence, Tools, WeightedDivergences
 from arkd.method import Weights as W
 from arkd.suite import registry
-from arkd.suite.settings import MethodEntry
+from arkd.suite.protocol import MethodEntry
 from arkd.training.method_errors import named
 
 Result = Callable[..., Any]

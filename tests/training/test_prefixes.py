@@ -14,8 +14,8 @@ from torch import Tensor
 from arkd.errors import ArkdError
 from arkd.method import Signals
 from arkd.suite import registry, rows
-from arkd.suite.settings import MethodEntry
-from arkd.suite.suite import load_suite
+from arkd.suite.load import load_suite
+from arkd.suite.protocol import MethodEntry
 
 KL = {
     "forward_kl": lambda p, q: oracles.kl(p, q).mean(),

@@ -14,7 +14,7 @@ from conftest import ROOT
 
 from arkd.stages.distill import distill
 from arkd.suite.folders import Tree
-from arkd.suite.suite import load_suite
+from arkd.suite.load import load_suite
 
 METHODS = ("arkd", "contrastive")
 # The stage as it is, but a checkpoint after every step, and a kill -9 before the twelfth; a forked

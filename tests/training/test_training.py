@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from arkd.errors import ArkdError
-from arkd.suite.settings import Optimisation, Selection
+from arkd.suite.protocol import Optimisation, Selection
 from arkd.training.checkpoint import Checkpoint, flatten
 from arkd.training.loop import learning_rate, optimise
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from arkd.results.trajectories import Curves
-from arkd.suite.settings import MethodEntry
+from arkd.suite.protocol import MethodEntry
 from arkd.tables.builder import Builder
 from arkd.tables.kind import TableKind
 from arkd.tables.quantities import difference, final_alpha, quality

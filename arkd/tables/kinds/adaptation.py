@@ -8,7 +8,7 @@ from dataclasses import replace
 from arkd import exact
 from arkd.results.records import SeedValues
 from arkd.results.trajectories import Curves
-from arkd.suite.settings import MethodEntry
+from arkd.suite.protocol import MethodEntry
 from arkd.tables.builder import Builder
 from arkd.tables.kind import TableKind
 from arkd.tables.quantities import derived, difference, final_alpha, quality

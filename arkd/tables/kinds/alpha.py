@@ -6,7 +6,7 @@ from arkd.results import trajectories as curves
 from arkd.results.records import SeedValues
 from arkd.results.trajectories import Curves
 from arkd.storage import manifest
-from arkd.suite.settings import Distillation, MethodEntry
+from arkd.suite.protocol import Distillation, MethodEntry
 from arkd.tables.builder import Builder
 from arkd.tables.kind import TableKind
 from arkd.tables.quantities import FORWARD, LATE, REVERSE

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from arkd.results.records import SeedValues
 from arkd.suite import registry, rows
-from arkd.suite.settings import ROW_SETTINGS
+from arkd.suite.protocol import ROW_SETTINGS
 from arkd.tables.builder import GOLD, Builder, Source
 from arkd.tables.kind import TableKind
 from arkd.tables.kinds.cost import run_costs

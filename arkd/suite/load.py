@@ -1,0 +1,106 @@
+"""From a name or a file of YAML to a checked suite."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from arkd.errors import ArkdError, nearest
+from arkd.paths import benchmarks_dir
+from arkd.storage.yaml_text import read_yaml
+from arkd.suite.settings import BESIDE_SUITES
+from arkd.suite.suite import Suite
+from arkd.suite.tuned import tuned_rates
+from arkd.validated import problem
+
+
+def suite_names() -> list[str]:
+    """Return the names of the shipped suites."""
+    return sorted(_shipped())
+
+
+def _shipped() -> dict[str, Path]:
+    """Return the files of the shipped suites by name; those of variants lie in a folder below."""
+    return {path.stem: path for path in (benchmarks_dir() / "suites").rglob("*.yaml")}
+
+
+def suite_path(name: str) -> Path:
+    """Return the file of a shipped suite, or of a user's own given as a path to YAML.
+
+    Raises:
+        ArkdError: there is no such suite.
+    """
+    path = Path(name) if name.endswith((".yaml", ".yml")) else None
+    path = path or _shipped().get(name)
+    if path is None or not path.is_file():
+        known = suite_names()
+        raise ArkdError(
+            f"no suite '{name:.200}'{nearest(name, known)}; shipped: {', '.join(known)}, "
+            "or give the path of a YAML file"
+        )
+    return path
+
+
+def load_suite(name: str) -> Suite:
+    """Read and check a suite.
+
+    Raises:
+        ArkdError: no such suite, malformed YAML, an unknown or invalid key.
+    """
+    path = suite_path(name)
+    value = _read_yaml(path)
+    try:
+        suite = Suite.model_validate(value)
+    except ValidationError as error:
+        raise ArkdError(f"{path}: {problem(error, value)}") from None
+    _check_name(suite.name, path)
+    if not suite.lr_grid:  # it names a committed run, or is refused here
+        tuned_rates(suite.distillation.tuning)
+    return suite
+
+
+def _check_name(name: str, path: Path) -> None:
+    """Refuse the name of a suite whose folder would be that of something else.
+
+    A shipped suite's name is its own, and that of the copy which merged results hold of it.
+
+    Raises:
+        ArkdError: the name is taken.
+    """
+    shipped = {known.casefold(): file for known, file in _shipped().items()}
+    namesake = shipped.get(name.casefold())
+    copied = path.name == "suite.yaml" and path.resolve().parent.name == name
+    if namesake and path.resolve() != namesake.resolve() and not copied:
+        raise ArkdError(f"{path}: name: '{name}' is a shipped suite's; give yours another")
+    if name.casefold() in BESIDE_SUITES:
+        raise ArkdError(f"{path}: name: '{name}' is taken by a folder of the results")
+
+
+def _read_yaml(path: Path, readers: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """Return a suite's mapping, laid over the one it extends."""
+    if path in readers:
+        raise ArkdError(f"{path}: extends: the suite extends itself")
+    value = read_yaml(path)
+    if not isinstance(value, dict):
+        raise ArkdError(f"{path}: a suite is a mapping of keys to values")
+    base = value.pop("extends", None)
+    if base is None:
+        return value
+    if not isinstance(base, str):
+        raise ArkdError(f"{path}: extends: the name or the file of a suite is wanted")
+    if "name" not in value:
+        raise ArkdError(f"{path}: name: a suite that extends another needs a name of its own")
+    return _merge(_read_yaml(suite_path(base), (*readers, path)), value)
+
+
+def _merge(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
+    """Lay `change` over `base`; a mapping that names another `source` replaces the old one."""
+    merged = dict(base)
+    for key, value in change.items():
+        old: Any = merged.get(key)
+        both = isinstance(old, dict) and isinstance(value, dict)
+        same_kind = both and value.get("source", old.get("source")) == old.get("source")
+        merged[key] = _merge(old, value) if same_kind else value
+    return merged
