@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from arkd.errors import ArkdError
 from arkd.figures.alpha import alpha, alphas, dynamics
+from arkd.figures.effects import effects
 from arkd.figures.fidelity import head_tail, pareto, ranks, tail
 from arkd.figures.forest import forest
 from arkd.figures.grid import grid
@@ -29,6 +30,7 @@ METADATA: dict[str, dict[str, None]] = {
     "pdf": {"CreationDate": None},
 }
 FIGURES: dict[str, Callable[[Builder], Figure | None]] = {
+    "effects": effects,
     "seeds": seeds,
     "test_sets": test_sets,
     "profile": profile,

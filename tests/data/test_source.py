@@ -179,7 +179,7 @@ def test_a_file_without_a_source_is_named(own_sources: Path) -> None:
 
 def test_a_suite_loads_its_own_source_alone() -> None:
     code = (
-        "import sys; from arkd.suite.suite import load_suite; load_suite('smollm2')\n"
+        "import sys; from arkd.suite.load import load_suite; load_suite('smollm2')\n"
         "print(*(name for name in sys.modules if name.startswith('arkd.data.')))"
     )
     done = subprocess.run(

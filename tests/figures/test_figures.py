@@ -36,7 +36,17 @@ from arkd.tables.builder import Builder
 
 METHODS = ("forward_kl", "reverse_kl", "greedy_min", "akl", "arkd")
 NAMES = [
-    *("seeds", "test_sets", "profile", "pareto", "strategies", "strategies_jsd", "alpha", "alphas"),
+    *(
+        "effects",
+        "seeds",
+        "test_sets",
+        "profile",
+        "pareto",
+        "strategies",
+        "strategies_jsd",
+        "alpha",
+        "alphas",
+    ),
     *("dynamics", "head_tail", "tail", "ranks"),  # simulated controls fail the claims' precondition
 ]
 
@@ -305,6 +315,38 @@ def test_seeds_show_every_seed_and_the_mean(kept: Kept) -> None:
             assert len(values) == len(suite.seeds)
             low, high = t_interval(values)
             assert any(at[:2] == pytest.approx((low, high)) for at in segments(axis))
+
+
+def test_effects_are_paired_differences_to_forward_kl(kept: Kept) -> None:
+    suite, frame, drawn = kept
+    inside, *outside = suite.test_sets
+    measures = {
+        "ROUGE-L": [(inside, "rouge_l", "")],
+        "ROUGE-L outside": [(task, "rouge_l", "") for task in outside],
+        "JSD to the teacher": [("fidelity_gold", "jsd", "")],
+        "error, tail facts": [("truth", "truth_error", "certain_tail")],
+    }
+    assert [axis.get_title() for axis in drawn["effects"].axes] == list(measures)
+    names = [text.get_text() for text in drawn["effects"].axes[0].get_yticklabels()]
+    for title, quantities in measures.items():
+        axis = titled(drawn["effects"], title)
+        shown = points_of(axis)
+        assert {"arkd", "reverse_kl", "sft"} <= set(shown)
+        assert "forward_kl" not in shown
+        bars = {y: (low, high) for low, high, y, _ in segments(axis) if low != high}
+        for row, (x, y) in shown.items():
+            parts = [by_seed(frame, row, *q) - by_seed(frame, "forward_kl", *q) for q in quantities]
+            differences = sum(parts[1:], parts[0]) / len(parts)
+            low, high = t_interval(differences)
+            assert names[int(y)] == row
+            assert x == pytest.approx(differences.mean())
+            assert bars[y] == pytest.approx((low, high))
+            (point,) = [line for line in axis.get_lines() if line.get_label() == row]
+            filled = point.get_markerfacecolor() != "white"
+            assert filled == (low > 0 or high < 0), (title, row)
+    order = [*points_of(titled(drawn["effects"], "JSD to the teacher"))]
+    means = {row: by_seed(frame, row, "fidelity_gold", "jsd").mean() for row in order}
+    assert order == sorted(order, key=lambda row: means[row])
 
 
 def test_seeds_are_in_the_order_of_jsd(kept: Kept) -> None:
@@ -593,7 +635,8 @@ def test_one_seed_and_two_methods_have_no_intervals(tmp_path: Path) -> None:
     suite = suite_of(("contrastive", "arkd"), seeds=(1,))
     save(suite, tmp_path, rows_of(suite))
     drawn = figures.build(suite, tmp_path)
-    assert set(drawn) == set(NAMES)  # without a forest plot: one seed decides no claim
+    # Without a forest plot, since one seed decides no claim, and without forward KL no effects.
+    assert set(drawn) == set(NAMES) - {"effects"}
     for name in ("strategies", "ranks", "head_tail", "tail"):
         for axis in drawn[name].axes:
             upright = [s for s in segments(axis) if s[0] != s[1] and s[2] == s[3]]

@@ -1,0 +1,99 @@
+"""What each method does beside forward KL: paired differences, one panel a headline measure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from matplotlib.figure import Figure
+
+from arkd.figures.style import SMALL, foot, main_rows
+from arkd.results.records import SeedValues
+from arkd.tables.builder import Builder
+from arkd.tables.kinds.summary import TRUTH
+from arkd.tables.quantities import FORWARD, difference, quality
+from arkd.tables.table import Cell
+
+BLUE, GREY, LINE_IN = "#0072B2", "0.55", 0.2
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A panel: the key of its values, its title, and on which side of zero a row is better."""
+
+    key: str
+    title: str
+    unit: str
+    lower_is_better: bool = False
+
+    def decided(self, cell: Cell) -> bool:
+        """Tell whether the interval of a difference leaves out zero."""
+        return cell.mean is not None and cell.half is not None and abs(cell.mean) > cell.half
+
+
+MEASURES = (
+    Measure("rouge_l", "ROUGE-L", "points, in distribution"),
+    Measure("outside", "ROUGE-L outside", "points, mean of the other sets"),
+    Measure("jsd", "JSD to the teacher", "nats per token", lower_is_better=True),
+    Measure("truth", "error, tail facts", "total variation", lower_is_better=True),
+)
+
+
+def effects(make: Builder) -> Figure | None:
+    """Draw each row less forward KL, seed by seed, with its interval; the best JSD on top."""
+    if FORWARD not in make.methods or len(make.methods) < 2:
+        return None
+    choice = main_rows(make, make.methods, plain=True)
+    rows = [row for row in choice.rows if row != FORWARD]
+    found = {pair: _differences(make, pair, rows) for pair in make.pairs}
+    shown = [m for m in MEASURES if any(m.key in cells for cells in found[make.pairs[0]].values())]
+    height = len(rows) * LINE_IN + 0.6
+    figure = Figure(
+        figsize=(0.7 + 0.065 * max(map(len, rows)) + 1.75 * len(shown), height * len(found) + 0.5),
+        layout="constrained",
+    )
+    grid = figure.subplots(len(found), len(shown), squeeze=False, sharey="row")
+    for line, (pair, cells) in zip(grid, found.items(), strict=True):
+        order = sorted(cells, key=lambda row: cells[row]["jsd"].mean or 0.0)
+        for axis, measure in zip(line, shown, strict=True):
+            axis.axvline(0, color="black", lw=0.8, zorder=1)
+            for at, row in enumerate(order):
+                cell = cells[row][measure.key]
+                if cell.mean is None:
+                    continue
+                colour = BLUE if measure.decided(cell) else GREY
+                if cell.half is not None:
+                    ends = (cell.mean - cell.half, cell.mean + cell.half)
+                    axis.plot(ends, (at, at), color=colour, lw=1.3)
+                face = colour if measure.decided(cell) else "white"
+                axis.plot(cell.mean, at, "o", color=colour, mfc=face, ms=4.5, label=row, zorder=3)
+            lead = f"{pair}\n" if len(found) > 1 else ""
+            axis.set_title(lead + measure.title, fontsize=9)
+            better = "← better" if measure.lower_is_better else "better →"
+            axis.set_xlabel(f"{measure.unit}\n{better}", fontsize=SMALL)
+            axis.set_yticks(range(len(order)), order)
+            axis.set_ylim(len(order) - 0.5, -0.5)
+            axis.tick_params(axis="y", length=0)
+            axis.tick_params(axis="x", labelsize=SMALL)
+            axis.locator_params(axis="x", nbins=4)
+    foot(figure, f"zero: {FORWARD}; filled: the interval leaves out zero", choice.note)
+    return figure
+
+
+def _differences(make: Builder, pair: str, rows: list[str]) -> dict[str, dict[str, Cell]]:
+    """Return each row's paired difference to forward KL by measure; measured ones only."""
+    base = _values(make, pair, FORWARD)
+    found: dict[str, dict[str, Cell]] = {}
+    for row in rows:
+        values = _values(make, pair, row)
+        found[row] = {
+            key: difference(make, pair, (row, FORWARD), values[key], base[key]) for key in base
+        }
+    return found
+
+
+def _values(make: Builder, pair: str, row: str) -> dict[str, SeedValues]:
+    found = quality(make, pair, row)
+    tail = TRUTH[-1]
+    if tail.group in make.records.groups(tail.task, tail.metric):
+        found["truth"] = make.values(tail, pair, row)
+    return found
