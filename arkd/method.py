@@ -162,6 +162,14 @@ class Tools(Protocol):
     def log_probs(self, responses: Responses, *, temperature: float = 1.0) -> tuple[Tensor, Tensor]:
         """Return log q and log p of each label, each [N], without gradient."""
 
+    def measure(
+        self, responses: Responses, value: ChunkLoss, *, temperature: float | None = None
+    ) -> Tensor:
+        """Return a value of each token [N], without gradient: what a loss must know beforehand.
+
+        `value` is called as the loss of `mean_loss` is, in a sweep of its own.
+        """
+
     def mean_loss(
         self, responses: Responses, loss: ChunkLoss, *, temperature: float | None = None
     ) -> Tensor:

@@ -15,7 +15,7 @@ from arkd.conformance.case import Case, Notes, Weighted
 from arkd.conformance.dense import dense_logits, descend, flat_gradient, language_modelling
 from arkd.conformance.formulas import mixed
 from arkd.conformance.method_under_test import NOT_COMPARED, SAMPLES, NotApplicable, Subject
-from arkd.conformance.toy_models import BATCH, PROMPTS, SETTINGS, Setting
+from arkd.conformance.toy_models import BATCH, PROMPTS, SEED, SETTINGS, Setting
 from arkd.conformance.trained_on import note_draws, note_responses
 from arkd.conformance.watched_step import Part, Trace, new_step, watched
 from arkd.divergence.reduction import token_scale
@@ -95,7 +95,7 @@ def _run(
         with_gradient = index in gradients
         with torch.set_grad_enabled(with_gradient):
             distil, total = run.losses_of(index, trace, samples)
-        if with_gradient:
+        if with_gradient and total.requires_grad:  # with p and q exchanged it may have none
             total.backward()
         made.append(
             Comparison(
@@ -190,7 +190,9 @@ class Formula:
             *((q_NV, p_NV) if self.reverse else (p_NV, q_NV)),
             labels_N=responses.labels_N,
             sequence_N=responses.sequence_N,
+            samples=responses.samples,
             source=part.source,
+            seed=SEED,
             step=index,
             steps=settings.steps,
             temperature=part.temperature,
