@@ -138,3 +138,68 @@ def head_share(p_NV: Tensor, q_NV: Tensor, mass: float, version: str = "authors"
 def smaller_is_forward(p_NV: Tensor, q_NV: Tensor) -> bool:
     """Whether KL(p‖q) is the smaller one in the mean over the batch; a tie goes to KL(q‖p)."""
     return bool(kl(p_NV, q_NV).mean() < kl(q_NV, p_NV).mean())
+
+
+def concrete_scores(p_NV: Tensor, q_NV: Tensor, first: str, second: str) -> Tensor:
+    """¼·Σ_x Σ_y w₁(x)·w₂(y)·(log q_x/q_y − log p_x/p_y)², all pairs one by one. CSD, 2509.25837.
+
+    Args:
+        p_NV: The teacher's probabilities.
+        q_NV: The student's.
+        first: Whose probabilities weigh x: `student`, `teacher` or `uniform`; without gradient.
+        second: Whose weigh y.
+    """
+    uniform_NV = torch.full_like(p_NV, 1 / p_NV.shape[-1])
+    by = {"student": q_NV.detach(), "teacher": p_NV, "uniform": uniform_NV}
+    of_q_NVV = q_NV.log()[:, :, None] - q_NV.log()[:, None, :]
+    of_p_NVV = p_NV.log()[:, :, None] - p_NV.log()[:, None, :]
+    weight_NVV = by[first][:, :, None] * by[second][:, None, :]
+    return 0.25 * (weight_NVV * (of_q_NVV - of_p_NVV) ** 2).sum((-2, -1))
+
+
+def alpha_mixture(p_NV: Tensor, q_NV: Tensor, alpha: float, share: float) -> Tensor:
+    """(λ·p^((1−α)/2) + (1−λ)·q^((1−α)/2))^(2/(1−α)), normalised; p^λ·q^(1−λ) at 1. 2510.15982.
+
+    Args:
+        p_NV: The teacher's probabilities.
+        q_NV: The student's.
+        alpha: α, at most 1; −1 is the arithmetic mean.
+        share: λ, the teacher's.
+    """
+    if alpha == 1:
+        r_NV = p_NV**share * q_NV ** (1 - share)
+    else:
+        power = (1 - alpha) / 2
+        r_NV = (share * p_NV**power + (1 - share) * q_NV**power) ** (1 / power)
+    return r_NV / r_NV.sum(-1, keepdim=True)
+
+
+def decoupled_forward(
+    p_NV: Tensor, q_NV: Tensor, sequence_N: Tensor, top_k: int, beta: float
+) -> Tensor:
+    """Σ_top p·log(p/q) + a·log(a/b) + β·(a/ā)·KL(p̃‖q̃). TAD, arXiv 2602.20816, eq 3.
+
+    a and b are what p and q leave to the others than p's top-k, p̃ and q̃ those others, normalised,
+    ā the mean of a over a sequence.
+
+    Args:
+        p_NV: The teacher's probabilities.
+        q_NV: The student's.
+        sequence_N: Which sequence a token belongs to.
+        top_k: K.
+        beta: β.
+    """
+    heads, tails, masses = [], [], []
+    for p_V, q_V in zip(p_NV, q_NV, strict=True):
+        top = set(p_V.argsort(descending=True)[:top_k].tolist())
+        rest = [v for v in range(len(p_V)) if v not in top]
+        a, b = p_V[rest].sum(), q_V[rest].sum()
+        head = a * (a / b).log()
+        for v in top:
+            head = head + p_V[v] * (p_V[v] / q_V[v]).log()
+        heads.append(head)
+        tails.append(kl(p_V[rest] / a, q_V[rest] / b))
+        masses.append(a)
+    head_N, tail_N, a_N = torch.stack(heads), torch.stack(tails), torch.stack(masses)
+    mean_N = torch.stack([a_N[sequence_N == row].mean() for row in sequence_N])
+    return head_N + beta * a_N / mean_N * tail_N

@@ -20,7 +20,10 @@ from arkd.conformance import policies
 from arkd.conformance.case import Case, Oracle, Weighted
 from arkd.conformance.formulas import (
     alpha_beta,
+    alpha_mixture,
+    concrete_scores,
     cross_entropy,
+    decoupled_forward,
     decoupled_reverse,
     entrywise,
     head_share,
@@ -32,6 +35,7 @@ from arkd.conformance.formulas import (
     total_variation,
 )
 from arkd.paths import benchmarks_dir
+from arkd.seeding import derive_seed
 
 
 def adaptive(case: Case) -> Tensor:
@@ -241,4 +245,82 @@ VARIANTS: dict[str, tuple[dict[str, Any], ...]] = {
         {"reward_every": 1, "rewards_an_update": 3, "weighting": "head_and_tail"},
         {"reward_every": 2, "rewards_an_update": 2, "credit": "first_actions"},
     ),
+}
+
+
+def gold_and_soft(case: Case) -> Tensor:
+    """w·(−log q(y)) + (1 − w)·KL(p_T‖q_T): the cross-entropy is of q itself. 1503.02531."""
+    q_NV = case.q_NV**case.temperature
+    gold_N = cross_entropy(q_NV / q_NV.sum(-1, keepdim=True), case.labels_N)
+    return case.gold_weight * gold_N + (1 - case.gold_weight) * kl(case.p_NV, case.q_NV)
+
+
+def entropy_aware(case: Case) -> Tensor:
+    """Reverse KL, and α·Σ_{top-k of p} p·log(p/q) where H(p) ≥ τ. EOPD, arXiv 2603.07079.
+
+    By the sampled token reverse KL is its log-ratio, with the gradient of that times log q.
+    """
+    losses = []
+    for p_V, q_V, label in zip(case.p_NV, case.q_NV, case.labels_N.tolist(), strict=True):
+        if case.estimator == "vocabulary":
+            loss = kl(q_V, p_V)
+        else:
+            ratio = (q_V[label] / p_V[label]).log().detach()
+            loss = ratio * (1 + q_V[label].log() - q_V[label].log().detach())
+        if float(-(p_V * p_V.log()).sum().detach()) >= case.threshold_nats:
+            for v in p_V.argsort(descending=True)[: case.top_k].tolist():
+                loss = loss + case.forward_weight * p_V[v] * (p_V[v] / q_V[v]).log()
+        losses.append(loss)
+    return torch.stack(losses)
+
+
+def sampled_target(case: Case) -> Tensor:
+    """KL(t‖q), t how often each token was drawn from p: token by token, draw by draw. 2503.16870.
+
+    The draws are those that a training sample has of its seed, walked down p's cumulative mass.
+    """
+    losses = []
+    for row, sample in enumerate(case.samples):
+        rows = (case.sequence_N == row).nonzero().squeeze(1).tolist()
+        seeded = torch.Generator().manual_seed(derive_seed("rs_kd", case.seed, sample))
+        places = torch.rand(len(rows), case.rounds, generator=seeded, dtype=torch.float64)
+        for at, draws in zip(rows, places.tolist(), strict=True):
+            mass, count = case.p_NV[at].cumsum(0).tolist(), [0] * case.p_NV.shape[1]
+            for draw in draws:
+                count[next((v for v, m in enumerate(mass) if draw < m), len(mass) - 1)] += 1
+            t_V = case.p_NV.new_tensor(count) / case.rounds
+            losses.append(kl(t_V, case.q_NV[at]))
+    return torch.stack(losses)
+
+
+def mixture(case: Case) -> Tensor:
+    """D(p, r) or another order of p or q and their α-mixture r. AMiD, arXiv 2510.15982."""
+    r_NV = alpha_mixture(case.p_NV, case.q_NV, case.alpha, case.teacher_share)
+    models = {"p": case.p_NV, "q": case.q_NV, "r": r_NV}
+    x_NV, y_NV = (models[name] for name in case.order)
+    return kl(x_NV, y_NV) if case.divergence == "kl" else alpha_beta(x_NV, y_NV, 0.2, 0.7)
+
+
+ORACLES |= {
+    "ce_kd": gold_and_soft,
+    "eopd": entropy_aware,
+    "rs_kd": sampled_target,
+    "topk_tail": lambda c: decoupled_forward(c.p_NV, c.q_NV, c.sequence_N, c.top_k, c.beta),
+    "amid": mixture,
+    "csd": lambda c: concrete_scores(c.p_NV, c.q_NV, c.first, c.second),
+}
+VARIANTS |= {
+    "ce_kd": ({"gold_weight": 0.1},),
+    "eopd": (
+        {"threshold_nats": 3.6, "top_k": 3},
+        {"estimator": "vocabulary", "forward_weight": 0.5, "top_k": 100},
+    ),
+    "rs_kd": ({"rounds": 3},),
+    "topk_tail": ({"top_k": 1, "beta": 0.5},),
+    "amid": (
+        {"alpha": 1.0, "teacher_share": 0.1, "order": "rq"},
+        {"alpha": -1.0, "divergence": "kl", "order": "qr"},
+        {"alpha": -3.0, "order": "rp"},
+    ),
+    "csd": ({"first": "uniform"}, {"first": "teacher"}, {"second": "uniform"}),
 }
