@@ -301,6 +301,57 @@ def mixture(case: Case) -> Tensor:
     return kl(x_NV, y_NV) if case.divergence == "kl" else alpha_beta(x_NV, y_NV, 0.2, 0.7)
 
 
+def by_sampled_token(case: Case, weight_N: Tensor, baseline_N: Tensor) -> Tensor:
+    """w·(r − b), r = log q(y) − log p(y), with the gradient of w·(r − b)·log q(y).
+
+    Args:
+        case: The draw.
+        weight_N: w.
+        baseline_N: b.
+    """
+    label = case.labels_N[:, None]
+    p_N, q_N = (x_NV.gather(1, label).squeeze(1) for x_NV in (case.p_NV, case.q_NV))
+    cost_N = (weight_N * ((q_N / p_N).log() - baseline_N)).detach()
+    return cost_N * (1 + q_N.log() - q_N.log().detach())
+
+
+def control_variate(case: Case) -> Tensor:
+    """The baseline is KL(q‖p), of both over the student's top-k, normalised. vOPD, 2605.07865."""
+    baselines = []
+    for p_V, q_V in zip(case.p_NV, case.q_NV, strict=True):
+        top = q_V.argsort(descending=True)[: case.baseline_top_k]
+        baselines.append(kl(q_V[top] / q_V[top].sum(), p_V[top] / p_V[top].sum()))
+    b_N = torch.stack(baselines).detach()
+    return by_sampled_token(case, torch.ones_like(b_N), b_N) + b_N
+
+
+def importance_weighted(case: Case) -> Tensor:
+    """w_t = 1 + γ·(1 − Σ_{u < t} |r_u| / Σ_u |r_u|) within a response. IW-OPD, 2606.22600."""
+    label = case.labels_N[:, None]
+    p_N, q_N = (x_NV.gather(1, label).squeeze(1) for x_NV in (case.p_NV, case.q_NV))
+    weights = []
+    for row in case.sequence_N.unique_consecutive():
+        gaps = (q_N / p_N).log().abs()[case.sequence_N == row].tolist()
+        whole = sum(gaps) or 1.0
+        weights += [1 + case.gamma * (1 - sum(gaps[:t]) / whole) for t in range(len(gaps))]
+    weight_N = torch.tensor(weights, dtype=torch.float64)
+    return by_sampled_token(case, weight_N, torch.zeros_like(weight_N))
+
+
+def bridges_and_gardens(case: Case) -> Tensor:
+    """λ·KL(p_T‖q_T) + (1 − λ)·(−log q(y)), λ by the scheme. Bridge-Garden, 2605.26246."""
+    p_NV, q_NV = (x_NV**case.temperature for x_NV in (case.p_NV, case.q_NV))
+    p_NV, q_NV = (x_NV / x_NV.sum(-1, keepdim=True) for x_NV in (p_NV, q_NV))
+    if case.scheme == "confidence":
+        soft: Any = 1 - p_NV.gather(1, case.labels_N[:, None]).squeeze(1)
+    elif case.scheme == "entropy":
+        g = case.exponent
+        soft = ((p_NV**g).sum(-1) - 1) / (p_NV.shape[1] ** (1 - g) - 1)
+    else:
+        soft = case.soft_weight * min(1.0, case.step / max(1, int(case.warmup * case.steps)))
+    return soft * kl(case.p_NV, case.q_NV) + (1 - soft) * cross_entropy(q_NV, case.labels_N)
+
+
 ORACLES |= {
     "ce_kd": gold_and_soft,
     "eopd": entropy_aware,
@@ -308,6 +359,9 @@ ORACLES |= {
     "topk_tail": lambda c: decoupled_forward(c.p_NV, c.q_NV, c.sequence_N, c.top_k, c.beta),
     "amid": mixture,
     "csd": lambda c: concrete_scores(c.p_NV, c.q_NV, c.first, c.second),
+    "vopd": control_variate,
+    "iw_opd": importance_weighted,
+    "bridge_garden": bridges_and_gardens,
 }
 VARIANTS |= {
     "ce_kd": ({"gold_weight": 0.1},),
@@ -323,4 +377,10 @@ VARIANTS |= {
         {"alpha": -3.0, "order": "rp"},
     ),
     "csd": ({"first": "uniform"}, {"first": "teacher"}, {"second": "uniform"}),
+    "vopd": ({"baseline_top_k": 4},),
+    "iw_opd": ({"gamma": 3.0},),
+    "bridge_garden": (
+        {"scheme": "entropy", "exponent": 0.5},
+        {"scheme": "curriculum", "warmup": 0.8, "soft_weight": 0.9},
+    ),
 }
