@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from arkd.method import Context, Memory, Need, Reference, Run, Source, TokenDivergence
+from arkd.method import Axis, Context, Memory, Need, Reference, Run, Source, TokenDivergence
 from arkd.objectives import forward_kl, label_cross_entropy
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ class BridgeGarden(TokenDivergence):
 
     needs: ClassVar[tuple[Need, ...]] = ("teacher_logits", "teacher_samples", "labels")
     responses: ClassVar[tuple[Source, ...]] = ("teacher",)
+    varies: ClassVar[Axis] = "adaptive"
     summary: ClassVar[str] = "cross-entropy and forward KL, mixed by how sure the teacher is"
     equation: ClassVar[str] = (
         "L = λ·KL(p_T‖q_T) + (1 − λ)·(−log q(y)), y ~ p, x_T ∝ x^(1/T); confidence: λ = 1 − p(y); "

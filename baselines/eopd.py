@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from arkd.method import Context, FullStep, Need, Reference, Source, Tools
+from arkd.method import Axis, Context, FullStep, Need, Reference, Source, Tools
 from arkd.objectives import LOG_ZERO, reverse_kl
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ class EntropyAware(FullStep):
     needs: ClassVar[tuple[Need, ...]] = ("teacher_logits", "student_samples")
     responses: ClassVar[tuple[Source, ...]] = ()
     softened: ClassVar[bool] = False
+    varies: ClassVar[Axis] = "adaptive"
     summary: ClassVar[str] = (
         "on-policy reverse KL, and forward KL where the teacher's entropy is high"
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from arkd.method import Context, FullStep, Memory, Reference, Responses, Run, Tools
+from arkd.method import Axis, Context, FullStep, Memory, Reference, Responses, Run, Tools
 from arkd.objectives import forward_kl
 from arkd.seeding import derive_seed
 
@@ -19,6 +19,7 @@ class RandomSamplingKD(FullStep):
 
     rounds: int = 50
 
+    varies: ClassVar[Axis] = "support"
     summary: ClassVar[str] = "forward KL to tokens drawn from the teacher: sparse and unbiased"
     equation: ClassVar[str] = (
         "L = Σ t_i·log(t_i/q_i), t_i = c_i/N, c_i how often N draws from p, with replacement, "

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from arkd.method import Context, FullStep, Reference, Responses, Tools
+from arkd.method import Axis, Context, FullStep, Reference, Responses, Tools
 from arkd.objectives import LOG_ZERO, forward_kl
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ class TailAware(FullStep):
     top_k: int = 10
     beta: float = 2.0
 
+    varies: ClassVar[Axis] = "support"
     summary: ClassVar[str] = "forward KL split at the teacher's top-k, more weight on the tail"
     equation: ClassVar[str] = (
         "L = KL(p_1‖q_1) + β·(a/ā)·KL(p_2‖q_2), x_1 the top-k of p and one bucket for the rest, "
