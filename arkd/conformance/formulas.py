@@ -172,34 +172,3 @@ def alpha_mixture(p_NV: Tensor, q_NV: Tensor, alpha: float, share: float) -> Ten
         power = (1 - alpha) / 2
         r_NV = (share * p_NV**power + (1 - share) * q_NV**power) ** (1 / power)
     return r_NV / r_NV.sum(-1, keepdim=True)
-
-
-def decoupled_forward(
-    p_NV: Tensor, q_NV: Tensor, sequence_N: Tensor, top_k: int, beta: float
-) -> Tensor:
-    """Σ_top p·log(p/q) + a·log(a/b) + β·(a/ā)·KL(p̃‖q̃). TAD, arXiv 2602.20816, eq 3.
-
-    a and b are what p and q leave to the others than p's top-k, p̃ and q̃ those others, normalised,
-    ā the mean of a over a sequence.
-
-    Args:
-        p_NV: The teacher's probabilities.
-        q_NV: The student's.
-        sequence_N: Which sequence a token belongs to.
-        top_k: K.
-        beta: β.
-    """
-    heads, tails, masses = [], [], []
-    for p_V, q_V in zip(p_NV, q_NV, strict=True):
-        top = set(p_V.argsort(descending=True)[:top_k].tolist())
-        rest = [v for v in range(len(p_V)) if v not in top]
-        a, b = p_V[rest].sum(), q_V[rest].sum()
-        head = a * (a / b).log()
-        for v in top:
-            head = head + p_V[v] * (p_V[v] / q_V[v]).log()
-        heads.append(head)
-        tails.append(kl(p_V[rest] / a, q_V[rest] / b))
-        masses.append(a)
-    head_N, tail_N, a_N = torch.stack(heads), torch.stack(tails), torch.stack(masses)
-    mean_N = torch.stack([a_N[sequence_N == row].mean() for row in sequence_N])
-    return head_N + beta * a_N / mean_N * tail_N

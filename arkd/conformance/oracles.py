@@ -22,7 +22,6 @@ from arkd.conformance.formulas import (
     alpha_beta,
     concrete_scores,
     cross_entropy,
-    decoupled_forward,
     decoupled_reverse,
     entrywise,
     head_share,
@@ -215,7 +214,6 @@ ORACLES: dict[str, Oracle] = {
     "ce_kd": recent.gold_and_soft,
     "eopd": recent.entropy_aware,
     "rs_kd": recent.sampled_target,
-    "topk_tail": lambda c: decoupled_forward(c.p_NV, c.q_NV, c.sequence_N, c.top_k, c.beta),
     "amid": recent.mixture,
     "csd": lambda c: concrete_scores(c.p_NV, c.q_NV, c.first, c.second),
     "vopd": recent.control_variate,
@@ -258,7 +256,6 @@ VARIANTS: dict[str, tuple[dict[str, Any], ...]] = {
         {"estimator": "vocabulary", "forward_weight": 0.5, "top_k": 100},
     ),
     "rs_kd": ({"rounds": 3},),
-    "topk_tail": ({"top_k": 1, "beta": 0.5},),
     "amid": (
         {"alpha": 1.0, "teacher_share": 0.1, "order": "rq"},
         {"alpha": -1.0, "divergence": "kl", "order": "qr"},
