@@ -15,7 +15,7 @@ from arkd.conformance.case import Case, Notes, Weighted
 from arkd.conformance.dense import dense_logits, descend, flat_gradient, language_modelling
 from arkd.conformance.formulas import mixed
 from arkd.conformance.method_under_test import NOT_COMPARED, SAMPLES, NotApplicable, Subject
-from arkd.conformance.toy_models import BATCH, PROMPTS, SEED, SETTINGS, Setting
+from arkd.conformance.toy_models import BATCH, PROMPTS, SETTINGS, Setting
 from arkd.conformance.trained_on import note_draws, note_responses
 from arkd.conformance.watched_step import Part, Trace, new_step, watched
 from arkd.divergence.reduction import token_scale
@@ -190,9 +190,7 @@ class Formula:
             *((q_NV, p_NV) if self.reverse else (p_NV, q_NV)),
             labels_N=responses.labels_N,
             sequence_N=responses.sequence_N,
-            samples=responses.samples,
             source=part.source,
-            seed=SEED,
             step=index,
             steps=settings.steps,
             temperature=part.temperature,

@@ -57,9 +57,7 @@ class Case:
     q_NV: Tensor  # differentiable in the student's logits
     labels_N: Tensor
     sequence_N: Tensor
-    samples: Sequence[int]  # the training set's row that each response answers
     source: str  # a response set, "sampled" or "replayed"
-    seed: int  # of the training
     step: int
     steps: int
     temperature: float

@@ -213,7 +213,6 @@ ORACLES: dict[str, Oracle] = {
     "arkd_code": Weighted(policies.coin),
     "ce_kd": recent.gold_and_soft,
     "eopd": recent.entropy_aware,
-    "rs_kd": recent.sampled_target,
     "amid": recent.mixture,
     "csd": lambda c: concrete_scores(c.p_NV, c.q_NV, c.first, c.second),
     "vopd": recent.control_variate,
@@ -255,7 +254,6 @@ VARIANTS: dict[str, tuple[dict[str, Any], ...]] = {
         {"threshold_nats": 3.6, "top_k": 3},
         {"estimator": "vocabulary", "forward_weight": 0.5, "top_k": 100},
     ),
-    "rs_kd": ({"rounds": 3},),
     "amid": (
         {"alpha": 1.0, "teacher_share": 0.1, "order": "rq"},
         {"alpha": -1.0, "divergence": "kl", "order": "qr"},

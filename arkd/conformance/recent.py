@@ -9,7 +9,6 @@ from torch import Tensor
 
 from arkd.conformance.case import Case
 from arkd.conformance.formulas import alpha_beta, alpha_mixture, cross_entropy, kl
-from arkd.seeding import derive_seed
 
 
 def gold_and_soft(case: Case) -> Tensor:
@@ -24,37 +23,15 @@ def entropy_aware(case: Case) -> Tensor:
 
     By the sampled token reverse KL is its log-ratio, with the gradient of that times log q.
     """
-    losses = []
-    for p_V, q_V, label in zip(case.p_NV, case.q_NV, case.labels_N.tolist(), strict=True):
-        if case.estimator == "vocabulary":
-            loss = kl(q_V, p_V)
-        else:
-            ratio = (q_V[label] / p_V[label]).log().detach()
-            loss = ratio * (1 + q_V[label].log() - q_V[label].log().detach())
-        if float(-(p_V * p_V.log()).sum().detach()) >= case.threshold_nats:
-            for v in p_V.argsort(descending=True)[: case.top_k].tolist():
-                loss = loss + case.forward_weight * p_V[v] * (p_V[v] / q_V[v]).log()
-        losses.append(loss)
-    return torch.stack(losses)
-
-
-def sampled_target(case: Case) -> Tensor:
-    """KL(t‖q), t how often each token was drawn from p: token by token, draw by draw. 2503.16870.
-
-    The draws are those that a training sample has of its seed, walked down p's cumulative mass.
-    """
-    losses = []
-    for row, sample in enumerate(case.samples):
-        rows = (case.sequence_N == row).nonzero().squeeze(1).tolist()
-        seeded = torch.Generator().manual_seed(derive_seed("rs_kd", case.seed, sample))
-        places = torch.rand(len(rows), case.rounds, generator=seeded, dtype=torch.float64)
-        for at, draws in zip(rows, places.tolist(), strict=True):
-            mass, count = case.p_NV[at].cumsum(0).tolist(), [0] * case.p_NV.shape[1]
-            for draw in draws:
-                count[next((v for v, m in enumerate(mass) if draw < m), len(mass) - 1)] += 1
-            t_V = case.p_NV.new_tensor(count) / case.rounds
-            losses.append(kl(t_V, case.q_NV[at]))
-    return torch.stack(losses)
+    p_NV, q_NV = case.p_NV, case.q_NV
+    if case.estimator == "vocabulary":
+        reverse_N = kl(q_NV, p_NV)
+    else:
+        reverse_N = by_sampled_token(case, 1.0, 0.0)
+    terms_NV = p_NV * (p_NV / q_NV).log()
+    top_NK = p_NV.argsort(descending=True)[:, : case.top_k]
+    unsure_N = -(p_NV * p_NV.log()).sum(-1) >= case.threshold_nats
+    return reverse_N + case.forward_weight * unsure_N * terms_NV.gather(1, top_NK).sum(-1)
 
 
 def mixture(case: Case) -> Tensor:
@@ -65,28 +42,26 @@ def mixture(case: Case) -> Tensor:
     return kl(x_NV, y_NV) if case.divergence == "kl" else alpha_beta(x_NV, y_NV, 0.2, 0.7)
 
 
-def by_sampled_token(case: Case, weight_N: Tensor, baseline_N: Tensor) -> Tensor:
+def by_sampled_token(case: Case, weight: Tensor | float, baseline: Tensor | float) -> Tensor:
     """w·(r − b), r = log q(y) − log p(y), with the gradient of w·(r − b)·log q(y).
 
     Args:
         case: The draw.
-        weight_N: w.
-        baseline_N: b.
+        weight: w, a number or one a token [N].
+        baseline: b, likewise.
     """
     label = case.labels_N[:, None]
     p_N, q_N = (x_NV.gather(1, label).squeeze(1) for x_NV in (case.p_NV, case.q_NV))
-    cost_N = (weight_N * ((q_N / p_N).log() - baseline_N)).detach()
+    cost_N = (weight * ((q_N / p_N).log() - baseline)).detach()
     return cost_N * (1 + q_N.log() - q_N.log().detach())
 
 
 def control_variate(case: Case) -> Tensor:
     """The baseline is KL(q‖p), of both over the student's top-k, normalised. vOPD, 2605.07865."""
-    baselines = []
-    for p_V, q_V in zip(case.p_NV, case.q_NV, strict=True):
-        top = q_V.argsort(descending=True)[: case.baseline_top_k]
-        baselines.append(kl(q_V[top] / q_V[top].sum(), p_V[top] / p_V[top].sum()))
-    b_N = torch.stack(baselines).detach()
-    return by_sampled_token(case, torch.ones_like(b_N), b_N) + b_N
+    top_NK = case.q_NV.detach().argsort(descending=True)[:, : case.baseline_top_k]
+    q_NK, p_NK = (x_NV.detach().gather(1, top_NK) for x_NV in (case.q_NV, case.p_NV))
+    b_N = kl(q_NK / q_NK.sum(-1, keepdim=True), p_NK / p_NK.sum(-1, keepdim=True))
+    return by_sampled_token(case, 1.0, b_N) + b_N
 
 
 def importance_weighted(case: Case) -> Tensor:
@@ -98,8 +73,7 @@ def importance_weighted(case: Case) -> Tensor:
         gaps = (q_N / p_N).log().abs()[case.sequence_N == row].tolist()
         whole = sum(gaps) or 1.0
         weights += [1 + case.gamma * (1 - sum(gaps[:t]) / whole) for t in range(len(gaps))]
-    weight_N = torch.tensor(weights, dtype=torch.float64)
-    return by_sampled_token(case, weight_N, torch.zeros_like(weight_N))
+    return by_sampled_token(case, torch.tensor(weights, dtype=torch.float64), 0.0)
 
 
 def bridges_and_gardens(case: Case) -> Tensor:

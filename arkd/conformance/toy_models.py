@@ -27,7 +27,6 @@ from arkd.training.sources import Sources
 
 VOCABULARY, PADDED_VOCABULARY = 61, 64
 PAD, EOS = 0, 1
-SEED = 1  # of every training
 PROMPTS, BATCH = 32, 8
 # Response lengths, EOS included, by set; samples 2i and 2i + 1 have as many tokens in all.
 LENGTHS: dict[str, tuple[int, ...]] = {

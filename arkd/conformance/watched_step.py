@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from arkd.conformance.toy_models import SEED, SETTINGS, Setting
+from arkd.conformance.toy_models import SETTINGS, Setting
 from arkd.data.tokens import Batch
 from arkd.method import ChunkLoss, FullStep, Method, Responses, Source, Weights
 from arkd.suite.protocol import Distillation
@@ -176,7 +176,7 @@ def new_step(
     random.seed(shared_seed)
     np.random.seed(shared_seed)
     torch.manual_seed(shared_seed)
-    return distill.Step(setting.fresh(), method, setting.sources(method), settings, SEED)
+    return distill.Step(setting.fresh(), method, setting.sources(method), settings, 1)
 
 
 def watched(
