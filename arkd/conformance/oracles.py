@@ -218,6 +218,7 @@ ORACLES: dict[str, Oracle] = {
     "vopd": recent.control_variate,
     "iw_opd": recent.importance_weighted,
     "bridge_garden": recent.bridges_and_gardens,
+    "adakd": recent.token_adaptive,
 }
 
 # Settings beside the defaults in which a method is checked too: other branches of its formula.
@@ -260,6 +261,10 @@ VARIANTS: dict[str, tuple[dict[str, Any], ...]] = {
         {"alpha": -3.0, "order": "rp"},
     ),
     "csd": ({"first": "uniform"}, {"first": "teacher"}, {"second": "uniform"}),
+    "adakd": (
+        {"smoothing": 0.5, "tolerance": 0.01, "share_step": 0.3, "warmup": 0.0},
+        {"smoothing": 0.0, "tolerance": 0.02, "share_step": 0.1, "temperature_scale": 1.5},
+    ),
     "vopd": ({"baseline_top_k": 4},),
     "iw_opd": ({"gamma": 3.0},),
     "bridge_garden": (

@@ -88,3 +88,31 @@ def bridges_and_gardens(case: Case) -> Tensor:
     else:
         soft = case.soft_weight * min(1.0, case.step / max(1, int(case.warmup * case.steps)))
     return soft * kl(case.p_NV, case.q_NV) + (1 - soft) * cross_entropy(q_NV, case.labels_N)
+
+
+def token_adaptive(case: Case) -> Tensor:
+    """τ²·KL(q_τ‖p_τ) of the r·N tokens of largest Hellinger distance. AdaKD, arXiv 2510.11615.
+
+    τ = exp(−c·tanh(log x)), x the distance over the median of those tokens, the lower one of two;
+    tanh(log x) is (x² − 1)/(x² + 1). r follows the moving average of the losses so far.
+    """
+    r, average, compared = 1.0, None, None
+    for steps, loss in enumerate(case.losses, start=1):
+        s = case.smoothing if average is not None else 0.0
+        average = s * (average or 0.0) + (1 - s) * loss
+        if compared is None:
+            compared = average if steps > case.warmup * case.steps else None
+        elif abs(average / compared - 1) > case.tolerance:
+            r *= 1 + case.share_step * (1 if average > compared else -1)
+            r, compared = sorted((0.1, r, 1.0))[1], average
+    case.notes.log["share"] = r
+    p_NV, q_NV = case.p_NV, case.q_NV
+    distance_N = ((p_NV.sqrt() - q_NV.sqrt()) ** 2).sum(-1).div(2).sqrt().detach()
+    count = max(1, int(len(distance_N) * r))
+    hardest = distance_N.argsort(descending=True)[:count]
+    x_K1 = (distance_N[hardest] / distance_N[hardest[count // 2]])[:, None]
+    tau_K1 = (-case.temperature_scale * (x_K1**2 - 1) / (x_K1**2 + 1)).exp()
+    p_KV, q_KV = (y_NV[hardest] ** (1 / tau_K1) for y_NV in (p_NV, q_NV))
+    p_KV, q_KV = (y_KV / y_KV.sum(-1, keepdim=True) for y_KV in (p_KV, q_KV))
+    loss_K = tau_K1.squeeze(1) ** 2 * kl(q_KV, p_KV) * len(distance_N) / count
+    return torch.zeros_like(distance_N).index_add(0, hardest, loss_K)
