@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 Source = Literal["gold", "teacher", "student"]
 Need = Literal["teacher_logits", "teacher_samples", "student_samples", "labels", "rewards"]
+Axis = Literal["divergence", "adaptive", "support", "prefix", "sequence level"]
 
 
 @dataclass(frozen=True)
@@ -162,6 +163,14 @@ class Tools(Protocol):
     def log_probs(self, responses: Responses, *, temperature: float = 1.0) -> tuple[Tensor, Tensor]:
         """Return log q and log p of each label, each [N], without gradient."""
 
+    def measure(
+        self, responses: Responses, value: ChunkLoss, *, temperature: float | None = None
+    ) -> Tensor:
+        """Return a value of each token [N], without gradient: what a loss must know beforehand.
+
+        `value` is called as the loss of `mean_loss` is, in a sweep of its own.
+        """
+
     def mean_loss(
         self, responses: Responses, loss: ChunkLoss, *, temperature: float | None = None
     ) -> Tensor:
@@ -197,6 +206,7 @@ class Method(ABC):
     responses: ClassVar[tuple[Source, ...]] = ("gold",)  # sets drawn before the training
     needs: ClassVar[tuple[Need, ...]] = ("teacher_logits",)
     softened: ClassVar[bool] = True  # false: it works at temperature 1, and T² is not for it
+    varies: ClassVar[Axis | None] = None  # what listings group it by; none: as it declares itself
     reads: ClassVar[tuple[str, ...]] = ()  # files below benchmarks/ whose content sets the loss
 
     def start(self, run: Run) -> State | None:

@@ -6,6 +6,18 @@ from dataclasses import replace
 
 from arkd.method import Reference
 
+HINTON = Reference(
+    title="Distilling the Knowledge in a Neural Network",
+    authors="Hinton, Vinyals, Dean",
+    year=2015,
+    url="https://arxiv.org/abs/1503.02531",
+    bibtex="""@article{hinton2015distilling,
+  title   = {Distilling the Knowledge in a Neural Network},
+  author  = {Hinton, Geoffrey and Vinyals, Oriol and Dean, Jeff},
+  journal = {arXiv preprint arXiv:1503.02531},
+  year    = {2015}
+}""",
+)
 ARKD = Reference(
     title="ARKD: Adaptive Reinforcement Learning-Guided Bidirectional KL Divergence Distillation "
     "for Text Generation",

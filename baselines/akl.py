@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from arkd.method import Context, Reference, TokenDivergence
+from arkd.method import Axis, Context, Reference, TokenDivergence
 from arkd.objectives import adaptive_kl
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ class Akl(TokenDivergence):
     version: Literal["authors", "dskd", "taid"] = "authors"
     threshold: float = 0.5
 
+    varies: ClassVar[Axis] = "adaptive"
     summary: ClassVar[str] = "per token, forward KL by the head's gap and reverse KL by the tail's"
     equation: ClassVar[str] = (
         "L = w·KL(p‖q) + (1 − w)·KL(q‖p), w = g_head/(g_head + g_tail), g = Σ|p − q| "

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-from arkd.method import Context, Reference, Tools, WeightedDivergences, Weights
+from arkd.method import Axis, Context, Reference, Tools, WeightedDivergences, Weights
 
 
 @dataclass(frozen=True)
@@ -16,6 +16,7 @@ class Bdkd(WeightedDivergences):
     stressed: float = 3.0
     plain: float = 1.0
 
+    varies: ClassVar[Axis] = "adaptive"
     summary: ClassVar[str] = "per token, more forward KL if the teacher is flatter, else reverse"
     equation: ClassVar[str] = (
         "L = a·KL(p‖q) + b·KL(q‖p), a = 3 if H(p) > H(q) else 1, b = 3 if H(q) > H(p) else 1"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from arkd.method import Context, Reference, Tools, WeightedDivergences, Weights
+from arkd.method import Axis, Context, Reference, Tools, WeightedDivergences, Weights
 from arkd.papers import ARKD
 
 
@@ -13,6 +13,7 @@ from arkd.papers import ARKD
 class GreedyMin(WeightedDivergences):
     """α = 1 where the batch's forward KL is the smaller one, else 0."""
 
+    varies: ClassVar[Axis] = "adaptive"
     summary: ClassVar[str] = "at each step, the smaller of the two divergences"
     equation: ClassVar[str] = "L = α·KL(p‖q) + (1 − α)·KL(q‖p), α = 1[FKL < RKL]"
     reference: ClassVar[Reference] = ARKD

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from arkd.method import Context, Reference, Tools, WeightedDivergences, Weights
+from arkd.method import Axis, Context, Reference, Tools, WeightedDivergences, Weights
 from arkd.papers import ARKD
 
 
@@ -13,6 +13,7 @@ from arkd.papers import ARKD
 class LinearDec(WeightedDivergences):
     """α = 1 − s at the share s of the run."""
 
+    varies: ClassVar[Axis] = "adaptive"
     summary: ClassVar[str] = "α falls linearly from 1 to 0: forward, then reverse KL"
     equation: ClassVar[str] = "L = α·KL(p‖q) + (1 − α)·KL(q‖p), α = 1 − s"
     reference: ClassVar[Reference] = ARKD

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from arkd.method import Context, Reference, Tools, WeightedDivergences, Weights
+from arkd.method import Axis, Context, Reference, Tools, WeightedDivergences, Weights
 from arkd.papers import ARKD
 
 
@@ -13,6 +13,7 @@ from arkd.papers import ARKD
 class LinearInc(WeightedDivergences):
     """α = s at the share s of the run."""
 
+    varies: ClassVar[Axis] = "adaptive"
     summary: ClassVar[str] = "α rises linearly from 0 to 1: reverse, then forward KL"
     equation: ClassVar[str] = "L = α·KL(p‖q) + (1 − α)·KL(q‖p), α = s"
     reference: ClassVar[Reference] = ARKD

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from arkd.method import Context, Memory, Reference, Run, TokenDivergence
+from arkd.method import Axis, Context, Memory, Reference, Run, TokenDivergence
 from arkd.objectives import forward_kl, interpolated
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ class Taid(TokenDivergence):
     alpha: float = 5e-4
     beta: float = 0.99
 
+    varies: ClassVar[Axis] = "adaptive"
     summary: ClassVar[str] = "forward KL to a teacher interpolated from student to teacher"
     equation: ClassVar[str] = (
         "L = KL(p_t‖q), p_t = softmax((1 − t)·sg z_S + t·z_T); "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from arkd.method import Context, Reference, TokenDivergence
+from arkd.method import Axis, Context, Reference, TokenDivergence
 from arkd.objectives import todi
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 class ToDi(TokenDivergence):
     """The forward term weighs more where the student gives too little, else the reverse term."""
 
+    varies: ClassVar[Axis] = "adaptive"
     summary: ClassVar[str] = "forward and reverse KL mixed per vocabulary entry, by p against q"
     equation: ClassVar[str] = (
         "L = Σ_i w_i·p_i·log(p_i/q_i) + (1 − w_i)·q_i·log(q_i/p_i), "

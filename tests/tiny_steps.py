@@ -129,6 +129,12 @@ def of_responses(step: Step, responses: Responses) -> Dense:
     return Dense(step, responses.samples, responses.answers)
 
 
+def of_gold(step: Step, samples: list[int]) -> Dense:
+    """The gold responses of some samples."""
+    tokens = step.sources.sets["gold"].tokens
+    return Dense(step, samples, [list(tokens.response(sample)) for sample in samples])
+
+
 def assert_same(loss: Tensor, step: Step, expected: Tensor, dense: Dense) -> None:
     """Value and every parameter's gradient."""
     assert loss.item() == pytest.approx(expected.item(), abs=1e-5)

@@ -82,13 +82,14 @@ def list_methods(options: argparse.Namespace) -> None:
         from arkd.suite import method_listing as catalogue
         from arkd.suite import registry
 
-        head = ["method", "from", "kind", "needs", "cost", "paper", "what it is"]
+        head = ["method", "varies", "from", "kind", "needs", "cost", "paper", "what it is"]
         found, broken = catalogue.rows(registry.names())
         rows = []
-        for row in found:
+        for row in catalogue.grouped(found):
             needs, paper = ", ".join(row.needs), row.reference.url.removeprefix("https://")
             paper = paper.replace("arxiv.org/abs/", "arXiv ")
-            rows.append([row.name, row.origin, row.kind, needs, row.cost, paper, row.summary])
+            says = row.varies, row.origin, row.kind, needs, row.cost, paper, row.summary
+            rows.append([row.name, *says])
         folded = {head.index("needs"): 32, head.index("what it is"): 32}
         _warn(broken)
     show(Grid(head, rows, left=len(head)), terminal(), Look(folded=folded))

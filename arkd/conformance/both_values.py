@@ -95,7 +95,7 @@ def _run(
         with_gradient = index in gradients
         with torch.set_grad_enabled(with_gradient):
             distil, total = run.losses_of(index, trace, samples)
-        if with_gradient:
+        if with_gradient and total.requires_grad:  # with p and q exchanged it may have none
             total.backward()
         made.append(
             Comparison(

@@ -61,16 +61,18 @@ CHOICES: dict[str, Callable[[Moment], dict[str, float]]] = {
     "minillm": proximal,
     "distillm": scheduled,
 }
+ON_POLICY = ("opd", "vopd", "iw_opd", "eopd")  # each step draws from the student, at 1
 # The sets of methods whose steps all train on the same ones; of all others it is gold alone.
 SETS: dict[str, set[str]] = {
     "seqkd": {"teacher"},
     "contrastive": {"teacher", "student"},
-    "opd": {"sampled"},
+    "bridge_garden": {"teacher"},
+    **{name: {"sampled"} for name in ON_POLICY},
 }
 # Temperature of a method's samples, and the teacher's share of the mixture that they come from.
 SAMPLING: dict[str, Callable[[Mapping[str, Any]], tuple[float, float]]] = {
     "gkd": lambda params: (params["sample_temperature"], 0.0),
     "distillm": lambda params: (params["sample_temperature"], 0.0),
     "minillm": lambda params: (1.0, params["teacher_share"]),
-    "opd": lambda params: (1.0, 0.0),
+    **dict.fromkeys(ON_POLICY, lambda params: (1.0, 0.0)),
 }

@@ -138,3 +138,40 @@ def head_share(p_NV: Tensor, q_NV: Tensor, mass: float, version: str = "authors"
 def smaller_is_forward(p_NV: Tensor, q_NV: Tensor) -> bool:
     """Whether KL(p‖q) is the smaller one in the mean over the batch; a tie goes to KL(q‖p)."""
     return bool(kl(p_NV, q_NV).mean() < kl(q_NV, p_NV).mean())
+
+
+def concrete_scores(p_NV: Tensor, q_NV: Tensor, first: str, second: str) -> Tensor:
+    """¼·Σ_x Σ_y w₁(x)·w₂(y)·(log q_x/q_y − log p_x/p_y)². CSD, arXiv 2509.25837.
+
+    With d = log q − log p and E_i the mean under w_i, the sum over all V² pairs is multiplied out
+    to E₁d² + E₂d² − 2·E₁d·E₂d, which takes V numbers a token.
+
+    Args:
+        p_NV: The teacher's probabilities.
+        q_NV: The student's.
+        first: Whose probabilities weigh x: `student`, `teacher` or `uniform`; without gradient.
+        second: Whose weigh y.
+    """
+    uniform_NV = torch.full_like(p_NV, 1 / p_NV.shape[-1])
+    by = {"student": q_NV.detach(), "teacher": p_NV, "uniform": uniform_NV}
+    x_NV, y_NV = by[first], by[second]
+    d_NV = q_NV.log() - p_NV.log()
+    squares_N = (x_NV * d_NV**2).sum(-1) + (y_NV * d_NV**2).sum(-1)
+    return 0.25 * (squares_N - 2 * (x_NV * d_NV).sum(-1) * (y_NV * d_NV).sum(-1))
+
+
+def alpha_mixture(p_NV: Tensor, q_NV: Tensor, alpha: float, share: float) -> Tensor:
+    """(λ·p^((1−α)/2) + (1−λ)·q^((1−α)/2))^(2/(1−α)), normalised; p^λ·q^(1−λ) at 1. 2510.15982.
+
+    Args:
+        p_NV: The teacher's probabilities.
+        q_NV: The student's.
+        alpha: α, at most 1; −1 is the arithmetic mean.
+        share: λ, the teacher's.
+    """
+    if alpha == 1:
+        r_NV = p_NV**share * q_NV ** (1 - share)
+    else:
+        power = (1 - alpha) / 2
+        r_NV = (share * p_NV**power + (1 - share) * q_NV**power) ** (1 / power)
+    return r_NV / r_NV.sum(-1, keepdim=True)

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 
 from arkd.conformance import toy_models as setting
+from arkd.conformance.both_values import Formula
+from arkd.conformance.case import Notes
 from arkd.conformance.dense import flat_gradient
 from arkd.conformance.method_under_test import (
     SAMPLES,
@@ -114,6 +116,8 @@ def batch_split(subject: Subject) -> None:
     one_set = len(whole.parts) == 1
     # Of two sets only batches with as many tokens in each set add up.
     pairs = [[i, i + 4] if one_set else [2 * i, 2 * i + 1] for i in range(4)]
+    if isinstance(subject.method, FullStep) and not _formula_adds_up(subject, pairs):
+        raise NotApplicable("its formula looks at the batch as a whole")
     total = torch.zeros_like(expected)
     loss, tokens = 0.0, sum(len(part.responses.labels_N) for part in whole.parts)
     for pair in pairs:
@@ -128,6 +132,23 @@ def batch_split(subject: Subject) -> None:
         loss += share * part.distil
     expect_close("token-weighted loss of four batches of 2", loss, whole.distil)
     expect_same_direction("token-weighted gradient of four batches of 2", total, expected)
+
+
+def _formula_adds_up(subject: Subject, pairs: list[list[int]]) -> bool:
+    """Tell whether the formula's own loss of a batch is the token-weighted one of its pairs."""
+
+    def sum_over_tokens(samples: list[int]) -> Tensor:
+        step = new_step(setting.usual(), subject.method, WITHOUT_LM)
+        start = {} if step.state is None else copy.deepcopy(step.state.state_dict())
+        formula = Formula(subject, setting.usual(), WITHOUT_LM, Notes(start), reverse=False)
+        formula.see(step.model)
+        trace = watched(step, 0, samples)
+        distil, _ = formula.losses_of(0, trace, samples)
+        return distil.detach() * sum(len(part.responses.labels_N) for part in trace.parts)
+
+    parts = [sum_over_tokens([SAMPLES[place] for place in pair]) for pair in pairs]
+    whole = sum_over_tokens(SAMPLES)
+    return bool(torch.isclose(whole, torch.stack(parts).sum(), rtol=1e-9, atol=0))
 
 
 def vocabulary_padding(subject: Subject) -> None:

@@ -16,10 +16,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from arkd.conformance import policies
+from arkd.conformance import policies, recent
 from arkd.conformance.case import Case, Oracle, Weighted
 from arkd.conformance.formulas import (
     alpha_beta,
+    concrete_scores,
     cross_entropy,
     decoupled_reverse,
     entrywise,
@@ -210,6 +211,14 @@ ORACLES: dict[str, Oracle] = {
     "frozen_policy": Weighted(policies.frozen),
     "random_alpha": Weighted(policies.uniform),
     "arkd_code": Weighted(policies.coin),
+    "ce_kd": recent.gold_and_soft,
+    "eopd": recent.entropy_aware,
+    "amid": recent.mixture,
+    "csd": lambda c: concrete_scores(c.p_NV, c.q_NV, c.first, c.second),
+    "vopd": recent.control_variate,
+    "iw_opd": recent.importance_weighted,
+    "bridge_garden": recent.bridges_and_gardens,
+    "adakd": recent.token_adaptive,
 }
 
 # Settings beside the defaults in which a method is checked too: other branches of its formula.
@@ -240,5 +249,26 @@ VARIANTS: dict[str, tuple[dict[str, Any], ...]] = {
     "arkd_code": (
         {"reward_every": 1, "rewards_an_update": 3, "weighting": "head_and_tail"},
         {"reward_every": 2, "rewards_an_update": 2, "credit": "first_actions"},
+    ),
+    "ce_kd": ({"gold_weight": 0.1},),
+    "eopd": (
+        {"threshold_nats": 3.6, "top_k": 3},
+        {"estimator": "vocabulary", "forward_weight": 0.5, "top_k": 100},
+    ),
+    "amid": (
+        {"alpha": 1.0, "teacher_share": 0.1, "order": "rq"},
+        {"alpha": -1.0, "divergence": "kl", "order": "qr"},
+        {"alpha": -3.0, "order": "rp"},
+    ),
+    "csd": ({"first": "uniform"}, {"first": "teacher"}, {"second": "uniform"}),
+    "adakd": (
+        {"smoothing": 0.5, "tolerance": 0.01, "share_step": 0.3, "warmup": 0.0},
+        {"smoothing": 0.0, "tolerance": 0.02, "share_step": 0.1, "temperature_scale": 1.5},
+    ),
+    "vopd": ({"baseline_top_k": 4},),
+    "iw_opd": ({"gamma": 3.0},),
+    "bridge_garden": (
+        {"scheme": "entropy", "exponent": 0.5},
+        {"scheme": "curriculum", "warmup": 0.8, "soft_weight": 0.9},
     ),
 }

@@ -199,6 +199,27 @@ def token_divergence(
     return total / max(1, len(hidden_NH))
 
 
+@torch.no_grad()
+def token_values(
+    hidden_NH: Tensor, head: Head, teacher: Teacher, value: ChunkLoss, *, temperature: float
+) -> Tensor:
+    """Return a value of each token [N] without gradient, in a sweep as `token_divergence` has it.
+
+    Args:
+        hidden_NH: The student's hidden states before its head.
+        head: The student's head.
+        teacher: The teacher's values over the same tokens.
+        value: From log-probabilities of some rows to the value of each.
+        temperature: Softens both models.
+    """
+    head, other = _pair(head, teacher)
+    found_N = hidden_NH.new_empty(len(hidden_NH), dtype=head.dtype)
+    for rows, logits in sweep(Projection(hidden_NH, head), other):
+        log_q, log_p = (torch.log_softmax(x.to(head.dtype) / temperature, dim=-1) for x in logits)
+        found_N[rows] = value(log_q, log_p, rows)
+    return found_N
+
+
 def label_log_probs(
     hidden_NH: Tensor, head: Head, labels_N: Tensor, *, temperature: float
 ) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from arkd.method import Context, Need, Reference, Run, Tools, WeightedDivergences, Weights
+from arkd.method import Axis, Context, Need, Reference, Run, Tools, WeightedDivergences, Weights
 from arkd.papers import ARKD_CODE
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ class Arkd(WeightedDivergences):
     state_temperature: float | None = None
     granularity: Literal["batch", "sequence", "token"] = "batch"
 
+    varies: ClassVar[Axis] = "adaptive"
     summary: ClassVar[str] = "a policy network, trained by reinforcement, sets α at each step"
     equation: ClassVar[str] = (
         "α = π(H_T, H_S, σ²_T, σ²_S, FKL, RKL); L = α·FKL + (1 − α)·RKL; r = −L; "

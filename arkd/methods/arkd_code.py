@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from arkd.method import Context, Need, Reference, Run, Tools, WeightedDivergences, Weights
+from arkd.method import Axis, Context, Need, Reference, Run, Tools, WeightedDivergences, Weights
 from arkd.papers import ARKD_CODE
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ class ArkdCode(WeightedDivergences):
     reward_text: Literal["response", "example"] = "response"
 
     needs: ClassVar[tuple[Need, ...]] = ("teacher_logits", "labels", "rewards")
+    varies: ClassVar[Axis] = "adaptive"
     summary: ClassVar[str] = "the authors' code: a coin chooses the divergence of each batch"
     equation: ClassVar[str] = (
         "L = mean h·(a·FKL + (1 − a)·RKL), a ~ Bernoulli(π(s)), h = g_head/(g_head + g_tail); "

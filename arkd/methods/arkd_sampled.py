@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from arkd.method import Context, Reference, Run, Tools, WeightedDivergences, Weights
+from arkd.method import Axis, Context, Reference, Run, Tools, WeightedDivergences, Weights
 from arkd.papers import ARKD
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ class ArkdSampled(WeightedDivergences):
     baseline: Literal["moving_average", "teacher"] = "moving_average"
     granularity: Literal["batch", "sequence", "token"] = "batch"
 
+    varies: ClassVar[Axis] = "adaptive"
     summary: ClassVar[str] = "ARKD with a sampled α and a correct policy gradient"
     equation: ClassVar[str] = (
         "L = α·FKL + (1 − α)·RKL, α = σ(x), x ~ N(π(s), spread²); r = −L; "

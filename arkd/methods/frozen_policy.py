@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from arkd.method import Context, Reference, Run, Tools, WeightedDivergences, Weights
+from arkd.method import Axis, Context, Reference, Run, Tools, WeightedDivergences, Weights
 from arkd.papers import ARKD
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 class FrozenPolicy(WeightedDivergences):
     """α = π(s) with the weights that ARKD of the same seed starts from."""
 
+    varies: ClassVar[Axis] = "adaptive"
     summary: ClassVar[str] = "control: ARKD's policy at its start, never updated"
     equation: ClassVar[str] = "L = α·KL(p‖q) + (1 − α)·KL(q‖p), α = π₀(s)"
     reference: ClassVar[Reference] = ARKD

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import ClassVar
 
-from arkd.method import Context, Memory, Reference, Run, Tools, WeightedDivergences, Weights
+from arkd.method import Axis, Context, Memory, Reference, Run, Tools, WeightedDivergences, Weights
 from arkd.papers import ARKD
 from arkd.seeding import derive_seed
 
@@ -15,6 +15,7 @@ from arkd.seeding import derive_seed
 class RandomAlpha(WeightedDivergences):
     """α ~ U(0, 1) at each step: a policy that learns must do better than one that knows nothing."""
 
+    varies: ClassVar[Axis] = "adaptive"
     summary: ClassVar[str] = "control: α uniform in (0, 1), drawn at each step"
     equation: ClassVar[str] = "L = α·KL(p‖q) + (1 − α)·KL(q‖p), α ~ U(0, 1)"
     reference: ClassVar[Reference] = ARKD

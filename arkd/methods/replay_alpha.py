@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from arkd.method import Context, Memory, Reference, Run, Tools, WeightedDivergences, Weights
+from arkd.method import Axis, Context, Memory, Reference, Run, Tools, WeightedDivergences, Weights
 from arkd.papers import ARKD
 
 
@@ -21,6 +21,7 @@ class ReplayAlpha(WeightedDivergences):
     row: str = "arkd"
     fitted_on: Literal["all", "first", "second"] = "all"
 
+    varies: ClassVar[Axis] = "adaptive"
     summary: ClassVar[str] = "control: α of another run, fitted on other data, step by step"
     equation: ClassVar[str] = "L = α·KL(p‖q) + (1 − α)·KL(q‖p), α_t = that of the other run"
     reference: ClassVar[Reference] = ARKD

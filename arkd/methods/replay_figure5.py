@@ -8,7 +8,7 @@ from functools import cache
 from itertools import pairwise
 from typing import ClassVar
 
-from arkd.method import Context, Reference, Tools, WeightedDivergences, Weights
+from arkd.method import Axis, Context, Reference, Tools, WeightedDivergences, Weights
 from arkd.papers import ARKD
 from arkd.paths import benchmarks_dir
 
@@ -25,6 +25,7 @@ def figure5() -> list[tuple[float, float]]:
 class ReplayFigure5(WeightedDivergences):
     """α follows Figure 5, its 4,800 steps stretched over the run: a policy without its agent."""
 
+    varies: ClassVar[Axis] = "adaptive"
     summary: ClassVar[str] = "control: α follows the paper's Figure 5, stretched over the run"
     equation: ClassVar[str] = "L = α·KL(p‖q) + (1 − α)·KL(q‖p), α = Figure 5 at the run's share"
     reference: ClassVar[Reference] = ARKD

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, get_args
 
 from arkd.errors import ArkdError
-from arkd.method import FullStep, Method, Reference, TokenDivergence, WeightedDivergences
+from arkd.method import Axis, FullStep, Method, Reference, TokenDivergence, WeightedDivergences
 from arkd.suite import registry, trial
 
 KINDS = {"weights": WeightedDivergences, "tokens": TokenDivergence, "step": FullStep}
@@ -20,6 +20,7 @@ class Row:
     name: str
     origin: str  # "arkd", "baselines" or the distribution that brings it
     kind: str
+    varies: Axis
     needs: tuple[str, ...]
     cost: str
     reference: Reference
@@ -87,6 +88,11 @@ def row(name: str) -> Row:
             f"method '{name}': {cls.__name__}() failed: {type(error).__name__}: {error}; "
             "every parameter needs a default"
         ) from error
+    if cls.varies is not None and cls.varies not in get_args(Axis):
+        raise ArkdError(
+            f"method '{name}': its `varies` must be one of {', '.join(get_args(Axis))}, "
+            f"found {cls.varies!r}"
+        )
     declared = {"summary": (summary, str), "reference": (cls.reference, Reference)}
     for key, (value, kind) in declared.items():
         if not isinstance(value, kind):
@@ -95,11 +101,31 @@ def row(name: str) -> Row:
         name,
         registry.plugin(name).origin,
         next(kind for kind, base in KINDS.items() if issubclass(cls, base)),
+        varies(method),
         tuple(map(str, required)),
         price,
         cls.reference,
         str(summary),
     )
+
+
+def varies(method: Method) -> Axis:
+    """Return what a method is grouped by: what it says, else what its declarations tell.
+
+    Without the teacher's values it learns whole sequences; with responses of its own, prefixes.
+    """
+    if method.varies is not None:
+        return method.varies
+    if not method.reads_teacher:
+        return "sequence level"
+    drawn = any(f"{model}_samples" in method.required for model in MODELS)
+    return "prefix" if drawn or method.responses != ("gold",) else "divergence"
+
+
+def grouped(found: Iterable[Row]) -> list[Row]:
+    """Return rows in the order of what they vary, then by name."""
+    axes = get_args(Axis)
+    return sorted(found, key=lambda row: (axes.index(row.varies), row.name))
 
 
 def cost(method: Method) -> str:

@@ -17,6 +17,7 @@ from arkd.divergence.losses import (
     divergences,
     label_log_probs,
     token_divergence,
+    token_values,
     weighted_divergences,
 )
 from arkd.divergence.reduction import token_scale
@@ -160,6 +161,18 @@ class StepTools(StepResponses):
             )
         )
         return log_q_N, log_p_N
+
+    def measure(
+        self, responses: Responses, value: ChunkLoss, *, temperature: float | None = None
+    ) -> Tensor:
+        """Return a value of each token [N], without gradient."""
+        return token_values(
+            self.predicting(responses),
+            head(self.model),
+            self.teacher(responses),
+            value,
+            temperature=temperature or self.temperature,
+        )
 
     def mean_loss(
         self, responses: Responses, loss: ChunkLoss, *, temperature: float | None = None

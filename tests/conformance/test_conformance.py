@@ -217,10 +217,35 @@ LOG_2 = 0.6931471805599453
             formulas.decoupled_reverse(P, Q, torch.tensor([0]), 1.0),
             -0.25 * LOG_2 + 0.75 * 0.4054651081081644 + 0.05663301226513249,
         ),
+        (formulas.alpha_mixture(P, Q, -1.0, 0.5)[0, 0], 0.375),
+        (formulas.alpha_mixture(P, Q, 1.0, 0.5)[0, 2], 0.25 / (2 * 0.125**0.5 + 0.25)),
     ],
 )
 def test_an_oracle_gives_the_number_worked_out_by_hand(value: Tensor, expected: float) -> None:
     assert value.item() == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("first", ["student", "teacher", "uniform"])
+@pytest.mark.parametrize("second", ["student", "teacher", "uniform"])
+def test_concrete_scores_multiplied_out_are_the_sum_over_all_pairs(first: str, second: str) -> None:
+    g = torch.Generator().manual_seed(3)
+    z_NV = (4 * torch.randn(5, 7, generator=g, dtype=torch.float64)).requires_grad_()
+    p_NV = (4 * torch.randn(5, 7, generator=g, dtype=torch.float64)).softmax(-1)
+    q_NV = z_NV.softmax(-1)
+    by = {"student": q_NV.detach(), "teacher": p_NV, "uniform": torch.full_like(p_NV, 1 / 7)}
+    pairs_N = torch.zeros(5, dtype=torch.float64)
+    for x in range(7):
+        for y in range(7):
+            of_q_N = (q_NV[:, x] / q_NV[:, y]).log()
+            of_p_N = (p_NV[:, x] / p_NV[:, y]).log()
+            weight_N = by[first][:, x] * by[second][:, y] / 4
+            pairs_N = pairs_N + weight_N * (of_q_N - of_p_N) ** 2
+    found_N = formulas.concrete_scores(p_NV, q_NV, first, second)
+    assert torch.allclose(found_N, pairs_N, rtol=1e-12)
+    slopes = [
+        torch.autograd.grad(x_N.sum(), z_NV, retain_graph=True)[0] for x_N in (found_N, pairs_N)
+    ]
+    assert torch.allclose(*slopes, rtol=1e-10, atol=1e-12)
 
 
 # The command.

@@ -424,6 +424,22 @@ def test_cross_entropy_equals_torch() -> None:
     assert torch.allclose(own, hidden.grad, atol=1e-5)
 
 
+def test_values_of_tokens_are_those_of_dense_log_probabilities_chunk_by_chunk() -> None:
+    hidden, head, teacher = values(3)
+    scale_N, sizes = torch.arange(1.0, N + 1), []
+
+    def value(log_q_CV: Tensor, log_p_CV: Tensor, rows: slice) -> Tensor:
+        sizes.append(len(log_q_CV))
+        return scale_N[rows] * (log_q_CV.exp() * log_p_CV).sum(-1)
+
+    found = divergence.token_values(hidden, head, teacher, value, temperature=2.0)
+    q_NV = torch.softmax(dense_logits(head, hidden) / 2.0, -1)
+    log_p_NV = torch.log_softmax(dense_logits(teacher.head, teacher.hidden_NG) / 2.0, -1)
+    assert torch.allclose(found.double(), scale_N * (q_NV * log_p_NV).sum(-1), rtol=1e-5)
+    assert not found.requires_grad
+    assert len(sizes) > 1
+
+
 def test_label_log_probs_equal_torch() -> None:
     hidden, head, _ = values(3)
     labels = torch.arange(N) % V
