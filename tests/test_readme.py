@@ -11,14 +11,26 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from conftest import ROOT
+from scipy import stats
 
 from arkd.cli import main as cli
 from arkd.method import Context, WeightedDivergences
-from arkd.suite.load import suite_names
+from arkd.suite.load import load_suite, suite_names
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+FRONT = ROOT / "README.md"
+# What it leads to, page by page; commands and links of the other pages have tests of their own.
+FULL = ROOT / "results" / "reference" / "1.0" / "longtail-full"
+PAGES = [
+    FRONT,
+    *(
+        ROOT / "docs" / f"{name}.md"
+        for name in ("findings", "quick-start", "tables", "suites", "protocol", "methods")
+    ),
+]
+README = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
 
 
 def blocks(language: str) -> list[str]:
@@ -93,7 +105,8 @@ def test_every_arkd_command_runs(command: str, tmp_path: Path) -> None:
 
 
 def test_the_example_method_is_a_method(tmp_path: Path) -> None:
-    (code,) = blocks("python")
+    front, code = blocks("python")
+    assert front in code  # the README shows its heart, the page the whole file
     path = tmp_path / "linear_turn.py"
     path.write_text(code)
     spec = importlib.util.spec_from_file_location("linear_turn", path)
@@ -141,6 +154,80 @@ def test_the_performance_page_shows_the_reference_run() -> None:
     assert found[2].strip() == measured.strip().replace("\n## ", "\n### ")
 
 
-def test_links_lead_to_files() -> None:
-    for link in re.findall(r"\]\(([^)#]+)\)", README):
-        assert link.startswith("https://") or (ROOT / link).exists(), link
+@pytest.mark.parametrize(
+    "page", [FRONT, *sorted((ROOT / "docs").glob("*.md"))], ids=lambda p: p.stem
+)
+def test_links_lead_to_files(page: Path) -> None:
+    for link in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text(encoding="utf-8")):
+        assert link.startswith("https://") or (page.parent / link).exists(), link
+
+
+def test_every_page_is_reached_from_the_readme() -> None:
+    front = FRONT.read_text(encoding="utf-8")
+    for page in (ROOT / "docs").glob("*.md"):
+        assert f"(docs/{page.name})" in front, page.name
+
+
+def test_the_readme_is_short() -> None:
+    assert len(FRONT.read_text(encoding="utf-8").splitlines()) <= 150
+
+
+def test_the_rows_of_the_front_table_are_those_of_the_reference() -> None:
+    found = re.search(
+        r"<!-- rows of: (\S+) -->\n\n((?:\|.*\n)+)", FRONT.read_text(encoding="utf-8")
+    )
+    assert found is not None
+    kept = (ROOT / found[1]).read_text(encoding="utf-8").splitlines()
+    rows = found[2].splitlines()
+    assert len(rows) == 10
+    assert set(rows) <= set(kept)
+
+
+def test_the_front_counts_the_verdicts_of_the_reference_run() -> None:
+    text = " ".join(FRONT.read_text(encoding="utf-8").split())
+    found = re.search(
+        r"Of (\d+) registered .* \*\*(\d+) are supported, (\d+) contradicted, (\d+) inconclusive "
+        r"and (\d+) not testable\*\*",
+        text,
+    )
+    assert found is not None
+    with (FULL / "claims" / "claims.csv").open(encoding="utf-8", newline="") as lines:
+        verdicts = [row["verdict"] for row in csv.DictReader(lines)]
+    kinds = ("supported", "contradicted", "inconclusive", "not testable")
+    assert [int(n) for n in found.groups()] == [len(verdicts), *map(verdicts.count, kinds)]
+
+
+def test_the_front_findings_are_the_records_of_the_reference_run() -> None:
+    """Paired differences to forward KL and their t intervals, by pandas and scipy."""
+    frame = pd.read_csv(FULL / "records.csv", dtype={"decode_seed": str}, keep_default_na=False)
+    sets = load_suite("longtail-full").test_sets
+    measures = {
+        "id": ([sets[0]], "rouge_l", ""),
+        "ood": ([*sets[1:]], "rouge_l", ""),
+        "jsd": (["fidelity_gold"], "jsd", ""),
+        "tail": (["truth"], "truth_error", "certain_tail"),
+    }
+
+    def by_seed(row: str, tasks: list[str], metric: str, group: str) -> pd.Series:
+        at = frame[
+            (frame["method"] == row) & (frame["metric"] == metric) & (frame["group"] == group)
+        ]
+        at = at[at["task"].isin(tasks)].assign(value=lambda f: f["value"].astype(float))
+        return at.groupby(["task", "seed"])["value"].mean().groupby("seed").mean()
+
+    def shown(row: str, measure: str, digits: int) -> str:
+        difference = by_seed(row, *measures[measure]) - by_seed("forward_kl", *measures[measure])
+        assert len(difference) == 10
+        half = stats.t.ppf(0.975, 9) * stats.sem(difference)
+        sign = "+" if measure in ("jsd", "tail") else ""
+        return f"{difference.mean():{sign}.{digits}f} ± {half:.{digits}f}".replace("-", "−")
+
+    text = " ".join(FRONT.read_text(encoding="utf-8").split())
+    arkd = [("id", 1), ("ood", 1), ("jsd", 4), ("tail", 3)]
+    for measure, digits in arkd:
+        assert shown("arkd", measure, digits) in text, measure
+    for measure in ("id", "ood"):
+        assert shown("reverse_kl", measure, 1).removeprefix("−") in text, measure
+    with (FULL / "claims" / "comparisons.csv").open(encoding="utf-8", newline="") as lines:
+        ends = [row for row in csv.DictReader(lines) if row["claim"] == "C6"]
+    assert any(f"{float(row['effect']):.2f}" == "0.71" for row in ends if row["effect"])
