@@ -45,6 +45,7 @@ EXEMPT = {
     "storage.stage_writer": "writes what is said of what was written",
     "storage.provenance": "the hash itself, and what is said of code and machine",
     "storage.locks": "keeps two processes apart",
+    "storage.gpus": "which GPU computes, of those that there are",
     "storage.seen": "remembers the hashes of large files",
     "storage.offline": "keeps libraries off the network",
     "storage.hub": "fetches what its hash names",

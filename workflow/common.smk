@@ -21,3 +21,14 @@ def runs_jobs():
     """Tell whether this process runs jobs, or only shows, marks or serves one of them."""
     runs = workflow.is_main_process and workflow.executor_plugin
     return runs and not (workflow.dryrun or workflow.touch)
+
+
+def starts_jobs():
+    """Tell whether this process runs jobs; if it does so on this machine, one on each GPU.
+
+    A batch system gives GPUs itself, and what the user says of them stands.
+    """
+    runs = runs_jobs()
+    if runs and workflow.local_exec and "gpu" not in workflow.global_resources:
+        workflow.register_resource("gpu", SUITES.gpu_jobs())
+    return runs

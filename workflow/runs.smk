@@ -6,7 +6,7 @@ START = f"{PAIR}/init/seed{{seed}}/training/manifest.json"
 
 rule data:
     input:
-        SUITES.data_inputs(runs_jobs),
+        SUITES.data_inputs(starts_jobs),
     output:
         f"{ROOT}/data/manifest.json",
     log:

@@ -8,16 +8,20 @@ from arkd import kernels
 from arkd.errors import ArkdError
 from arkd.models import portable_ops
 from arkd.seeding import derive_seed
+from arkd.storage import gpus
 
 
 def prepare(device: str) -> torch.device:
     """Choose the device and, on a CPU, keep to the threads that the job was given.
 
-    One thread a job: the order of a sum then never depends on how many cores are free.
+    One thread a job: the order of a sum then never depends on how many cores are free. Of several
+    GPUs a process takes one that is free, before CUDA starts and sees them all.
 
     Raises:
         ArkdError: a GPU is asked for and there is none.
     """
+    if device != "cpu" and torch.version.cuda:
+        gpus.take()
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if device == "cuda" and not torch.cuda.is_available():

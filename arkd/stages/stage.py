@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import importlib
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
@@ -14,6 +13,7 @@ from typing import Any
 from arkd import kernels
 from arkd.errors import ArkdError
 from arkd.storage import manifest, stage_writer
+from arkd.storage.files import remove_dir
 from arkd.storage.records import write_csv
 from arkd.suite.folders import TEACHER, TEACHER_SEED, Tree
 from arkd.suite.jobs import config_slice, given
@@ -67,7 +67,7 @@ def open_stage(
     ) as stage:
         yield stage
     if name in ("teacher", "init", "distill"):
-        shutil.rmtree(checkpoint_folder(out), ignore_errors=True)
+        remove_dir(checkpoint_folder(out))
 
 
 def trained_folder(tree: Tree, pair: str, method: str, seed: int) -> Path:

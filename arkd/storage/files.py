@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -52,32 +53,35 @@ def staged_dir(path: Path, mark: str | None = None) -> Iterator[Path]:
 
     Args:
         path: Where the folder will stand.
-        mark: What the folder is. One that stands there is then replaced only if it is marked as the
-            same; none is for folders whose place no user chooses.
+        mark: What the folder is. One that stands there, or was set aside by a kill, is then
+            replaced only if it is marked as the same; none is for folders whose place no user
+            chooses.
 
     Raises:
         ArkdError: something else stands at `path`, or the disk is full.
     """
     if mark is not None:
         refuse_foreign(path, mark)
+        refuse_foreign(_aside(path), mark)
     path.parent.mkdir(parents=True, exist_ok=True)
     recover(path)
-    for killed in path.parent.glob(f".{path.name}.*.part"):  # what a killed process left behind
+    for killed in _left_by_the_dead(path):
         shutil.rmtree(killed, ignore_errors=True)
-    temporary = Path(tempfile.mkdtemp(".part", f".{path.name}.", path.parent))
+    temporary = _temporary(path)
     temporary.chmod(0o755)
     try:
         with _full_disk_named(path):
             yield temporary
             if mark is not None:
                 (temporary / MARK).write_text(mark + "\n", encoding="utf-8")
-            # By two renames, so that a kill at any moment leaves the old folder or the new one.
+            # By renames, so that a kill at any moment leaves the old folder or the new one, whole.
             if path.exists():
                 path.replace(_aside(path))
             temporary.replace(path)
-            shutil.rmtree(_aside(path), ignore_errors=True)
+            _discard(_aside(path), path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+        _in_use.discard(temporary)
 
 
 def recover(path: Path) -> None:
@@ -85,13 +89,56 @@ def recover(path: Path) -> None:
     aside = _aside(path)
     if aside.exists():
         if path.exists():
-            shutil.rmtree(aside, ignore_errors=True)
+            _discard(aside, path)
         else:
             aside.replace(path)
 
 
+def remove_dir(path: Path) -> None:
+    """Remove a folder and all temporary ones of it; a kill leaves the whole of it or nothing."""
+    for folder in (_aside(path), path):
+        _discard(folder, path)
+    for killed in _left_by_the_dead(path):
+        shutil.rmtree(killed, ignore_errors=True)
+
+
+def _discard(folder: Path, path: Path) -> None:
+    """Remove `folder`, which is `path` or was, under a temporary name: half of it is never read."""
+    if folder.exists():
+        temporary = _temporary(path)
+        folder.replace(temporary)
+        shutil.rmtree(temporary, ignore_errors=True)
+        _in_use.discard(temporary)
+
+
 def _aside(path: Path) -> Path:
     return path.with_name(f".{path.name}.old")
+
+
+_in_use: set[Path] = set()  # temporary folders of this process
+
+
+def _temporary(path: Path) -> Path:
+    """Make an empty folder beside `path` whose name says whose it is: process and machine."""
+    prefix = f".{path.name}.{os.getpid()}@{platform.node()}."
+    made = Path(tempfile.mkdtemp(".part", prefix, path.parent))
+    _in_use.add(made)
+    return made
+
+
+def _left_by_the_dead(path: Path) -> list[Path]:
+    """Return the temporary folders of `path` that no living process of this machine works in."""
+    name = re.compile(rf"\.{re.escape(path.name)}\.(?:(\d+)@([^/]*)\.)?[a-z0-9_]{{8}}\.part")
+    left = []
+    for found in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+        if not (parsed := name.fullmatch(found.name)):
+            continue  # of another folder, whose name begins with this one's
+        process = int(parsed[1]) if parsed[2] == platform.node() else 0
+        mine = process == os.getpid()
+        if found in _in_use if mine else process and psutil.pid_exists(process):
+            continue
+        left.append(found)
+    return left
 
 
 def refuse_foreign(path: Path, mark: str) -> None:

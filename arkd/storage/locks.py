@@ -30,7 +30,7 @@ def sole_writer(path: Path) -> Iterator[None]:
     beside = path.with_name(f".{path.name}.lock")
     with beside.open("a", encoding="utf-8") as lock:
         # Who held it before removes the file: a lock on what is no longer there keeps nobody out.
-        if _lock(lock, fcntl.LOCK_EX) is False or not _is_still(beside, lock):
+        if try_lock(lock) is False or not _is_still(beside, lock):
             raise ArkdError(
                 f"{path}: another process is making it at this moment; wait until it ends, or give "
                 "other --results"
@@ -59,7 +59,7 @@ def hold_suite(root: Path, snakemake: Path) -> None:
         return
     root.mkdir(parents=True, exist_ok=True)
     folder = os.open(root, os.O_RDONLY)
-    taken = _lock(folder, fcntl.LOCK_EX)
+    taken = try_lock(folder)
     if taken is False:
         os.close(folder)
         raise ArkdError(
@@ -77,10 +77,10 @@ def _is_still(path: Path, file: IO[str]) -> bool:
     return path.exists() and os.path.samestat(path.stat(), os.fstat(file.fileno()))
 
 
-def _lock(file: IO[str] | int, kind: int) -> bool | None:
+def try_lock(file: IO[str] | int) -> bool | None:
     """Take a lock if it is free, and tell whether it was; None where there are no locks."""
     try:
-        fcntl.flock(file, kind | fcntl.LOCK_NB)
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     except OSError as error:

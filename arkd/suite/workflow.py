@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from arkd.errors import ArkdError
+from arkd.storage import gpus
 from arkd.storage.locks import hold_suite
 from arkd.suite import jobs
 from arkd.suite.folders import Tree
@@ -80,3 +81,8 @@ class Suites:
     def gpus(self, wildcards: Any) -> int:
         """Return how many accelerators a job of the suite takes."""
         return int(self.trees[wildcards.suite].suite.device != "cpu")
+
+    def gpu_jobs(self) -> int:
+        """Return how many jobs this machine runs at once on its GPUs, one on each; at least one."""
+        wanted = any(tree.suite.device != "cpu" for tree in self.trees.values())
+        return max(1, len(gpus.visible())) if wanted else 1

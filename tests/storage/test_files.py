@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,7 @@ from arkd.storage.files import (
     read_json,
     read_jsonl,
     recover,
+    remove_dir,
     staged_dir,
     staged_file,
     write_jsonl,
@@ -124,29 +127,118 @@ def test_what_arkd_did_not_make_is_not_replaced(tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["data", "link"]
 
 
-def test_a_kill_between_the_two_renames_loses_nothing(tmp_path: Path) -> None:
+# Kills its process before the event of that number that moves or deletes something.
+KILLED = """
+import os, sys
+from pathlib import Path
+from arkd.storage.files import recover, remove_dir, staged_dir
+events = 0
+def hook(event, arguments):
+    global events
+    if event in ("os.rename", "os.remove", "os.rmdir"):
+        events += 1
+        if events == {number}: os.kill(os.getpid(), 9)
+folder = Path({folder!r})
+sys.addaudithook(hook)
+{code}
+"""
+
+
+def killed_at(number: int, folder: Path, code: str) -> bool:
+    """Run code in a process of its own that is killed; tell whether it came that far."""
+    full = KILLED.format(number=number, folder=str(folder), code=code)
+    ended = subprocess.run([sys.executable, "-c", full], check=False).returncode
+    assert ended in (0, -9)
+    return ended == -9
+
+
+def kills(folder: Path, code: str) -> Iterator[int]:
+    """Kill code before each of its moves and deletions in turn, up to a run that nothing kills.
+
+    The test's loop has its say after each kill.
+    """
+    return itertools.takewhile(lambda n: killed_at(n, folder, code), itertools.count(1))
+
+
+REPLACE = """
+with staged_dir(folder) as made:
+    for name in "ab": (made / name).write_text("new")
+"""
+
+
+def write_pair(folder: Path, text: str) -> None:
+    """Make a folder of two files that belong together."""
+    with staged_dir(folder) as temporary:
+        for name in "ab":
+            (temporary / name).write_text(text)
+
+
+def texts(folder: Path) -> list[str]:
+    return [(folder / name).read_text() for name in "ab" if (folder / name).exists()]
+
+
+def test_a_kill_at_any_moment_of_a_replacement_leaves_one_whole_folder(tmp_path: Path) -> None:
     folder = tmp_path / "checkpoint"
-    with staged_dir(folder) as temporary:
-        (temporary / "x").write_text("old")
-    code = (
-        "import os, pathlib; from arkd.storage.files import staged_dir\n"
-        "replace, calls = pathlib.Path.replace, []\n"
-        "def killed(self, target):\n"
-        "    calls.append(self)\n"
-        "    if len(calls) == 2: os.kill(os.getpid(), 9)\n"
-        "    return replace(self, target)\n"
-        "pathlib.Path.replace = killed\n"
-        f"with staged_dir(pathlib.Path({str(folder)!r})) as t: (t / 'x').write_text('new')"
-    )
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -9
+    seen = []
+    write_pair(folder, "old")
+    for _ in kills(folder, REPLACE):
+        recover(folder)
+        seen.append(texts(folder))
+        write_pair(folder, "old")
+        assert [p.name for p in tmp_path.iterdir()] == ["checkpoint"]
+    # Aside, into place, out of sight; two files and their folder deleted.
+    assert seen == [["old", "old"]] * 2 + [["new", "new"]] * 4
+
+
+def test_a_kill_at_any_moment_of_a_removal_leaves_the_whole_or_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoint"
+    write_pair(folder, "old")
+    seen = []
+    for _ in kills(folder, "remove_dir(folder)"):
+        seen.append(texts(folder))
+        write_pair(folder, "old")
+        assert [p.name for p in tmp_path.iterdir()] == ["checkpoint"]
+    assert seen == [["old", "old"]] + [[]] * 3
+
+
+def test_a_removed_folder_does_not_come_back_from_a_killed_replacement(tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoint"
+    write_pair(folder, "old")
+    assert killed_at(2, folder, REPLACE)
     assert not folder.exists()
+    remove_dir(folder)
     recover(folder)
-    assert (folder / "x").read_text() == "old"
-    with staged_dir(folder) as temporary:
-        (temporary / "x").write_text("newer")
-    assert [(p.name, (p / "x").read_text()) for p in tmp_path.iterdir()] == [
-        ("checkpoint", "newer")
-    ]
+    assert not list(tmp_path.iterdir())
+
+
+def test_only_what_dead_processes_left_of_the_same_folder_is_deleted(tmp_path: Path) -> None:
+    """And not what a user, a living process or a folder of a longer name has beside it."""
+    folder = tmp_path / "a[1]"
+    users = [tmp_path / name for name in (".a[1].old.part", ".a[1].x.part", ".a1.old")]
+    for path in users:
+        path.mkdir()
+        (path / "x").write_text("the user's")
+    # One is killed in the folder, another in one of a longer name, and this process works on.
+    for other in (folder, folder.with_name("a[1].more")):
+        assert killed_at(1, other, REPLACE)
+    left, longer = (next(tmp_path.glob(f".{n}.[0-9]*.part")) for n in ("a[[]1]", "a[[]1].more"))
+    living = left.with_name(re.sub(r"\d+@", f"{os.getppid()}@", left.name))
+    living.mkdir()
+    with staged_dir(folder) as outer:
+        write_pair(folder, "whole")
+        assert outer.is_dir()
+    kept = [folder, longer, living, *users]
+    assert sorted(tmp_path.iterdir()) == sorted(kept)
+    assert all((path / "x").read_text() == "the user's" for path in users)
+
+
+def test_what_was_set_aside_by_someone_else_is_not_taken_for_ours(tmp_path: Path) -> None:
+    theirs = tmp_path / ".data.old"
+    theirs.mkdir()
+    (theirs / "x").write_text("mine")
+    with pytest.raises(ArkdError, match=r"\.data\.old: would be replaced .*it has no \.arkd"):
+        staged_dir(tmp_path / "data", "stage data of suite mine").__enter__()
+    assert (theirs / "x").read_text() == "mine"
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's /dev/full")
