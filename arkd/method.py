@@ -233,6 +233,14 @@ class Method(ABC):
         return "teacher_logits" in self.required
 
     @property
+    def allows_zeros(self) -> bool:
+        """Whether its loss is finite where the teacher gives a token no probability.
+
+        Reverse KL is not. Rows of a method that does not say so refuse targets with zeros.
+        """
+        return False
+
+    @property
     def params(self) -> dict[str, Any]:
         """The method's parameters by name."""
         return {f.name: getattr(self, f.name) for f in fields(self)}

@@ -62,6 +62,11 @@ class AlphaBeta(TokenDivergence):
             if value != 0 and not SMALLEST <= value <= 10:
                 raise ValueError(f"{name} must be 0 or lie in [{SMALLEST}, 10], found {value}")
 
+    @property
+    def allows_zeros(self) -> bool:
+        """Whether p is taken to a power, and not its logarithm."""
+        return self.alpha > 0
+
     def token_loss(
         self, log_q_NV: Tensor, log_p_NV: Tensor | None, labels_N: Tensor, context: Context
     ) -> Tensor:

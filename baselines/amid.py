@@ -70,6 +70,14 @@ class AlphaMixture(TokenDivergence):
                     f"{name} must be one of {', '.join(known)}, found {getattr(self, name)}"
                 )
 
+    @property
+    def allows_zeros(self) -> bool:
+        """Whether D is finite where p is 0; r is 0 there at α = 1 alone."""
+        geometric = self.alpha == 1
+        if self.divergence == "alpha_beta" or self.order in ("pr", "rq"):
+            return True
+        return geometric if self.order == "rp" else not geometric
+
     def token_loss(
         self, log_q_NV: Tensor, log_p_NV: Tensor | None, labels_N: Tensor, context: Context
     ) -> Tensor:

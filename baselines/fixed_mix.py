@@ -29,6 +29,11 @@ class FixedMix(WeightedDivergences):
         if not 0 <= self.alpha <= 1:
             raise ValueError(f"alpha must lie in [0, 1], found {self.alpha}")
 
+    @property
+    def allows_zeros(self) -> bool:
+        """Whether it is forward KL alone."""
+        return self.alpha == 1
+
     def weights(self, context: Context, tools: Tools) -> Weights:
         """Return the constant weights."""
         return Weights(self.alpha, 1 - self.alpha)

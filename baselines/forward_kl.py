@@ -21,6 +21,11 @@ class ForwardKL(WeightedDivergences):
         "The value keeps the teacher's entropy, so that it is a divergence.",
     )
 
+    @property
+    def allows_zeros(self) -> bool:
+        """Tokens without probability have no term."""
+        return True
+
     def weights(self, context: Context, tools: Tools) -> Weights:
         """All weight on forward KL."""
         return Weights(1.0, 0.0)

@@ -39,6 +39,11 @@ class Jsd(TokenDivergence):
         if not 0 < self.beta < 1:
             raise ValueError(f"beta must lie in (0, 1), found {self.beta}")
 
+    @property
+    def allows_zeros(self) -> bool:
+        """The mixture has probability wherever a model has."""
+        return True
+
     def token_loss(
         self, log_q_NV: Tensor, log_p_NV: Tensor | None, labels_N: Tensor, context: Context
     ) -> Tensor:

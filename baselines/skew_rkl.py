@@ -36,6 +36,11 @@ class SkewRKL(TokenDivergence):
         if not 0 <= self.skew < 1:
             raise ValueError(f"skew must lie in [0, 1), found {self.skew}")
 
+    @property
+    def allows_zeros(self) -> bool:
+        """Whether the student is in the mixture."""
+        return self.skew > 0
+
     def token_loss(
         self, log_q_NV: Tensor, log_p_NV: Tensor | None, labels_N: Tensor, context: Context
     ) -> Tensor:

@@ -71,6 +71,11 @@ class Taid(TokenDivergence):
             if not 0 <= value <= 1:
                 raise ValueError(f"{name} must lie in [0, 1], found {value}")
 
+    @property
+    def allows_zeros(self) -> bool:
+        """Whether the teacher is in p_t from the start, which then lies where p does."""
+        return self.t_start > 0
+
     def start(self, run: Run) -> Memory:
         """Return t at its start, and no loss seen yet."""
         return Memory(t=self.t_start, momentum=0.0, last_loss=None)

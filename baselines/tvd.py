@@ -41,6 +41,11 @@ class Tvd(TokenDivergence):
         "At the suite's temperature; DistiLLM's code trains at 1.",
     )
 
+    @property
+    def allows_zeros(self) -> bool:
+        """No logarithm is taken."""
+        return True
+
     def token_loss(
         self, log_q_NV: Tensor, log_p_NV: Tensor | None, labels_N: Tensor, context: Context
     ) -> Tensor:

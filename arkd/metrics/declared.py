@@ -238,6 +238,10 @@ METRICS: dict[Kind, tuple[Metric, ...]] = {
         Metric("threshold", "share", None, SHARE, "DistiLLM: the probability of own samples"),
         Metric("skew_teacher", "", None, SHARE, "contrastive: the skew of the teacher's term"),
         Metric("skew_student", "", None, SHARE, "contrastive: the skew of the student's term"),
+        Metric(
+            *("entries", "", None, NOT_NEGATIVE),
+            "entries of the teacher that a token's target holds, where it is sparse",
+        ),
         Metric("alpha_min", "", None, NOT_NEGATIVE, "the least `alpha` of a step"),
         Metric("alpha_max", "", None, NOT_NEGATIVE, "the largest `alpha` of a step"),
     ),

@@ -7,6 +7,8 @@ import torch
 from torch import Tensor
 from transformers import LogitsProcessor
 
+from arkd.divergence.sparse import inverse_cdf
+
 
 class Draw(LogitsProcessor):
     """Samples within a greedy `generate`: it leaves one token a finite score, the one drawn.
@@ -40,15 +42,9 @@ class Draw(LogitsProcessor):
         softmax_BV = (scores.float() / self.temperature).softmax(-1)
         if bool(softmax_BV[:, 0].isnan().any()):  # one NaN, or +∞, makes all of its row NaN
             raise FloatingPointError("the model's scores are not finite: nothing can be sampled")
-        mass_BV = kept(softmax_BV, self.top_p, self.top_k).cumsum(-1, dtype=torch.float64)
-        total_B1 = mass_BV[:, -1:]
-        uniform_B1 = self.uniforms_BT[:, self._drawn, None].to(mass_BV.device)
+        uniform_B1 = self.uniforms_BT[:, self._drawn, None]
         self._drawn += 1
-        # Strictly below the total, so that the token found always has mass.
-        below_B1 = torch.minimum(
-            uniform_B1 * total_B1, total_B1.nextafter(torch.zeros_like(total_B1))
-        )
-        token_B1 = torch.searchsorted(mass_BV, below_B1, right=True)
+        token_B1 = inverse_cdf(kept(softmax_BV, self.top_p, self.top_k), uniform_B1)
         return torch.full_like(scores, -torch.inf).scatter_(1, token_B1, 0.0)
 
 

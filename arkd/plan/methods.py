@@ -45,10 +45,10 @@ def objective(
         isinstance(method, WeightedDivergences)
         and method.batch_weights
         and settings.reduction != "sequences"
-        and settings.support == "vocabulary"
+        and not settings.narrowed
         and student.hidden < teacher.hidden
     )
-    by_tokens = isinstance(method, TokenDivergence | FullStep) or settings.support != "vocabulary"
+    by_tokens = isinstance(method, TokenDivergence | FullStep) or settings.narrowed
     return Objective(
         teacher=teacher if method.reads_teacher else None,
         passes=sets + (lm and apart),

@@ -20,12 +20,16 @@ from arkd.suite.suite import Suite
 
 SMOOTHED_SHARE = 0.05  # of training
 NUMBERS = ("first_step", "last_step", *names("training"))
+LATER = ("entries",)  # columns that results of before lack: nobody logged them
 FILE = "trajectories.csv"
 
 
 def read_windows(root: Path, suite: Suite) -> dict[tuple[str, str, int], pd.DataFrame]:
     """Return what each run of a suite logged, window by window, by (pair, method, seed)."""
-    frame = read_csv(root / FILE, suite, NUMBERS)
+    there = read_csv(root / FILE, suite, ()).columns
+    lacking = [column for column in LATER if column not in there]
+    frame = read_csv(root / FILE, suite, [c for c in NUMBERS if c not in lacking])
+    frame = frame.assign(**dict.fromkeys(lacking, np.nan))
     return {
         (run["pair"].iloc[0], run["method"].iloc[0], int(run["seed"].iloc[0])): run
         for _, run in frame.groupby(RUN, sort=False)

@@ -29,6 +29,9 @@ Support = Literal["vocabulary", "teacher_top_k", "student_top_k"]
 SupportTail = Literal["bucket", "renormalised", "dropped"]
 
 
+TeacherSupport = Literal["exact", "top_k", "top_k_bucket", "top_p", "sampled"]
+
+
 FOLDER = re.compile(r"(?!\.)[^/\x00-\x1f\x7f]{1,200}")  # the label of a row
 
 
@@ -135,9 +138,26 @@ class Distillation(Optimisation):
         description="what becomes of the mass outside of the support: one more outcome, shared out "
         "among the k, or left out, which makes it no divergence",
     )
+    teacher_support: TeacherSupport = Field(
+        "exact",
+        description="what is stored of the teacher's distribution: all of it; its k most probable "
+        "tokens, renormalised or with one more outcome for the rest; the fewest that have a mass, "
+        "renormalised; or the shares of so many draws from it",
+    )
+    teacher_support_size: int = Field(
+        64, gt=0, description="k of a stored top-k, or the number of draws"
+    )
+    teacher_support_mass: float = Field(
+        0.9, gt=0, lt=1, description="of the teacher that a stored top-p reaches"
+    )
     tuning: str | None = Field(
         None, description="name of the committed tuning run that sets each method's rate"
     )
+
+    @property
+    def narrowed(self) -> bool:
+        """Whether divergences see less than two distributions over the whole vocabulary."""
+        return self.support != "vocabulary" or self.teacher_support != "exact"
 
 
 # Settings of the suite that a row may change for itself.
@@ -145,6 +165,7 @@ ROW_SETTINGS = (
     *("lr", "temperature", "lm_weight", "split"),
     *("prefixes", "prefix_share", "prefix_temperature", "prefix_top_p"),
     *("support", "support_size", "support_tail"),
+    *("teacher_support", "teacher_support_size", "teacher_support_mass"),
 )
 
 
@@ -175,6 +196,9 @@ class MethodEntry(Frozen):
     support: Support | None = None
     support_size: int | None = Field(None, gt=0)
     support_tail: SupportTail | None = None
+    teacher_support: TeacherSupport | None = None
+    teacher_support_size: int | None = Field(None, gt=0)
+    teacher_support_mass: float | None = Field(None, gt=0, lt=1)
     seeds: int | None = Field(None, gt=0, description="only the first so many of the suite's seeds")
     params: dict[str, Any] = Field({})
 

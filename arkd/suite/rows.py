@@ -7,10 +7,12 @@ from arkd.method import FullStep, Method, Source
 from arkd.suite.protocol import Distillation, MethodEntry
 
 DRAWN = ("student", "mixed")  # prefixes that the student writes at the step
+WITH_ZEROS = ("top_k", "top_p", "sampled")  # sparse teachers that give most tokens no probability
+SIZED = ("top_k", "top_k_bucket", "sampled")  # those with a number of entries
 
 
 def check_row(entry: MethodEntry, method: Method, settings: Distillation) -> None:
-    """Refuse settings of prefixes and support that the row's method cannot follow.
+    """Refuse settings of prefixes and of both supports that the row's method cannot follow.
 
     Args:
         entry: The row as the suite states it.
@@ -19,11 +21,15 @@ def check_row(entry: MethodEntry, method: Method, settings: Distillation) -> Non
 
     Raises:
         ArkdError: the method composes its loss itself, has sets of its own, reads no teacher or
-            looks at labels; or a setting has no effect on this row.
+            looks at labels; or its loss is infinite on a sparse teacher; or a setting has no
+            effect on this row.
     """
+    support = None if settings.support == "vocabulary" else settings.support
+    stored = None if settings.teacher_support == "exact" else settings.teacher_support
     for key, chosen, fixed in (
         ("prefixes", settings.prefixes, method.responses != ("gold",)),
-        ("support", None if settings.support == "vocabulary" else settings.support, False),
+        ("support", support, False),
+        ("teacher_support", stored, False),
     ):
         if chosen is None:
             continue
@@ -41,13 +47,25 @@ def check_row(entry: MethodEntry, method: Method, settings: Distillation) -> Non
                 f"{entry.label}: {key}: {chosen} cannot be set, since {entry.name} {why}; "
                 f"leave `{key}` out"
             )
+    if stored in WITH_ZEROS and not method.allows_zeros:
+        raise ArkdError(
+            f"{entry.label}: teacher_support: {stored} cannot be set, since {entry.name} asks for "
+            "log p of tokens to which this target gives no probability; take top_k_bucket"
+        )
+    if stored and support:
+        raise ArkdError(
+            f"{entry.label}: teacher_support: {stored} and support: {support} exclude each other; "
+            "leave one out"
+        )
     mixed, drawn = settings.prefixes == "mixed", settings.prefixes in DRAWN
     for key, works, needs in (
         ("prefix_share", mixed, "prefixes: mixed"),
         ("prefix_temperature", drawn, "prefixes: student or mixed"),
         ("prefix_top_p", drawn, "prefixes: student or mixed"),
-        ("support_size", settings.support != "vocabulary", "a support such as teacher_top_k"),
-        ("support_tail", settings.support != "vocabulary", "a support such as teacher_top_k"),
+        ("support_size", support, "a support such as teacher_top_k"),
+        ("support_tail", support, "a support such as teacher_top_k"),
+        ("teacher_support_size", stored in SIZED, f"teacher_support: {', '.join(SIZED)}"),
+        ("teacher_support_mass", stored == "top_p", "teacher_support: top_p"),
     ):
         if key in entry.changes and not works:
             raise ArkdError(f"{entry.label}: {key}: has no effect without {needs}; leave it out")

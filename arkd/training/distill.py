@@ -78,6 +78,7 @@ class Step(torch.nn.Module):
             lm = self._language_model(step, tools)
             loss = loss + self.settings.lm_weight * lm
             log["lm"] = float(lm.detach())
+        log |= tools.narrowed.log
         log |= {"tokens": float(tools.tokens), "padding": float(tools.padding)}
         return loss, log
 

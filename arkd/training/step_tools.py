@@ -21,7 +21,6 @@ from arkd.divergence.losses import (
     weighted_divergences,
 )
 from arkd.divergence.reduction import token_scale
-from arkd.divergence.support import restricted
 from arkd.errors import ArkdError
 from arkd.method import (
     ChunkLoss,
@@ -34,6 +33,7 @@ from arkd.models.model import head, hidden_states, padding
 from arkd.objectives import forward_kl, reverse_kl
 from arkd.training import dev_scores as development
 from arkd.training.method_errors import check_losses
+from arkd.training.narrowed import Narrowed
 from arkd.training.step_responses import StepResponses
 
 REWARD_ITEMS = 32  # development prompts that a reward is sampled on
@@ -53,6 +53,11 @@ class StepTools(StepResponses):
         """What softens both models, unless a call names another."""
         softened = self.method.softened and self.method.reads_teacher
         return self.settings.temperature if softened else 1.0
+
+    @cached_property
+    def narrowed(self) -> Narrowed:
+        """What the row's divergences see of both models."""
+        return Narrowed(self.settings, self.seed, self.step)
 
     def states(self, responses: Responses) -> Tensor:
         """Return the student's states [B·T, H], with gradient."""
@@ -100,7 +105,7 @@ class StepTools(StepResponses):
                 and method.batch_weights
                 and key[0] == self.temperature
                 and self.settings.reduction != "sequences"
-                and self.settings.support == "vocabulary",
+                and not self.settings.narrowed,
             )
         return self._measured[key].signals
 
@@ -117,8 +122,8 @@ class StepTools(StepResponses):
                 "`batch_weights` promises one number for all; leave `batch_weights` out"
             )
         prefixes = self.prefixes
-        if self.settings.support != "vocabulary":
-            return self._on_support(weights)
+        if self.settings.narrowed:
+            return self._narrowed_loss(weights)
         scale = token_scale(self.settings.reduction, prefixes)
         fkl, rkl = (x if scale is None else x * scale for x in (weights.fkl, weights.rkl))
         for (temperature, _), found in self._measured.items():
@@ -134,8 +139,8 @@ class StepTools(StepResponses):
             temperature=self.temperature,
         )
 
-    def _on_support(self, weights: Weights) -> tuple[Tensor, Tensor, Tensor]:
-        """Return what `weighted_loss` does, both divergences running over the row's support."""
+    def _narrowed_loss(self, weights: Weights) -> tuple[Tensor, Tensor, Tensor]:
+        """Return what `weighted_loss` does, of what the row's divergences see of both models."""
         fkl_N = torch.empty(len(self.prefixes.labels_N), device=self.device)
         rkl_N = torch.empty_like(fkl_N)
         a_N, b_N = by_token(fkl_N, weights.fkl, weights.rkl)
@@ -178,18 +183,12 @@ class StepTools(StepResponses):
         self, responses: Responses, loss: ChunkLoss, *, temperature: float | None = None
     ) -> Tensor:
         """Return the mean over tokens of a loss, or the suite's reduction of it, differentiable."""
-        settings = self.settings
-        scale = token_scale(settings.reduction, responses)
+        scale = token_scale(self.settings.reduction, responses)
+        source = next((s for s, kept in self._responses.items() if kept is responses), "")
 
         def scaled(log_q_CV: Tensor, log_p_CV: Tensor, rows: slice) -> Tensor:
-            if settings.support != "vocabulary":
-                log_q_CV, log_p_CV = restricted(
-                    log_q_CV,
-                    log_p_CV,
-                    settings.support,
-                    settings.support_size,
-                    settings.support_tail,
-                )
+            if self.settings.narrowed:
+                log_q_CV, log_p_CV = self.narrowed(log_q_CV, log_p_CV, responses, source, rows)
             losses_C = loss(log_q_CV, log_p_CV, rows)
             check_losses(self.method, losses_C, log_q_CV)
             if scale is None:
