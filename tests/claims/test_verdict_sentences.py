@@ -1,4 +1,4 @@
-"""The sentences of the README's verdicts say no more than the comparisons behind them."""
+"""The verdicts in docs/findings.md say no more than the comparisons behind them."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ import yaml
 from conftest import ROOT
 from verdict_sentences import Claim, Row, problems, rounds
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-VERDICTS = re.search(r"<!-- verdicts: (\S+) -->\n(.*)<!-- /verdicts -->", README, re.S)
+PAGE = (ROOT / "docs" / "findings.md").read_text(encoding="utf-8")
+VERDICTS = re.search(r"<!-- verdicts: (\S+) -->\n(.*)<!-- /verdicts -->", PAGE, re.S)
 assert VERDICTS is not None
 RUN = (ROOT / VERDICTS[1]).parent.parent
 SENTENCES = dict(re.findall(r"^\| ([CEX]\d+) \| .* \| (.*) \|$", VERDICTS[2], re.M))
@@ -86,7 +86,7 @@ def test_numbers_quoted_from_elsewhere_are_those_measured_there() -> None:
             assert rounds(measured(), text), (name, text)
 
 
-# What the README said before it was held against the comparisons: each sentence tells of the
+# What the page said before it was held against the comparisons: each sentence tells of the
 # decisive comparison as if it were all of them.
 FALSE = {
     "A lead has to be about 4 points to be sure to show here.": ("C1", "about 4"),
@@ -136,7 +136,7 @@ def test_a_wrong_number_name_or_count_is_found(sentence: str) -> None:
 
 
 def test_the_seeds_that_were_added_are_told() -> None:
-    """The README says which arms got more seeds in the course of the run; manifests tell when."""
+    """The page says which arms got more seeds in the course of the run; manifests tell when."""
     trained: dict[str, Counter[str]] = {}
     for path in RUN.glob("*/*/seed*/training/manifest.json"):
         manifest = json.loads(path.read_text(encoding="utf-8"))
@@ -144,7 +144,7 @@ def test_the_seeds_that_were_added_are_told() -> None:
             arms = trained.setdefault(manifest["git"]["commit"], Counter())
             arms[path.parts[-4]] += 1
     first, second = sorted(trained.values(), key=lambda arms: -arms.total())
-    assert f"after {first.total()} of the {first.total() + second.total()} students" in README
+    assert f"after {first.total()} of the {first.total() + second.total()} students" in PAGE
     added = {arm for arm in second if first[arm]}
     assert len(added) == 7
     assert {(first[arm], second[arm]) for arm in added} == {(3, 7)}
@@ -166,4 +166,5 @@ def test_the_rates_at_the_edge_of_the_grid_are_told() -> None:
     edge = {method: lr for method, lr in best.items() if lr != "0.012"}
     assert edge == {"minillm": "0.006", "reverse_kl": "0.006", "contrastive": "0.024"}
     told = "the lowest for `minillm` and `reverse_kl` and the highest for `contrastive`"
-    assert told in README.replace("\n", " ")
+    page = (ROOT / "docs" / "protocol.md").read_text(encoding="utf-8")
+    assert told in page.replace("\n", " ")
