@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import sys
 from collections.abc import Iterable
 
 LONGEST = 4_000  # characters of a message
@@ -30,3 +31,23 @@ def nearest(name: str, known: Iterable[str]) -> str:
         return ""
     match = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
     return f" (did you mean '{match[0]}'?)" if match else ""
+
+
+def out_of_memory(error: BaseException) -> str | None:
+    """Return what has too little memory by an error, "the machine" or "the GPU", or none.
+
+    PyTorch has one class for the GPU's own allocations; of libraries and of the CPU it tells in
+    words alone.
+    """
+    torch = sys.modules.get("torch")
+    if torch and isinstance(error, torch.OutOfMemoryError):
+        return "the GPU"
+    if isinstance(error, MemoryError):
+        return "the machine"
+    if isinstance(error, RuntimeError):
+        text = str(error)
+        if "CUDA error: out of memory" in text or "_STATUS_ALLOC_FAILED" in text:
+            return "the GPU"
+        if "DefaultCPUAllocator" in text:
+            return "the machine"
+    return None

@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from arkd import kernels
 from arkd.cli import commands, run_commands
 from arkd.cli.interrupts import heard
+from arkd.cli.memory import refusal
 from arkd.cli.parser import parser
-from arkd.errors import ArkdError
+from arkd.errors import ArkdError, out_of_memory
 from arkd.storage.caches import place_caches
 from arkd.storage.offline import keep_offline
 
@@ -46,6 +47,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    except (MemoryError, RuntimeError) as error:
+        if not (what := out_of_memory(error)):
+            raise
+        print(f"arkd: error: {refusal(error, what, vars(options).get('stage'))}", file=sys.stderr)
+        return 2
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
             raise

@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import Tensor
 
-from arkd.errors import ArkdError
+from arkd.errors import ArkdError, out_of_memory
 from arkd.method import Method, Weights
 
 
@@ -27,6 +27,8 @@ def named(method: Method, label: str) -> Iterator[None]:
     except ArkdError:
         raise
     except Exception as error:
+        if out_of_memory(error):  # the fault of no method
+            raise
         file = inspect.getsourcefile(type(method))
         frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == file]
         if not frames:
