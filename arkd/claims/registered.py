@@ -170,7 +170,7 @@ def _check_names(test: AnyTest, roles: Iterable[str], where: str) -> None:
                     known = nearest(name, [metric.name for metric in measured])
                     raise ValueError(f"{where}: no metric '{name}'{known} is measured on {task}")
     elif isinstance(test, Trajectory):
-        _known("metric", test.metric, declared.names("training"), where)
+        _known("metric", test.metric, declared.CONDENSED, where)
     elif isinstance(test, Published):
         _known("metric", test.metric, published.RECORDED.values(), where)
 

@@ -266,6 +266,11 @@ def names(kind: Kind) -> tuple[str, ...]:
     return tuple(metric.name for metric in METRICS[kind])
 
 
+# The columns of a suite's `trajectories.csv`. What only some rows log stands in a run's own
+# `trajectory.csv`: the suite's file has the same columns, and so the same bytes, whatever its rows.
+CONDENSED = tuple(name for name in names("training") if name != "entries")
+
+
 def find(name: str) -> Metric | None:
     """Return a metric of `records.csv` by its name there; none where it is not declared."""
     return next((metric for metric in _recorded() if metric.covers(name)), None)

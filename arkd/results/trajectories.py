@@ -13,23 +13,19 @@ import numpy as np
 import pandas as pd
 
 from arkd import exact
-from arkd.metrics.declared import names
+from arkd.metrics.declared import CONDENSED
 from arkd.results.records import RUN, SeedValues, read_csv
 from arkd.results.suite_results import SuiteResults
 from arkd.suite.suite import Suite
 
 SMOOTHED_SHARE = 0.05  # of training
-NUMBERS = ("first_step", "last_step", *names("training"))
-LATER = ("entries",)  # columns that results of before lack: nobody logged them
+NUMBERS = ("first_step", "last_step", *CONDENSED)
 FILE = "trajectories.csv"
 
 
 def read_windows(root: Path, suite: Suite) -> dict[tuple[str, str, int], pd.DataFrame]:
     """Return what each run of a suite logged, window by window, by (pair, method, seed)."""
-    there = read_csv(root / FILE, suite, ()).columns
-    lacking = [column for column in LATER if column not in there]
-    frame = read_csv(root / FILE, suite, [c for c in NUMBERS if c not in lacking])
-    frame = frame.assign(**dict.fromkeys(lacking, np.nan))
+    frame = read_csv(root / FILE, suite, NUMBERS)
     return {
         (run["pair"].iloc[0], run["method"].iloc[0], int(run["seed"].iloc[0])): run
         for _, run in frame.groupby(RUN, sort=False)

@@ -10,14 +10,13 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from arkd.metrics.declared import names
+from arkd.metrics.declared import CONDENSED
 from arkd.storage.records import COLUMNS as OF_RECORDS
 from arkd.storage.records import read_csv, write_csv
 from arkd.suite.folders import Tree, seeds
 
 WINDOWS = 100  # at most; a run of fewer steps has a window a step
-LOGGED = names("training")
-COLUMNS = (*OF_RECORDS[:5], "window", "first_step", "last_step", *LOGGED)
+COLUMNS = (*OF_RECORDS[:5], "window", "first_step", "last_step", *CONDENSED)
 
 
 def condense(rows: list[dict[str, str]]) -> Iterator[dict[str, Any]]:
@@ -31,7 +30,7 @@ def condense(rows: list[dict[str, str]]) -> Iterator[dict[str, Any]]:
         part = rows[window * len(rows) // count : (window + 1) * len(rows) // count]
         means: dict[str, Any] = {"window": window}
         means |= {"first_step": int(part[0]["step"]), "last_step": int(part[-1]["step"])}
-        for column in LOGGED:
+        for column in CONDENSED:
             values = [float(row[column]) for row in part if row.get(column)]
             if values:
                 means[column] = sum(values) / len(values)

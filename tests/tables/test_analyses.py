@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import ROOT
 from scipy import stats
 from simulate import (
     LOGGED,
@@ -350,3 +351,15 @@ def test_the_full_suite_has_them_whole(tmp_path: Path) -> None:
     assert not any("@temperature" in str(row.method) for row in found["table5"].rows)
     assert "3 to 10" in found["table1"].caption
     assert any(note.startswith("Rows differ in their number") for note in found["table1"].notes)
+
+
+def test_the_collected_curves_have_the_columns_of_the_reference(tmp_path: Path) -> None:
+    """What a later row logs must not change the bytes of suites that have none."""
+    suite = suite_of(("forward_kl", "reverse_kl"))
+    save(suite, tmp_path, rows_of(suite))
+    kept = ROOT / "results" / "reference" / "1.0" / "longtail" / "trajectories.csv"
+    heads = [
+        file.read_text(encoding="utf-8").partition("\n")[0]
+        for file in (tmp_path / suite.name / "trajectories.csv", kept)
+    ]
+    assert heads[0] == heads[1]
