@@ -134,8 +134,12 @@ class Responses:
     @property
     def answers(self) -> list[list[int]]:
         """The token ids of each answer."""
-        lengths = self.sequence_N.bincount(minlength=len(self.samples)).tolist()
-        return [answer.tolist() for answer in self.labels_N.split(lengths)]
+        return [answer.tolist() for answer in self.labels_N.split(self.lengths)]
+
+    @property
+    def lengths(self) -> list[int]:
+        """How many tokens each answer has."""
+        return self.sequence_N.bincount(minlength=len(self.samples)).tolist()
 
 
 # (log q [C, V], log p [C, V], the chunk's rows among the N tokens) → loss of each token [C]

@@ -26,6 +26,16 @@ def label_cross_entropy(log_q_NV: Tensor, labels_N: Tensor) -> Tensor:
     return -log_q_NV.gather(-1, labels_N.unsqueeze(-1)).squeeze(-1)
 
 
+def sampled_cost(cost_N: Tensor, log_q_N: Tensor) -> Tensor:
+    """c, with the gradient c·∇log q(y): the score-function estimator of one token's cost.
+
+    Args:
+        cost_N: c of each sampled token, without gradient.
+        log_q_N: The student's log-probability of that token.
+    """
+    return cost_N * (log_q_N - log_q_N.detach()).exp()
+
+
 def forward_kl(log_q_NV: Tensor, log_p_NV: Tensor) -> Tensor:
     """KL(p ‖ q)."""
     return _kl(_finite(log_p_NV), _finite(log_q_NV))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from arkd.method import Axis, Context, FullStep, Need, Reference, Source, Tools
-from arkd.objectives import LOG_ZERO, reverse_kl
+from arkd.objectives import LOG_ZERO, reverse_kl, sampled_cost
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -97,8 +97,7 @@ class EntropyAware(FullStep):
                 log_q_C, log_p_C = (
                     x.gather(-1, label_C1).squeeze(-1) for x in (log_q_CV, log_p_CV)
                 )
-                cost_C = (log_q_C - log_p_C).detach()
-                reverse_C = cost_C * (log_q_C - log_q_C.detach()).exp()
+                reverse_C = sampled_cost((log_q_C - log_p_C).detach(), log_q_C)
             return reverse_C + self.forward_weight * unsure_C * forward_C
 
         loss = tools.mean_loss(responses, token_loss, temperature=1.0)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from arkd.method import Context, FullStep, Need, Reference, Responses, Source, Tools
+from arkd.objectives import sampled_cost
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -69,7 +70,7 @@ class ImportanceWeighted(FullStep):
 
         def token_loss(log_q_CV: Tensor, log_p_CV: Tensor, rows: slice) -> Tensor:
             log_q_C = log_q_CV.gather(-1, labels_N[rows, None]).squeeze(-1)
-            return cost_N[rows] * (log_q_C - log_q_C.detach()).exp()
+            return sampled_cost(cost_N[rows], log_q_C)
 
         loss = tools.mean_loss(responses, token_loss, temperature=1.0)
         return loss, {
@@ -82,8 +83,7 @@ class ImportanceWeighted(FullStep):
 def disputed(amount_N: Tensor, responses: Responses) -> Tensor:
     """Return the share [N] of its response's amount that lies before a token, 0 of nothing."""
     shares = []
-    lengths = responses.sequence_N.bincount(minlength=len(responses.samples)).tolist()
-    for amount_T in amount_N.split(lengths):
+    for amount_T in amount_N.split(responses.lengths):
         before_T = amount_T.cumsum(0) - amount_T
         shares.append(before_T / amount_T.sum().clamp_min(1e-8))
     return amount_N.new_tensor([share for share_T in shares for share in share_T.tolist()])

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from arkd.method import Context, FullStep, Need, Reference, Responses, Source, Tools
-from arkd.objectives import reverse_kl
+from arkd.objectives import reverse_kl, sampled_cost
 from arkd.papers import GKD
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class OnPolicy(FullStep):
             if self.baseline == "closed_form":
                 advantage_C = advantage_C - reverse_kl(log_q_CV.detach(), log_p_CV)
             log_q_C = log_q_CV.gather(-1, labels_N[rows, None]).squeeze(-1)
-            return advantage_C * (log_q_C - log_q_C.detach()).exp()
+            return sampled_cost(advantage_C, log_q_C)
 
         loss = tools.mean_loss(responses, token_loss, temperature=1.0)
         return loss, log | {"log_ratio": float((log_q_N - log_p_N).mean())}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from arkd.method import Context, FullStep, Need, Reference, Source, Tools
-from arkd.objectives import reverse_kl
+from arkd.objectives import reverse_kl, sampled_cost
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -68,7 +68,7 @@ class ControlVariate(FullStep):
             log_q_C, log_p_C = (x.gather(-1, label_C1).squeeze(-1) for x in (log_q_CV, log_p_CV))
             baseline_C = self._baseline(log_q_CV.detach(), log_p_CV)
             cost_C = log_q_C.detach() - log_p_C - baseline_C
-            return cost_C * (log_q_C - log_q_C.detach()).exp() + baseline_C
+            return sampled_cost(cost_C, log_q_C) + baseline_C
 
         loss = tools.mean_loss(responses, token_loss, temperature=1.0)
         return loss, {"mean_length": len(labels_N) / len(responses.samples)}

@@ -82,9 +82,10 @@ def uniforms(responses: Responses, draws: int, source: str, seed: int, step: int
         seed: Of the training.
         step: From 0.
     """
-    lengths = responses.sequence_N.bincount(minlength=len(responses.samples)).tolist()
     parts = []
-    for place, (sample, length) in enumerate(zip(responses.samples, lengths, strict=True)):
+    for place, (sample, length) in enumerate(
+        zip(responses.samples, responses.lengths, strict=True)
+    ):
         axes = (source, sample) if source else (step, place)
         generator = torch.Generator().manual_seed(derive_seed("teacher_support", seed, *axes))
         parts.append(torch.rand(length, draws, generator=generator, dtype=torch.float64))
