@@ -25,10 +25,6 @@ class Measure:
     unit: str
     lower_is_better: bool = False
 
-    def decided(self, cell: Cell) -> bool:
-        """Tell whether the interval of a difference leaves out zero."""
-        return cell.mean is not None and cell.half is not None and abs(cell.mean) > cell.half
-
 
 MEASURES = (
     Measure("rouge_l", "ROUGE-L", "points, in distribution"),
@@ -60,11 +56,12 @@ def effects(make: Builder) -> Figure | None:
                 cell = cells[row][measure.key]
                 if cell.mean is None:
                     continue
-                colour = BLUE if measure.decided(cell) else GREY
+                decided = cell.half is not None and abs(cell.mean) > cell.half
+                colour = BLUE if decided else GREY
                 if cell.half is not None:
                     ends = (cell.mean - cell.half, cell.mean + cell.half)
                     axis.plot(ends, (at, at), color=colour, lw=1.3)
-                face = colour if measure.decided(cell) else "white"
+                face = colour if decided else "white"
                 axis.plot(cell.mean, at, "o", color=colour, mfc=face, ms=4.5, label=row, zorder=3)
             lead = f"{pair}\n" if len(found) > 1 else ""
             axis.set_title(lead + measure.title, fontsize=9)

@@ -12,29 +12,13 @@ from arkd.errors import ArkdError
 from arkd.validated import Frozen
 
 Temperature = Annotated[float, Field(ge=0.01, le=100)]
-
-
 Share = Annotated[float, Field(ge=0, lt=1)]
-
-
 Split = Literal["all", "first", "second"]
-
-
 Prefixes = Literal["gold", "teacher", "student", "mixed"]
-
-
 Support = Literal["vocabulary", "teacher_top_k", "student_top_k"]
-
-
 SupportTail = Literal["bucket", "renormalised", "dropped"]
-
-
 TeacherSupport = Literal["exact", "top_k", "top_k_bucket", "top_p", "sampled"]
-
-
 FOLDER = re.compile(r"(?!\.)[^/\x00-\x1f\x7f]{1,200}")  # the label of a row
-
-
 BESIDE_ROWS = ("tokens", "cache", "teacher", "init", "untrained")
 
 
