@@ -21,7 +21,7 @@ include: "workflow/common.smk"
 
 rule all:
     input:
-        expand(f"{ROOT}/report.html", suite=TREES),
+        expand(f"{ROOT}/report.html", suite=SUITES.asked),
 
 
 include: "workflow/runs.smk"

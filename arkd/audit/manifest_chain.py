@@ -15,6 +15,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from arkd.errors import ArkdError
+from arkd.stages.blocks import STAGE as BLOCKS
 from arkd.storage import given
 from arkd.storage.checksums import LOGS
 from arkd.storage.files import read_json, sha256_file
@@ -200,6 +201,9 @@ class Chain:
         """Return the digest of a stage's folder or a file (`manifest.digest`); None if not kept."""
         if path in self.manifests:
             return digest_of(self.manifests[path]["outputs"])
+        if (path / NAME).is_file():  # a block, beside the suite's folder
+            block = self._read(path / NAME)
+            return digest_of(block["outputs"]) if block else None
         if path.is_file():
             self.findings.checked.add(path)
             return self.findings.sha256(path)
@@ -214,6 +218,8 @@ class Chain:
         seed = made.get("seed") or TEACHER_SEED
         if stage == MERGE:
             return [self.root / role / NAME]
+        if stage == BLOCKS:
+            return [self.root.parent / role]
         if stage == "collect":
             of_pair, _, method = role.partition("/")
             return [tree.evaluation(of_pair, method)]

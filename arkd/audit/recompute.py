@@ -16,6 +16,7 @@ from typing import Any
 from arkd.audit.manifest_chain import Chain
 from arkd.audit.tolerance import same_files
 from arkd.errors import ArkdError
+from arkd.stages import blocks
 from arkd.storage.manifest import NAME, digest
 from arkd.storage.records import COLUMNS, ITEM_COLUMNS, read_rows
 from arkd.suite.folders import Tree
@@ -36,6 +37,9 @@ def join(chain: Chain) -> None:
         for source, facts in zip(chain.sources, chain.top.get("sources", []), strict=False):
             _joined_source(chain, source, facts)
         return
+    if chain.top["stage"] == blocks.STAGE:
+        _joined_blocks(chain)
+        return
     parts = [chain.tree.evaluation(*role.split("/", 1)) for role in chain.top["inputs"]]
     for name in SORTED:
         path, texts = chain.root / name, [part / name for part in parts]
@@ -52,6 +56,30 @@ def join(chain: Chain) -> None:
         else:
             what = "not what the evaluations hold; restore it, or run `arkd collect` again"
             chain.findings.blame(path, what)
+
+
+def _joined_blocks(chain: Chain) -> None:
+    """Average the blocks' files over seeds again, where the blocks lie beside the suite."""
+    folders = {
+        int(role.rpartition("@")[2]): chain.root.parent / role for role in chain.top["inputs"]
+    }
+    named = {key: str(chain.top[key]) for key in ("suite", "suite_version")}
+    for name in blocks.JOINED:
+        path, parts = chain.root / name, [folder / name for folder in folders.values()]
+        if not path.is_file() or not all(part.is_file() for part in parts):
+            continue
+        with tempfile.TemporaryDirectory(prefix="arkd-verify-") as scratch:
+            made = Path(scratch) / name
+            try:
+                blocks.join(name, folders, named, made)
+            except (ArkdError, ValueError, KeyError) as error:
+                chain.findings.blame(path, f"cannot be joined again: {error}")
+                continue
+            if made.read_bytes() == path.read_bytes():
+                chain.findings.remade.append(f"{name} from {len(parts)} blocks")
+            else:
+                what = "not what the blocks hold; restore it, or run `arkd collect` again"
+                chain.findings.blame(path, what)
 
 
 def ordered(name: str, rows: list[list[str]]) -> list[list[str]]:

@@ -194,5 +194,5 @@ def _suite(chain: Chain) -> Suite | None:
 
 def _shipped(name: str, version: str) -> Suite | None:
     """Return the shipped suite of a name and version, if there is one."""
-    suite = load_suite(name) if name in suite_names() else None
+    suite = load_suite(name) if name.partition("@")[0] in suite_names() else None
     return suite if suite and suite.version == version else None

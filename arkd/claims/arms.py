@@ -131,12 +131,19 @@ class Results(SuiteResults):
 
     def weights(self, pair: str, arm: str) -> dict[int, str]:
         """Return the SHA-256 of each planned seed's student, as the trainings' manifests say."""
-        hashes_by_seed = {
-            s: manifest.weights(self.tree.training(pair, arm, s)) for s in self.expected(arm)
-        }
+        hashes_by_seed = {s: self._weights(pair, arm, s) for s in self.expected(arm)}
         found = {seed: hashes for seed, hashes in hashes_by_seed.items() if hashes}
         kept = self.planned(dict.fromkeys(found, 0.0), pair, arm, "SHA-256 of the student")
         return {seed: found[seed] for seed in kept}
+
+    def _weights(self, pair: str, arm: str, observation: int) -> str:
+        """Return the hashes of a seed's student, or of all students of a world; "" if not kept."""
+        if not self.suite.worlds:
+            return manifest.weights(self.tree.training(pair, arm, observation))
+        block = self.tree.blocks[observation]
+        seeds = block.suite.seeds_of(arm)
+        found = [manifest.weights(block.training(pair, arm, seed)) for seed in seeds]
+        return "\n".join(found) if all(found) else ""
 
     def gap(self, pair: str, task: str, metric: str, group: str) -> tuple[float, SeedValues]:
         """Return the teacher's value and the start's by seed, between which a gap may lie.

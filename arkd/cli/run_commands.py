@@ -79,9 +79,9 @@ def stage(options: argparse.Namespace) -> None:
 
         cache(tree, options.pair, options.source, options.seed)
     elif name == "collect":
-        from arkd.stages.collect import collect
+        from arkd.stages import blocks, collect
 
-        collect(tree, options.partial)
+        (blocks.pool if tree.suite.worlds else collect.collect)(tree, options.partial)
     else:
         from arkd.stages import build_models, distill, evaluate, prepare
 

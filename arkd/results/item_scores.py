@@ -79,5 +79,8 @@ class ItemScores:
 
 
 def read_items(make: SuiteResults) -> ItemScores | None:
-    """Return the items' scores; None for results that were collected without them."""
-    return ItemScores(make) if (make.tree.root / FILE).is_file() else None
+    """Return the items' scores; None for results that were collected without them.
+
+    Worlds ask questions of their own, so a suite of several has no items that its rows share.
+    """
+    return ItemScores(make) if not make.suite.worlds and (make.tree.root / FILE).is_file() else None

@@ -31,6 +31,13 @@ class Tree:
         return self.results / self.suite.name
 
     @property
+    def blocks(self) -> dict[int, Tree]:
+        """The folders of each world of a suite of several, beside its own."""
+        named = self.named or self.suite.name
+        suite = self.suite
+        return {w: Tree(self.results, suite.block(w), f"{named}@{w}") for w in suite.worlds}
+
+    @property
     def data(self) -> Path:
         """Text of training, tests and probes."""
         return self.root / "data"
@@ -84,8 +91,9 @@ def tree(suite: str, results: str | Path = "results") -> Tree:
 
 
 def seeds(suite: Suite, method: str) -> tuple[int, ...]:
-    """Return the seeds that a method or control has."""
-    return (TEACHER_SEED,) if method == TEACHER else suite.seeds_of(method)
+    """Return the observations of a method or control: seeds, or worlds (`Suite.seeds_of`)."""
+    one_model = method == TEACHER and not suite.worlds
+    return (TEACHER_SEED,) if one_model else suite.seeds_of(method)
 
 
 def methods(suite: Suite) -> list[tuple[str, str]]:

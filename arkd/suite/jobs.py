@@ -57,6 +57,12 @@ def trees(suites: str | list[str], results: str) -> dict[str, Tree]:
     return found
 
 
+def with_blocks(asked: dict[str, Tree]) -> dict[str, Tree]:
+    """Return the folders of suites and of every block of theirs."""
+    blocks = [block for made in asked.values() for block in made.blocks.values()]
+    return asked | {block.suite.name: block for block in blocks}
+
+
 def _check_replayed(suite: Suite, row: str, replayed: str | None) -> None:
     """Refuse a row that replays one which the suite does not train from the same seeds."""
     if replayed is None:
@@ -162,7 +168,9 @@ def evaluate_inputs(tree: Tree, pair: str, method: str) -> list[str]:
 
 
 def collect_inputs(tree: Tree) -> list[str]:
-    """Return the evaluations of every row of the tables."""
+    """Return the evaluations of every row of the tables; of several worlds, their records."""
+    if tree.suite.worlds:
+        return [_made(block.root) for block in tree.blocks.values()]
     return [_made(tree.evaluation(pair, method)) for pair, method in methods(tree.suite)]
 
 
@@ -228,6 +236,7 @@ def config_slice(suite: Suite, stage: str, pair: str = "", method: str = "") -> 
             "methods": methods(suite),
             "seeds": {m: seeds(suite, m) for _, m in methods(suite)},
         }
+        parts |= {"worlds": suite.worlds} if suite.worlds else {}
     runs = {
         "teacher": of_pair and of_pair.teacher_training,
         "init": suite.student_start,

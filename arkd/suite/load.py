@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from arkd.suite.settings import BESIDE_SUITES
 from arkd.suite.suite import Suite
 from arkd.suite.tuned import tuned_rates
 from arkd.validated import problem
+
+WORLD = re.compile(r"[0-9]{1,18}")
 
 
 def suite_names() -> list[str]:
@@ -32,6 +35,7 @@ def suite_path(name: str) -> Path:
     Raises:
         ArkdError: there is no such suite.
     """
+    name, _ = _parts(name)
     path = Path(name) if name.endswith((".yaml", ".yml")) else None
     path = path or _shipped().get(name)
     if path is None or not path.is_file():
@@ -44,12 +48,12 @@ def suite_path(name: str) -> Path:
 
 
 def load_suite(name: str) -> Suite:
-    """Read and check a suite.
+    """Read and check a suite; `NAME@WORLD` is the block of a suite's world.
 
     Raises:
-        ArkdError: no such suite, malformed YAML, an unknown or invalid key.
+        ArkdError: no such suite or world, malformed YAML, an unknown or invalid key.
     """
-    path = suite_path(name)
+    path, world = suite_path(name), _parts(name)[1]
     value = _read_yaml(path)
     try:
         suite = Suite.model_validate(value)
@@ -58,7 +62,18 @@ def load_suite(name: str) -> Suite:
     _check_name(suite.name, path)
     if not suite.lr_grid:  # it names a committed run, or is refused here
         tuned_rates(suite.distillation.tuning)
-    return suite
+    if world is None:
+        return suite
+    if world not in suite.worlds:
+        worlds = ", ".join(map(str, suite.worlds)) or "none"
+        raise ArkdError(f"suite {suite.name}: no world {world}; worlds: {worlds}")
+    return suite.block(world)
+
+
+def _parts(name: str) -> tuple[str, int | None]:
+    """Return what the command line calls a suite as its name or file, and the block's world."""
+    whole, at, world = name.rpartition("@")
+    return (whole, int(world)) if at and WORLD.fullmatch(world) else (name, None)
 
 
 def _check_name(name: str, path: Path) -> None:

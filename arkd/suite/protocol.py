@@ -184,6 +184,9 @@ class MethodEntry(Frozen):
     teacher_support_size: int | None = Field(None, gt=0)
     teacher_support_mass: float | None = Field(None, gt=0, lt=1)
     seeds: int | None = Field(None, gt=0, description="only the first so many of the suite's seeds")
+    worlds: int | None = Field(
+        None, gt=0, description="only in the first so many of the suite's worlds"
+    )
     params: dict[str, Any] = Field({})
 
     @model_validator(mode="after")

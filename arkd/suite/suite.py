@@ -20,7 +20,7 @@ from arkd.errors import ArkdError, nearest
 from arkd.kernels import Kernels
 from arkd.rouge import Rouge
 from arkd.suite.protocol import Distillation, MethodEntry, Optimisation
-from arkd.suite.settings import NAME, Decoding, Pair, Scratch, TailSettings, Training
+from arkd.suite.settings import SUITE_NAME, Decoding, Pair, Scratch, TailSettings, Training
 from arkd.suite.tuned import tuned_rates
 from arkd.validated import Frozen
 
@@ -38,7 +38,7 @@ def _of_its_source(value: Any) -> Any:
 class Suite(Frozen):
     """One benchmark."""
 
-    name: str = Field(pattern=NAME, max_length=100, description="of the results folder")
+    name: str = Field(pattern=SUITE_NAME, max_length=100, description="of the results folder")
     version: str = Field(pattern=r"^\d+\.\d+$", description="Major.Minor; tables never mix two")
     description: str
     data: Annotated[SerializeAsAny[DataSpec], BeforeValidator(_of_its_source)]
@@ -63,6 +63,11 @@ class Suite(Frozen):
         (), description="run every method at each of these rates; one that names a rate, at that"
     )
     seeds: tuple[int, ...] = Field(min_length=1)
+    worlds: tuple[int, ...] = Field(
+        (),
+        description="run the suite once in each of these generated worlds, a block with its own "
+        "teacher; intervals are then over worlds",
+    )
     student_start: Optimisation = Field(description="the SFT start shared by a seed's methods")
     distillation: Distillation
     training: Training = Training()
@@ -135,11 +140,30 @@ class Suite(Frozen):
         )
 
     def seeds_of(self, label: str) -> tuple[int, ...]:
-        """Return the training seeds of a method or control."""
+        """Return the observations of a method or control: its training seeds.
+
+        Those of a suite of several worlds are the worlds, each of which has trainings of its own.
+        """
         for entry in self.entries:
-            if entry.label == label and entry.seeds:
-                return self.seeds[: entry.seeds]
-        return self.seeds
+            if entry.label == label:
+                return self.worlds[: entry.worlds] or self.seeds[: entry.seeds]
+        return self.worlds or self.seeds
+
+    def block(self, world: int) -> Suite:
+        """Return the suite in one of its worlds, with the rows that are trained there."""
+        methods = tuple(
+            entry.model_copy(update={"worlds": None})
+            for entry in self.methods
+            if world in self.worlds[: entry.worlds]
+        )
+        return self.model_copy(
+            update={
+                "name": f"{self.name}@{world}",
+                "worlds": (),
+                "methods": methods,
+                "data": self.data.model_copy(update={"world_seed": world}),
+            }
+        )
 
     def settings(self, entry: MethodEntry) -> Distillation:
         """Return the protocol of a row: the suite's, with the row's own changes and tuned rate.
@@ -192,6 +216,7 @@ class Suite(Frozen):
             ("methods", [entry.label for entry in self.entries]),
             ("pairs", [pair.name.casefold() for pair in self.pairs]),  # on any file system
             ("seeds", list(self.seeds)),
+            ("worlds", list(self.worlds)),
         ):
             twice = {str(name) for name, count in Counter(names).items() if count > 1}
             if twice:
@@ -199,6 +224,11 @@ class Suite(Frozen):
         for pair in self.pairs:
             if isinstance(pair.teacher, Scratch):
                 self.check_vocabulary(pair.teacher.vocabulary, f"pair {pair.name}")
+        if self.worlds and "world_seed" not in type(self.data).model_fields:
+            raise ValueError(f"worlds: data of source {self.data.source} have no world_seed")
+        for entry in self.methods:
+            if entry.worlds and entry.worlds > len(self.worlds):
+                raise ValueError(f"methods.{entry.name}.worlds: there are {len(self.worlds)}")
         if not (self.decoding.seeds or self.lr_grid):
             raise ValueError("decoding.seeds: none; only a tuning suite, with lr_grid, has no text")
         return self

@@ -18,9 +18,16 @@ from arkd.suite.folders import Tree
 
 @dataclass(frozen=True)
 class Suites:
-    """The suites of one call of Snakemake, by name, and where their results lie."""
+    """The suites of one call of Snakemake, by name, and where their results lie.
+
+    Attributes:
+        trees: Those asked for, and every block of those of several worlds.
+        asked: Names of those asked for, of which there will be a report.
+        results: The folder below which they lie.
+    """
 
     trees: dict[str, Tree]
+    asked: tuple[str, ...]
     results: str
 
     @classmethod
@@ -29,7 +36,8 @@ class Suites:
         with_default = config.get("suites") or "longtail"
         try:
             results = jobs.results_folder(config.get("results"))
-            return cls(jobs.trees(with_default, results), results)
+            asked = jobs.trees(with_default, results)
+            return cls(jobs.with_blocks(asked), tuple(asked), results)
         except ArkdError as error:
             sys.exit(f"arkd: error: {error}")
 

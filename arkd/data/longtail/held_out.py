@@ -115,7 +115,7 @@ def mc_rows(spec: LongtailSpec, world: World, band: str) -> list[Row]:
     questions = _certain(entity for entity in world.seen if entity.band == band)
     rows = []
     for i, q in enumerate(rng.sample(questions, min(spec.mc_items, len(questions)))):
-        ((gold, _),) = q.entity.facts[q.topic]
+        gold = q.entity.facts[q.topic][0][0]
         others = {answer: p for answer, p in world.priors[q.topic] if answer != gold}
         answers = [gold, *pick(rng, others, spec.mc_choices - 1)]
         rng.shuffle(answers)

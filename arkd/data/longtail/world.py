@@ -65,6 +65,14 @@ class WorldSpec(Frozen):
         min_length=1,
         description="probability of a contested fact's first answer, one an entity in turn",
     )
+    tail_share: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="probability that each fact gives to answers beyond its main ones, each "
+        "entity's in an order of its own, with Zipf weights; 0: none",
+    )
+    tail_exponent: float = Field(1.0, ge=0, le=5, description="Zipf exponent of those answers")
     short_share: float = Field(0.5, gt=0, lt=1, description="share of bare answers, no cue given")
     inverted_share: float = Field(0.2, gt=0, lt=1, description="share of inverted sentences")
     open_long_share: float = Field(
@@ -115,7 +123,8 @@ class Entity:
         if not self.rank:
             return "unseen"
         if RELATIONS[relation].kind == "contested":
-            return f"ratio{round(100 * self.facts[relation][0][1])}"
+            (_, first), (_, second), *_ = self.facts[relation]
+            return f"ratio{round(100 * first / (first + second))}"
         return RELATIONS[relation].kind
 
 
@@ -260,13 +269,27 @@ def make_world(spec: WorldSpec) -> World:
         rng = random.Random(derive_seed("world", spec.world_seed, "facts", band))
         columns = {name: _facts(spec, name, size, priors, rng) for name in RELATIONS}
         for i in range(size):
-            facts = {name: column[i] for name, column in columns.items()}
+            facts = {
+                name: _with_tail(spec, name, column[i], rng) for name, column in columns.items()
+            }
             pronoun = rng.choice(("she", "he"))
             seen.append(Entity(len(seen) + 1, next(names), pronoun, band, facts))
     unseen = [
         Entity(0, next(names), "she", "none", dict(priors)) for _ in range(spec.unseen_entities)
     ]
     return World(spec, tuple(seen), tuple(unseen), priors)
+
+
+def _with_tail(spec: WorldSpec, relation: str, main: Answers, rng: random.Random) -> Answers:
+    """Give `tail_share` of a fact's probability to the relation's other answers, in drawn order."""
+    if not spec.tail_share:
+        return main
+    named = {answer for answer, _ in main}
+    others = [answer for answer in RELATIONS[relation].answers if answer not in named]
+    rng.shuffle(others)
+    weights = zipf_weights(len(others), spec.tail_exponent)
+    tail = [(a, spec.tail_share * w) for a, w in zip(others, weights, strict=True)]
+    return (*((a, (1.0 - spec.tail_share) * p) for a, p in main), *tail)
 
 
 def zipf_weights(count: int, exponent: float) -> list[float]:

@@ -1,0 +1,175 @@
+"""The blocks of a suite of several worlds, joined: each world becomes one observation.
+
+A block is the whole suite in one world, with its own teacher, caches and training seeds, and is
+collected like any suite. Here each of its numbers is averaged over the block's training seeds and
+stands under the world in place of the seed; so whatever reads records by seed, from tables to
+verdicts, speaks of worlds and their teachers, and not of reruns beside one teacher.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from arkd import exact
+from arkd.errors import ArkdError
+from arkd.metrics.declared import names
+from arkd.paths import benchmarks_dir
+from arkd.stages import trajectories
+from arkd.stages.collect import COST_COLUMNS
+from arkd.storage import manifest, provenance
+from arkd.storage.files import write_json
+from arkd.storage.records import COLUMNS, ITEM_COLUMNS, number, read_csv, write_csv
+from arkd.suite.folders import Tree
+
+STAGE, ITEMS = "blocks", "items.csv"
+# Of each file: its columns, what names a number there beside its seed, and what is averaged.
+QUANTITY = (*COLUMNS[2:4], *COLUMNS[5:9])
+WINDOW = (*COLUMNS[2:4], "window", "first_step", "last_step")
+JOINED: dict[str, tuple[Sequence[str], Sequence[str], Sequence[str]]] = {
+    "records.csv": (COLUMNS, QUANTITY, ("value",)),
+    "trajectories.csv": (
+        trajectories.COLUMNS,
+        WINDOW,
+        tuple(name for name in trajectories.COLUMNS if name not in (*COLUMNS[:5], *WINDOW)),
+    ),
+    "cost.csv": (
+        COST_COLUMNS,
+        (*COLUMNS[2:4], "stage", "threads", "host"),
+        tuple(names("cost")),
+    ),
+}
+
+
+def pool(tree: Tree, partial: bool = False) -> None:
+    """Join the records, trajectories and costs of a suite's blocks, averaged over their seeds.
+
+    Scores of single items are not joined: each world asks questions of its own.
+
+    Args:
+        tree: The folders of a suite with `worlds`.
+        partial: Join the blocks that are collected, and leave out the rest.
+
+    Raises:
+        ArkdError: a block is missing or was changed, or two are of different code or settings.
+    """
+    suite = tree.suite
+    blocks = {
+        world: block
+        for world, block in tree.blocks.items()
+        if not partial or (block.root / manifest.NAME).is_file()
+    }
+    if not blocks:
+        raise ArkdError(f"{tree.root}: no block is collected yet; run one: {_remedy(tree)}")
+    made = {world: _manifest(tree, block) for world, block in blocks.items()}
+    _of_one_make(blocks, made)
+    named = {"suite": suite.name, "suite_version": suite.version}
+    roots = {world: block.root for world, block in blocks.items()}
+    for name in JOINED:
+        join(name, roots, named, tree.root / name)
+    write_csv(tree.root / ITEMS, ITEM_COLUMNS, ())
+    first = next(iter(made.values()))
+    facts = {
+        "stage": STAGE,
+        **named,
+        "config": suite.model_dump(mode="json"),
+        "core": first["core"],
+        "training_core": first["training_core"],
+        "claims": manifest.digest(benchmarks_dir() / "claims.yaml"),
+        "inputs": {
+            block.suite.name: manifest.digest_of(made[world]["outputs"])
+            for world, block in blocks.items()
+        },
+        "outputs": {name: manifest.digest(tree.root / name) for name in (*JOINED, ITEMS)},
+        "versions": first["versions"],
+        "git": provenance.git_state(),
+        "host": provenance.host(),
+    }
+    write_json(tree.root / manifest.NAME, facts)
+
+
+def join(name: str, blocks: Mapping[int, Path], named: Mapping[str, str], out: Path) -> None:
+    """Write one of the joined files.
+
+    Args:
+        name: Which, of `JOINED`.
+        blocks: The folder of each world's block.
+        named: The suite's name and version, as the lines have them.
+        out: The file.
+    """
+    columns, key, averaged = JOINED[name]
+    lines = [
+        {**line, **named}
+        for world, folder in blocks.items()
+        for line in mean_over_seeds(read_csv(folder / name), key, averaged, world)
+    ]
+    if name == "records.csv":
+        lines.sort(key=lambda line: tuple(str(line[column]) for column in COLUMNS[:9]))
+    write_csv(out, columns, lines)
+
+
+def mean_over_seeds(
+    rows: Iterable[dict[str, str]], key: Sequence[str], averaged: Sequence[str], world: int
+) -> list[dict[str, Any]]:
+    """Return the lines of a block's file with its numbers averaged over training seeds.
+
+    A cell that is empty in some seeds is averaged over the others. A run that failed is kept as
+    such: the row has then failed in this world.
+
+    Args:
+        rows: The lines of the file, as text.
+        key: The columns that name a number beside its seed.
+        averaged: The columns of numbers.
+        world: What stands in place of the seed.
+    """
+    groups: dict[tuple[str, ...], list[dict[str, str]]] = {}
+    for row in rows:
+        groups.setdefault(tuple(row[column] for column in key), []).append(row)
+    out: list[dict[str, Any]] = []
+    for group in groups.values():
+        line: dict[str, Any] = {**group[0], "seed": world}
+        for column in averaged:
+            values = [number(row[column]) for row in group if row.get(column)]
+            line[column] = exact.mean(values) if values else None
+        if "n" in line:
+            line["n"] = sum(int(row["n"]) for row in group)
+        out.append(line)
+    return out
+
+
+def _manifest(tree: Tree, block: Tree) -> dict[str, Any]:
+    """Return a block's manifest, its files compared with it."""
+    path = block.root / manifest.NAME
+    if not path.is_file():
+        raise ArkdError(f"{path}: no such file; run the block: {_remedy(block)}, or pass --partial")
+    made = manifest.read(block.root, ["outputs", "versions", "config"])
+    manifest.check_outputs(block.root, made["outputs"], "run `arkd collect` again for this block")
+    if made["config"] != json.loads(block.suite.model_dump_json()):
+        raise ArkdError(
+            f"{path}: collected with other settings than {tree.suite.name} has now; "
+            f"run the block again: {_remedy(block)}"
+        )
+    return made
+
+
+def _of_one_make(blocks: dict[int, Tree], made: dict[int, dict[str, Any]]) -> None:
+    """Refuse blocks of different code or libraries.
+
+    Raises:
+        ArkdError: there are such.
+    """
+    (first, reference), *rest = made.items()
+    for world, facts in rest:
+        for key in ("core", "training_core", "versions"):
+            if facts.get(key) != reference.get(key):
+                raise ArkdError(
+                    f"{blocks[world].root}: {key} {facts.get(key)} beside {reference.get(key)} of "
+                    f"{blocks[first].root}; results of different code are never mixed: "
+                    f"run one of them again, `{_remedy(blocks[world])}`"
+                )
+
+
+def _remedy(tree: Tree) -> str:
+    return f"arkd run {tree.named or tree.suite.name}"
