@@ -6,6 +6,11 @@ from importlib.util import find_spec
 from pathlib import Path
 
 
+def claims_path(version: str = "1.0") -> Path:
+    """Return the shipped file of registered claims of a version."""
+    return benchmarks_dir() / f"claims{'' if version == '1.0' else f'-{version}'}.yaml"
+
+
 def benchmarks_dir() -> Path:
     """Return the folder of suites, tasks, published numbers and claims."""
     return _package_dir("arkd_benchmarks")

@@ -16,6 +16,7 @@ from typing import Any
 from arkd.audit.manifest_chain import Chain
 from arkd.audit.tolerance import same_files
 from arkd.errors import ArkdError
+from arkd.paths import claims_path
 from arkd.stages import blocks
 from arkd.storage.manifest import NAME, digest
 from arkd.storage.records import COLUMNS, ITEM_COLUMNS, read_rows
@@ -149,16 +150,17 @@ def _claims(chain: Chain, tree: Tree, out: Path) -> bool:
     """Judge again, unless it was by other registered claims than those of this checkout."""
     from arkd.claims import judge as judgement
     from arkd.claims import write as verdict_table
-    from arkd.claims.registered import claims_path, load_claims
+    from arkd.claims.registered import load_claims
 
     named = chain.manifests.get(chain.root / "claims", {}).get("inputs", {}).get("claims")
-    if named != digest(claims_path()):
+    path = claims_path(tree.suite.claims)
+    if named != digest(path):
         chain.findings.notes.append(
-            f"claims were judged by a {claims_path().name} other than this checkout's "
+            f"claims were judged by a {path.name} other than this checkout's "
             f"(SHA-256 {str(named)[:12]}…); the verdicts were hashed, not formed again"
         )
         return False
-    registered = load_claims()
+    registered = load_claims(path)
     found = judgement.judge(tree, registered, partial=True)
     verdict_table.write(tree.suite, registered, found, out)
     return True

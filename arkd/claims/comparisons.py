@@ -31,6 +31,7 @@ def comparisons(results: Results, claim: str, test: AnyTest, pair: str) -> list[
     bounds: dict[str, Any] = {}
     if isinstance(test, Bounded):
         bounds = {"direction": test.direction, "margin": test.margin, "unit": test.unit}
+        bounds["equivalence"] = test.equivalence
     template = Comparison(claim, test.name, test.role, test.kind, pair, a="", **bounds)
     if isinstance(test, Paired):
         return list(_paired(results, replace(template, a=test.a, metric=test.metric), test))

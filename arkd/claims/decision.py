@@ -11,12 +11,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from arkd import exact
 from arkd.claims.kinds import Direction
 from arkd.statistics.intervals import mean_interval
 from arkd.statistics.power import p_value, smallest_effect
 
 HOLDS, REFUTED, OPEN, UNTESTED = "holds", "refuted", "open", "not testable"
 SUPPORTED, CONTRADICTED, INCONCLUSIVE = "supported", "contradicted", "inconclusive"
+EQUIVALENT = "equivalent"  # of a comparison, and of a claim that such comparisons settle
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ class Comparison:
     margin: float = 0.0
     target: float = 0.0
     unit: str = ""
+    equivalence: float = 0.0  # the smallest effect that counts as one; 0: not asked
     values: dict[int, float] = field(default_factory=dict)
     failed: tuple[int, ...] = ()  # seeds that left because a run of either arm failed
     outcome: bool | None = None
@@ -56,6 +59,13 @@ class Comparison:
         upper = self.target + (math.log1p(self.margin) if ratio else self.margin)
         lower = self.target + (math.log1p(-self.margin) if ratio else -self.margin)
         return {"greater": (upper,), "less": (lower,), "equal": (lower, upper)}[self.direction]
+
+    @property
+    def band(self) -> tuple[float, ...]:
+        """Between what an effect counts as none, on the scale of `values` (`equivalent`)."""
+        if not self.equivalence:
+            return ()
+        return replace(self, direction="equal", margin=self.equivalence).boundaries
 
 
 @dataclass(frozen=True)
@@ -101,7 +111,7 @@ def step_down(
                 comparison, HOLDS if comparison.outcome else REFUTED, comparison.printed
             )
         else:
-            ps[place] = p_value([*comparison.values.values()], comparison.boundaries)
+            ps[place] = _p(comparison)
     stopped = False
     rate = 1 - level
     for rank, place in enumerate(sorted(ps, key=lambda place: ps[place])):
@@ -114,6 +124,24 @@ def step_down(
             smallest = math.expm1(smallest)
         found[place] = replace(decided, p_value=ps[place], smallest=smallest)
     return [found[place] for place in range(len(family))]
+
+
+def _p(comparison: Comparison) -> float:
+    """Return the smallest rate at which a comparison is decided, either way (`p_value`).
+
+    That it differs and that it is equivalent cannot both be false, so the two tests share a rate.
+    """
+    values = [*comparison.values.values()]
+    found = p_value(values, comparison.boundaries)
+    mean = exact.mean(values)
+    if _within(comparison.band, mean, mean):
+        found = min(found, p_value(values, comparison.band))
+    return found
+
+
+def _within(band: Sequence[float], low: float, high: float) -> bool:
+    """Tell whether an interval lies inside a band; no band holds nothing."""
+    return bool(band) and band[0] < low and high < band[-1]
 
 
 def _interval(comparison: Comparison, rate: float, open_: bool) -> Decided:
@@ -129,6 +157,8 @@ def _interval(comparison: Comparison, rate: float, open_: bool) -> Decided:
         "equal": first < low and high < last,
     }[comparison.direction]
     decision = OPEN if open_ else HOLDS if holds else REFUTED
+    if not open_ and _within(comparison.band, low, high):
+        decision = EQUIVALENT
     effect = interval.mean
     if comparison.kind == "ratio":
         effect, low, high = (math.expm1(value) for value in (effect, low, high))
@@ -136,31 +166,38 @@ def _interval(comparison: Comparison, rate: float, open_: bool) -> Decided:
 
 
 def verdict(rule: Literal["all", "any", "majority"], decisions: Sequence[str]) -> str:
-    """Return a claim's verdict from the decisions of its primary comparisons (`verdicts`)."""
+    """Return a claim's verdict from the decisions of its primary comparisons (`verdicts`).
+
+    A rule that comparisons made impossible is contradicted if some of them lie on the other side,
+    and settled as equivalent if all that fail it lie within the margin.
+    """
     if UNTESTED in decisions or not decisions:
         return UNTESTED
     holding, refuted = decisions.count(HOLDS), decisions.count(REFUTED)
+    failing = refuted + decisions.count(EQUIVALENT)
     total = len(decisions)
     if {"all": holding == total, "any": holding > 0, "majority": 2 * holding > total}[rule]:
         return SUPPORTED
-    if {"all": refuted > 0, "any": refuted == total, "majority": 2 * refuted >= total}[rule]:
-        return CONTRADICTED
+    if {"all": failing > 0, "any": failing == total, "majority": 2 * failing >= total}[rule]:
+        return CONTRADICTED if refuted else EQUIVALENT
     return INCONCLUSIVE
 
 
 def decisive(word: str, decided: Sequence[Decided]) -> Decided | None:
     """Return the comparison that a verdict hangs on.
 
-    Of a supported claim the weakest that holds, of a contradicted one the clearest refuted, of an
-    inconclusive one the open one nearest to a decision, of an untested one the first without
-    values.
+    Of a supported claim the weakest that holds, of a contradicted one the clearest refuted, of one
+    settled as equivalent the weakest that is, of an inconclusive one the open one nearest to a
+    decision, of an untested one the first without values.
     """
 
     def p(candidate: Decided) -> float:
         return 0.0 if candidate.p_value is None else candidate.p_value
 
     wanted = {SUPPORTED: HOLDS, CONTRADICTED: REFUTED, INCONCLUSIVE: OPEN, UNTESTED: UNTESTED}
+    wanted[EQUIVALENT] = EQUIVALENT
     kept = [candidate for candidate in decided if candidate.decision == wanted.get(word)]
     if not kept:
         return None
-    return max(kept, key=p) if word == SUPPORTED else min(kept, key=p)
+    weakest = word in (SUPPORTED, EQUIVALENT)
+    return max(kept, key=p) if weakest else min(kept, key=p)

@@ -41,11 +41,20 @@ class Bounded(Test):
     direction: Direction
     margin: float = Field(description="in `unit`; negative: may be worse by that much at most")
     unit: str = Field(min_length=3)
+    equivalence: float = Field(
+        0.0,
+        ge=0,
+        description="in `unit`: the smallest effect that counts as one; an effect shown to lie "
+        "within ± this is a finding of its own, equivalent; 0: not asked",
+    )
 
     @model_validator(mode="after")
-    def _equal_needs_width(self) -> Bounded:
-        if self.direction == "equal" and self.margin <= 0:
-            raise ValueError("direction 'equal' needs a margin above 0")
+    def _width(self) -> Bounded:
+        if self.direction == "equal":
+            if self.margin <= 0:
+                raise ValueError("direction 'equal' needs a margin above 0")
+            if self.equivalence:
+                raise ValueError("direction 'equal' claims an equivalence: leave out the key")
         return self
 
 

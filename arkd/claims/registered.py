@@ -26,7 +26,7 @@ from arkd.claims.kinds import (
 )
 from arkd.errors import ArkdError, nearest
 from arkd.metrics import declared
-from arkd.paths import benchmarks_dir
+from arkd.paths import claims_path
 from arkd.results import published
 from arkd.storage.yaml_text import read_yaml
 from arkd.validated import Frozen, problem
@@ -84,7 +84,7 @@ class Role(Frozen):
 class Rule(Frozen):
     """The general rule of decision; texts explain what the names fix."""
 
-    observation: Literal["training_seed"]
+    observation: Literal["training_seed", "world"]
     seed_value: str
     effect: Literal["mean_of_paired_differences"]
     ratio: str
@@ -95,17 +95,32 @@ class Rule(Frozen):
     family: Literal["primary_comparisons_of_a_claim"]
     p_value: str
     step_down: str
-    comparison: dict[Literal["holds", "refuted", "open"], str]
-    verdicts: dict[Literal["supported", "contradicted", "inconclusive", "not_testable"], str]
+    comparison: dict[Literal["holds", "refuted", "equivalent", "open"], str]
+    verdicts: dict[
+        Literal["supported", "contradicted", "equivalent", "inconclusive", "not_testable"], str
+    ]
     rules: dict[Literal["all", "any", "majority"], str]
     without_interval: str
     power: Share
     smallest_effect: str
     failed_runs: str
     registered_seeds: tuple[int, ...]
-    registered_world_seed: int
+    registered_world_seed: int | None = None
+    registered_worlds: tuple[int, ...] = ()
     provisional: str
     excluded_suites: dict[str, str]
+
+    @model_validator(mode="after")
+    def _one_kind_of_world(self) -> Rule:
+        blocks = self.observation == "world"
+        if blocks == (self.registered_world_seed is not None) or blocks != bool(
+            self.registered_worlds
+        ):
+            raise ValueError(
+                "an observation that is a world needs 'registered_worlds', one that is a training "
+                "seed needs 'registered_world_seed'"
+            )
+        return self
 
 
 class Change(Frozen):
@@ -178,11 +193,6 @@ def _check_names(test: AnyTest, roles: Iterable[str], where: str) -> None:
 def _known(what: str, name: str, names: Iterable[str], where: str) -> None:
     if name not in names:
         raise ValueError(f"{where}: no {what} '{name}'{nearest(name, names)}")
-
-
-def claims_path() -> Path:
-    """Return the shipped claims file."""
-    return benchmarks_dir() / "claims.yaml"
 
 
 def load_claims(path: Path | None = None) -> Claims:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from arkd.claims.decision import HOLDS, OPEN, REFUTED, Comparison, Decided
+from arkd.claims.decision import EQUIVALENT, HOLDS, OPEN, REFUTED, Comparison, Decided
 from arkd.claims.judge import Judgement
 from arkd.claims.paper_numbers import paper_effect
 from arkd.claims.registered import Claims
@@ -14,12 +14,14 @@ from arkd.suite.suite import Suite
 from arkd.tables.write import number
 
 DASH = "–"
+COUNTED = (HOLDS, REFUTED, OPEN)
 HEAD = ("Claim", "Statement", "Paper", "Measured", "Holds/refuted/open", "Decisive comparison")
 TAIL = ("Verdict", "Smallest effect", "Seeds", "Status")
 CLAIM_COLUMNS = (
     *("suite", "suite_version", "pair", "claim", "statement", "source", "paper", "verdict"),
-    *("status", "rule", "comparisons", "holds", "refuted", "open", "decisive", "effect", "low"),
-    *("high", "level", "unit", "smallest_effect", "seeds", "failed", "reason", "claims_version"),
+    *("status", "rule", "comparisons", "holds", "refuted", EQUIVALENT, "open"),
+    *("decisive", "effect", "low", "high", "level", "unit", "smallest_effect", "seeds", "failed"),
+    *("reason", "claims_version"),
 )
 COMPARISON_COLUMNS = (
     *("suite", "suite_version", "claim", "test", "role", "kind", "pair", "a", "b", "task"),
@@ -53,7 +55,9 @@ def _texts(suite: Suite, judgement: Judgement) -> tuple[str, ...]:
             smallest = number(decisive.smallest, places)
         what = describe(decisive.comparison)
         seeds = _seeds(decisive.comparison)
-    counts = "/".join(str(_count(judgement, word)) for word in (HOLDS, REFUTED, OPEN))
+    counts = "/".join(str(_count(judgement, word)) for word in COUNTED)
+    if equivalent := _count(judgement, EQUIVALENT):
+        counts += f" ({equivalent} {EQUIVALENT})"
     verdict = f"{judgement.verdict}: {judgement.reason}" if judgement.reason else judgement.verdict
     notes = dict.fromkeys(
         result.comparison.note for result in judgement.primary if result.comparison.note
@@ -125,7 +129,7 @@ def claim_row(suite: Suite, claims: Claims, judgement: Judgement) -> dict[str, A
         "status": _status(judgement),
         "rule": judgement.claim.rule,
         "comparisons": len(judgement.primary),
-        **{word: _count(judgement, word) for word in (HOLDS, REFUTED, OPEN)},
+        **{word: _count(judgement, word) for word in (*COUNTED, EQUIVALENT)},
         "reason": judgement.reason or judgement.provisional,
         "claims_version": claims.version,
     }

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from arkd.claims.decision import CONTRADICTED, INCONCLUSIVE, SUPPORTED
+from arkd.claims.decision import CONTRADICTED, EQUIVALENT, INCONCLUSIVE, SUPPORTED
 from arkd.claims.judge import Judgement
 from arkd.claims.registered import Claims
 from arkd.claims.wording import (
@@ -30,7 +30,7 @@ TITLE = "Verdicts on the paper's claims"
 SHARES = (0.04, 0.2, 0.085, 0.13, 0.065, 0.145, 0.095, 0.06, 0.04, 0.065)  # of the line, in LaTeX
 COLUMNS = (*HEAD, *TAIL)
 VERDICT = COLUMNS.index("Verdict")
-COLOURS = {SUPPORTED: "green", CONTRADICTED: "red", INCONCLUSIVE: "yellow"}
+COLOURS = {SUPPORTED: "green", CONTRADICTED: "red", EQUIVALENT: "cyan", INCONCLUSIVE: "yellow"}
 
 
 def write(suite: Suite, claims: Claims, found: Sequence[Judgement], folder: Path) -> None:
@@ -100,6 +100,8 @@ def _notes(suite: Suite, claims: Claims, found: Sequence[Judgement]) -> list[str
         notes.append(f"Provisional ({', '.join(ids)}): {word}.")
     if any(judgement.verdict == INCONCLUSIVE for judgement in found):
         notes.append("Inconclusive: the seeds decide neither way, which supports nothing.")
+    if any(judgement.verdict == EQUIVALENT for judgement in found):
+        notes.append("Equivalent: an effect of the size that counts is excluded, either way.")
     if any(judgement.primary for judgement in found):
         notes.append("Secondary tests decide nothing; comparisons.csv has every comparison.")
     return notes

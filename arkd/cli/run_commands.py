@@ -119,16 +119,19 @@ def claims(options: argparse.Namespace) -> None:
     """Judge the registered claims by a suite."""
     from arkd.claims import judge as judgement
     from arkd.claims import write as verdict_table
-    from arkd.claims.registered import claims_path, load_claims
+    from arkd.claims.registered import load_claims
+    from arkd.paths import claims_path
     from arkd.storage import manifest, stage_writer
     from arkd.suite import folders
 
-    tree, registered = folders.tree(options.suite, options.results), load_claims()
+    tree = folders.tree(options.suite, options.results)
     suite, root = tree.suite, tree.root
+    path = claims_path(suite.claims)
+    registered = load_claims(path)
     manifest.check_collected(root)
     found = judgement.judge(tree, registered, options.partial)
     names = ("records", "cost", "trajectories")
-    inputs = {"claims": claims_path(), **{name: root / f"{name}.csv" for name in names}}
+    inputs = {"claims": path, **{name: root / f"{name}.csv" for name in names}}
     axes: dict[str, Any] = {"suite": suite.name, "suite_version": suite.version}
     with stage_writer.stage("claims", root / "claims", inputs=inputs, config={}, **axes) as made:
         verdict_table.write(suite, registered, found, made.folder)

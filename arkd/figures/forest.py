@@ -10,12 +10,20 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from arkd.claims.decision import CONTRADICTED, INCONCLUSIVE, SUPPORTED, Comparison, Decided
+from arkd.claims.decision import (
+    CONTRADICTED,
+    EQUIVALENT,
+    INCONCLUSIVE,
+    SUPPORTED,
+    Comparison,
+    Decided,
+)
 from arkd.claims.judge import Judgement, judge
 from arkd.claims.kinds import IN_PRINT
 from arkd.claims.registered import load_claims
 from arkd.claims.wording import describe
 from arkd.figures.style import SMALL, Mark
+from arkd.paths import claims_path
 from arkd.tables.builder import Builder
 
 LINE_IN = 0.36  # a claim has two lines of text
@@ -23,6 +31,7 @@ RATIO = "a / b − 1"
 VERDICTS = {
     SUPPORTED: Mark("#0072B2", "o"),
     CONTRADICTED: Mark("#D55E00", "X"),
+    EQUIVALENT: Mark("#009E73", "s"),
     INCONCLUSIVE: Mark("#000000", "D", hollow=True),
 }
 CLAIMED = "0.88"
@@ -34,9 +43,8 @@ def forest(make: Builder, partial: bool = False) -> Figure | None:
     Raises:
         ArkdError: results that the claims need are missing, and `partial` is not set.
     """
-    shown = [
-        judgement for judgement in judge(make.tree, load_claims(), partial) if drawn(judgement)
-    ]
+    registered = load_claims(claims_path(make.suite.claims))
+    shown = [judgement for judgement in judge(make.tree, registered, partial) if drawn(judgement)]
     if not shown:
         return None
     units: dict[str, list[Judgement]] = {}

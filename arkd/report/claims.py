@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from arkd.claims.decision import CONTRADICTED, INCONCLUSIVE, SUPPORTED, UNTESTED
+from arkd.claims.decision import CONTRADICTED, EQUIVALENT, INCONCLUSIVE, SUPPORTED, UNTESTED
 from arkd.claims.judge import WITHHELD
-from arkd.claims.registered import Claims, claims_path, load_claims
+from arkd.claims.registered import Claims, load_claims
 from arkd.claims.wording import DASH, describe, digits
 from arkd.errors import ArkdError
+from arkd.paths import claims_path
 from arkd.report.comparisons import SYMBOLS as OF_COMPARISONS
 from arkd.report.comparisons import (
     Line,
@@ -31,7 +32,15 @@ from arkd.suite.load import load_suite, suite_names
 from arkd.suite.suite import Suite
 
 # A verdict is told by its word and its mark; colour only repeats them.
-SYMBOLS = {SUPPORTED: "✓", CONTRADICTED: "✗", INCONCLUSIVE: "○", UNTESTED: DASH, WITHHELD: "⊘"}
+SYMBOLS = {
+    SUPPORTED: "✓",
+    CONTRADICTED: "✗",
+    EQUIVALENT: "≈",
+    INCONCLUSIVE: "○",
+    UNTESTED: DASH,
+    WITHHELD: "⊘",
+}
+DECIDABLE = (SUPPORTED, CONTRADICTED, EQUIVALENT, INCONCLUSIVE)
 FILES = ("claims.csv", "comparisons.csv", "claims.md", "claims.tex")
 
 
@@ -41,9 +50,10 @@ def claims_view(tree: Tree, out_file: Path) -> dict[str, Any] | None:
     None if there is neither.
     """
     folder = tree.root / "claims"
-    if not claims_path().is_file():
+    registered_file = claims_path(tree.suite.claims)
+    if not registered_file.is_file():
         return None
-    registered = load_claims()
+    registered = load_claims(registered_file)
     if not (folder / "claims.csv").is_file():
         return _unjudged(tree, registered)
     rows = read_csv(folder / "claims.csv")
@@ -58,6 +68,7 @@ def claims_view(tree: Tree, out_file: Path) -> dict[str, Any] | None:
         "listed": [],
         "claims": views,
         "counts": [(word, SYMBOLS[word], counts[word]) for word in SYMBOLS if counts[word]],
+        "file": registered_file.name,
         "version": ", ".join(dict.fromkeys(row["claims_version"] for row in rows)),
         "power": f"{registered.rule.power * 100:g}\u00a0%",
         "several_pairs": len(tree.suite.pairs) > 1,
@@ -74,7 +85,7 @@ def _unjudged(tree: Tree, registered: Claims) -> dict[str, Any]:
 
 def lead(suite: Suite, registered: Claims, rows: Sequence[Line]) -> str:
     """Say in a sentence or two what was found, what it is worth, and what to run for more."""
-    judged = [row for row in rows if row["verdict"] in (SUPPORTED, CONTRADICTED, INCONCLUSIVE)]
+    judged = [row for row in rows if row["verdict"] in DECIDABLE]
     if not judged:
         reasons = list(dict.fromkeys(row["reason"] for row in rows if row["reason"]))
         why = f": {reasons[0].rstrip('.')}" if len(reasons) == 1 else ""
@@ -113,7 +124,10 @@ def verdict_suites(registered: Claims) -> list[str]:
         except ArkdError:  # a suite that does not load is another command's concern
             continue
         world = getattr(suite.data, "world_seed", None)
-        if suite.seeds == rule.registered_seeds and world == rule.registered_world_seed:
+        registered_world = suite.worlds == rule.registered_worlds
+        if not rule.registered_worlds:
+            registered_world = world == rule.registered_world_seed and not suite.worlds
+        if suite.seeds == rule.registered_seeds and registered_world:
             found[name] = len(suite.entries)
     return sorted(found, key=lambda name: -found[name])
 
@@ -165,7 +179,8 @@ def claim_view(row: Line, behind: list[Line]) -> dict[str, Any]:
 def _told(row: Line, every: int) -> str:
     """Say how a claim's comparisons came out: 5 comparisons, of which 1 holds, 4 open."""
     primary = int(row["comparisons"] or 0)
-    counts = [f"{row[word]} {word}" for word in OF_COMPARISONS if row[word] not in ("", "0")]
+    numbers = {word: row.get(word, "") for word in OF_COMPARISONS}  # older files lack a word
+    counts = [f"{count} {word}" for word, count in numbers.items() if count not in ("", "0")]
     text = f"{primary} comparison{'' if primary == 1 else 's'}"
     text += f": {', '.join(counts)}" if counts else ""  # of too few seeds none is decided or open
     return f"{text}; {every - primary} secondary" if every > primary else text

@@ -7,12 +7,12 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-from arkd.claims.decision import HOLDS, OPEN, REFUTED, Comparison
+from arkd.claims.decision import EQUIVALENT, HOLDS, OPEN, REFUTED, Comparison
 from arkd.claims.wording import DASH, describe, digits
 from arkd.tables.write import number
 
 Line = dict[str, str]  # a line of `comparisons.csv` or `claims.csv`
-SYMBOLS = {HOLDS: "✓", REFUTED: "✗", OPEN: "○"}
+SYMBOLS = {HOLDS: "✓", REFUTED: "✗", EQUIVALENT: "≈", OPEN: "○"}
 WIDTH, HEIGHT, EDGE = 120.0, 16.0, 6.0  # of an interval's drawing, in pixels
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from arkd import exact
 from arkd.errors import ArkdError
 from arkd.metrics.declared import names
-from arkd.paths import benchmarks_dir
+from arkd.paths import claims_path
 from arkd.stages import trajectories
 from arkd.stages.collect import COST_COLUMNS
 from arkd.storage import manifest, provenance
@@ -77,7 +77,7 @@ def pool(tree: Tree, partial: bool = False) -> None:
         "config": suite.model_dump(mode="json"),
         "core": first["core"],
         "training_core": first["training_core"],
-        "claims": manifest.digest(benchmarks_dir() / "claims.yaml"),
+        "claims": manifest.digest(claims_path(suite.claims)),
         "inputs": {
             block.suite.name: manifest.digest_of(made[world]["outputs"])
             for world, block in blocks.items()

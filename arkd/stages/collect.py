@@ -8,7 +8,7 @@ from typing import Any
 
 from arkd.errors import ArkdError
 from arkd.metrics.declared import names
-from arkd.paths import benchmarks_dir
+from arkd.paths import claims_path
 from arkd.stages import trajectories
 from arkd.storage import given, manifest, provenance
 from arkd.storage.files import write_json
@@ -47,7 +47,7 @@ def collect(tree: Tree, partial: bool = False) -> None:
     write_csv(tree.root / "items.csv", ITEM_COLUMNS, items)
     write_csv(tree.root / "cost.csv", COST_COLUMNS, costs)
     trajectories.write(tree, [run for run in methods(suite) if run[1] not in CONTROLS])
-    claims = benchmarks_dir() / "claims.yaml"
+    claims = claims_path(suite.claims)
     facts = {
         "stage": "collect",
         "suite": suite.name,

@@ -87,6 +87,11 @@ class Suite(Frozen):
     max_tokens: int = Field(
         96, gt=1, description="prompt and response together; longer rows are dropped"
     )
+    claims: str = Field(
+        "1.0",
+        pattern=r"^\d+\.\d+$",
+        description="which registered claims judge the suite: the version of their file",
+    )
     device: Literal["auto", "cpu", "cuda"] = "cpu"
     kernels: Kernels = Field(
         "portable",

@@ -261,6 +261,51 @@ def test_sides_of_a_margin_of_one_half(direction: str, mean: float, expected: st
     assert found.decision == expected
 
 
+@pytest.mark.parametrize(
+    ("mean", "spread", "expected"),
+    [
+        (0.0, 0.1, "equivalent"),
+        (0.2, 0.1, "equivalent"),  # above 0, and shown to be less than what counts
+        (0.5, 0.1, "holds"),  # above 0, and what counts is not excluded
+        (-0.5, 0.1, "refuted"),
+        (0.0, 1.0, "open"),
+    ],
+)
+def test_an_effect_inside_the_band_is_a_finding_of_its_own(
+    mean: float, spread: float, expected: str
+) -> None:
+    values = mean + spread * np.array([-1.0, 0.0, 1.0, 0.5, -0.5])
+    (found,) = step_down([comparison(dict(enumerate(values)), equivalence=0.4)])
+    assert found.decision == expected
+    inside = stats.ttest_1samp(values, -0.4, alternative="greater").pvalue
+    inside = max(inside, stats.ttest_1samp(values, 0.4, alternative="less").pvalue)
+    assert (inside < 0.025) == (expected == "equivalent")  # two one-sided tests
+
+
+@pytest.mark.parametrize(
+    ("effect", "wrong"),
+    [
+        (0.0, {"holds", "refuted"}),
+        (0.4, {"equivalent", "refuted"}),
+        (-0.4, {"equivalent", "holds"}),
+        (0.2, {"refuted"}),
+    ],
+)
+def test_a_band_keeps_wrong_words_within_five_percent_and_decides(
+    effect: float, wrong: set[str]
+) -> None:
+    """A thousand verdict runs of ten worlds at the planned standard error, .117 points."""
+    draw = np.random.default_rng([17, int(1000 * effect) % 977])
+    runs = effect + 0.117 * math.sqrt(10) * draw.standard_normal((1000, 10))
+    words = [
+        step_down([comparison(dict(enumerate(run)), equivalence=0.4)])[0].decision for run in runs
+    ]
+    assert sum(word in wrong for word in words) / 1000 <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / 1000)
+    if effect in (0.0, 0.4):
+        right = "equivalent" if effect == 0.0 else "holds"
+        assert words.count(right) / 1000 >= 0.75
+
+
 def test_a_negative_margin_allows_to_be_worse_by_that_much() -> None:
     values = dict(enumerate([-0.011, -0.010, -0.009]))
     (found,) = step_down([comparison(values, margin=-0.02)])
@@ -317,10 +362,19 @@ def test_the_smallest_effect_counts_the_family() -> None:
         ("majority", "hhrr", "contradicted"),
         ("majority", "hhhhhr", "supported"),
         ("all", "hu", "not testable"),
+        ("all", "hhe", "equivalent"),
+        ("all", "heo", "equivalent"),
+        ("all", "her", "contradicted"),
+        ("any", "eeo", "inconclusive"),
+        ("any", "eee", "equivalent"),
+        ("any", "eer", "contradicted"),
+        ("majority", "hhhe", "supported"),
+        ("majority", "hhee", "equivalent"),
+        ("majority", "hhre", "contradicted"),
     ],
 )
 def test_verdicts_by_rule(rule: Any, decisions: str, expected: str) -> None:
-    known = {"h": "holds", "r": "refuted", "o": "open", "u": "not testable"}
+    known = {"h": "holds", "r": "refuted", "e": "equivalent", "o": "open", "u": "not testable"}
     assert verdict(rule, [known[letter] for letter in decisions]) == expected
 
 
