@@ -1,5 +1,6 @@
 """Where the suites lie, and what each job is told; used by the rules of the other files."""
 
+from arkd.paths import claims_path
 from arkd.suite import jobs
 from arkd.suite.workflow import Suites
 

@@ -30,7 +30,7 @@ use rule data as tables with:
 use rule tables as claims with:
     input:
         rules.collect.output,
-        lambda w: str(jobs.claims_path(TREES[w.suite].suite.claims)),
+        lambda w: str(claims_path(TREES[w.suite].suite.claims)),
     output:
         f"{ROOT}/claims/manifest.json",
     pathvars:

@@ -303,7 +303,7 @@ def test_a_band_keeps_wrong_words_within_five_percent_and_decides(
     assert sum(word in wrong for word in words) / 1000 <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / 1000)
     if effect in (0.0, 0.4):
         right = "equivalent" if effect == 0.0 else "holds"
-        assert words.count(right) / 1000 >= 0.75
+        assert words.count(right) / 1000 >= 0.7
 
 
 def test_a_negative_margin_allows_to_be_worse_by_that_much() -> None:

@@ -357,6 +357,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return here
 
 
+@pytest.mark.heavy  # two suites, run to their tables
 def test_the_same_tables_come_out(desk: Path) -> None:
     root = desk / "results" / "mine"
     made = {path.stem for path in (root / "tables").glob("*.csv")}
@@ -368,6 +369,7 @@ def test_the_same_tables_come_out(desk: Path) -> None:
         assert f"| {row} | 1 |" in summary
 
 
+@pytest.mark.heavy  # two suites, run to their tables
 def test_a_test_without_references_is_described_and_not_scored(desk: Path) -> None:
     records = pd.read_csv(desk / "results" / "mine" / "records.csv")
     found = {task: set(of["metric"]) for task, of in records.groupby("task")}
@@ -380,6 +382,7 @@ def test_a_test_without_references_is_described_and_not_scored(desk: Path) -> No
     assert "open" not in fidelity
 
 
+@pytest.mark.heavy  # two suites, run to their tables
 def test_results_hold_hashes_of_the_files_and_no_place_of_this_machine(desk: Path) -> None:
     root = desk / "results" / "mine"
     notes = read_json(root / "data" / "manifest.json")["notes"]["summary"]
@@ -388,6 +391,7 @@ def test_results_hold_hashes_of_the_files_and_no_place_of_this_machine(desk: Pat
         assert str(desk) not in path.read_text(encoding="utf-8"), path
 
 
+@pytest.mark.heavy  # two suites, run to their tables
 def test_another_data_file_makes_the_data_anew(desk: Path) -> None:
     dry = lines()[1]
     assert "Nothing to be done" in typed(dry, desk).stdout
@@ -400,6 +404,7 @@ def test_another_data_file_makes_the_data_anew(desk: Path) -> None:
         path.write_text(text)
 
 
+@pytest.mark.heavy  # two suites, run to their tables
 def test_snakemake_names_what_is_not_there_in_one_line(desk: Path) -> None:
     suite = desk / "lost.yaml"
     suite.write_text((desk / "mine.yaml").read_text().replace("data/open", "data/opne"))

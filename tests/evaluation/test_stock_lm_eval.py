@@ -20,6 +20,7 @@ from rouge_score.rouge_scorer import RougeScorer
 
 from arkd.storage.files import read_jsonl
 
+pytestmark = pytest.mark.heavy  # lm-eval from its own command line
 MODEL = ROOT / "benchmarks" / "fixtures" / "smoke-teacher"
 OOD = ("template", "style", "rare", "combined")
 BANDS = ("head", "torso", "tail")
@@ -178,7 +179,6 @@ def test_facts_told_are_the_true_sentences_of_an_answer(longtail: Run) -> None:
     assert longtail.value("longtail_open", "facts_told") == pytest.approx(np.mean(told))
 
 
-@pytest.mark.heavy  # builds real data from two wheels, 46 MB once
 def test_the_smollm2_command_runs_as_written(tmp_path: Path) -> None:
     run = Run("smollm2", "smollm2-quick", tmp_path)
     assert len(run.samples) == 9

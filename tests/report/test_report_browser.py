@@ -26,6 +26,9 @@ if BROWSER is None:
 PHONE = 360
 
 
+pytestmark = pytest.mark.heavy  # a real browser
+
+
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_page(tmp_path_factory.mktemp("results")) / "longtail" / "report.html"

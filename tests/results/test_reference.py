@@ -17,6 +17,7 @@ from arkd.tables import build as tables
 
 REFERENCE = ROOT / "results" / "reference"
 RUNS = sorted(path.parent for path in REFERENCE.glob("*/*/records.csv"))
+SMALL = [run for run in RUNS if run.name != "longtail-full"]
 NEVER_NEGATIVE = ("fkl", "rkl", "jsd", "tvd")
 
 
@@ -63,7 +64,7 @@ def test_numbers_lie_where_they_must(run: Path) -> None:
         assert means["untrained"] == max(means.values()), key
 
 
-@pytest.mark.parametrize("run", RUNS, ids=lambda run: run.name)
+@pytest.mark.parametrize("run", SMALL, ids=lambda run: run.name)  # `arkd verify` does so for all
 def test_tables_follow_from_the_records(run: Path, tmp_path: Path) -> None:
     made = tables.write(load_suite(run.name), run.parent, tmp_path)
     assert {path.name for path in made} == {

@@ -128,6 +128,7 @@ def test_large_files_are_hashed_once(tmp_path: Path) -> None:
     assert given.digest(student, tmp_path) == fresh
 
 
+@pytest.mark.heavy  # the workflow, three times
 def test_the_workflow_sees_what_was_replaced(tmp_path: Path) -> None:
     """By content, whatever its size and its date say."""
     example.write(tmp_path)
