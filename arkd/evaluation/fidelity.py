@@ -18,8 +18,9 @@ from arkd.models.model import head
 from arkd.suite.settings import TailSettings
 from arkd.teacher.cache import Evidence, hidden_responses
 
-SET_METRICS = ("fkl", "rkl", "jsd", "tvd")  # also told apart by test set
-BAND_METRICS = (*SET_METRICS, "nll")  # and by how frequent the label is
+DIVERGENCES = ("fkl", "rkl", "jsd", "tvd")
+SET_METRICS = (*DIVERGENCES, "tail_overlap")  # also told apart by test set
+BAND_METRICS = (*DIVERGENCES, "nll")  # and by how frequent the label is
 # On its own samples a model is calibrated by construction: nothing that needs labels is measured.
 SAMPLED_LABELS = ("fidelity_student",)
 

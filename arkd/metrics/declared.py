@@ -184,6 +184,15 @@ METRICS: dict[Kind, tuple[Metric, ...]] = {
             "share of the student's tail mass that lies on such tokens",
         ),
         Metric(
+            *("tail_overlap", "share", True, SHARE),
+            "F1 of both models' mass on the teacher's tail, 2·Σ min(p, q) / Σ (p + q), over all "
+            "tokens together; of suites with `tail.overlap`",
+        ),
+        Metric(
+            *("tail_mass", "share", None, SHARE),
+            "the student's mass on the teacher's tail; the teacher's row has the teacher's own",
+        ),
+        Metric(
             *("agreement_top{k}", "share", True, SHARE),
             "overlap of the k best tokens; k is 1 (the same best token) and the suite's `top_k`, 5",
         ),

@@ -99,6 +99,11 @@ def measure(
         "acceptance": (1 - tvd, ones_C),
         "nll": (nll, ones_C),
     }
+    if settings.overlap:  # over one tail, the teacher's: 2·Σ min(p, q) / Σ (p + q)
+        shared, either = torch.minimum(p, q), p + q
+        mass = q.masked_fill(~tail, 0).sum(-1)
+        parts = (2 * shared.masked_fill(~tail, 0).sum(-1), either.masked_fill(~tail, 0).sum(-1))
+        values |= {"tail_overlap": parts, "tail_mass": (mass, ones_C)}
     measures: Measures = {(name, ""): value for name, value in values.items()}
     for group, ranks in rank_bins(p.shape[-1]).items():
         for name, part in (("abs_gap", gap), ("fkl", forward), ("rkl", reverse)):

@@ -136,6 +136,9 @@ class TailSettings(Frozen):
     ece_bins: int = Field(15, gt=0)
     prefixes: tuple[Literal["gold", "teacher", "student"], ...] = ("gold", "teacher", "student")
     items_per_set: int = Field(100, gt=0, description="test items whose positions are measured")
+    overlap: bool = Field(
+        False, description="also record how far the tails of student and teacher overlap"
+    )
 
 
 class Pair(Frozen):

@@ -23,7 +23,7 @@ from conftest import ROOT
 from torch import Tensor
 
 from arkd.errors import ArkdError
-from arkd.metrics.token_fidelity import Calibration, measure_tokens
+from arkd.metrics.token_fidelity import Calibration, measure, measure_tokens
 from arkd.paths import benchmarks_dir
 from arkd.suite.settings import TailSettings
 
@@ -142,6 +142,24 @@ def test_fidelity_equals_dense_float64(
     metric = load("distribution_fidelity")
     found = metric.compute(predictions=student, references=teacher, tail_mass=mass, top_k=k)
     assert found == pytest.approx(expected_fidelity(student, teacher, mass, k), rel=1e-4)
+
+
+@pytest.mark.parametrize("mass", [0.5, 0.9])
+def test_tail_overlap_and_mass_equal_dense_float64(
+    mass: float, logits: tuple[Tensor, Tensor, Tensor]
+) -> None:
+    student, teacher, labels = logits
+    settings = TailSettings(tail_mass=mass, overlap=True)
+    found = measure(student, teacher, labels, settings)
+    q, p = ranked(student, teacher)
+    tail = np.cumsum(p, -1) - p >= mass
+    shared, either = (x.double().sum() for x in found["tail_overlap", ""])
+    expected = 2 * np.minimum(p, q)[tail].sum() / (p + q)[tail].sum()
+    assert float(shared / either) == pytest.approx(expected, rel=1e-5)
+    assert 0 < expected < 1
+    own, ones = found["tail_mass", ""]
+    assert float(own.double().sum() / ones.sum()) == pytest.approx(q[tail].sum() / len(q), rel=1e-5)
+    assert ("tail_overlap", "") not in measure(student, teacher, labels, TailSettings())
 
 
 @pytest.mark.parametrize(("mass", "scale", "c"), [(0.9, 0.1, 0.5), (0.5, 0.02, 0.9)])
