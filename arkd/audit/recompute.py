@@ -124,6 +124,9 @@ def results(chain: Chain, suite: Suite) -> None:
         (Path(scratch) / "results").mkdir()
         tree = Tree(Path(scratch) / "results", suite)
         tree.root.symlink_to(root.resolve(), target_is_directory=True)
+        for block in tree.blocks.values():  # of which some tables are made
+            if (beside := root.resolve().parent / block.root.name).is_dir():
+                block.root.symlink_to(beside, target_is_directory=True)
         for name, make in (("tables", _tables), ("claims", _claims)):
             out = Path(scratch) / name
             if not (root / name / NAME).is_file():

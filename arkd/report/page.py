@@ -68,6 +68,8 @@ def write(
         several_pairs=len(suite.pairs) > 1,
         strip=strip(tree, made),
         facts=facts(tree),
+        scope=scope(tree.suite),
+        observations="worlds" if tree.suite.worlds else "training seeds",
         sections=views,
         figures=drawn,
         claims=claims,
@@ -135,7 +137,7 @@ def strip(tree: Tree, made: Sequence[Table]) -> list[tuple[str, str]]:
         "Rows": str(len({method for _, method in methods(suite)})),
         "Pairs": ", ".join(pair.name for pair in suite.pairs) if pairs < 3 else str(pairs),
         "Students": f"{trained:,}".replace(",", "\u202f"),
-        "Training seeds a row": spread,
+        f"{'Worlds' if suite.worlds else 'Training seeds'} a row": spread,
         "Decoding seeds": str(len(suite.decoding.seeds)),
         "Steps": f"{steps:,}".replace(",", "\u202f"),
         "Run time, all stages": duration(wall_s),
@@ -156,6 +158,7 @@ def facts(tree: Tree) -> list[tuple[str, str]]:
     known = {
         "Suite": f"{suite.name}, version {suite.version}",
         "Command": suite_command(suite, tree.named),
+        "Worlds": span(suite.worlds),
         "Training seeds": span(suite.seeds),
         "Decoding seeds": span(suite.decoding.seeds),
         "Host": ", ".join(machine),
@@ -164,6 +167,13 @@ def facts(tree: Tree) -> list[tuple[str, str]]:
         "Commit": commit,
     }
     return [(name, value) for name, value in known.items() if value]
+
+
+def scope(suite: Suite) -> str:
+    """Say what the intervals of a suite speak of beside its training seeds."""
+    if suite.worlds:
+        return "Each world has its own teacher."
+    return "One world, one teacher." if hasattr(suite.data, "world_seed") else "One teacher."
 
 
 def duration(seconds: float) -> str:

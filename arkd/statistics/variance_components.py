@@ -29,7 +29,7 @@ Measurements, 1972), `one_more` its D study.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
@@ -193,3 +193,16 @@ def one_more(parts: Components, design: Design) -> dict[str, float]:
         kind: 1 - math.sqrt(variance_of_mean(parts, more).total / now)
         for kind, more in larger.items()
     }
+
+
+def between(means: Sequence[float], within: float) -> float:
+    """Return the variance between groups beyond what varies within them; it can fall below 0.
+
+    E s²(means) = σ²(between) + the variance of a group's mean, in a balanced one-way random-effects
+    model.
+
+    Args:
+        means: Of each group, two or more.
+        within: The variance of a group's mean around what is expected of its group.
+    """
+    return exact.deviation(means) ** 2 - within

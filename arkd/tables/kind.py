@@ -72,6 +72,8 @@ def facts(suite: Suite) -> dict[str, str | int | float]:
         "name": suite.name,
         "version": suite.version,
         "seeds": " to ".join(map(str, counts[:1] + counts[1:][-1:])),
+        "observation": "world" if suite.worlds else "training seed",
+        "observations": "worlds" if suite.worlds else "training seeds",
         "decodings": len(suite.decoding.seeds),
         "test_set": suite.test_sets[0],
         "mu": suite.tail.tail_mass,

@@ -103,7 +103,7 @@ TABLE = TableKind(
         on the other half. A policy that adapts to its own batches is ahead of the replay, one
         that over-adapts ahead in distribution and behind out of it. ROUGE-L (F1 × 100) on
         {test_set} and its mean over the other test sets, JSD to the teacher on gold prefixes, α
-        over the last 10 % of the steps. Mean over training seeds ± half the width of the 95 % t
+        over the last 10 % of the steps. Mean over {observations} ± half the width of the 95 % t
         interval; differences paired by seed, without correction for their number.
     """,
     build=build,

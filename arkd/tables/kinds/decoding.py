@@ -25,7 +25,7 @@ TABLE = TableKind(
     title="What decoding does",
     caption="""
         ROUGE-L (F1 × 100) of the same students' answers, suite {name} {version}, decoded as in
-        the other tables and with one setting changed. Mean over training seeds ({seeds}) ± half
+        the other tables and with one setting changed. Mean over {observations} ({seeds}) ± half
         the width of the 95 % t interval.
     """,
     build=build,

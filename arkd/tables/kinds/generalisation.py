@@ -53,7 +53,7 @@ TABLE = TableKind(
         ROUGE-L (F1 × 100) of sampled answers on {test_set}, its mean over the test sets that
         differ from the training data, and how much lower that is (the generalisation gap). Last,
         the drop less that of the reference, paired by seed: below 0 the row loses less. A poor
-        model has little to lose, so read the drop beside the level. Mean over training seeds
+        model has little to lose, so read the drop beside the level. Mean over {observations}
         ({seeds}) ± half the width of the 95 % t interval, without correction for the number of
         rows.
     """,

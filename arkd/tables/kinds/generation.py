@@ -50,7 +50,7 @@ TABLE = TableKind(
         alike), length in words and in tokens, and the share that ended by itself within the
         limit; where recorded, BERTScore F1 (best reference) and MAUVE. The first six are not
         better high or low: the teacher's row is what to compare with. Decoding seeds
-        ({decodings}) are averaged within a training seed; mean over training seeds ({seeds}) ±
+        ({decodings}) are averaged within a training seed; mean over {observations} ({seeds}) ±
         half the width of the 95 % t interval.
     """,
     build=build,

@@ -105,7 +105,7 @@ TABLE = TableKind(
         {test_set} and its mean over the other test sets; fidelity to the teacher on gold
         prefixes; total variation to the known truth; length of the sampled answers; student's
         entropy less the teacher's, 0 is faithful; seconds of the training loop, which depend on
-        host and load. Mean over training seeds ({seeds}) ± half the width of the 95 % t interval.
+        host and load. Mean over {observations} ({seeds}) ± half the width of the 95 % t interval.
     """,
     build=build,
 )

@@ -77,7 +77,7 @@ TABLE = TableKind(
     title="Differences on these items and on new ones",
     caption="""
         ROUGE-L (0 to 100) of each row less the reference, paired by seed and item: ± half the
-        width of the 95 % t interval over training seeds, which holds for these test items, and
+        width of the 95 % t interval over {observations}, which holds for these test items, and
         the ends of the 95 % interval for new seeds and new items (both resampled, the pigeonhole
         bootstrap). On {test_set} and on the items of all other test sets together. Rows with ten
         shared seeds or more; fewer are too few to bootstrap. No correction for the number of

@@ -26,7 +26,7 @@ TABLE = TableKind(
     title="In-distribution quality",
     caption="""
         ROUGE-L (F1 × 100, stemmed, best reference) of sampled answers on {test_set}, suite {name}
-        {version}. Mean over training seeds ({seeds}) ± half the width of the 95 % t interval;
+        {version}. Mean over {observations} ({seeds}) ± half the width of the 95 % t interval;
         decoding seeds ({decodings}) are averaged within a training seed.
     """,
     build=build,

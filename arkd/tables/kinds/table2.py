@@ -19,7 +19,7 @@ TABLE = TableKind(
     title="Out-of-distribution quality",
     caption="""
         ROUGE-L (F1 × 100) of sampled answers on the test sets that differ from the training data,
-        suite {name} {version}. Mean over training seeds ({seeds}) ± half the width of the 95 % t
+        suite {name} {version}. Mean over {observations} ({seeds}) ± half the width of the 95 % t
         interval.
     """,
     build=build,

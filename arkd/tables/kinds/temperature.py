@@ -56,7 +56,7 @@ TABLE = TableKind(
         Rows that differ only in T, which softens both models in the divergences; the suite {name}
         has T = {temperature} where a row does not say otherwise. ROUGE-L (F1 × 100) on {test_set}
         and its mean over the other test sets; JSD to the teacher on gold prefixes at temperature
-        1. Mean over training seeds ± half the width of the 95 % t interval. The last rows are
+        1. Mean over {observations} ± half the width of the 95 % t interval. The last rows are
         paired by seed: an interval that leaves out 0 tells which of the two divergences is ahead
         at that T.
     """,

@@ -82,7 +82,7 @@ TABLE = TableKind(
         the truth's, in either direction. Open-ended answers, where the suite has them: the share
         of an answer's sentences that are true, by popularity of the entity, and how many
         different facts it tells; decoding seeds ({decodings}) are averaged within a training
-        seed. Mean over training seeds ({seeds}) ± half the width of the 95 % t interval.
+        seed. Mean over {observations} ({seeds}) ± half the width of the 95 % t interval.
     """,
     build=build,
 )

@@ -1,0 +1,136 @@
+"""Where the error of a difference between methods comes from: worlds, seeds, decodings, items."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+
+from arkd import exact
+from arkd.results.item_scores import read_items
+from arkd.results.suite_results import SuiteResults
+from arkd.statistics.variance_components import (
+    Design,
+    between,
+    components,
+    pooled,
+    variance_of_mean,
+)
+from arkd.tables.builder import GOLD, Builder, Source
+from arkd.tables.kind import TableKind
+from arkd.tables.quantities import reference
+from arkd.tables.table import MISSING, Cell, Column, Layout, Row
+
+WORLD, SEED = "world", "training_seed"
+TITLES = {
+    WORLD: "world and teacher",
+    SEED: "training seed",
+    "decoding_seed": "decoding seed",
+    "item": "item",
+    "seed_item": "seed × item",
+    "rest": "rest",
+}
+FIDELITY = (
+    Source(GOLD, "jsd", "JSD (nats)"),
+    Source(GOLD, "tail_overlap", "tail overlap"),
+    Source("truth", "truth_error", "error, all facts"),
+)
+
+
+def build(make: Builder) -> Layout | None:
+    chosen = reference(make)
+    trees = make.tree.blocks.values()
+    blocks = [SuiteResults(tree) for tree in trees if (tree.root / "records.csv").is_file()]
+    if chosen is None or len(blocks) < 2:
+        return None
+    columns = [Column(name, title, 4, False) for name, title in TITLES.items()]
+    columns.append(Column("standard_error", "standard error", 4, False))
+    rows = []
+    for pair in make.pairs:
+        contrasts = {
+            f"{make.suite.rouge}, {make.suite.test_sets[0]}": _of_items(blocks, pair, chosen),
+            **{s.title: _of_records(blocks, pair, chosen, s) for s in FIDELITY},
+        }
+        for name, found in contrasts.items():
+            if found:
+                parts = {source: exact.mean([one[source] for one in found]) for source in found[0]}
+                rows.append(Row((*make.lead(pair), name), _cells(parts, len(blocks)), pair))
+    labels = (*make.lead("Pair"), "Difference in")
+    return make.finish(labels, columns, rows, compared=False) if rows else None
+
+
+def _of_items(blocks: list[SuiteResults], pair: str, chosen: str) -> list[dict[str, float]]:
+    """Return the variance of a world's mean difference by source, of each row in all worlds."""
+    scores = [read_items(block) for block in blocks]
+    task = blocks[0].suite.test_sets[0]
+    found = []
+    for row in _shared_rows(blocks, chosen):
+        of_worlds = []
+        for items in scores:
+            a, b = (items.of(pair, name, task) for name in (row, chosen)) if items else ({}, {})
+            seeds = [seed for seed in a if seed in b]
+            if len(seeds) < 2 or min(a[seeds[0]].shape) < 2:
+                break
+            of_worlds.append(np.stack([a[seed] - b[seed] for seed in seeds]))
+        else:
+            each = [(components(gap), len(gap)) for gap in of_worlds]
+            of_mean = variance_of_mean(pooled(each).cut(), Design(*of_worlds[0].shape))
+            means = [exact.mean(gap) for gap in of_worlds]
+            found.append({WORLD: between(means, of_mean.total), **vars(of_mean)})
+    return found
+
+
+def _of_records(
+    blocks: list[SuiteResults], pair: str, chosen: str, source: Source
+) -> list[dict[str, float]]:
+    """Return the same of a value that has no decodings and no items."""
+    found = []
+    for row in _shared_rows(blocks, chosen):
+        gaps = []
+        for block in blocks:
+            a, b = (_values(block, pair, name, source) for name in (row, chosen))
+            gaps.append([a[seed] - b[seed] for seed in a if seed in b])
+        if min(map(len, gaps)) > 1:
+            within = exact.mean([exact.deviation(gap) ** 2 / len(gap) for gap in gaps])
+            means = [exact.mean(gap) for gap in gaps]
+            found.append({WORLD: between(means, within), SEED: within})
+    return found
+
+
+def _values(block: SuiteResults, pair: str, row: str, source: Source) -> Mapping[int, float]:
+    return block.records.values(pair, row, source.task, source.metric, source.group)
+
+
+def _shared_rows(blocks: list[SuiteResults], chosen: str) -> list[str]:
+    """Return the rows beside the reference that every world has."""
+    labels = [[entry.label for entry in block.suite.entries] for block in blocks]
+    return [row for row in labels[0] if row != chosen and all(row in rows for rows in labels)]
+
+
+def _cells(parts: Mapping[str, float], worlds: int) -> tuple[Cell, ...]:
+    """Return each source's part of the standard error, and the standard error."""
+    cells = [
+        Cell(math.sqrt(max(0.0, parts[name]) / worlds), n=worlds)
+        if name in parts
+        else Cell(word=MISSING, why="without decodings and single items: measured teacher-forced")
+        for name in TITLES
+    ]
+    total = math.fsum(max(0.0, part) for part in parts.values())
+    return (*cells, Cell(math.sqrt(total / worlds), n=worlds))
+
+
+TABLE = TableKind(
+    section="Statistics",
+    place=1,
+    title="What the error of a difference is made of",
+    caption="""
+        The standard error of a difference between a row and the reference, mean over {seeds}
+        worlds, and what each source adds to it in squares: worlds with their teachers, training
+        seeds within a world, decoding seeds within a training seed, test items crossed with both,
+        and the rest, the chance of one sampled answer. Variances by the method of moments in a
+        random-effects model, averaged over the rows that every world has; parts estimated below 0
+        are shown as 0. In the unit of each measure.
+    """,
+    build=build,
+)

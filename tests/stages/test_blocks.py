@@ -1,0 +1,191 @@
+"""Suites of several worlds: what a block is, and what is joined of them."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import snakemake
+from scipy import stats
+
+from arkd.audit.verify import verify
+from arkd.errors import ArkdError
+from arkd.results.suite_results import SuiteResults
+from arkd.stages import blocks, trajectories
+from arkd.stages.collect import COST_COLUMNS
+from arkd.statistics.intervals import mean_interval
+from arkd.storage.files import sha256_file, write_json
+from arkd.storage.records import COLUMNS, ITEM_COLUMNS, write_csv
+from arkd.suite.folders import TEACHER, Tree, methods, seeds, tree
+from arkd.suite.jobs import collect_inputs, trees, with_blocks
+from arkd.suite.load import load_suite
+
+WORLDS, SEEDS = (11, 12, 13), (1, 2)
+FILES = ("records.csv", "items.csv", "trajectories.csv", "cost.csv")
+SUITE = f"""
+extends: smoke
+name: several
+version: "1.0"
+description: three small worlds
+worlds: [{", ".join(map(str, WORLDS))}]
+seeds: [{", ".join(map(str, SEEDS))}]
+methods: [forward_kl, {{name: arkd, worlds: 2}}]
+"""
+
+
+@pytest.fixture
+def suite_file(tmp_path: Path) -> Path:
+    path = tmp_path / "several.yaml"
+    path.write_text(SUITE)
+    return path
+
+
+def value(method: str, world: int, seed: int) -> float:
+    return float(np.random.default_rng([len(method), world, seed]).normal(50 + world, 1))
+
+
+def write_block(block: Tree, world: int, failed: tuple[str, int] | None = None) -> None:
+    """Write what `arkd collect` leaves of a block, two decodings a seed."""
+    suite, records, windows, costs = block.suite, [], [], []
+    for pair, method in methods(suite):
+        for seed in seeds(suite, method):
+            run = {"suite": suite.name, "suite_version": "1.0", "pair": pair}
+            run |= {"method": method, "seed": seed}
+            if (method, seed) == failed:
+                records.append(run | {"task": "run", "metric": "failed", "value": 1.0, "n": 1})
+                continue
+            scored = run | {"task": "longtail_id", "metric": "rouge_l", "n": 12}
+            scored |= {"higher_is_better": 1, "value": value(method, world, seed)}
+            records += [scored | {"decode_seed": decoding} for decoding in suite.decoding.seeds]
+            window = {"window": 0, "first_step": 0, "last_step": 19}
+            windows.append(run | window | {"loss": 0.5 + seed, "alpha": None})
+            costs.append(run | {"stage": "distill", "wall_s": 10.0 * seed, "peak_mib": 9.0})
+    write_csv(block.root / "records.csv", COLUMNS, records)
+    write_csv(block.root / "items.csv", ITEM_COLUMNS, [])
+    write_csv(block.root / "trajectories.csv", trajectories.COLUMNS, windows)
+    write_csv(block.root / "cost.csv", COST_COLUMNS, costs)
+    facts: dict[str, Any] = {"stage": "collect", "suite": suite.name, "suite_version": "1.0"}
+    facts |= {"config": suite.model_dump(mode="json"), "core": "c", "training_core": "t"}
+    facts |= {"inputs": {}, "versions": {"torch": "2"}}
+    facts["outputs"] = {name: sha256_file(block.root / name) for name in FILES}
+    write_json(block.root / "manifest.json", facts)
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as lines:
+        return list(csv.DictReader(lines))
+
+
+def test_a_block_is_the_suite_in_one_world(suite_file: Path) -> None:
+    whole, block = load_suite(str(suite_file)), load_suite(f"{suite_file}@13")
+    assert (block.name, block.data.world_seed, block.worlds) == ("several@13", 13, ())  # type: ignore[attr-defined]
+    assert [entry.label for entry in block.entries] == ["forward_kl"]
+    assert block.seeds == SEEDS
+    assert whole.seeds_of("forward_kl") == WORLDS
+    assert whole.seeds_of("arkd") == WORLDS[:2]
+    assert seeds(whole, TEACHER) == WORLDS  # each has its own
+    assert seeds(block, TEACHER) == (0,)
+
+
+def test_the_workflow_runs_every_block_and_reports_the_whole(suite_file: Path) -> None:
+    found = with_blocks(trees(str(suite_file), "out"))
+    assert [*found] == ["several", "several@11", "several@12", "several@13"]
+    wanted = [f"out/several@{world}/manifest.json" for world in WORLDS]
+    assert collect_inputs(found["several"]) == wanted
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("@14", r"no world 14; worlds: 11, 12, 13"),
+        ("worlds: [11, 11]", "worlds: 11 stands twice"),
+        ("methods: [{name: sft, worlds: 4}]", "there are 3"),
+    ],
+)
+def test_what_cannot_be_is_one_line(suite_file: Path, change: str, message: str) -> None:
+    named = str(suite_file)
+    if change.startswith("@"):
+        named += change
+    else:
+        key = change.partition(":")[0]
+        kept = [line for line in SUITE.splitlines() if not line.startswith(f"{key}:")]
+        suite_file.write_text("\n".join([*kept, change]))
+    with pytest.raises(ArkdError, match=message):
+        load_suite(named)
+
+
+def test_data_without_worlds_have_no_blocks(tmp_path: Path) -> None:
+    path = tmp_path / "other.yaml"
+    path.write_text("extends: smollm2-quick\nname: other\nworlds: [1, 2]\n")
+    with pytest.raises(ArkdError, match="worlds: data of source smollm2 have no world_seed"):
+        load_suite(str(path))
+
+
+def test_an_observation_is_a_world_s_mean_over_its_seeds(suite_file: Path, tmp_path: Path) -> None:
+    whole = tree(str(suite_file), tmp_path)
+    for world, block in whole.blocks.items():
+        write_block(block, world, failed=("arkd", 2) if world == 12 else None)
+    blocks.pool(whole)
+    results = SuiteResults(whole)
+    pair = whole.suite.pairs[0].name
+    expected = {w: np.mean([value("forward_kl", w, s) for s in SEEDS]) for w in WORLDS}
+    found = results.records.values(pair, "forward_kl", "longtail_id", "rouge_l")
+    assert found == pytest.approx(expected)
+    interval = mean_interval([*found.values()])
+    low, high = stats.t.interval(0.95, 2, *(f([*expected.values()]) for f in (np.mean, stats.sem)))
+    assert (interval.low, interval.high) == pytest.approx((low, high))
+    assert results.failed(pair, "arkd") == {12}  # a world in which a seed of the row failed
+    (line,) = [row for row in rows(whole.root / "trajectories.csv") if row["seed"] == "13"
+               and row["method"] == "forward_kl"]  # fmt: skip
+    assert (line["loss"], line["alpha"]) == ("2", "")
+    counts = {row["n"] for row in rows(whole.root / "records.csv") if row["metric"] == "rouge_l"}
+    assert counts == {"24", "12"}  # items of all seeds; one seed failed, and the teacher is one
+
+
+def test_blocks_are_checked_before_they_are_joined(suite_file: Path, tmp_path: Path) -> None:
+    whole = tree(str(suite_file), tmp_path)
+    first, second, third = whole.blocks.values()
+    write_block(first, 11)
+    with pytest.raises(ArkdError, match=r"several@12/manifest.json: no such file; run the block"):
+        blocks.pool(whole)
+    write_block(second, 12)
+    blocks.pool(whole, partial=True)
+    assert {row["seed"] for row in rows(whole.root / "records.csv")} == {"11", "12"}
+    write_block(third, 13)
+    (third.root / "records.csv").write_text("edited")
+    with pytest.raises(ArkdError, match=r"several@13/records.csv: not as its stage wrote it"):
+        blocks.pool(whole)
+    write_block(third, 13)
+    suite_file.write_text(SUITE.replace("[1, 2]", "[1, 2, 3]"))
+    with pytest.raises(ArkdError, match="collected with other settings than several has now"):
+        blocks.pool(tree(str(suite_file), tmp_path))
+
+
+def test_verify_joins_the_blocks_again(suite_file: Path, tmp_path: Path) -> None:
+    whole = tree(str(suite_file), tmp_path)
+    for world, block in whole.blocks.items():
+        write_block(block, world)
+    blocks.pool(whole)
+    findings = verify(whole.root, anchored=False, again=False)
+    assert not findings.problems
+    assert "records.csv from 3 blocks" in findings.remade
+    block = whole.blocks[12].root
+    write_csv(block / "records.csv", COLUMNS, [])
+    problems = verify(whole.root, anchored=False, again=False).problems
+    assert problems[whole.root / "records.csv"].startswith("not what the blocks hold")
+
+
+@pytest.mark.heavy  # three worlds of `smoke` to a report
+def test_blocks_run_to_one_report(suite_file: Path, tmp_path: Path) -> None:
+    done = snakemake(tmp_path, "--nolock", suite=str(suite_file))
+    assert done.returncode == 0, done.stdout + done.stderr
+    root = tmp_path / "several"
+    page = (root / "report.html").read_text(encoding="utf-8")
+    assert "Each world has its own teacher." in page
+    assert "What the error of a difference is made of" in page
+    assert "Mean over worlds" in page
+    for folder in (root, *(tmp_path / f"several@{world}" for world in WORLDS)):
+        assert not verify(folder, anchored=False).problems
