@@ -167,6 +167,26 @@ def new_suite(options: argparse.Namespace) -> None:
     print(suite_scaffold.create(options.name, named, options.out))
 
 
+def calibrate(options: argparse.Namespace) -> int:
+    """Hold a development world against the marks; 1 if one is not met."""
+    from arkd.stages.calibration import marks, write
+    from arkd.suite import folders
+    from arkd.tables.grid import Grid, Look, show, terminal
+
+    tree = folders.tree(options.suite, options.results)
+    doubled = folders.tree(options.doubled, options.results) if options.doubled else None
+    found = marks(tree, doubled)
+    rows = [
+        [pair, name, f"{value:.4g}", f"{least:g} to {most:g}", "yes" if mark.met else "no"]
+        for mark in found
+        for pair, name, value, least, most in [mark]
+    ]
+    show(Grid(["pair", "mark", "value", "wanted", "met"], rows, left=2), terminal(), Look())
+    if options.write:
+        print(write(found, tree))
+    return 0 if all(mark.met for mark in found) else 1
+
+
 def perf(options: argparse.Namespace) -> None:
     """Time the code, and show what must hold of it beside what does.
 

@@ -59,6 +59,12 @@ PUBLISHED = """examples:
                                        another pair of teacher and student
   arkd published --format csv          all numbers with source, setting and spread
 """
+CALIBRATE = """\
+examples:
+  arkd calibrate longtail-2-trial                              the marks of a development world
+  arkd calibrate longtail-2-trial --doubled longtail-2-twice   and whether it had converged
+"""
+
 PERF = """examples:
   arkd perf                     everything: some 40 minutes on two quiet cores
   arkd perf --quick             small shapes and the suite smoke, in two minutes

@@ -160,6 +160,16 @@ def parser() -> argparse.ArgumentParser:
     perf.add_argument("--out", default="results/performance", help="where the tables are written")
     perf.set_defaults(command=commands.perf)
 
+    text = "hold a development world against the marks by which worlds are chosen"
+    calibrate = _add(added, "calibrate", text, examples.CALIBRATE)
+    calibrate.add_argument("suite", help="name or YAML file of a finished suite")
+    calibrate.add_argument("--doubled", metavar="SUITE", help="the same at twice the steps")
+    calibrate.add_argument("--results", default="results", help="folder of all results")
+    calibrate.add_argument(
+        "--write", action="store_true", help="keep the marks in benchmarks/calibration"
+    )
+    calibrate.set_defaults(command=commands.calibrate)
+
     for name, axes, text in (
         ("data", "", "write a suite's text"),
         ("tokens", "pair", "make the tokenizer and encode the text"),

@@ -1,0 +1,149 @@
+"""Whether a generated world can show what its suite is for, by marks set before its verdict run.
+
+A world is chosen on development worlds alone. It is accepted by these marks: each divergence ends
+lowest on its own training loss, so that students are limited by capacity and not by their steps;
+the teacher's tails are heavy; students are worse than the teacher on what is common, so that there
+is a head to trade; their tails overlap with the teacher's neither hardly nor fully; reverse KL is
+the smaller divergence of most steps, as with real vocabularies; and twice the steps change no
+contrast among the arms by more than its standard error.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from arkd import exact
+from arkd.errors import ArkdError
+from arkd.paths import benchmarks_dir
+from arkd.results.suite_results import SuiteResults
+from arkd.results.trajectories import Curves, last
+from arkd.storage.records import write_csv
+from arkd.suite.folders import TEACHER, Tree
+from arkd.tables.builder import GOLD
+
+COLUMNS = ("suite", "pair", "mark", "value", "least", "most", "met")
+FORWARD, REVERSE = "forward_kl", "reverse_kl"
+END = 0.1  # the share of the steps, at their end, over which a training loss is averaged
+MEASURES = ((GOLD, "jsd", ""), (GOLD, "tail_overlap", ""), ("truth", "truth_error", ""))
+
+
+class Mark(NamedTuple):
+    """One mark of a pair: a value, and between what it must lie."""
+
+    pair: str
+    name: str
+    value: float
+    least: float = -math.inf
+    most: float = math.inf
+
+    @property
+    def met(self) -> bool:
+        """Whether the value lies there; one that could not be measured does not."""
+        return self.least <= self.value <= self.most
+
+
+def marks(tree: Tree, doubled: Tree | None = None) -> list[Mark]:
+    """Return the marks of a finished suite, pair by pair.
+
+    Args:
+        tree: A suite with rows `forward_kl` and `reverse_kl`, and `tail.overlap` set.
+        doubled: The same suite at twice the steps, for the last mark; none: it is left out.
+
+    Raises:
+        ArkdError: the suite lacks one of these, or its results are not there.
+    """
+    suite = tree.suite
+    lacks = {FORWARD, REVERSE} - {entry.label for entry in suite.entries}
+    if lacks or not suite.tail.overlap:
+        lacking = ", ".join(sorted(lacks)) or "tail.overlap"
+        raise ArkdError(f"suite {suite.name}: calibration needs {lacking}")
+    make = SuiteResults(tree)
+    more = SuiteResults(doubled) if doubled else None
+    if more and more.suite.distillation.steps != 2 * suite.distillation.steps:
+        raise ArkdError(
+            f"suite {more.suite.name}: {more.suite.distillation.steps} steps, twice the "
+            f"{suite.distillation.steps} of {suite.name} are wanted"
+        )
+    found: list[Mark] = []
+    for pair in suite.pairs:
+        found += [Mark(pair.name, *rest) for rest in _of_training(make, pair.name)]
+        found += [Mark(pair.name, *rest) for rest in _of_models(make, pair.name)]
+        if more:
+            found.append(Mark(pair.name, *_of_steps(make, more, pair.name)))
+    return found
+
+
+def write(found: list[Mark], tree: Tree) -> Path:
+    """Write marks to benchmarks/calibration, which is committed with the choice of a world."""
+    path = benchmarks_dir() / "calibration" / f"{tree.suite.name}.csv"
+    rows: list[dict[str, Any]] = [
+        {
+            **{"suite": tree.suite.name, "pair": mark.pair, "mark": mark.name},
+            **{"value": mark.value, "met": mark.met},
+            "least": None if math.isinf(mark.least) else mark.least,
+            "most": None if math.isinf(mark.most) else mark.most,
+        }
+        for mark in found
+    ]
+    write_csv(path, COLUMNS, rows)
+    return path
+
+
+def _of_training(make: SuiteResults, pair: str) -> Iterator[tuple[str, float, float, float]]:
+    """Yield the marks of the training losses: each arm's own, and which divergence is smaller."""
+    curves = Curves(make)
+    arms = [entry.label for entry in make.suite.entries]
+    for own, column in ((FORWARD, "fkl"), (REVERSE, "rkl")):
+        ends = {}
+        for arm in arms:
+            series = curves.of(pair, arm, column)
+            if series:
+                ends[arm] = exact.mean([last(one, END) for one in series.values()])
+        lowest = min((value for arm, value in ends.items() if arm != own), default=math.nan)
+        yield f"{column} of {own} over the lowest of the others", ends[own] / lowest, 0.0, 1.0
+    forward, reverse = (curves.of(pair, FORWARD, column) for column in ("fkl", "rkl"))
+    shares = [float((reverse[seed] < forward[seed]).mean()) for seed in forward]
+    yield f"steps of {FORWARD} at which reverse KL is the smaller", exact.mean(shares), 0.5, 1.0
+
+
+def _of_models(make: SuiteResults, pair: str) -> Iterator[tuple[str, float, float, float]]:
+    """Yield the marks of finished models: heavy tails, and students neither perfect nor lost."""
+    teacher = _mean(make, pair, TEACHER, GOLD, "tail_mass")
+    yield "teacher's mass beyond 0.9, mean of all tokens", teacher, 0.05, 0.1
+    known = _mean(make, pair, TEACHER, "truth", "truth_error", "certain_head")
+    for arm in (entry.label for entry in make.suite.entries):
+        error = _mean(make, pair, arm, "truth", "truth_error", "certain_head")
+        yield f"error on head facts of {arm} over the teacher's", error / known, 1.5, 5.0
+        overlap = _mean(make, pair, arm, GOLD, "tail_overlap")
+        yield f"tail overlap of {arm}", overlap, 0.2, 0.8
+
+
+def _of_steps(make: SuiteResults, more: SuiteResults, pair: str) -> tuple[str, float, float, float]:
+    """Return by how many standard errors twice the steps change a contrast, at most."""
+    arms = [entry.label for entry in make.suite.entries]
+    changes = []
+    for (a, b), (task, metric, group) in itertools.product(
+        itertools.combinations(arms, 2), ((make.suite.test_sets[0], "rouge_l", ""), *MEASURES)
+    ):
+        gaps = []
+        for results in (make, more):
+            first, second = (
+                results.records.values(pair, arm, task, metric, group) for arm in (a, b)
+            )
+            gaps.append([first[seed] - second[seed] for seed in first if seed in second])
+        if min(map(len, gaps)) < 2:
+            return "change of a contrast by twice the steps, in standard errors", math.nan, 0.0, 1.0
+        error = math.sqrt(sum(exact.deviation(gap) ** 2 / len(gap) for gap in gaps))
+        changes.append(abs(exact.mean(gaps[1]) - exact.mean(gaps[0])) / error)
+    return "largest change of a contrast by twice the steps, in standard errors", max(changes), 0, 1
+
+
+def _mean(
+    make: SuiteResults, pair: str, arm: str, task: str, metric: str, group: str = ""
+) -> float:
+    values = make.records.values(pair, arm, task, metric, group)
+    return exact.mean([*values.values()]) if values else math.nan
