@@ -8,6 +8,7 @@ from typing import Any
 from arkd.data.tokens import TokenSet
 from arkd.evaluation.fidelity import Items, fidelity, frequency_bands
 from arkd.evaluation.lm_eval_bridge import Harness
+from arkd.evaluation.stored_teacher import stored_teacher
 from arkd.evaluation.truth import truth
 from arkd.evaluation.value import Value
 from arkd.metrics import bertscore
@@ -18,7 +19,7 @@ from arkd.seeding import derive_seed
 from arkd.storage import manifest
 from arkd.storage.files import read_json, read_jsonl
 from arkd.storage.stage_writer import Stopwatch
-from arkd.suite.folders import TEACHER, TEACHER_SEED, Tree
+from arkd.suite.folders import CONTROLS, TEACHER, TEACHER_SEED, Tree
 from arkd.teacher import cache
 from arkd.teacher.cache import Evidence
 
@@ -107,6 +108,12 @@ def measure_model(
                 harness.model, samples, head, sample_items, bands_V, suite.tail, f"fidelity_{name}"
             )
             values += [(value, None) for value in found]
+    if label not in CONTROLS and "gold" in evidence:
+        settings = suite.settings(suite.entry(label))
+        if settings.teacher_support != "exact":
+            with proper:
+                stored = stored_teacher(harness.model, evidence["gold"][0], head, settings, seed)
+                values += [(value, None) for value in stored]
     if (tree.data / "truth.jsonl").is_file():
         probes = read_jsonl(tree.data / "truth.jsonl")
         with proper:

@@ -17,6 +17,7 @@ from arkd.figures.forest import forest
 from arkd.figures.grid import grid
 from arkd.figures.profile import profile
 from arkd.figures.scores import seeds, test_sets
+from arkd.figures.sparse import sparse
 from arkd.figures.strategies import strategies, strategies_bertscore, strategies_jsd
 from arkd.figures.style import RC
 from arkd.storage.files import staged_file
@@ -45,6 +46,7 @@ FIGURES: dict[str, Callable[[Builder], Figure | None]] = {
     "tail": tail,
     "ranks": ranks,
     "grid": grid,
+    "sparse": sparse,
 }
 
 

@@ -196,6 +196,22 @@ METRICS: dict[Kind, tuple[Metric, ...]] = {
             *("agreement_top{k}", "share", True, SHARE),
             "overlap of the k best tokens; k is 1 (the same best token) and the suite's `top_k`, 5",
         ),
+        Metric(
+            *("stored_entries", "", None, NOT_NEGATIVE),
+            "entries a token that are stored of a sparse teacher; of rows that read one",
+        ),
+        Metric(
+            *("stored_value_error", "nats", None, ANY),
+            "forward KL to what is stored less that to the exact teacher, at the row's temperature",
+        ),
+        Metric(
+            *("stored_gradient_error", "share", False, SHARE),
+            "half the absolute difference of their gradients on the logits, of a single store",
+        ),
+        Metric(
+            *("stored_gradient_bias", "share", False, SHARE),
+            "the same of the mean gradient of 64 stores: what no number of draws takes away",
+        ),
         Metric("entropy_gap", "nats", None, ANY, "H(q) − H(p)"),
         Metric(
             *("acceptance", "share", True, SHARE),

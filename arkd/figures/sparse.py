@@ -1,0 +1,75 @@
+"""Figure of sparse teachers: bytes a token against bias, and against the trained student."""
+
+from __future__ import annotations
+
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from arkd.figures.style import SMALL, marks
+from arkd.statistics.intervals import Interval, mean_interval
+from arkd.tables.builder import Builder
+from arkd.tables.kinds.sparse import sparse_rows, sparse_values
+
+PANELS = {
+    "gradient_bias": "bias of the gradient",
+    "gradient_error": "error of one store's gradient",
+    "value_error": "error of the value (nats)",
+    "jsd": "JSD to the teacher (nats)",
+    "tail_overlap": "tail overlap",
+    "ece": "calibration error",
+    "truth_error": "truth error",
+    "rouge_l": "ROUGE-L",
+}
+KINDS = {
+    "top_k": "top k, renormalised",
+    "top_k_bucket": "top k and a bucket",
+    "top_p": "top p, renormalised",
+    "sampled": "draws",
+}
+
+
+def sparse(make: Builder) -> Figure | None:
+    """One panel a measure, bytes across; a line for each way to choose entries, exact dotted."""
+    if not sparse_rows(make):
+        return None
+    pair = make.pairs[0]
+    values = {method: sparse_values(make, pair, method) for method in sparse_rows(make)}
+    kind_of = {m: make.suite.settings(make.suite.entry(m)).teacher_support for m in values}
+    known = marks([*KINDS])
+    panels = {
+        key: title for key, title in PANELS.items() if any(v.get(key) for v in values.values())
+    }
+    figure = Figure(figsize=(8.4, 0.7 + 1.9 * -(-len(panels) // 2)), layout="constrained")
+    axes = figure.subplots(-(-len(panels) // 2), 2, squeeze=False)
+    for axis, (key, title) in zip(axes.flat, panels.items(), strict=False):
+        for method, found in values.items():
+            if kind_of[method] == "exact" and found.get(key):
+                axis.axhline(mean_interval([*found[key].values()]).mean, color="black", ls=":")
+        for kind in KINDS:
+            points = _line([found for m, found in values.items() if kind_of[m] == kind], key)
+            mark = known[kind]
+            for at, interval in points:
+                if interval.low is not None and interval.high is not None:
+                    axis.plot((at, at), (interval.low, interval.high), color=mark.colour, lw=0.8)
+            if points:
+                places, means = zip(*((at, i.mean) for at, i in points), strict=True)
+                axis.plot(places, means, lw=1.0, **mark.style(5))
+        axis.set(ylabel=title, xscale="log")
+    for axis in axes.flat[len(panels) :]:
+        axis.set_axis_off()
+    for axis in axes[-1]:
+        axis.set_xlabel("bytes a token")
+    handles = [Line2D([], [], label=KINDS[kind], **mark.style(5)) for kind, mark in known.items()]
+    handles.append(Line2D([], [], color="black", ls=":", label="exact teacher"))
+    figure.legend(handles=handles, loc="outside lower center", ncols=5, fontsize=SMALL)
+    return figure
+
+
+def _line(rows: list[dict[str, dict[int, float]]], key: str) -> list[tuple[float, Interval]]:
+    """Return mean bytes and the interval of a measure, from the fewest bytes on."""
+    points = [
+        (mean_interval([*found["bytes"].values()]).mean, mean_interval([*found[key].values()]))
+        for found in rows
+        if found.get(key) and found["bytes"]
+    ]
+    return sorted(points, key=lambda point: point[0])
