@@ -21,7 +21,7 @@ include: "workflow/common.smk"
 
 rule all:
     input:
-        expand(f"{ROOT}/report.html", suite=SUITES.asked),
+        expand(f"{ROOT}/report.html", suite=SUITES.targets),
 
 
 include: "workflow/runs.smk"

@@ -169,7 +169,7 @@ def new_suite(options: argparse.Namespace) -> None:
 
 def calibrate(options: argparse.Namespace) -> int:
     """Hold a development world against the marks; 1 if one is not met."""
-    from arkd.stages.calibration import marks, write
+    from arkd.audit.calibration import marks, write
     from arkd.suite import folders
     from arkd.tables.grid import Grid, Look, show, terminal
 

@@ -57,10 +57,10 @@ def trees(suites: str | list[str], results: str) -> dict[str, Tree]:
     return found
 
 
-def with_blocks(asked: dict[str, Tree]) -> dict[str, Tree]:
+def with_blocks(wanted: dict[str, Tree]) -> dict[str, Tree]:
     """Return the folders of suites and of every block of theirs."""
-    blocks = [block for made in asked.values() for block in made.blocks.values()]
-    return asked | {block.suite.name: block for block in blocks}
+    blocks = [block for made in wanted.values() for block in made.blocks.values()]
+    return wanted | {block.suite.name: block for block in blocks}
 
 
 def _check_replayed(suite: Suite, row: str, replayed: str | None) -> None:

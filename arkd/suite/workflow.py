@@ -22,12 +22,12 @@ class Suites:
 
     Attributes:
         trees: Those asked for, and every block of those of several worlds.
-        asked: Names of those asked for, of which there will be a report.
+        targets: Names of those asked for, of which there will be a report.
         results: The folder below which they lie.
     """
 
     trees: dict[str, Tree]
-    asked: tuple[str, ...]
+    targets: tuple[str, ...]
     results: str
 
     @classmethod
@@ -36,8 +36,8 @@ class Suites:
         with_default = config.get("suites") or "longtail"
         try:
             results = jobs.results_folder(config.get("results"))
-            asked = jobs.trees(with_default, results)
-            return cls(jobs.with_blocks(asked), tuple(asked), results)
+            found = jobs.trees(with_default, results)
+            return cls(jobs.with_blocks(found), tuple(found), results)
         except ArkdError as error:
             sys.exit(f"arkd: error: {error}")
 

@@ -15,11 +15,11 @@ from arkd.tables.kind import SECTIONS, TableKind, facts, table_kinds
 ORDER = {
     "Overview": ["summary"],
     "Quality": ["table1", "table2", "generalisation", "generation"],
-    "Fidelity": ["tail", "temperature", "ablation", "grid"],
+    "Fidelity": ["tail", "temperature", "ablation", "grid", "sparse"],
     "Tail": ["bins", "weaknesses"],
     "Truth": ["truth", "recall"],
     "α": ["table5", "alpha", "adaptation"],
-    "Statistics": ["aggregate", "variance", "new_items"],
+    "Statistics": ["aggregate", "variance", "new_items", "blocks"],
     "Cost": ["cost", "tuning"],
     "Further tables": ["public", "decoding"],
 }

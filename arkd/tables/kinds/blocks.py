@@ -54,7 +54,9 @@ def build(make: Builder) -> Layout | None:
         }
         for name, found in contrasts.items():
             if found:
-                parts = {source: exact.mean([one[source] for one in found]) for source in found[0]}
+                parts = {
+                    source: exact.mean([of_row[source] for of_row in found]) for source in found[0]
+                }
                 rows.append(Row((*make.lead(pair), name), _cells(parts, len(blocks)), pair))
     labels = (*make.lead("Pair"), "Difference in")
     return make.finish(labels, columns, rows, compared=False) if rows else None
@@ -122,7 +124,7 @@ def _cells(parts: Mapping[str, float], worlds: int) -> tuple[Cell, ...]:
 
 TABLE = TableKind(
     section="Statistics",
-    place=1,
+    place=4,
     title="What the error of a difference is made of",
     caption="""
         The standard error of a difference between a row and the reference, mean over {seeds}

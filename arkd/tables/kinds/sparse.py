@@ -88,7 +88,7 @@ def sparse_rows(make: Builder) -> dict[str, str]:
 
 TABLE = TableKind(
     section="Fidelity",
-    place=60,
+    place=5,
     title="Sparse teachers",
     caption="""
         Students trained on a teacher of whom some entries a token are stored, suite {name}

@@ -94,17 +94,17 @@ def write(found: list[Mark], tree: Tree) -> Path:
 
 
 def _of_training(make: SuiteResults, pair: str) -> Iterator[tuple[str, float, float, float]]:
-    """Yield the marks of the training losses: each arm's own, and which divergence is smaller."""
+    """Yield the marks of the training losses: of each pure arm its own, and which is smaller."""
     curves = Curves(make)
     arms = [entry.label for entry in make.suite.entries]
-    for own, column in ((FORWARD, "fkl"), (REVERSE, "rkl")):
+    for pure, column in ((FORWARD, "fkl"), (REVERSE, "rkl")):
         ends = {}
         for arm in arms:
             series = curves.of(pair, arm, column)
             if series:
-                ends[arm] = exact.mean([last(one, END) for one in series.values()])
-        lowest = min((value for arm, value in ends.items() if arm != own), default=math.nan)
-        yield f"{column} of {own} over the lowest of the others", ends[own] / lowest, 0.0, 1.0
+                ends[arm] = exact.mean([last(run, END) for run in series.values()])
+        lowest = min((value for arm, value in ends.items() if arm != pure), default=math.nan)
+        yield f"{column} of {pure} over the lowest of the others", ends[pure] / lowest, 0.0, 1.0
     forward, reverse = (curves.of(pair, FORWARD, column) for column in ("fkl", "rkl"))
     shares = [float((reverse[seed] < forward[seed]).mean()) for seed in forward]
     yield f"steps of {FORWARD} at which reverse KL is the smaller", exact.mean(shares), 0.5, 1.0
