@@ -44,7 +44,9 @@ def write(suite: Suite, claims: Claims, found: Sequence[Judgement], folder: Path
     """
     axes = {"suite": suite.name, "suite_version": suite.version}
     rows = [axes | claim_row(suite, claims, judgement) for judgement in found]
-    write_csv(folder / "claims.csv", CLAIM_COLUMNS, rows)
+    counted = {EQUIVALENT} & claims.rule.verdicts.keys()  # the first registration knew no such word
+    columns = [name for name in CLAIM_COLUMNS if name != EQUIVALENT or counted]
+    write_csv(folder / "claims.csv", columns, rows)
     every = [axes | comparison_row(d) for j in found for d in (*j.primary, *j.secondary)]
     write_csv(folder / "comparisons.csv", COMPARISON_COLUMNS, every)
     made = lines(suite, found)
