@@ -91,5 +91,9 @@ reference: ## keep a finished run's numbers: make reference SUITE=longtail VERSI
 		cp results/$(SUITE)/data/manifest.json results/reference/$(VERSION)/$(SUITE)/data.manifest.json
 	PATH="$(abspath $(BIN)):$$PATH" arkd verify --write results/reference/$(VERSION)/$(SUITE)
 
+site: env ## build the documentation, with all reports, into build/site
+	$(BIN)/python site/stage.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --config-file site/mkdocs.yml
+
 clean: ## remove all results but the reference ones
 	find results -mindepth 1 -maxdepth 1 -type d ! -name reference -exec rm -rf {} +

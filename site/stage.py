@@ -1,0 +1,131 @@
+"""Stage the repository's pages for the documentation site, every link followed.
+
+A link between pages stays as it is; one to a file that is no page leads to the repository. Pages
+that are made from code are written here: the commands, the API, and the list of reports.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import yaml
+
+from arkd.cli.parser import parser
+
+ROOT = Path(__file__).parent.parent
+PAGES = ROOT / "build" / "pages"
+PUBLIC = {  # what authors of methods import, and what measures
+    "The contract of a method": ["arkd.method", "arkd.objectives", "arkd.papers"],
+    "Divergences": ["arkd.divergence.losses", "arkd.divergence.support", "arkd.divergence.sparse"],
+    "Metrics": ["arkd.metrics.declared", "arkd.metrics.token_fidelity"],
+    "Statistics": ["arkd.statistics.intervals", "arkd.statistics.resampling"],
+    "Results": ["arkd.results.suite_results", "arkd.results.records"],
+}
+LINK = re.compile(r"(\]\()([^)\s]+)(\))|(src=\")([^\"]+)(\")")
+FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+
+
+def main() -> None:
+    """Write build/pages anew; exit with the links that lead nowhere, if there are any."""
+    shutil.rmtree(PAGES, ignore_errors=True)
+    tracked = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.split("\n")
+    files = {name for name in tracked if name}
+    pages = {name for name in files if name.endswith(".md") and not name.startswith(".")}
+    reports = sorted(name for name in files if name.endswith("/report.html"))
+    broken: list[str] = []
+    for name in sorted(pages):
+        text = (ROOT / name).read_text(encoding="utf-8")
+        linked = "".join(_linked(name, text, files, pages, broken))
+        _write("index.md" if name == "README.md" else name, linked)
+    for name in files:
+        if name in reports or (name.endswith((".svg", ".png")) and "/figures/" in name):
+            (PAGES / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(ROOT / name, PAGES / name)
+    _write("docs/commands.md", commands())
+    _write("docs/api.md", api())
+    _write("results/reports.md", listed(reports))
+    if broken:
+        sys.exit("links that lead nowhere:\n" + "\n".join(broken))
+
+
+def _write(name: str, text: str) -> None:
+    path = PAGES / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
+def _linked(
+    name: str, text: str, files: set[str], pages: set[str], broken: list[str]
+) -> Iterator[str]:
+    """Yield a page with its links set right; what stands in code blocks is left alone."""
+    at = 0
+    for fence in FENCE.finditer(text):
+        yield LINK.sub(lambda m: _target(name, m, files, pages, broken), text[at : fence.start()])
+        yield fence[0]
+        at = fence.end()
+    yield LINK.sub(lambda m: _target(name, m, files, pages, broken), text[at:])
+
+
+def _target(
+    name: str, match: re.Match[str], files: set[str], pages: set[str], broken: list[str]
+) -> str:
+    before, link, after = (part for part in match.groups() if part is not None)
+    path, mark, anchor = link.partition("#")
+    if re.match(r"[a-z]+:", link) or not path:
+        return match[0]
+    place = (ROOT / name).parent.joinpath(path).resolve()
+    relative = place.relative_to(ROOT).as_posix() if place.is_relative_to(ROOT) else ""
+    if relative in files or (relative and any(f.startswith(f"{relative}/") for f in files)):
+        if relative == "README.md":
+            return f"{before}{path.removesuffix('README.md')}index.md{mark}{anchor}{after}"
+        if relative in pages or relative.endswith(("/report.html", ".svg", ".png")):
+            return match[0]
+        kind = "blob" if relative in files else "tree"
+        return f"{before}{repository()}/{kind}/main/{relative}{mark}{anchor}{after}"
+    broken.append(f"{name}: {link}")
+    return match[0]
+
+
+def repository() -> str:
+    """Return where the project lies on the web, as CITATION.cff says."""
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    return str(cited.get("repository-code") or "https://example.org/arkd").rstrip("/")
+
+
+def commands() -> str:
+    """Return the page of every command, as `--help` shows it."""
+    top = parser()
+    (added,) = (a for a in top._actions if isinstance(a, argparse._SubParsersAction))
+    parts = ["# Commands", "", "```text", top.format_help().rstrip(), "```"]
+    for name, command in added.choices.items():
+        parts += ["", f"## arkd {name}", "", "```text", command.format_help().rstrip(), "```"]
+    return "\n".join(parts) + "\n"
+
+
+def api() -> str:
+    """Return the page of the API, which mkdocstrings fills in."""
+    parts = ["# API", "", "What a method, a plugin or an analysis of one's own may import."]
+    for title, modules in PUBLIC.items():
+        parts += ["", f"## {title}", *(f"\n::: {module}" for module in modules)]
+    return "\n".join(parts) + "\n"
+
+
+def listed(reports: list[str]) -> str:
+    """Return the page that leads to the reports of the reference results."""
+    lines = ["# Reports", "", "The reports of the committed reference results, each one page.", ""]
+    for name in reports:
+        version, suite = Path(name).parts[-3:-1]
+        lines.append(f"- [{suite}, results {version}]({Path(name).relative_to('results')})")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,61 @@
+"""The documentation site: every link of every page leads somewhere, and it builds."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import ROOT
+
+CONFIG = ROOT / "site" / "mkdocs.yml"
+
+
+def run(*command: str) -> subprocess.CompletedProcess:
+    environment = os.environ | {"NO_MKDOCS_2_WARNING": "1"}
+    return subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.fixture(scope="module")
+def staged() -> Path:
+    done = run(sys.executable, "site/stage.py")
+    assert done.returncode == 0, done.stderr
+    return ROOT / "build" / "pages"
+
+
+def test_every_page_of_the_docs_is_staged_and_in_the_contents(staged: Path) -> None:
+    text = CONFIG.read_text(encoding="utf-8")
+    for page in (ROOT / "docs").glob("*.md"):
+        assert (staged / "docs" / page.name).is_file()
+        assert f"docs/{page.name}" in text, f"{page.name} is not in the contents of the site"
+
+
+def test_a_link_to_code_leads_to_the_repository(staged: Path) -> None:
+    page = (staged / "docs" / "architecture.md").read_text(encoding="utf-8")
+    assert "/blob/main/arkd/training/loop.py)" in page
+    assert "](blocks.md)" in page
+
+
+def test_commands_and_reports_are_listed(staged: Path) -> None:
+    commands = (staged / "docs" / "commands.md").read_text(encoding="utf-8")
+    assert "## arkd distill" in commands
+    reports = (staged / "results" / "reports.md").read_text(encoding="utf-8")
+    for found in (ROOT / "results" / "reference").glob("*/*/report.html"):
+        assert found.relative_to(ROOT / "results").as_posix() in reports
+
+
+@pytest.mark.usefixtures("staged")
+def test_it_builds_without_a_warning(tmp_path: Path) -> None:
+    settings = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))
+    assert settings["strict"] is True
+    command = [sys.executable, "-m", "mkdocs", "build", "--quiet", "--config-file", str(CONFIG)]
+    done = run(*command, "--site-dir", str(tmp_path / "site"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    front = (tmp_path / "site" / "index.html").read_text(encoding="utf-8")
+    assert "reproducibility benchmark" in front
+    assert "fonts.googleapis" not in front  # nothing is fetched from elsewhere
