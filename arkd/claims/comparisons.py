@@ -73,7 +73,7 @@ def _slopes(results: Results, template: Comparison, test: Slope) -> Iterator[Com
         failed = {seed for part in parts.values() for seed in part.failed}
         first, *rest = (part.values for part in parts.values())
         slopes = {
-            seed: _slope([(at, parts[arm].values[seed]) for arm, at in test.ladder.items()])
+            seed: _slope([(x, parts[arm].values[seed]) for arm, x in test.ladder.items()])
             for seed in first
             if all(seed in values for values in rest)
         }
@@ -81,10 +81,10 @@ def _slopes(results: Results, template: Comparison, test: Slope) -> Iterator[Com
 
 
 def _slope(points: Sequence[tuple[float, float]]) -> float:
-    """Return the slope of the least-squares line through points."""
-    centre = exact.mean([at for at, _ in points])
-    spread = math.fsum((at - centre) ** 2 for at, _ in points)
-    return math.fsum((at - centre) * value for at, value in points) / spread
+    """Return the slope of the least-squares line through points (x, y)."""
+    centre = exact.mean([x for x, _ in points])
+    spread = math.fsum((x - centre) ** 2 for x, _ in points)
+    return math.fsum((x - centre) * y for x, y in points) / spread
 
 
 def _trajectories(results: Results, template: Comparison, test: Trajectory) -> Iterator[Comparison]:
@@ -166,8 +166,8 @@ def _identity(results: Results, comparison: Comparison) -> Comparison:
 
 
 def _plain(results: Results, comparison: Comparison, arm: str) -> SeedValues:
-    of = comparison
-    return results.values(of.pair, arm, of.task, of.metric, of.group)
+    quantity = (comparison.task, comparison.metric, comparison.group)
+    return results.values(comparison.pair, arm, *quantity)
 
 
 def _orders(results: Results, template: Comparison, test: Order) -> Iterator[Comparison]:

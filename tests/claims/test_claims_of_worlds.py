@@ -16,6 +16,7 @@ from arkd.claims.arms import Results
 from arkd.claims.comparisons import comparisons
 from arkd.claims.decision import step_down, verdict
 from arkd.claims.kinds import Paired, Slope
+from arkd.claims.paper_numbers import paper_effect
 from arkd.claims.registered import claims_path, load_claims
 from arkd.suite.folders import TEACHER, Tree
 from arkd.suite.suite import Suite
@@ -222,6 +223,16 @@ def test_a_suite_of_one_world_is_provisional(tmp_path: Path) -> None:
     claims = CLAIMS.model_copy(update={"claims": (CLAIMS.claim("E3"),), "preconditions": ()})
     (found,) = judgement.judge(tree, claims)
     assert found.provisional == "its claims were registered for suites of several worlds"
+
+
+def test_the_paper_s_effects_are_shares_of_its_gap() -> None:
+    def effect(claim: str, pair: str | None = None) -> str:
+        return paper_effect(CLAIMS.claim(claim), pair)
+
+    assert effect("C5", "gpt2-1.5B-120M") == "0.08 (1 cell)"  # 0.4 of 27.1 - 22.3
+    assert effect("C5") == "0.06 to 0.08 (2 cells)"  # 0.2 of 27.1 - 24.0
+    assert effect("X11", "llama-13B-7B") == "0.21 (1 cell)"  # 1.1 of 31.3 - 26.0
+    assert effect("X2") == "0.2 to 0.6 (6 cells)"  # points: the print alone
 
 
 # --- the rule: a family of five in ten worlds -----------------------------------------------------
