@@ -50,9 +50,8 @@ def comparisons(results: Results, claim: str, test: AnyTest, pair: str) -> list[
 
 
 def _paired(results: Results, template: Comparison, test: Paired) -> Iterator[Comparison]:
-    for one, b in product(measured(results, template, test), test.b or ("",)):
-        comparison, value = one
-        comparison = replace(comparison, b=b)
+    for (whole, value), b in product(measured(results, template, test), test.b or ("",)):
+        comparison = replace(whole, b=b)
         yield comparison if comparison.reason else _differences(results, comparison, value)
 
 
