@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import pairwise, product
+from itertools import chain, pairwise, product
 from typing import Any
 
 from arkd import exact
@@ -50,15 +50,18 @@ def comparisons(results: Results, claim: str, test: AnyTest, pair: str) -> list[
 
 
 def _paired(results: Results, template: Comparison, test: Paired) -> Iterator[Comparison]:
-    for (whole, value), b in product(measured(results, template, test), test.b or ("",)):
-        comparison = replace(whole, b=b)
-        yield comparison if comparison.reason else _differences(results, comparison, value)
+    for name, group, b in product(test.tasks, test.groups, test.b or ("",)):
+        for comparison, value in measured(results, replace(template, b=b), test, name, group):
+            yield comparison if comparison.reason else _differences(results, comparison, value)
 
 
 def _slopes(results: Results, template: Comparison, test: Slope) -> Iterator[Comparison]:
     """Fit a line over the ladder in every seed that all its arms have."""
     template = replace(template, a=f"slope in {test.setting}")
-    for comparison, value in measured(results, template, test):
+    wanted = product(test.tasks, test.groups)
+    for comparison, value in chain.from_iterable(
+        measured(results, template, test, name, group) for name, group in wanted
+    ):
         if comparison.reason:
             yield comparison
             continue

@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
-from itertools import product
 
 from arkd import exact
 from arkd.claims.arms import Results
@@ -17,9 +16,9 @@ from arkd.statistics.intervals import mean_interval
 
 
 def measured(
-    results: Results, template: Comparison, test: Measured
+    results: Results, template: Comparison, test: Measured, name: str, group: str
 ) -> Iterator[tuple[Comparison, Callable[[str], SeedValues]]]:
-    """Yield each task and group of a test, with what gives an arm's values by seed there.
+    """Yield each task that a test names, with what gives an arm's values by seed there.
 
     A comparison that cannot be made has the reason.
 
@@ -27,30 +26,31 @@ def measured(
         results: The finished suite.
         template: What all the test's comparisons share.
         test: The registered test.
+        name: One of its roles or tasks.
+        group: One of its groups.
     """
-    for name, group in product(test.tasks, test.groups):
-        tasks = results.tasks(name)
-        if not tasks:
-            reason = f"the suite has no task in the role '{name}'"
-            yield replace(template, task=name, reason=reason), _nothing
-        for task in tasks:
-            comparison = replace(template, task=task, group=group)
-            if name != task and test.metric in SCORED and results.records.without_references(task):
-                continue  # a set of prompts alone, which the role's other sets stand for
-            if not results.measured(task, test.metric, group):
-                where = f" in group '{group}'" if group else ""
-                reason = f"no {test.metric} was measured on {task}{where}"
+    tasks = results.tasks(name)
+    if not tasks:
+        reason = f"the suite has no task in the role '{name}'"
+        yield replace(template, task=name, reason=reason), _nothing
+    for task in tasks:
+        comparison = replace(template, task=task, group=group)
+        if name != task and test.metric in SCORED and results.records.without_references(task):
+            continue  # a set of prompts alone, which the role's other sets stand for
+        if not results.measured(task, test.metric, group):
+            where = f" in group '{group}'" if group else ""
+            reason = f"no {test.metric} was measured on {task}{where}"
+            yield replace(comparison, reason=reason), _nothing
+            continue
+        gap = 1.0
+        if test.transform == "gap_closed":
+            gap = _gap(results, comparison, test.gap_from)
+            if math.isnan(gap):
+                where = "start" if test.gap_from == "init" else test.gap_from
+                reason = f"no gap between {where} and teacher on {task}"
                 yield replace(comparison, reason=reason), _nothing
                 continue
-            gap = 1.0
-            if test.transform == "gap_closed":
-                gap = _gap(results, comparison, test.gap_from)
-                if math.isnan(gap):
-                    where = "start" if test.gap_from == "init" else test.gap_from
-                    reason = f"no gap between {where} and teacher on {task}"
-                    yield replace(comparison, reason=reason), _nothing
-                    continue
-            yield comparison, partial(_value, results, comparison, test=test, gap=gap)
+        yield comparison, partial(_value, results, comparison, test=test, gap=gap)
 
 
 def _nothing(arm: str) -> SeedValues:
