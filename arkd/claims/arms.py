@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from arkd import exact
 from arkd.claims.kinds import Trajectory
 from arkd.claims.registered import Role
 from arkd.claims.trajectory_statistic import statistic
@@ -81,14 +82,27 @@ class Results(SuiteResults):
         role = self._roles.get(name)
         if role is None:
             return [name]
+        found = self._picked(role)
+        return [name] if role.mean and found else found
+
+    def _picked(self, role: Role) -> list[str]:
+        """Return the suite's tasks that a role picks."""
         first, *rest = self.suite.test_sets
         suffix = role.suffix or ""
         every = [*self.suite.test_sets, *self.suite.choice_tasks]
         ending = [task for task in every if suffix and task.endswith(suffix)]
         return {"first": [first], "rest": rest, "suffix": ending}[role.select]
 
+    def _averaged(self, task: str) -> list[str]:
+        """Return the tasks whose mean goes by the name of a role; none for any other name."""
+        role = self._roles.get(task)
+        sets = self._picked(role) if role and role.mean else []
+        return [name for name in sets if not self.records.without_references(name)]
+
     def measured(self, task: str, metric: str, group: str) -> bool:
         """Tell whether any arm has such a value."""
+        if sets := self._averaged(task):
+            return all(self.measured(name, metric, group) for name in sets)
         if task == COST:
             return any(key[3:] == (metric, group) for key in self._costs)
         return group in self.records.groups(task, metric)
@@ -104,10 +118,15 @@ class Results(SuiteResults):
         Args:
             pair: Name of teacher and student in the suite.
             arm: A row's label, as `arm` returns it.
-            task: A task of the suite, or `cost`, whose values are those of `cost.csv`.
+            task: A task of the suite, or `cost`, whose values are those of `cost.csv`, or a role
+                that stands for the mean of its tasks.
             metric: A declared metric; of costs a column.
             group: Of the metric's values within a task; of costs the stage that caused them.
         """
+        if sets := self._averaged(task):
+            parts = [self.values(pair, arm, name, metric, group) for name in sets]
+            whole = [seed for seed in parts[0] if all(seed in part for part in parts)]
+            return {seed: exact.mean([part[seed] for part in parts]) for seed in whole}
         if task == COST:
             found = self._costs.get((pair, arm, COST, metric, group), {})
         else:
@@ -145,15 +164,33 @@ class Results(SuiteResults):
         found = [manifest.weights(block.training(pair, arm, seed)) for seed in seeds]
         return "\n".join(found) if all(found) else ""
 
-    def gap(self, pair: str, task: str, metric: str, group: str) -> tuple[float, SeedValues]:
-        """Return the teacher's value and the start's by seed, between which a gap may lie.
+    def gap(
+        self, pair: str, task: str, metric: str, group: str, start: str = INIT
+    ) -> tuple[SeedValues, SeedValues]:
+        """Return the teacher's and the start's values by seed, between which a gap may lie.
 
         Args:
             pair: Name of teacher and student in the suite.
             task: A task of the suite.
             metric: A declared metric, in whose unit both values are.
             group: Of the metric's values within the task; "" where it has none.
+            start: The row from which the gap counts.
         """
-        teacher = self.values(pair, TEACHER, task, metric, group)
-        start = self.values(pair, INIT, task, metric, group)
-        return next(iter(teacher.values()), math.nan), start
+        found = self.values(pair, start, task, metric, group)
+        return self.spread(self.values(pair, TEACHER, task, metric, group), TEACHER, found), found
+
+    def one_model(self, label: str) -> bool:
+        """Tell whether a row is one model that goes with every seed: the teacher of one world."""
+        return label == TEACHER and not self.suite.worlds
+
+    def spread(self, values: Mapping[int, Any], label: str, seeds: Iterable[int]) -> dict[int, Any]:
+        """Give the value of a row that is one model to every seed; leave other rows' as they are.
+
+        Args:
+            values: The row's values by seed.
+            label: The row.
+            seeds: Those that the one model goes with.
+        """
+        if not self.one_model(label):
+            return dict(values)
+        return {seed: value for seed in seeds for value in values.values()}

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import pairwise, product
+from itertools import chain, pairwise, product
 from typing import Any
 
+from arkd import exact
 from arkd.claims.arms import Results
 from arkd.claims.decision import Comparison, beyond
-from arkd.claims.kinds import AnyTest, Bounded, Identity, Order, Paired, Trajectory
+from arkd.claims.kinds import AnyTest, Bounded, Identity, Order, Paired, Slope, Trajectory
+from arkd.claims.measured import measured
 from arkd.claims.paper_numbers import in_print
 from arkd.claims.trajectory_statistic import too_short
-from arkd.results.records import SCORED, SeedValues
-from arkd.statistics.intervals import mean_interval
-from arkd.suite.folders import TEACHER
+from arkd.results.records import SeedValues
 
 
 def comparisons(results: Results, claim: str, test: AnyTest, pair: str) -> list[Comparison]:
@@ -35,6 +35,8 @@ def comparisons(results: Results, claim: str, test: AnyTest, pair: str) -> list[
     template = Comparison(claim, test.name, test.role, test.kind, pair, a="", **bounds)
     if isinstance(test, Paired):
         return list(_paired(results, replace(template, a=test.a, metric=test.metric), test))
+    if isinstance(test, Slope):
+        return list(_slopes(results, replace(template, metric=test.metric), test))
     if isinstance(test, Trajectory):
         return list(_trajectories(results, replace(template, a=test.a, metric=test.metric), test))
     if isinstance(test, Identity):
@@ -48,64 +50,43 @@ def comparisons(results: Results, claim: str, test: AnyTest, pair: str) -> list[
 
 
 def _paired(results: Results, template: Comparison, test: Paired) -> Iterator[Comparison]:
-    for name, group, b in product(test.tasks, test.groups, test.b):
-        tasks = results.tasks(name)
-        if not tasks:
-            yield replace(
-                template, b=b, task=name, reason=f"the suite has no task in the role '{name}'"
-            )
-        for task in tasks:
-            comparison = replace(template, b=b, task=task, group=group)
-            if name != task and test.metric in SCORED and results.records.without_references(task):
-                continue  # a set of prompts alone, which the role's other sets stand for
-            if not results.measured(task, test.metric, group):
-                where = f" in group '{group}'" if group else ""
-                yield replace(comparison, reason=f"no {test.metric} was measured on {task}{where}")
-                continue
-            gap = (0.0, 1.0)
-            if test.transform == "gap_closed":
-                gap = _gap(results, comparison)
-                if math.isnan(gap[1]):
-                    yield replace(comparison, reason=f"no gap between start and teacher on {task}")
-                    continue
-            value = partial(_value, results, comparison, transform=test.transform, gap=gap)
-            yield _differences(results, comparison, value)
+    for name, group, b in product(test.tasks, test.groups, test.b or ("",)):
+        for comparison, value in measured(results, replace(template, b=b), test, name, group):
+            yield comparison if comparison.reason else _differences(results, comparison, value)
 
 
-def _value(
-    results: Results, comparison: Comparison, arm: str, *, transform: str, gap: tuple[float, float]
-) -> SeedValues:
-    """Return an arm's value by seed, transformed (`transforms`)."""
-    values = results.values(
-        comparison.pair, arm, comparison.task, comparison.metric, comparison.group
-    )
-    if transform == "abs":
-        return {seed: abs(value) for seed, value in values.items()}
-    if transform == "gap_closed":
-        quantity = (comparison.task, comparison.metric, comparison.group)
-        _, start = results.gap(comparison.pair, *quantity)
-        start = start if arm != TEACHER else dict.fromkeys(values, gap[0])
-        return {s: (v - start[s]) / gap[1] for s, v in values.items() if s in start}
-    if transform == "drop":
-        inside = results.values(
-            comparison.pair, arm, results.suite.test_sets[0], comparison.metric, comparison.group
-        )
-        return {s: inside[s] - v for s, v in values.items() if s in inside}
-    return values
+def _slopes(results: Results, template: Comparison, test: Slope) -> Iterator[Comparison]:
+    """Fit a line over the ladder in every seed that all its arms have."""
+    template = replace(template, a=f"slope in {test.setting}")
+    wanted = product(test.tasks, test.groups)
+    for comparison, value in chain.from_iterable(
+        measured(results, template, test, name, group) for name, group in wanted
+    ):
+        if comparison.reason:
+            yield comparison
+            continue
+        parts = {
+            arm: _differences(results, replace(comparison, a=arm), value) for arm in test.ladder
+        }
+        reasons = [part.reason for part in parts.values() if part.reason]
+        if reasons:
+            yield replace(comparison, reason=reasons[0])
+            continue
+        failed = {seed for part in parts.values() for seed in part.failed}
+        first, *rest = (part.values for part in parts.values())
+        slopes = {
+            seed: _slope([(x, parts[arm].values[seed]) for arm, x in test.ladder.items()])
+            for seed in first
+            if all(seed in values for values in rest)
+        }
+        yield replace(comparison, values=slopes, failed=tuple(sorted(failed)))
 
 
-def _gap(results: Results, comparison: Comparison) -> tuple[float, float]:
-    """Return the mean start and teacher - mean of init; NaN where its 95 % interval holds 0."""
-    teacher, start = results.gap(
-        comparison.pair, comparison.task, comparison.metric, comparison.group
-    )
-    if len(start) < 2 or math.isnan(teacher):
-        return math.nan, math.nan
-    found = mean_interval([teacher - value for value in start.values()])
-    assert found.low is not None
-    assert found.high is not None
-    closed = found.low <= 0 <= found.high
-    return teacher - found.mean, math.nan if closed else found.mean
+def _slope(points: Sequence[tuple[float, float]]) -> float:
+    """Return the slope of the least-squares line through points (x, y)."""
+    centre = exact.mean([x for x, _ in points])
+    spread = math.fsum((x - centre) ** 2 for x, _ in points)
+    return math.fsum((x - centre) * y for x, y in points) / spread
 
 
 def _trajectories(results: Results, template: Comparison, test: Trajectory) -> Iterator[Comparison]:
@@ -142,7 +123,7 @@ def _differences(
     planned = _shared(results, labels)
     lost = {seed for label in labels for seed in results.failed(comparison.pair, label)}
     comparison = replace(comparison, failed=tuple(seed for seed in planned if seed in lost))
-    found = [_spread(value(label), label, planned) for label in labels]
+    found = [results.spread(value(label), label, planned) for label in labels]
     seeds = [s for s in planned if s not in lost and all(s in values for values in found)]
     if len(found) == 1:
         return replace(comparison, values={seed: found[0][seed] for seed in seeds})
@@ -157,16 +138,9 @@ def _differences(
 
 
 def _shared(results: Results, labels: list[str]) -> list[int]:
-    """Return the seeds planned for all arms; the one teacher goes with every seed."""
-    plans = [results.expected(label) for label in labels if label != TEACHER]
+    """Return the seeds planned for all arms; a teacher that is one model goes with every seed."""
+    plans = [results.expected(label) for label in labels if not results.one_model(label)]
     return [seed for seed in plans[0] if all(seed in plan for plan in plans)] if plans else [0]
-
-
-def _spread(values: Mapping[int, Any], label: str, planned: list[int]) -> dict[int, Any]:
-    """Give the one teacher's value to every seed."""
-    if label != TEACHER:
-        return dict(values)
-    return {seed: value for seed in planned for value in values.values()}
 
 
 def _identity(results: Results, comparison: Comparison) -> Comparison:
@@ -193,6 +167,11 @@ def _identity(results: Results, comparison: Comparison) -> Comparison:
     return replace(comparison, values=same, outcome=all(same.values()), printed=share, note=note)
 
 
+def _plain(results: Results, comparison: Comparison, arm: str) -> SeedValues:
+    quantity = (comparison.task, comparison.metric, comparison.group)
+    return results.values(comparison.pair, arm, *quantity)
+
+
 def _orders(results: Results, template: Comparison, test: Order) -> Iterator[Comparison]:
     """Compare each arm with the next one in every seed; '*' stands for every other arm."""
     others = [arm for arm in results.rows() if arm not in test.arms]
@@ -205,7 +184,7 @@ def _orders(results: Results, template: Comparison, test: Order) -> Iterator[Com
             found: list[Comparison] = []
             for before, after in pairwise(steps):
                 for a, b in product(before, after):
-                    value = partial(_value, results, comparison, transform="none", gap=(0.0, 1.0))
+                    value = partial(_plain, results, comparison)
                     found.append(_differences(results, replace(comparison, a=a, b=b), value))
             wrong = [
                 f"{pair.a} and {pair.b} in seed {seed}"

@@ -100,6 +100,9 @@ def step_down(
     The k-th smallest p of m is held against (1 − level) / (m − k + 1) as long as all before it were
     decided, and has the interval of that level. From the first that fails on, all are open; they
     share the level at which the rule stopped, so that each open interval holds a boundary.
+
+    Holm's rule lets a rejected hypothesis leave the count. A comparison with a band has two, and
+    whichever is rejected, the other may be true: it stays in the count.
     """
     found: dict[int, Decided] = {}
     ps: dict[int, float] = {}
@@ -113,11 +116,12 @@ def step_down(
         else:
             ps[place] = _p(comparison)
     stopped = False
-    rate = 1 - level
-    for rank, place in enumerate(sorted(ps, key=lambda place: ps[place])):
+    rate, left = 1 - level, len(ps)
+    for place in sorted(ps, key=lambda place: ps[place]):
         if not stopped:
-            rate = (1 - level) / (len(ps) - rank)
+            rate = (1 - level) / left
             stopped = ps[place] > rate
+            left -= not family[place].band
         decided = _interval(family[place], rate, open_=stopped)
         smallest = smallest_effect([*family[place].values.values()], (1 - level) / len(ps), power)
         if family[place].kind == "ratio":

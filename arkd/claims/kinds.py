@@ -58,20 +58,61 @@ class Bounded(Test):
         return self
 
 
-class Paired(Bounded):
-    """Arm `a` against each arm of `b` on final records or costs, paired by training seed."""
+class Measured(Bounded):
+    """A test of final records or costs."""
 
-    kind: Literal["paired_difference", "ratio"]
-    a: Arm
-    b: tuple[Arm, ...] = Field(min_length=1)
     tasks: tuple[str, ...] = Field(min_length=1, description="roles or task names")
     groups: tuple[str, ...] = ("",)
     metric: str
-    transform: Literal["none", "abs", "gap_closed", "drop"] = "none"
+    transform: Literal["none", "abs", "gap_closed", "drop", "shift"] = "none"
+    gap_from: Arm = Field("init", description="arm from which `gap_closed` counts")
+
+    @property
+    def start(self) -> tuple[str, ...]:
+        """The arm from which a gap counts, where that is a row of the suite."""
+        return (self.gap_from,) if self.gap_from != "init" else ()
+
+    @model_validator(mode="after")
+    def _gap(self) -> Measured:
+        if self.start and self.transform != "gap_closed":
+            raise ValueError("the key 'gap_from' goes with transform 'gap_closed'")
+        return self
+
+
+class Paired(Measured):
+    """Arm `a` against each arm of `b`, paired by observation; `shift` is of `a` alone."""
+
+    kind: Literal["paired_difference", "ratio"]
+    a: Arm
+    b: tuple[Arm, ...] = ()
 
     @property
     def arms(self) -> tuple[str, ...]:
-        return (self.a, *self.b)
+        return tuple(dict.fromkeys((self.a, *self.b, *self.start)))
+
+    @model_validator(mode="after")
+    def _alone(self) -> Paired:
+        if bool(self.b) == (self.transform == "shift"):
+            raise ValueError("give 'b', the arms to compare with; 'shift', and no other, has none")
+        return self
+
+
+class Slope(Measured):
+    """The least-squares slope of a value over a setting that a ladder of arms varies."""
+
+    kind: Literal["slope"]
+    ladder: dict[Arm, float] = Field(min_length=3, description="each arm's value of the setting")
+    setting: str = Field(min_length=1, description="its name")
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys((*self.ladder, *self.start)))
+
+    @model_validator(mode="after")
+    def _spread(self) -> Slope:
+        if len(set(self.ladder.values())) < 2:
+            raise ValueError("a slope needs arms of two values or more")
+        return self
 
 
 class Trajectory(Bounded):
@@ -150,5 +191,6 @@ class Arithmetic(Bounded):
 
 IN_PRINT = ("published", "arithmetic")  # kinds that the paper's own numbers decide
 AnyTest = Annotated[
-    Paired | Trajectory | Identity | Order | Published | Arithmetic, Field(discriminator="kind")
+    Paired | Slope | Trajectory | Identity | Order | Published | Arithmetic,
+    Field(discriminator="kind"),
 ]

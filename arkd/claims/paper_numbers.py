@@ -13,10 +13,13 @@ from arkd.results.published import of_paper
 from arkd.tables.write import number
 
 INSIDE = "dolly"  # the paper's test set in distribution; its others lie outside
+OUTSIDE = {"selfinst", "vicuna", "sni", "unni"}
 PRINTED = {
     "in_distribution": {INSIDE},
-    "out_of_distribution": {"selfinst", "vicuna", "sni", "unni"},
+    "out_of_distribution": OUTSIDE,
+    "mean_out_of_distribution": OUTSIDE,
 }
+SFT, TEACHER = "sft", "teacher"  # between them lies the paper's gap
 PAPER_TEMPERATURE = "@temperature=2.0"  # an arm that spells it out is the paper's plain arm
 SILENT = "–"
 
@@ -56,12 +59,15 @@ def paper_effect(claim: Claim, published_pair: str | None) -> str:
     """Return what the paper reports of a claim's own quantity, '–' where it reports none.
 
     For a ROUGE-L difference it is the range over its tables' cells, of one pair if the suite's pair
-    stands beside it; for a trajectory the value read off the figure.
+    stands beside it, as a share of the gap from SFT to teacher if the test has it so; for a
+    trajectory the value read off the figure.
     """
     differences: list[float] = []
+    shares = False
     figures: list[float] = []
     for test in claim.primary:
-        if isinstance(test, Paired) and test.metric == "rouge_l" and test.transform == "none":
+        if isinstance(test, Paired) and test.metric == "rouge_l" and _as_printed(test):
+            shares = shares or test.transform == "gap_closed"
             differences += _printed_differences(test, published_pair)
         elif isinstance(test, Published):
             template = Comparison(claim.id, test.name, test.role, test.kind, test.pair, a="")
@@ -75,14 +81,19 @@ def paper_effect(claim: Claim, published_pair: str | None) -> str:
         return ", ".join(f"{value:g}" for value in figures)
     if not differences:
         return SILENT
-    digits = 3 if max(map(abs, differences)) < 0.1 else 1
+    digits = 2 if shares else 3 if max(map(abs, differences)) < 0.1 else 1
     low, high = (number(value, digits) for value in (min(differences), max(differences)))
     cells = f"{len(differences)} cells" if len(differences) > 1 else "1 cell"
     return f"{low} to {high} ({cells})" if low != high else f"{low} ({cells})"
 
 
+def _as_printed(test: Paired) -> bool:
+    """Tell whether the paper's tables have what a test compares, or give it."""
+    return test.transform == "none" or (test.transform == "gap_closed" and test.gap_from == SFT)
+
+
 def _printed_differences(test: Paired, published_pair: str | None) -> list[float]:
-    """Return a − b of each of the paper's cells that a test of ROUGE-L is about."""
+    """Return a − b, or its share, of each of the paper's cells that a test of ROUGE-L is about."""
     numbers = printed_numbers()
     datasets = {name for role in test.tasks for name in PRINTED.get(role, ())}
     found = []
@@ -92,5 +103,7 @@ def _printed_differences(test: Paired, published_pair: str | None) -> list[float
             for b in test.b:
                 other = numbers.get((pair, metric, dataset, b.removesuffix(PAPER_TEMPERATURE)))
                 if other is not None:
-                    found.append(numbers[pair, metric, dataset, method] - other)
+                    ends = (numbers[pair, metric, dataset, arm] for arm in (TEACHER, SFT))
+                    gap = 1.0 if test.transform == "none" else next(ends) - next(ends)
+                    found.append((numbers[pair, metric, dataset, method] - other) / gap)
     return found

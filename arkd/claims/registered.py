@@ -18,8 +18,8 @@ from arkd.claims.kinds import (
     TASKS,
     AnyTest,
     Arm,
+    Measured,
     Order,
-    Paired,
     Published,
     Share,
     Trajectory,
@@ -35,7 +35,7 @@ from arkd.validated import Frozen, problem
 class Claim(Frozen):
     """One claim with the tests that decide it in a suite."""
 
-    id: str = Field(pattern=r"^[CEX]\d+$")
+    id: str = Field(pattern=r"^[CEFX]\d+$")
     statement: str
     source: str = Field(description="where it is made: section, table or figure")
     expectation: str = Field(description="what theory predicts, said before the runs")
@@ -78,6 +78,7 @@ class Role(Frozen):
 
     select: Literal["first", "rest", "suffix"]
     suffix: str | None = None
+    mean: bool = Field(False, description="one comparison on the mean of all, not one on each")
     meaning: str
 
 
@@ -175,7 +176,7 @@ class Claims(Frozen):
 
 def _check_names(test: AnyTest, roles: Iterable[str], where: str) -> None:
     """Refuse a metric or a task that nothing records."""
-    if isinstance(test, Paired | Order):
+    if isinstance(test, Measured | Order):
         metrics = test.metrics if isinstance(test, Order) else (test.metric,)
         for task in test.tasks:
             _known("task or role", task, {*TASKS, *roles}, where)

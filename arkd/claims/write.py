@@ -81,12 +81,13 @@ def show(suite: Suite, claims: Claims, found: Sequence[Judgement]) -> None:
 
 
 def _caption(suite: Suite, claims: Claims) -> str:
+    seen = {"training_seed": "training seeds", "world": "worlds"}[claims.rule.observation]
     return (
         f"Suite {suite.name} {suite.version}, claims {claims.version} of {claims.paper}, "
-        "registered before the runs. Each verdict follows from paired differences over training "
-        "seeds, corrected by Holm's rule within the claim; the interval shown is the adjusted one "
-        "of the decisive comparison, the smallest effect what these seeds would have seen beyond "
-        f"the margin with power {claims.rule.power:g}."
+        f"registered before the runs. Each verdict follows from paired differences over {seen}, "
+        "corrected by Holm's rule within the claim; the interval shown is the adjusted one of the "
+        "decisive comparison, the smallest effect what these seeds would have seen beyond the "
+        f"margin with power {claims.rule.power:g}."
     )
 
 

@@ -20,7 +20,15 @@ from arkd.claims import judge as judgement
 from arkd.claims.arms import Results
 from arkd.claims.comparisons import comparisons
 from arkd.claims.decision import Comparison, Decided, decisive, step_down, verdict
-from arkd.claims.kinds import Arithmetic, Identity, Order, Paired, Published, Trajectory
+from arkd.claims.kinds import (
+    Arithmetic,
+    Identity,
+    Measured,
+    Order,
+    Paired,
+    Published,
+    Trajectory,
+)
 from arkd.claims.paper_numbers import paper_effect
 from arkd.claims.registered import Claim, Claims, claims_path, load_claims
 from arkd.claims.trajectory_statistic import statistic
@@ -52,20 +60,22 @@ def suite_of(*labels: str, **changes: Any) -> Suite:
     return FULL.model_copy(update={"methods": entries, **changes})
 
 
-def quantities(suite: Suite) -> list[tuple[str, str, str]]:
+def quantities(suite: Suite, claims: Claims) -> list[tuple[str, str, str]]:
     """Every (task, metric, group) that a registered test reads."""
     roles = {
         "in_distribution": suite.test_sets[:1],
         "out_of_distribution": suite.test_sets[1:],
+        "mean_out_of_distribution": suite.test_sets[1:],
         "rare": ("longtail_rare",),
         "choice_tail": ("longtail_mc_tail",),
     }
     found = [("fidelity_gold", metric, "") for metric in ("fkl", "rkl", "jsd", "tvd")]
-    for test in (test for claim in CLAIMS.claims for test in claim.tests):
-        if isinstance(test, Paired) and "cost" not in test.tasks:
+    for test in (test for claim in claims.claims for test in claim.tests):
+        if isinstance(test, Measured) and "cost" not in test.tasks:
+            groups = (*test.groups, "") if test.transform == "shift" else test.groups
             for name in test.tasks:
                 for task in roles.get(name, (name,)):
-                    found += [(task, test.metric, group) for group in test.groups]
+                    found += [(task, test.metric, group) for group in groups]
     return list(dict.fromkeys(found))
 
 
@@ -79,11 +89,12 @@ def write_results(
     lost: Iterable[tuple[str, int]] = (),
     weights: Callable[[str, int], str] = lambda method, seed: f"{method}{seed}",
     train_s: Callable[[str, int], float] = lambda _, __: 10.0,
+    claims: Claims = CLAIMS,
 ) -> Tree:
     """Write records, costs, trajectories and manifests of a suite; `lost` runs left nothing."""
     tree = Tree(root, suite)
     records, costs, windows = [], [], []
-    wanted = quantities(suite)
+    wanted = quantities(suite, claims)
     for pair, method in methods(suite):
         for seed in seeds(suite, method):
             if (method, seed) in lost:
@@ -107,10 +118,14 @@ def write_results(
                 head | {"stage": "distill", "wall_s": time + 5, "train_s": time, "peak_mib": 900.0}
             )
             windows += [head | w for w in run_windows(suite, lambda x, m=method: alpha(m, x))]
-            folder = tree.training(pair, method, seed)
-            folder.mkdir(parents=True, exist_ok=True)
-            outputs = {"model/model.safetensors": weights(method, seed), "model/README.md": "x"}
-            (folder / "manifest.json").write_text(json.dumps({"outputs": outputs}))
+            trainings = [tree.training(pair, method, seed)]
+            if suite.worlds:
+                block = tree.blocks[seed]
+                trainings = [block.training(pair, method, s) for s in block.suite.seeds_of(method)]
+            for folder in trainings:
+                folder.mkdir(parents=True, exist_ok=True)
+                outputs = {"model/model.safetensors": weights(method, seed), "model/README.md": "x"}
+                (folder / "manifest.json").write_text(json.dumps({"outputs": outputs}))
     write_csv(tree.root / "records.csv", COLUMNS, records)
     write_csv(tree.root / "cost.csv", COST_COLUMNS, costs)
     write_csv(tree.root / "trajectories.csv", trajectories.COLUMNS, windows)
