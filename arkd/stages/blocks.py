@@ -37,7 +37,7 @@ JOINED: dict[str, tuple[Sequence[str], Sequence[str], Sequence[str]]] = {
     ),
     "cost.csv": (
         COST_COLUMNS,
-        (*COLUMNS[2:4], "stage", "threads", "host"),
+        (*COLUMNS[2:4], "stage"),
         tuple(names("cost")),
     ),
 }
