@@ -20,22 +20,20 @@ def run(options: argparse.Namespace) -> None:
     So whatever is sent to it, such as a batch system's SIGTERM, gets to Snakemake.
 
     Raises:
-        ArkdError: a suite is not valid, or arkd is installed without the project's Snakefile.
+        ArkdError: a suite is not valid.
     """
     import json
 
+    from arkd.paths import snakefile
     from arkd.suite.jobs import results_folder, trees
 
     trees(options.suite, results_folder(options.results))
-    snakefile = Path(__file__).parents[2] / "Snakefile"
-    if not snakefile.is_file():
-        raise ArkdError(f"{snakefile}: no such file; `arkd run` needs a checkout of the project")
     command = [
         sys.executable,
         "-m",
         "snakemake",
         "--snakefile",
-        str(snakefile),
+        str(snakefile()),
         "--cores",
         options.cores,
         *(["--dry-run"] if options.dry_run else []),
