@@ -7,6 +7,7 @@ from typing import Any
 
 from arkd import __version__
 from arkd.cli import commands, examples, run_commands
+from arkd.cli.suggestions import Parser
 
 AXES = {
     "pair": "teacher and student, by the pair's name in the suite",
@@ -18,14 +19,15 @@ AXES = {
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    top = argparse.ArgumentParser(
+    top = Parser(
         prog="arkd",
         description="A reproducibility benchmark for white-box distillation of language models.",
         epilog=examples.EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     top.add_argument("--version", action="version", version=f"arkd {__version__}")
-    added = top.add_subparsers(required=True, metavar="COMMAND")
+    top.set_defaults(command=lambda _: top.print_help())  # of `arkd` alone
+    added = top.add_subparsers(metavar="COMMAND")
 
     run = added.add_parser("run", help="run a suite from data to report")
     run.add_argument("suite", nargs="?", default="longtail", help="name or YAML file")
