@@ -1,0 +1,27 @@
+"""How long jobs take one core of a processor: four constants, held against the reference runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from arkd.plan.jobs import Job
+
+# Of one core of an Intel Xeon (Sapphire Rapids) and PyTorch in float32, portable kernels; printed
+# with every plan. A test compares their sum with what the committed runs took.
+START_S = 6.0  # a process that loads the libraries; its files
+FLOP_S = 50e9  # operations a second in matrix products
+LAYER_S = 4e-3  # beyond them, for each pass through a block: small models cost no less
+BYTES_S = 10e9  # of weights, keys and values that decoding reads
+
+
+def seconds(job: Job) -> float:
+    """Return the seconds that one core takes over all jobs of a kind."""
+    done = job.work
+    passes = done.flops / FLOP_S + LAYER_S * (done.launched_layers + done.decoded_layers)
+    starts = 2 if job.stage == "evaluate" else 1  # the harness and its metrics load as well
+    return START_S * starts * job.count + passes + done.decoded_bytes / BYTES_S
+
+
+def minutes(jobs: Iterable[Job]) -> float:
+    """Return the minutes that one core takes over jobs."""
+    return sum(map(seconds, jobs)) / 60
