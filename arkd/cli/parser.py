@@ -34,6 +34,7 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--results", default="results", help="folder of all results")
     run.add_argument("--cores", default="all", help="how many jobs at once (default: all cores)")
     run.add_argument("--dry-run", action="store_true", help="show what would run")
+    run.add_argument("--verbose", action="store_true", help="Snakemake's own output")
     run.set_defaults(command=run_commands.run)
 
     plan = _add(added, "plan", "estimate what a suite takes: memory, hours, disk", examples.PLAN)

@@ -28,10 +28,11 @@ def run(options: argparse.Namespace) -> None:
     from arkd.suite.jobs import results_folder, trees
 
     trees(options.suite, results_folder(options.results))
+    ours = ["arkd.cli.run_workflow", options.suite, options.results]
+    plain = options.verbose or options.dry_run
     command = [
-        sys.executable,
-        "-m",
-        "snakemake",
+        *(sys.executable, "-P", "-m"),
+        *(["snakemake"] if plain else ours),
         "--snakefile",
         str(snakefile()),
         "--cores",

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
 
-from arkd.plan.jobs import Job
+from arkd.errors import ArkdError
+from arkd.plan.jobs import Assumed, Job, jobs
+from arkd.suite.folders import Tree
 
 # Of one core of an Intel Xeon (Sapphire Rapids) and PyTorch in float32, portable kernels; printed
 # with every plan. A test compares their sum with what the committed runs took.
@@ -22,6 +25,20 @@ def seconds(job: Job) -> float:
     return START_S * starts * job.count + passes + done.decoded_bytes / BYTES_S
 
 
-def minutes(jobs: Iterable[Job]) -> float:
+def minutes(planned: Iterable[Job]) -> float:
     """Return the minutes that one core takes over jobs."""
-    return sum(map(seconds, jobs)) / 60
+    return sum(map(seconds, planned)) / 60
+
+
+def seconds_by_rule(tree: Tree) -> dict[str, float]:
+    """Return the seconds of one job of each rule, their mean; empty where no plan can be made."""
+    try:
+        planned, _ = jobs(tree, Assumed())
+    except ArkdError:
+        return {}
+    spent, counts = defaultdict[str, float](float), defaultdict[str, int](int)
+    for job in planned:
+        for rule in job.stage.split(", "):  # those that only show stand in one line, and cost alike
+            spent[rule] += seconds(job)
+            counts[rule] += job.count
+    return {rule: spent[rule] / counts[rule] for rule in spent}
