@@ -256,6 +256,13 @@ def pages(options: argparse.Namespace) -> None:
         print(path)
 
 
+def completion(parser: argparse.ArgumentParser, shell: str) -> None:
+    """Print the script by which a shell completes what `parser` takes."""
+    from arkd.cli.completion import script
+
+    print(script(parser, shell))
+
+
 def _warn(broken: list[ArkdError]) -> None:
     """Say what is left out of a listing, one line each."""
     for error in broken:

@@ -71,6 +71,14 @@ PERF = """examples:
   arkd perf --only divergence   one part; the others are kept as they were measured
   arkd perf --again             measure anew what was measured before
 """
+COMPLETION = """examples:
+  arkd completion bash > ~/.local/share/bash-completion/completions/arkd
+  arkd completion zsh > ~/.zsh/completions/_arkd      a folder that your fpath names
+"""
+STATUS = """examples:
+  arkd status                          of longtail: done, running, failed, left
+  arkd status mine.yaml --results ..   of a suite of your own, elsewhere
+"""
 PLAN = """examples:
   arkd plan gpt2-dolly                       memory, tokens, hours and disk, on six GPUs
   arkd plan gpt2-dolly --gpu a100 4090       on these two

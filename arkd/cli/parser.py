@@ -37,6 +37,11 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--verbose", action="store_true", help="Snakemake's own output")
     run.set_defaults(command=run_commands.run)
 
+    status = _add(added, "status", "show which jobs of a suite are done", examples.STATUS)
+    status.add_argument("suite", nargs="?", default="longtail", help="name or YAML file")
+    status.add_argument("--results", default="results", help="folder of all results")
+    status.set_defaults(command=run_commands.status)
+
     plan = _add(added, "plan", "estimate what a suite takes: memory, hours, disk", examples.PLAN)
     plan.add_argument("suite", nargs="?", default="longtail", help="name or YAML file")
     plan.add_argument("--gpu", nargs="+", default=[], metavar="NAME", help="default: all known")
@@ -172,6 +177,11 @@ def parser() -> argparse.ArgumentParser:
         "--write", action="store_true", help="keep the marks in benchmarks/calibration"
     )
     calibrate.set_defaults(command=commands.calibrate)
+
+    text = "print the script by which a shell completes commands"
+    completion = _add(added, "completion", text, examples.COMPLETION)
+    completion.add_argument("shell", choices=["bash", "zsh", "tcsh"])
+    completion.set_defaults(command=lambda options: commands.completion(parser(), options.shell))
 
     for name, axes, text in (
         ("data", "", "write a suite's text"),

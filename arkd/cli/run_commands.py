@@ -48,6 +48,14 @@ def run(options: argparse.Namespace) -> None:
     os.execve(sys.executable, command, {**os.environ, "PATH": path})
 
 
+def status(options: argparse.Namespace) -> int:
+    """Show which jobs of a suite are done, run, failed or are left; 1 if one has failed."""
+    from arkd.cli import status as states
+    from arkd.suite.jobs import trees
+
+    return states.run(trees(options.suite, options.results).popitem()[1])
+
+
 def stage(options: argparse.Namespace) -> None:
     """Run one stage of the pipeline.
 

@@ -22,6 +22,9 @@ from arkd.suite.folders import tree
 from arkd.suite.job_list import job_name
 
 WIDTH = 80
+NOTHING = "Nothing to be done"  # as Snakemake says it
+# What it says of a failed job beside the event itself.
+OF_JOBS = ("CalledProcessError", "because a job execution failed", "At least one job did not")
 TARGET = "all"  # the rule that asks for the others and does nothing
 
 
@@ -81,8 +84,12 @@ class LogHandler(LogHandlerBase):
                 self._end(said["job_id"], "")
             case LogEvent.JOB_ERROR:
                 self._end(said["jobid"], failure(list(map(Path, said["log"]))))
+            case None if record.getMessage().startswith(NOTHING):
+                self._console.print("nothing to do: the report is there, and nothing of it changed")
             case None | LogEvent.ERROR if record.levelno >= logging.ERROR:
-                self._console.print(record.getMessage())
+                text = record.getMessage()
+                if not any(known in text for known in OF_JOBS):
+                    self._console.print(text)
         self._refresh()
 
     def close(self) -> None:
