@@ -355,8 +355,17 @@ def test_a_methods_name_leads_to_what_it_is_and_its_paper(browser: Browser, page
     assert "ARKD: Adaptive Reinforcement Learning-Guided" in cells[2]
     assert "baselines/pages/arkd.md" in cells[2]
     assert browser.run(f"{row}.querySelector('a').href") == "https://arxiv.org/abs/2606.29869"
-    current = browser.run("document.querySelector('.contents [aria-current]').textContent")
-    assert current == "Methods and their runs"
+
+
+def test_the_contents_tell_where_the_reader_is(browser: Browser, page: Path) -> None:
+    browser.open(page)
+    for name in ("summary", "bins"):
+        current = browser.run(f"""(async () => {{
+          document.querySelector('.contents a[href="#{name}"]').click();
+          await new Promise(done => setTimeout(done, 500));
+          return document.querySelector('.contents [aria-current]').hash;
+        }})()""")
+        assert current == f"#{name}"
 
 
 def rgb(colour: str) -> str:
