@@ -212,7 +212,7 @@ def perf(options: argparse.Namespace) -> None:
 
 
 def cite(options: argparse.Namespace) -> None:
-    """Print the BibTeX of methods, or the licences of what a suite reads and runs on.
+    """Print the BibTeX of the benchmark, of methods or of both, or licences.
 
     Raises:
         ArkdError: both are asked for, or a method or suite is not known.
@@ -228,11 +228,16 @@ def cite(options: argparse.Namespace) -> None:
         folded = Look(folded={1: 60, 2: 60})
         show(Grid(licences.HEAD, found_, left=len(licences.HEAD)), terminal(), folded)
         return
+    from arkd.papers import BENCHMARK
     from arkd.suite import method_listing as catalogue
     from arkd.suite import registry
 
+    if options.benchmark or not options.methods:
+        print(BENCHMARK, end="\n\n")
     if options.methods:
         found = [catalogue.row(name) for name in options.methods]
+    elif options.benchmark:
+        return
     else:
         found, broken = catalogue.rows(registry.names())
         _warn(broken)

@@ -48,8 +48,8 @@ CLAIMS_EXAMPLES = """examples:
   arkd claims --suite longtail-full --partial  by the runs that are there: provisional verdicts
 """
 CITE_EXAMPLES = """examples:
-  arkd cite arkd akl    the entries of two methods
-  arkd cite             all of them
+  arkd cite --benchmark arkd akl   the entries of the benchmark and of two methods
+  arkd cite                        of the benchmark and of all methods
   arkd cite --licences longtail   of the suite's data and models, and of every package
 """
 PUBLISHED = """examples:

@@ -109,8 +109,9 @@ def parser() -> argparse.ArgumentParser:
     suite.add_argument("--out", metavar="FILE", help="default: ./NAME.yaml")
     suite.set_defaults(command=commands.new_suite)
 
-    cite = _add(added, "cite", "print BibTeX of methods, each entry once", examples.CITE_EXAMPLES)
+    cite = _add(added, "cite", "print BibTeX: the benchmark, methods", examples.CITE_EXAMPLES)
     cite.add_argument("methods", nargs="*", metavar="METHOD", help="all if none is named")
+    cite.add_argument("--benchmark", action="store_true", help="the entry of the benchmark itself")
     cite.add_argument(
         "--licences", nargs="?", const="longtail", metavar="SUITE", help="licences, not BibTeX"
     )
