@@ -208,6 +208,15 @@ def parser() -> argparse.ArgumentParser:
             must = not axis.endswith("?")
             about = AXES[axis.removesuffix("?")]
             stage.add_argument(flag, type=kind, required=must, choices=choices, help=about)
+        if name == "figures":
+            stage.add_argument(
+                "--only", nargs="+", default=[], metavar="NAME", help="these figures"
+            )
+            stage.add_argument("--rows", nargs="+", default=[], metavar="ROW", help="of these rows")
+            stage.add_argument(
+                "--width", type=float, metavar="INCHES", help="of each; letters stay"
+            )
+            stage.add_argument("--out", metavar="DIR", help="where such go: ./SUITE-figures")
         if name in ("collect", "tables", "figures", "report"):
             stage.add_argument("--partial", action="store_true", help="show gaps, do not refuse")
         stage.set_defaults(command=run_commands.stage, stage=name)

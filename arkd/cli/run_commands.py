@@ -73,6 +73,8 @@ def stage(options: argparse.Namespace) -> None:
         tree.suite.pair(options.pair)
     if "method" in options and options.method not in folders.CONTROLS:
         tree.suite.entry(options.method)
+    if name == "figures" and _drawn_for_a_paper(tree, options):
+        return
     if name in ("tables", "figures", "report"):
         _show(name, tree, options.partial)
     elif name == "tuning":
@@ -96,6 +98,26 @@ def stage(options: argparse.Namespace) -> None:
         rooms = {"data": prepare, "tokens": prepare, "teacher": build_models, "init": build_models}
         rooms |= {"distill": distill, "evaluate": evaluate}
         getattr(rooms[name], name)(tree, *axes)
+
+
+def _drawn_for_a_paper(tree: Tree, options: argparse.Namespace) -> bool:
+    """Draw the figures that are asked for beside the suite's own, and tell whether any are.
+
+    Raises:
+        ArkdError: `--out` without a choice, which would be the suite's own figures.
+    """
+    from arkd.figures import build
+    from arkd.figures.chosen import Chosen
+
+    chosen = Chosen(tuple(options.only), tuple(options.rows), options.width)
+    if not chosen:
+        if options.out:
+            raise ArkdError("--out: goes with --only, --rows or --width; a suite has its own place")
+        return False
+    folder = Path(options.out or f"{tree.suite.name}-figures")
+    for path in build.write(tree.suite, tree.results, folder, options.partial, chosen):
+        print(path)
+    return True
 
 
 def _show(name: str, tree: Tree, partial: bool) -> None:
