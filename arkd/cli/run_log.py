@@ -76,7 +76,8 @@ class LogHandler(LogHandlerBase):
                 self._plan(said["stats"])
             case LogEvent.JOB_INFO:
                 if said["rule_name"] != TARGET:
-                    name = job_name(said["rule_name"], dict(said["wildcards"]))
+                    axes = dict(said["wildcards"])
+                    name = job_name(axes["suite"], said["rule_name"], axes)
                     self._running[said["jobid"]] = Started(
                         said["rule_name"], name, time.monotonic()
                     )
@@ -111,8 +112,8 @@ class LogHandler(LogHandlerBase):
         self._spent += self._weight(started.rule)
         took = duration(time.monotonic() - started.at)
         line = f"{started.name:<36.36}  {took:>7}  {self._rest()}"
-        told = f"{started.name} failed: {failed}" if failed else line
-        self._console.print(f"{self._ended:>3}/{self._total}  {told}")
+        text = f"{started.name} failed: {failed}" if failed else line
+        self._console.print(f"{self._ended:>3}/{self._total}  {text}")
 
     def _weight(self, rule: str) -> float:
         return self._weights.get(rule, 1.0)

@@ -40,10 +40,10 @@ def states(tree: Tree) -> list[tuple[Job, State]]:
     A job is done if its manifest is there, runs if a process of this machine has its command, and
     has failed if its log ends in an error.
     """
-    runs = {(command, frozenset(axes.items())): since for command, axes, since in _processes(tree)}
+    runs = dict(_processes(tree))
     found = []
     for job in job_list(tree):
-        since = runs.get((job.command, frozenset(job.axes.items())))
+        since = runs.get((job.suite, job.command, frozenset(job.axes.items())))
         if since is not None:
             state = State("running", f"for {duration(time.time() - since)}")
         elif job.made.is_file():
@@ -61,20 +61,20 @@ def run(tree: Tree) -> int:
     from rich.console import Console
 
     found, suite = states(tree), tree.suite
-    of = Counter(state.word for _, state in found)
+    counts = Counter(state.word for _, state in found)
     console = Console(width=WIDTH, highlight=False, markup=False)
-    counts = ", ".join(f"{of[word]} {word}" for word in STATES[1:] if of[word])
-    told = f"{of['done']} of {len(found)} jobs done" + (f", {counts}" if counts else "")
-    console.print(f"{suite.name} {suite.version} in {tree.root}: {told}")
+    parts = [f"{counts['done']} of {len(found)} jobs done"]
+    parts += [f"{counts[word]} {word}" for word in STATES[1:] if counts[word]]
+    console.print(f"{suite.name} {suite.version} in {tree.root}: {', '.join(parts)}")
     show(_by_rule(found), console)
     for job, state in found:
         if state.note:
             console.print(f"{state.word}: {job.name}: {state.note}")
-    if of["done"] == len(found):
+    if counts["done"] == len(found):
         console.print(f"report: {tree.root / 'report.html'}")
         return 0
     console.print(f"{_rest(tree, found)}`arkd run {tree.named}` does what is left")
-    return 1 if of["failed"] else 0
+    return 1 if counts["failed"] else 0
 
 
 def _by_rule(found: list[tuple[Job, State]]) -> Grid:
@@ -83,8 +83,8 @@ def _by_rule(found: list[tuple[Job, State]]) -> Grid:
     for job, state in found:
         counts.setdefault(job.rule.replace("_", " "), Counter())[state.word] += 1
     rows = [
-        [rule, str(of.total()), *(str(of[word] or "") for word in STATES)]
-        for rule, of in counts.items()
+        [rule, str(number.total()), *(str(number[word] or "") for word in STATES)]
+        for rule, number in counts.items()
     ]
     return Grid(["job", "all", *STATES], rows)
 
@@ -106,9 +106,13 @@ def _diverged(job: Job) -> bool:
         return False
 
 
-def _processes(tree: Tree) -> Iterator[tuple[str, dict[str, str], float]]:
-    """Yield command, axes and start, in seconds since the epoch, of what makes the suite here."""
+def _processes(tree: Tree) -> Iterator[tuple[tuple[str, str, frozenset[tuple[str, str]]], float]]:
+    """Yield suite, command and axes of what makes the suite here, and when it was started.
+
+    Times are in seconds since the epoch.
+    """
     root = tree.root.absolute()
+    names = {tree.named, *(block.named for block in tree.blocks.values())}
     for process in psutil.process_iter(["cmdline", "create_time"]):
         words = process.info["cmdline"] or []
         place = next((n for n, word in enumerate(words[:3]) if Path(word).name == "arkd"), None)
@@ -121,5 +125,6 @@ def _processes(tree: Tree) -> Iterator[tuple[str, dict[str, str], float]]:
             here = Path(process.cwd())
         except psutil.Error:  # it has ended, or is another user's
             continue
-        if named == tree.named and here / results == root.parent:
-            yield words[place + 1], axes, process.info["create_time"]
+        if named in names and (here / results).resolve() == root.parent.resolve():
+            command = words[place + 1]
+            yield (named, command, frozenset(axes.items())), process.info["create_time"]

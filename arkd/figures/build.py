@@ -132,6 +132,12 @@ def build(
 ) -> dict[str, Figure]:
     """Return the figures by name, those without any data left out.
 
+    Args:
+        suite: Whose figures are drawn.
+        results_dir: The folder in which the suite's own folder lies.
+        partial: Draw what is there, gaps left out.
+        chosen: Which figures, of which rows and how wide.
+
     Raises:
         ArkdError: values are missing and `partial` is not set, or what is chosen is not there.
     """

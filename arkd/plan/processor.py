@@ -33,7 +33,7 @@ def minutes(planned: Iterable[Job]) -> float:
 def seconds_by_rule(tree: Tree) -> dict[str, float]:
     """Return the seconds of one job of each rule, their mean; empty where no plan can be made."""
     try:
-        planned, _ = jobs(tree, Assumed())
+        planned, _ = jobs(next(iter(tree.blocks.values()), tree), Assumed())  # blocks cost alike
     except ArkdError:
         return {}
     spent, counts = defaultdict[str, float](float), defaultdict[str, int](int)
