@@ -61,14 +61,14 @@ test-all: env ## run all tests, the heavy ones too
 lint: env ## run every linter and the type check
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/snakefmt --check workflow
 	$(BIN)/mypy
 	PATH="$(abspath $(BIN)):$$PATH" snakemake --lint
 
 format: env ## format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
-	$(BIN)/snakefmt Snakefile workflow
+	$(BIN)/snakefmt workflow
 
 fixture: env ## make the smoke suite's teacher again
 	$(BIN)/arkd data --suite benchmarks/fixtures/smoke-teacher.yaml

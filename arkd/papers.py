@@ -1,10 +1,18 @@
-"""Papers that several methods come from."""
+"""The benchmark's own entry, and papers that several methods come from."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
+from arkd import __version__
 from arkd.method import Reference
+
+BENCHMARK = f"""@software{{arkd_benchmark,
+  title   = {{arkd: a reproducibility benchmark for white-box distillation of language models}},
+  author  = {{{{The arkd developers}}}},
+  year    = {{2026}},
+  version = {{{__version__}}}
+}}"""
 
 HINTON = Reference(
     title="Distilling the Knowledge in a Neural Network",

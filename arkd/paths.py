@@ -21,6 +21,19 @@ def baselines_dir() -> Path:
     return _package_dir("arkd_baselines")
 
 
+def snakefile() -> Path:
+    """Return the workflow that belongs to this code: of the same checkout, or of the same install.
+
+    Raises:
+        FileNotFoundError: there is none beside the package.
+    """
+    beside = Path(__file__).parents[1]
+    for name in ("arkd_workflow", "workflow"):
+        if (path := beside / name / "Snakefile").is_file():
+            return path
+    raise FileNotFoundError(f"{beside}: no workflow lies beside the package; install arkd again")
+
+
 def _package_dir(name: str) -> Path:
     spec = find_spec(name)
     if spec is None or not spec.submodule_search_locations:

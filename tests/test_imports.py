@@ -204,6 +204,8 @@ def loaded_by(code: str, folder: Path) -> set[str]:
         ["new", "mine", "--package"],
         ["plan", "smoke"],
         ["new-suite", "mine"],
+        ["status", "smoke"],
+        [],
         ["audit", "--list"],
         ["audit", "--new", "my_loss.py"],
     ],

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 import zipfile
 from pathlib import Path
 
 import pytest
 from conftest import ROOT
 
-BUILT_FROM = ("arkd", "baselines", "benchmarks")
+BUILT_FROM = ("arkd", "baselines", "benchmarks", "workflow")
+KEPT = ROOT / "results" / "reference" / "1.0" / "smoke"
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel of a copy of the checkout, so that no build folder is left in it."""
     pytest.importorskip("setuptools", minversion="77")
     copy = tmp_path_factory.mktemp("checkout")
@@ -28,6 +32,11 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
     done = subprocess.run(command, cwd=copy, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     (built,) = (copy / "dist").glob("*.whl")
+    return built
+
+
+@pytest.fixture
+def wheel(built: Path) -> zipfile.ZipFile:
     return zipfile.ZipFile(built)
 
 
@@ -38,6 +47,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
         ("benchmarks/tasks", "arkd_benchmarks/tasks"),
         ("benchmarks", "arkd_benchmarks"),
         ("arkd", "arkd"),
+        ("workflow", "arkd_workflow"),
     ],
 )
 def test_every_file_is_in_the_wheel(folder: str, package: str, wheel: zipfile.ZipFile) -> None:
@@ -71,3 +81,23 @@ def test_tasks_and_metrics_of_the_wheel_are_found_where_the_readmes_say(
     assert Path(folder) == tmp_path / "arkd_benchmarks"
     assert {"arkd_longtail", "arkd_smollm2"} <= set(groups.split())
     assert found == "True"
+
+
+@pytest.mark.heavy
+def test_the_wheel_alone_runs_a_suite_in_an_empty_folder(built: Path, tmp_path: Path) -> None:
+    """In an environment that has what arkd depends on, and no checkout."""
+    place, here = tmp_path / "env", tmp_path / "empty"
+    here.mkdir()
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", place], check=True)
+    (packages,) = place.glob("lib/python*/site-packages")
+    (packages / "dependencies.pth").write_text(f"{sysconfig.get_path('purelib')}\n")
+    pip = [sys.executable, "-m", "pip", "--python", str(place / "bin" / "python"), "install"]
+    subprocess.run([*pip, "--quiet", "--no-deps", "--no-index", str(built)], check=True)
+    plain = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    command = [str(place / "bin" / "arkd"), "run", "smoke", "--cores", "2"]
+    done = subprocess.run(command, cwd=here, env=plain, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    made = here / "results" / "smoke"
+    assert (made / "records.csv").read_bytes() == (KEPT / "records.csv").read_bytes()
+    assert (made / "report.html").is_file()
+    assert json.loads((made / "manifest.json").read_text())["git"]["commit"] is None

@@ -9,6 +9,7 @@ TREES = SUITES.trees
 ROOT = f"{SUITES.results}/{{suite}}"
 PAIR = f"{ROOT}/{{pair}}"
 LOGS = f"{ROOT}/logs"
+CAPTIONS = jobs.benchmarks_dir() / "report"
 
 
 wildcard_constraints:

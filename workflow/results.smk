@@ -58,7 +58,7 @@ use rule tables as report with:
             f"{ROOT}/report.html",
             category="Report",
             labels={"suite": "{suite}", "page": "everything on one page"},
-            caption="../benchmarks/report/report.rst",
+            caption=str(CAPTIONS / "report.rst"),
         ),
         # Tables, figures and verdicts one by one; which there are depends on the suite.
         report(
@@ -67,7 +67,7 @@ use rule tables as report with:
             category="{kind}",
             subcategory="{section}",
             labels={"suite": "{suite}", "name": "{name}"},
-            caption="../benchmarks/report/part.rst",
+            caption=str(CAPTIONS / "part.rst"),
         ),
     pathvars:
         job="report",

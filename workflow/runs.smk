@@ -16,7 +16,7 @@ rule data:
     pathvars:
         job="data",
     conda:
-        "../environment.yaml"
+        "environment.yaml"
     params:
         **SUITES.stage("data"),
         options=SUITES.options,

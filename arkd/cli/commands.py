@@ -69,29 +69,26 @@ def list_methods(options: argparse.Namespace) -> None:
     from arkd.tables.grid import Grid, Look, show, terminal
 
     if options.what == "suites":
-        from arkd.suite.load import load_suite, suite_names
+        from arkd.plan import suite_list
 
-        head = ["suite", "version", "methods", "seeds", "what it is"]
-        rows = [
-            [name, suite.version, str(len(suite.entries)), str(len(suite.seeds)), suite.description]
-            for name in suite_names()
-            for suite in [load_suite(name)]
-        ]
-        folded = {head.index("what it is"): 120}
-    else:
-        from arkd.suite import method_listing as catalogue
-        from arkd.suite import registry
+        console = terminal(80)
+        hidden = frozenset({4} if console.width < 110 else ())  # what each is needs a line's width
+        grid = Grid(suite_list.HEAD, suite_list.rows(), left=5)
+        show(grid, console, Look(folded={4: 60}, hidden=hidden))
+        return
+    from arkd.suite import method_listing as catalogue
+    from arkd.suite import registry
 
-        head = ["method", "varies", "from", "kind", "needs", "cost", "paper", "what it is"]
-        found, broken = catalogue.rows(registry.names())
-        rows = []
-        for row in catalogue.grouped(found):
-            needs, paper = ", ".join(row.needs), row.reference.url.removeprefix("https://")
-            paper = paper.replace("arxiv.org/abs/", "arXiv ")
-            says = row.varies, row.origin, row.kind, needs, row.cost, paper, row.summary
-            rows.append([row.name, *says])
-        folded = {head.index("needs"): 32, head.index("what it is"): 32}
-        _warn(broken)
+    head = ["method", "varies", "from", "kind", "needs", "cost", "paper", "what it is"]
+    found, broken = catalogue.rows(registry.names())
+    rows = []
+    for row in catalogue.grouped(found):
+        needs, paper = ", ".join(row.needs), row.reference.url.removeprefix("https://")
+        paper = paper.replace("arxiv.org/abs/", "arXiv ")
+        says = row.varies, row.origin, row.kind, needs, row.cost, paper, row.summary
+        rows.append([row.name, *says])
+    folded = {head.index("needs"): 32, head.index("what it is"): 32}
+    _warn(broken)
     show(Grid(head, rows, left=len(head)), terminal(), Look(folded=folded))
 
 
@@ -215,7 +212,7 @@ def perf(options: argparse.Namespace) -> None:
 
 
 def cite(options: argparse.Namespace) -> None:
-    """Print the BibTeX of methods, or the licences of what a suite reads and runs on.
+    """Print the BibTeX of the benchmark, of methods or of both, or licences.
 
     Raises:
         ArkdError: both are asked for, or a method or suite is not known.
@@ -231,11 +228,16 @@ def cite(options: argparse.Namespace) -> None:
         folded = Look(folded={1: 60, 2: 60})
         show(Grid(licences.HEAD, found_, left=len(licences.HEAD)), terminal(), folded)
         return
+    from arkd.papers import BENCHMARK
     from arkd.suite import method_listing as catalogue
     from arkd.suite import registry
 
+    if options.benchmark or not options.methods:
+        print(BENCHMARK, end="\n\n")
     if options.methods:
         found = [catalogue.row(name) for name in options.methods]
+    elif options.benchmark:
+        return
     else:
         found, broken = catalogue.rows(registry.names())
         _warn(broken)
@@ -257,6 +259,13 @@ def pages(options: argparse.Namespace) -> None:
 
     for path in (*method_pages.write(), metric_tables.write(), audit_table.write()):
         print(path)
+
+
+def completion(parser: argparse.ArgumentParser, shell: str) -> None:
+    """Print the script by which a shell completes what `parser` takes."""
+    from arkd.cli.completion import script
+
+    print(script(parser, shell))
 
 
 def _warn(broken: list[ArkdError]) -> None:

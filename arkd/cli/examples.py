@@ -48,8 +48,8 @@ CLAIMS_EXAMPLES = """examples:
   arkd claims --suite longtail-full --partial  by the runs that are there: provisional verdicts
 """
 CITE_EXAMPLES = """examples:
-  arkd cite arkd akl    the entries of two methods
-  arkd cite             all of them
+  arkd cite --benchmark arkd akl   the entries of the benchmark and of two methods
+  arkd cite                        of the benchmark and of all methods
   arkd cite --licences longtail   of the suite's data and models, and of every package
 """
 PUBLISHED = """examples:
@@ -70,6 +70,14 @@ PERF = """examples:
   arkd perf --quick             small shapes and the suite smoke, in two minutes
   arkd perf --only divergence   one part; the others are kept as they were measured
   arkd perf --again             measure anew what was measured before
+"""
+COMPLETION = """examples:
+  arkd completion bash > ~/.local/share/bash-completion/completions/arkd
+  arkd completion zsh > ~/.zsh/completions/_arkd      a folder that your fpath names
+"""
+STATUS = """examples:
+  arkd status                          of longtail: done, running, failed, left
+  arkd status mine.yaml --results ..   of a suite of your own, elsewhere
 """
 PLAN = """examples:
   arkd plan gpt2-dolly                       memory, tokens, hours and disk, on six GPUs

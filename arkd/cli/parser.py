@@ -7,6 +7,7 @@ from typing import Any
 
 from arkd import __version__
 from arkd.cli import commands, examples, run_commands
+from arkd.cli.suggestions import Parser
 
 AXES = {
     "pair": "teacher and student, by the pair's name in the suite",
@@ -18,21 +19,28 @@ AXES = {
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    top = argparse.ArgumentParser(
+    top = Parser(
         prog="arkd",
         description="A reproducibility benchmark for white-box distillation of language models.",
         epilog=examples.EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     top.add_argument("--version", action="version", version=f"arkd {__version__}")
-    added = top.add_subparsers(required=True, metavar="COMMAND")
+    top.set_defaults(command=lambda _: top.print_help())  # of `arkd` alone
+    added = top.add_subparsers(metavar="COMMAND")
 
     run = added.add_parser("run", help="run a suite from data to report")
     run.add_argument("suite", nargs="?", default="longtail", help="name or YAML file")
     run.add_argument("--results", default="results", help="folder of all results")
     run.add_argument("--cores", default="all", help="how many jobs at once (default: all cores)")
     run.add_argument("--dry-run", action="store_true", help="show what would run")
+    run.add_argument("--verbose", action="store_true", help="Snakemake's own output")
     run.set_defaults(command=run_commands.run)
+
+    status = _add(added, "status", "show which jobs of a suite are done", examples.STATUS)
+    status.add_argument("suite", nargs="?", default="longtail", help="name or YAML file")
+    status.add_argument("--results", default="results", help="folder of all results")
+    status.set_defaults(command=run_commands.status)
 
     plan = _add(added, "plan", "estimate what a suite takes: memory, hours, disk", examples.PLAN)
     plan.add_argument("suite", nargs="?", default="longtail", help="name or YAML file")
@@ -101,8 +109,9 @@ def parser() -> argparse.ArgumentParser:
     suite.add_argument("--out", metavar="FILE", help="default: ./NAME.yaml")
     suite.set_defaults(command=commands.new_suite)
 
-    cite = _add(added, "cite", "print BibTeX of methods, each entry once", examples.CITE_EXAMPLES)
+    cite = _add(added, "cite", "print BibTeX: the benchmark, methods", examples.CITE_EXAMPLES)
     cite.add_argument("methods", nargs="*", metavar="METHOD", help="all if none is named")
+    cite.add_argument("--benchmark", action="store_true", help="the entry of the benchmark itself")
     cite.add_argument(
         "--licences", nargs="?", const="longtail", metavar="SUITE", help="licences, not BibTeX"
     )
@@ -170,6 +179,11 @@ def parser() -> argparse.ArgumentParser:
     )
     calibrate.set_defaults(command=commands.calibrate)
 
+    text = "print the script by which a shell completes commands"
+    completion = _add(added, "completion", text, examples.COMPLETION)
+    completion.add_argument("shell", choices=["bash", "zsh", "tcsh"])
+    completion.set_defaults(command=lambda options: commands.completion(parser(), options.shell))
+
     for name, axes, text in (
         ("data", "", "write a suite's text"),
         ("tokens", "pair", "make the tokenizer and encode the text"),
@@ -194,6 +208,15 @@ def parser() -> argparse.ArgumentParser:
             must = not axis.endswith("?")
             about = AXES[axis.removesuffix("?")]
             stage.add_argument(flag, type=kind, required=must, choices=choices, help=about)
+        if name == "figures":
+            stage.add_argument(
+                "--only", nargs="+", default=[], metavar="NAME", help="these figures"
+            )
+            stage.add_argument("--rows", nargs="+", default=[], metavar="ROW", help="of these rows")
+            stage.add_argument(
+                "--width", type=float, metavar="INCHES", help="of each; letters stay"
+            )
+            stage.add_argument("--out", metavar="DIR", help="where such go: ./SUITE-figures")
         if name in ("collect", "tables", "figures", "report"):
             stage.add_argument("--partial", action="store_true", help="show gaps, do not refuse")
         stage.set_defaults(command=run_commands.stage, stage=name)

@@ -20,22 +20,21 @@ def run(options: argparse.Namespace) -> None:
     So whatever is sent to it, such as a batch system's SIGTERM, gets to Snakemake.
 
     Raises:
-        ArkdError: a suite is not valid, or arkd is installed without the project's Snakefile.
+        ArkdError: a suite is not valid.
     """
     import json
 
+    from arkd.paths import snakefile
     from arkd.suite.jobs import results_folder, trees
 
     trees(options.suite, results_folder(options.results))
-    snakefile = Path(__file__).parents[2] / "Snakefile"
-    if not snakefile.is_file():
-        raise ArkdError(f"{snakefile}: no such file; `arkd run` needs a checkout of the project")
+    ours = ["arkd.cli.run_workflow", options.suite, options.results]
+    plain = options.verbose or options.dry_run
     command = [
-        sys.executable,
-        "-m",
-        "snakemake",
+        *(sys.executable, "-P", "-m"),
+        *(["snakemake"] if plain else ours),
         "--snakefile",
-        str(snakefile),
+        str(snakefile()),
         "--cores",
         options.cores,
         *(["--dry-run"] if options.dry_run else []),
@@ -47,6 +46,14 @@ def run(options: argparse.Namespace) -> None:
     # The rules call `arkd` by name: the one that was called, activated environment or not.
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     os.execve(sys.executable, command, {**os.environ, "PATH": path})
+
+
+def status(options: argparse.Namespace) -> int:
+    """Show which jobs of a suite are done, run, failed or are left; 1 if one has failed."""
+    from arkd.cli import status as states
+    from arkd.suite.jobs import trees
+
+    return states.run(trees(options.suite, options.results).popitem()[1])
 
 
 def stage(options: argparse.Namespace) -> None:
@@ -66,6 +73,8 @@ def stage(options: argparse.Namespace) -> None:
         tree.suite.pair(options.pair)
     if "method" in options and options.method not in folders.CONTROLS:
         tree.suite.entry(options.method)
+    if name == "figures" and _drawn_for_a_paper(tree, options):
+        return
     if name in ("tables", "figures", "report"):
         _show(name, tree, options.partial)
     elif name == "tuning":
@@ -89,6 +98,26 @@ def stage(options: argparse.Namespace) -> None:
         rooms = {"data": prepare, "tokens": prepare, "teacher": build_models, "init": build_models}
         rooms |= {"distill": distill, "evaluate": evaluate}
         getattr(rooms[name], name)(tree, *axes)
+
+
+def _drawn_for_a_paper(tree: Tree, options: argparse.Namespace) -> bool:
+    """Draw the figures that are asked for beside the suite's own, and tell whether any are.
+
+    Raises:
+        ArkdError: `--out` without a choice, which would be the suite's own figures.
+    """
+    from arkd.figures import build
+    from arkd.figures.chosen import Chosen
+
+    chosen = Chosen(tuple(options.only), tuple(options.rows), options.width)
+    if not chosen:
+        if options.out:
+            raise ArkdError("--out: goes with --only, --rows or --width; a suite has its own place")
+        return False
+    folder = Path(options.out or f"{tree.suite.name}-figures")
+    for path in build.write(tree.suite, tree.results, folder, options.partial, chosen):
+        print(path)
+    return True
 
 
 def _show(name: str, tree: Tree, partial: bool) -> None:

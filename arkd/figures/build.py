@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from matplotlib.figure import Figure
 
 from arkd.errors import ArkdError
 from arkd.figures.alpha import alpha, alphas, dynamics
+from arkd.figures.chosen import Chosen
 from arkd.figures.effects import effects
 from arkd.figures.fidelity import head_tail, pareto, ranks, tail
 from arkd.figures.forest import forest
@@ -25,6 +27,7 @@ from arkd.suite.suite import Suite
 from arkd.tables.builder import Builder
 
 DPI = 200  # of the PNG
+ALL = Chosen()
 METADATA: dict[str, dict[str, None]] = {
     "svg": {"Date": None},
     "png": {"Software": None},
@@ -48,9 +51,12 @@ FIGURES: dict[str, Callable[[Builder], Figure | None]] = {
     "grid": grid,
     "sparse": sparse,
 }
+FOREST = "forest"  # of the verdicts, which have a file of their own
 
 
-def write(suite: Suite, results_dir: Path, out_dir: Path, partial: bool = False) -> list[Path]:
+def write(
+    suite: Suite, results_dir: Path, out_dir: Path, partial: bool = False, chosen: Chosen = ALL
+) -> list[Path]:
     """Draw every figure that the suite's methods call for and return the files.
 
     Args:
@@ -58,12 +64,14 @@ def write(suite: Suite, results_dir: Path, out_dir: Path, partial: bool = False)
         results_dir: The folder of all suites' results.
         out_dir: Where the figures go, an SVG, a PNG and a PDF each.
         partial: Draw what is there instead of refusing gaps.
+        chosen: Which figures, of which rows and how wide.
 
     Raises:
-        ArkdError: If results are missing and `partial` is not set; nothing is written then.
+        ArkdError: If results are missing and `partial` is not set, or what is chosen is not there;
+            nothing is written then.
     """
     paths = []
-    for name, files in render(suite, results_dir, partial, METADATA).items():
+    for name, files in render(suite, results_dir, partial, METADATA, chosen).items():
         for suffix, content in files.items():
             path = out_dir / f"{name}.{suffix}"
             with staged_file(path) as temporary:
@@ -73,7 +81,11 @@ def write(suite: Suite, results_dir: Path, out_dir: Path, partial: bool = False)
 
 
 def render(
-    suite: Suite, results_dir: Path, partial: bool = False, suffixes: Iterable[str] = ("svg",)
+    suite: Suite,
+    results_dir: Path,
+    partial: bool = False,
+    suffixes: Iterable[str] = ("svg",),
+    chosen: Chosen = ALL,
 ) -> dict[str, dict[str, bytes]]:
     """Return the bytes of every figure by name and suffix (svg, png, pdf).
 
@@ -82,12 +94,13 @@ def render(
         results_dir: The folder in which the suite's own folder lies.
         partial: Draw what is there, gaps left out.
         suffixes: Formats: svg, png, pdf.
+        chosen: Which figures, of which rows and how wide.
     """
     files: dict[str, dict[str, bytes]] = {}
     with style.context(["default", RC]):  # whatever a user's matplotlibrc says
-        for name, figure in build(suite, results_dir, partial).items():
+        for name, figure in build(suite, results_dir, partial, chosen).items():
             files[name] = {}
-            figure.draw_without_rendering()
+            _lay_out(name, figure, chosen)
             figure.set_layout_engine(None)  # laid out once, not anew for each format
             for suffix in suffixes:
                 stream = io.BytesIO()
@@ -96,18 +109,50 @@ def render(
     return files
 
 
-def build(suite: Suite, results_dir: Path, partial: bool = False) -> dict[str, Figure]:
-    """Return the figures by name, those without any data left out.
+def _lay_out(name: str, figure: Figure, chosen: Chosen) -> None:
+    """Lay a figure out.
 
     Raises:
-        ArkdError: values are missing, and `partial` is not set.
+        ArkdError: the width asked for leaves its axes no room.
+    """
+    with warnings.catch_warnings():
+        if chosen.width is not None:
+            warnings.filterwarnings("error", "constrained_layout not applied")
+        try:
+            figure.draw_without_rendering()
+        except UserWarning:
+            raise ArkdError(
+                f"--width: {chosen.width:g} inches leave {name} no room beside its words; give it "
+                "more, or name other figures by --only"
+            ) from None
+
+
+def build(
+    suite: Suite, results_dir: Path, partial: bool = False, chosen: Chosen = ALL
+) -> dict[str, Figure]:
+    """Return the figures by name, those without any data left out.
+
+    Args:
+        suite: Whose figures are drawn.
+        results_dir: The folder in which the suite's own folder lies.
+        partial: Draw what is there, gaps left out.
+        chosen: Which figures, of which rows and how wide.
+
+    Raises:
+        ArkdError: values are missing and `partial` is not set, or what is chosen is not there.
     """
     make = Builder(suite, results_dir)
+    wanted = chosen.names([*FIGURES, FOREST])
+    chosen.narrow(make)
     with style.context(["default", RC]):  # whatever a user's matplotlibrc says
         figures = {
-            name: figure for name, draw in FIGURES.items() if (figure := draw(make)) is not None
+            name: figure
+            for name, draw in FIGURES.items()
+            if name in wanted and (figure := draw(make)) is not None
         }
         if make.gaps and not partial:
             raise ArkdError(make.gap_message("show the gaps"))
-        verdicts = forest(make, partial)
-    return figures if verdicts is None else {**figures, "forest": verdicts}
+        if FOREST in wanted and (verdicts := forest(make, partial)) is not None:
+            figures[FOREST] = verdicts
+    chosen.fit(figures)
+    return figures

@@ -52,7 +52,7 @@ def chosen(make: Builder) -> list[str]:
     rows = [
         entry.label
         for entry in make.suite.entries
-        if entry.name in ALPHA_STRATEGIES and not entry.changes
+        if entry.name in ALPHA_STRATEGIES and not entry.changes and entry.label in make.methods
     ]
     return sorted(
         rows, key=lambda row: (ALPHA_STRATEGIES.index(base_name(row)), -_alpha(make, row))

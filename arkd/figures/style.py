@@ -17,6 +17,8 @@ from arkd.tables.builder import Builder
 RC: dict[Any, Any] = {
     "svg.hashsalt": "arkd",  # element ids would otherwise differ from run to run
     "svg.fonttype": "none",  # text stays text: it can be read out, searched and copied
+    "pdf.fonttype": 42,  # TrueType: journals refuse fonts of type 3
+    "ps.fonttype": 42,
     "font.size": 9.0,
     "axes.titlesize": 10.0,
     "axes.spines.top": False,

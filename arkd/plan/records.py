@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from arkd.plan import processor
 from arkd.plan.gpus import BANDWIDTH_SHARE, LAYER_S, USABLE, UTILISATION, Gpu, chosen
 from arkd.plan.jobs import Assumed, Job, jobs
 from arkd.suite.folders import Tree
@@ -30,6 +31,11 @@ class Plan:
         return tuple(job for job in self.jobs if gpu.holds(job.memory.peak))
 
     @property
+    def on_processor(self) -> bool:
+        """Whether the suite asks for the CPU, whose minutes are then told."""
+        return self.suite.device == "cpu"
+
+    @property
     def disk(self) -> int:
         """Bytes of all models and caches."""
         return sum(job.disk for job in self.jobs)
@@ -44,10 +50,12 @@ class Plan:
         found = []
         for job in self.jobs:
             held, done = job.memory, job.work
-            of_gpus: dict[str, Any] = {}
+            times: dict[str, Any] = {}
+            if self.on_processor:
+                times["processor_minutes"] = round(processor.seconds(job) / 60, 2)
             for gpu in self.gpus:
-                of_gpus[f"fits_{gpu.name}"] = gpu.holds(held.peak)
-                of_gpus[f"hours_{gpu.name}"] = round(self.hours(job, gpu), 4)
+                times[f"fits_{gpu.name}"] = gpu.holds(held.peak)
+                times[f"hours_{gpu.name}"] = round(self.hours(job, gpu), 4)
             found.append(
                 {
                     "stage": job.stage,
@@ -67,7 +75,7 @@ class Plan:
                     "teacher_tokens": round(done.teacher_tokens),
                     "drawn_tokens": round(done.drawn_tokens),
                     "flops": round(done.flops),
-                    **of_gpus,
+                    **times,
                 }
             )
         return found
@@ -87,6 +95,11 @@ class Plan:
             "disk_bytes": self.disk,
             "flops": round(sum(job.work.flops for job in self.jobs)),
             "largest_peak_bytes": max(job.memory.peak for job in self.jobs),
+            **(
+                {"processor_minutes": round(processor.minutes(self.jobs), 1)}
+                if self.on_processor
+                else {}
+            ),
             "gpus": of_gpus,
         }
 
@@ -96,32 +109,40 @@ def plan(tree: Tree, gpus: Sequence[str], assumed: Assumed) -> Plan:
 
     Args:
         tree: The suite's folders.
-        gpus: Names of GPUs; none for all of the table.
+        gpus: Names of GPUs; none for all of the table, or for the processor of a CPU suite.
         assumed: What the user says of lengths and models.
 
     Raises:
         ArkdError: a GPU or the shape of a model is not known.
     """
-    table = chosen(gpus)
+    table = chosen(gpus) if gpus or tree.suite.device != "cpu" else ()
     found, notes = jobs(tree, assumed)
-    return Plan(tree.suite, tuple(found), table, (*notes, *_assumptions(tree.suite)))
+    return Plan(tree.suite, tuple(found), table, (*notes, *_assumptions(tree.suite, table)))
 
 
-def _assumptions(suite: Suite) -> list[str]:
+def _assumptions(suite: Suite, gpus: Sequence[Gpu]) -> list[str]:
     """Say what every plan rests on."""
     where = "as on a GPU" if suite.device != "cpu" else "as on the suite's CPU"
     found = [
         f"memory is {where}, for rows of {suite.max_tokens} tokens, attention without a matrix of "
         "scores; RAM beside it: a checkpoint's copy, states of the measured positions",
-        f"speed is {UTILISATION:.0%} of a GPU's best dense rate, {BANDWIDTH_SHARE:.0%} of its "
-        f"memory's bandwidth in decoding, {LAYER_S * 1e3:g} ms at least for each block; heads and "
-        "losses are float32",
-        f"a job fits if its peak is at most {USABLE:.0%} of a GPU's memory; a job has one GPU",
         "sampled answers are as long as they may be; of what a step may choose to do, the dearest",
-        "not counted: BERTScore, MAUVE, rewards, truth probes, start-up, and downloads in the "
-        "hub's cache",
+        "not counted: BERTScore, MAUVE, rewards, truth probes, a GPU's start-up, and downloads in "
+        "the hub's cache",
     ]
+    if gpus:
+        found += [
+            f"speed is {UTILISATION:.0%} of a GPU's best dense rate, {BANDWIDTH_SHARE:.0%} of its "
+            f"memory's bandwidth in decoding, {LAYER_S * 1e3:g} ms at least for each block; heads "
+            "and losses are float32",
+            f"a job fits if its peak is at most {USABLE:.0%} of a GPU's memory; a job has one GPU",
+        ]
     if suite.device == "cpu":
+        found.append(
+            f"a core computes {processor.FLOP_S / 1e9:g} GFLOP/s, {processor.LAYER_S * 1e3:g} ms "
+            f"at least for each block, and starts a job in {processor.START_S:g} s: a Sapphire "
+            "Rapids Xeon, to half or double elsewhere"
+        )
         found.append(
             "glibc keeps freed memory, several hundred MiB of it; MALLOC_MMAP_THRESHOLD_=65536 in "
             "the environment makes it give that back"

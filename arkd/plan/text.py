@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
+from arkd.plan import processor
 from arkd.plan.gpus import Gpu
 from arkd.plan.jobs import Job
 from arkd.plan.records import Plan
@@ -48,6 +49,7 @@ def sheets(plan: Plan) -> Iterator[tuple[str, Grid]]:
     memory: list[tuple[str, ...]] = []
     work: list[tuple[str, ...]] = []
     hours: list[tuple[str, ...]] = []
+    minutes: list[tuple[str, ...]] = []
     pairs = len(plan.suite.pairs) > 1
     last = ""
     for job in plan.jobs:
@@ -55,7 +57,7 @@ def sheets(plan: Plan) -> Iterator[tuple[str, Grid]]:
             continue
         if pairs and job.pair != last:
             last = job.pair
-            for rows in (memory, work, hours):
+            for rows in (memory, work, hours, minutes):
                 rows.append((last,))
         label, count = named(job), str(job.count)
         held, done = job.memory, job.work
@@ -64,12 +66,17 @@ def sheets(plan: Plan) -> Iterator[tuple[str, Grid]]:
         memory.append((label, count, _many(job.parameters), *sizes))
         tokens = (done.trained_tokens, done.teacher_tokens, done.drawn_tokens)
         work.append((label, count, *map(_many, tokens), _many(done.flops), size(job.disk)))
+        minutes.append((label, count, _digits(processor.seconds(job) / 60)))
         hours.append((label, count, *(_hours(plan, job, gpu) for gpu in plan.gpus)))
     parts_of = ("parameters", "weights", "optimiser", "activations", "loss", "peak", "RAM")
     title = f"Memory of one job, {unit}: on its device, and in RAM beside it"
     yield title, Grid(("job", "jobs", *parts_of), memory)
     kinds = ("trained", "teacher", "drawn", "FLOP", "disk")
     yield "Work of all jobs: tokens, operations, disk", Grid(("job", "jobs", *kinds), work)
+    if plan.on_processor:
+        yield "Minutes of one core, all jobs", Grid(("job", "jobs", "minutes"), minutes)
+    if not plan.gpus:
+        return
     names = (gpu.name.replace("-", " ") for gpu in plan.gpus)
     yield f"GPU-hours of all jobs; {NO}: one does not fit", Grid(("job", "jobs", *names), hours)
     yield "Whole suite", Grid(("GPU", "GPU-hours", "jobs that do not fit"), _totals(plan))
@@ -90,10 +97,19 @@ def summary(plan: Plan) -> list[str]:
         f"{suite.name} {suite.version}: {totals['jobs']} jobs, {totals['students']} students, "
         f"{size(totals['disk_bytes'])} of disk for models and caches, "
         f"{_many(totals['flops'])}FLOP; the largest job holds "
-        f"{size(totals['largest_peak_bytes'])}.",
+        f"{size(totals['largest_peak_bytes'])}.{spent(plan) if plan.on_processor else ''}",
         "Estimated, nothing was run. Assumed:",
         *(f"- {note}" for note in plan.notes),
     ]
+
+
+def spent(plan: Plan) -> str:
+    """Return the time of a whole suite on a processor, in a sentence."""
+    minutes = plan.totals()["processor_minutes"]
+    return (
+        f" It takes one core some {minutes:,.0f} minutes, two cores {minutes / 2:,.0f}: jobs run "
+        "side by side."
+    )
 
 
 def named(job: Job) -> str:

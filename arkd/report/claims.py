@@ -107,9 +107,10 @@ def lead(suite: Suite, registered: Claims, rows: Sequence[Line]) -> str:
 
 
 def _instead(suite: Suite, registered: Claims, what: str) -> str:
-    """Say which suite to run for final verdicts, if there is another one."""
-    others = [name for name in verdict_suites(registered) if name != suite.name]
-    return f"; for {what}, run `{suite_command(load_suite(others[0]))}`" if others else ""
+    """Say which suite of the same data to run for final verdicts, if there is another one."""
+    found = [load_suite(name) for name in verdict_suites(registered) if name != suite.name]
+    others = [other for other in found if other.data.source == suite.data.source]
+    return f"; for {what}, run `{suite_command(others[0])}`" if others else ""
 
 
 def verdict_suites(registered: Claims) -> list[str]:

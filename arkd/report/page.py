@@ -20,8 +20,9 @@ from markupsafe import Markup, escape
 from arkd.report import parts
 from arkd.report.claims import claims_view
 from arkd.report.figures import figure_views
+from arkd.report.method_rows import anchor, method_rows
 from arkd.report.origins import panel_data, suite_command
-from arkd.report.views import run_views, sections, slug, span, table_view
+from arkd.report.views import sections, slug, span, table_view
 from arkd.results.records import read_csv
 from arkd.results.trajectories import read_windows, trained_steps
 from arkd.storage.files import read_json, staged_dir, write_text
@@ -73,7 +74,7 @@ def write(
         sections=views,
         figures=drawn,
         claims=claims,
-        runs=run_views(tree, out_file),
+        runs=method_rows(tree, out_file),
         data=panel_data(made, tree, out_file),
     )
     with staged_dir(out_file.with_suffix("")) as folder:
@@ -95,6 +96,7 @@ def templates() -> tuple[Environment, dict[str, Any]]:
         lstrip_blocks=True,
     )
     environment.filters |= {"codes": codes, "slug": slug, "heading": heading, "label": label}
+    environment.filters["anchor"] = anchor
     folder = files("arkd.report") / "templates"
     scripts = {key: folder.joinpath(file).read_text("utf-8") for key, file in SCRIPTS.items()}
     digests = [hashlib.sha256(text.encode()).digest() for text in scripts.values()]

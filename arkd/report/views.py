@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from arkd.storage.records import significant
-from arkd.suite.folders import CONTROLS, TEACHER, Tree, methods, seeds
+from arkd.suite.folders import CONTROLS, Tree, methods, seeds
 from arkd.tables import write as tabular
 from arkd.tables.table import FAILED, MISSING, NOT_REPORTED, Cell, Column, Row, Table
 
@@ -35,8 +35,9 @@ def table_view(table: Table, tree: Tree, out_file: Path) -> dict[str, Any]:
     """
     lead = table.label_columns.index("Method") if "Method" in table.label_columns else 0
     groups: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    known = {label for _, label in methods(tree.suite)}
     for place, row in enumerate(table.rows):
-        view = _row_view(table, row, lead) | {"place": place, "link": row_link(row, tree, out_file)}
+        view = _row_view(table, row, lead) | {"place": place, "link": row.method in known}
         groups.setdefault(row.labels[:lead], []).append(view)
     labels = table.label_columns[lead:]
     return {
@@ -94,13 +95,6 @@ def _cell_view(cell: Cell, column: Column) -> dict[str, Any]:
     return {"text": text, "margin": margin, "value": value, "bold": cell.bold}
 
 
-def row_link(row: Row, tree: Tree, out_file: Path) -> str | None:
-    """Return the relative address of the first manifest behind a row, if it is there."""
-    pair = row.pair or tree.suite.pairs[0].name
-    manifests = run_manifests(tree, pair, row.method or "")
-    return relative(next(iter(manifests.values())), out_file) if manifests else None
-
-
 def run_manifests(tree: Tree, pair: str, method: str) -> dict[int, Path]:
     """Return the manifests of a method's or control's runs that are there, by seed."""
     paths = {
@@ -108,21 +102,6 @@ def run_manifests(tree: Tree, pair: str, method: str) -> dict[int, Path]:
         for seed in seeds(tree.suite, method)
     }
     return {seed: path for seed, path in paths.items() if path.is_file()}
-
-
-def run_views(tree: Tree, out_file: Path) -> list[dict[str, Any]]:
-    """Return the manifests of every run that are there, a line for each pair and method."""
-    lines = []
-    for pair, method in methods(tree.suite):
-        links = [
-            ("model" if method == TEACHER else str(seed), relative(path, out_file))
-            for seed, path in run_manifests(tree, pair, method).items()
-        ]
-        evaluation = tree.evaluation(pair, method) / "manifest.json"
-        if links or evaluation.is_file():
-            link = relative(evaluation, out_file) if evaluation.is_file() else None
-            lines.append({"pair": pair, "method": method, "links": links, "evaluation": link})
-    return lines
 
 
 def relative(path: Path, out_file: Path) -> str:

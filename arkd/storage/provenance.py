@@ -65,8 +65,13 @@ def versions() -> dict[str, str]:
 
 @cache
 def git_state() -> dict[str, Any]:
-    """Return the commit of the code and whether the work tree differs from it."""
+    """Return the commit of the code and whether the work tree differs from it; none if installed.
+
+    An environment may lie within some repository, of which the installed code is no part.
+    """
     root = Path(__file__).parents[2]
+    if not (root / ".git").exists():
+        return {"commit": None, "dirty": None}
     try:
         commit, status = (
             subprocess.run(

@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from arkd.errors import ArkdError
+from arkd.errors import ArkdError, nearest
 from arkd.storage import gpus
 from arkd.storage.locks import hold_suite
 from arkd.suite import jobs
 from arkd.suite.folders import Tree
+
+KEYS = ("suites", "results")  # of `--config`
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,12 @@ class Suites:
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> Suites:
         """Return what Snakemake's `--config` names; a mistake is one line, not a trace."""
+        unknown = [key for key in config if key not in KEYS]
+        if unknown:
+            near = nearest(unknown[0], KEYS)
+            sys.exit(
+                f"arkd: error: --config: no key '{unknown[0]}'{near}; known: {', '.join(KEYS)}"
+            )
         with_default = config.get("suites") or "longtail"
         try:
             results = jobs.results_folder(config.get("results"))

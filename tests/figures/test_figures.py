@@ -26,6 +26,7 @@ from arkd.errors import ArkdError
 from arkd.figures import build as figures
 from arkd.figures import forest as claim_figures
 from arkd.figures import style as plotting
+from arkd.figures.chosen import Chosen
 from arkd.paths import benchmarks_dir
 from arkd.report.figures import captions
 from arkd.results import trajectories as curves
@@ -684,3 +685,59 @@ def test_every_pair_has_its_panels(tmp_path: Path) -> None:
         titles = " ".join(axis.get_title() for axis in figure.axes)
         titles += " ".join(axis.get_title(loc="left") for axis in figure.axes)
         assert all(pair.name in titles for pair in suite.pairs), name
+
+
+# Chosen for a paper
+
+
+@pytest.fixture(scope="module")
+def root(written: list[Path]) -> Path:
+    return written[0].parents[1]
+
+
+@pytest.fixture(scope="module")
+def paper(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("paper")
+    chosen = Chosen(("effects", "ranks"), ("arkd", "forward_kl"), 5.0)
+    figures.write(suite_of(METHODS), root, out, chosen=chosen)
+    return out
+
+
+def test_only_what_is_asked_for_is_drawn_at_its_width(paper: Path) -> None:
+    assert {path.stem for path in paper.iterdir()} == {"effects", "ranks"}
+    for path in paper.glob("*.svg"):
+        assert ElementTree.fromstring(path.read_bytes()).attrib["width"] == "360pt"  # five inches
+
+
+def test_only_the_rows_asked_for_are_drawn(paper: Path) -> None:
+    shown = set(texts((paper / "ranks.svg").read_bytes()))
+    assert {"arkd", "forward_kl"} <= shown
+    assert not shown & (set(METHODS) - {"arkd", "forward_kl"})
+
+
+def test_no_font_is_of_type_3(written: list[Path]) -> None:
+    """Which IEEE, ACM and arXiv's checks refuse; the type stands in the file as it is."""
+    for path in written:
+        if path.suffix == ".pdf":
+            kinds = set(
+                re.findall(rb"/Subtype\s*/(Type3|CIDFontType2|TrueType)\b", path.read_bytes())
+            )
+            assert b"Type3" not in kinds, path.name
+            assert kinds, path.name
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"only": ("efects",)}, r"--only: no figure 'efects' \(did you mean 'effects'\?\)"),
+        ({"rows": ("arkt",)}, r"--rows: no row 'arkt' \(did you mean 'arkd'\?\)"),
+        ({"width": 0.1}, "--width: from 1 to 40 inches, found 0.1"),
+        ({"only": ("effects",), "width": 1.0}, "--width: 1 inches leave effects no room"),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused(
+    given: dict[str, Any], message: str, root: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(ArkdError, match=message):
+        figures.write(suite_of(METHODS), root, tmp_path, chosen=Chosen(**given))
+    assert list(tmp_path.iterdir()) == []

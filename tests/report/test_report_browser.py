@@ -315,6 +315,59 @@ def test_headings_of_the_contents_lead_to_what_they_name(browser: Browser, page:
     assert lost == ["Verdicts"]  # the heading has more words
 
 
+@pytest.mark.parametrize("width", [1280, PHONE])
+def test_a_link_of_the_contents_lands_on_its_heading(
+    browser: Browser, page: Path, width: int
+) -> None:
+    """Whatever sizes the page guesses for what has not been seen; the end of the page may stop it.
+
+    Each link is followed on a page just opened, and the place is looked at once it is at rest.
+    """
+    browser.open(page, width)
+    missed = {}
+    for place in range(browser.run("document.querySelectorAll('.contents a').length")):
+        browser.open(page, width)
+        name, top, bar, room = browser.run(f"""(async () => {{
+          document.querySelector('.contents details').open = true;
+          const link = document.querySelectorAll('.contents a')[{place}];
+          const heading = document.getElementById(decodeURIComponent(link.hash.slice(1)));
+          link.click();
+          for (let before = null; before !== scrollY;) {{
+            before = scrollY;
+            await new Promise(done => setTimeout(done, 200));
+          }}
+          const left = document.documentElement.scrollHeight - innerHeight - scrollY;
+          const covered = document.querySelector('.bar').getBoundingClientRect().bottom;
+          return [link.textContent, heading.getBoundingClientRect().top, covered, left];
+        }})()""")
+        below_the_bar = top - max(bar, 0)
+        if not (0 <= below_the_bar <= 40 or (room <= 1 and top > 0)):
+            missed[name] = top
+    assert missed == {}
+
+
+def test_a_methods_name_leads_to_what_it_is_and_its_paper(browser: Browser, page: Path) -> None:
+    browser.open(page)
+    browser.run("document.querySelector('[data-name=summary] a[href=\"#method-arkd\"]').click()")
+    row = "document.querySelector('tr:target')"
+    cells = browser.run(f"[...{row}.cells].map(cell => cell.innerText)")
+    assert cells[0] == "arkd"
+    assert "ARKD: Adaptive Reinforcement Learning-Guided" in cells[2]
+    assert "baselines/pages/arkd.md" in cells[2]
+    assert browser.run(f"{row}.querySelector('a').href") == "https://arxiv.org/abs/2606.29869"
+
+
+def test_the_contents_tell_where_the_reader_is(browser: Browser, page: Path) -> None:
+    browser.open(page)
+    for name in ("summary", "bins"):
+        current = browser.run(f"""(async () => {{
+          document.querySelector('.contents a[href="#{name}"]').click();
+          await new Promise(done => setTimeout(done, 500));
+          return document.querySelector('.contents [aria-current]').hash;
+        }})()""")
+        assert current == f"#{name}"
+
+
 def rgb(colour: str) -> str:
     red, green, blue = (int(colour[place : place + 2], 16) for place in (1, 3, 5))
     return f"rgb({red}, {green}, {blue})"

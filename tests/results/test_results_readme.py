@@ -17,6 +17,7 @@ from simulate import suite_of
 
 from arkd.audit.verify import verify
 from arkd.cli import main as cli
+from arkd.paths import snakefile
 from arkd.storage import checksums
 from arkd.suite.load import load_suite
 
@@ -81,7 +82,7 @@ def run(program: str, words: list[str]) -> None:
     if program == "snakemake" and "--report" in words:
         return  # of a finished run: tests/report/test_workflow_report.py makes one
     if program == "snakemake":
-        options = ["--snakefile", str(ROOT / "Snakefile"), "--dry-run", "--nolock", "--forceall"]
+        options = ["--snakefile", str(snakefile()), "--dry-run", "--nolock", "--forceall"]
         command = [program, *options, *words, "results=planned"]
     else:
         environment = Path(sys.executable).parent.parent

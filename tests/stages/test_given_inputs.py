@@ -9,12 +9,12 @@ from pathlib import Path
 
 import own_files as example
 import pytest
-from conftest import ROOT
 from run_folders import rows_for, write_run
 from simulate import suite_of
 
 from arkd.audit.verify import verify
 from arkd.errors import ArkdError
+from arkd.paths import snakefile
 from arkd.stages.collect import collect
 from arkd.stages.stage import open_stage
 from arkd.storage import given, seen
@@ -143,7 +143,7 @@ def test_the_workflow_sees_what_was_replaced(tmp_path: Path) -> None:
     made = tmp_path / "results" / "mine" / "own" / "tokens" / "manifest.json"
 
     def workflow(*options: str) -> str:
-        command = ["snakemake", "--snakefile", str(ROOT / "Snakefile"), "--cores", "1", *options]
+        command = ["snakemake", "--snakefile", str(snakefile()), "--cores", "1", *options]
         config = ["--config", f"suites=[{tmp_path / 'mine.yaml'}]", f"results={made.parents[3]}"]
         done = subprocess.run(
             [*command, str(made), *config], cwd=tmp_path, capture_output=True, text=True, check=True

@@ -12,6 +12,7 @@ import pytest
 
 from arkd import kernels
 from arkd.errors import ArkdError
+from arkd.paths import snakefile
 from arkd.storage import caches
 from arkd.suite.jobs import results_folder
 from arkd.suite.load import suite_path
@@ -52,6 +53,24 @@ def test_what_is_no_folder_of_results(given: Any) -> None:
     with pytest.raises(ArkdError, match=r"^results: ") as caught:
         results_folder(given)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "near"), [("suite=[smoke]", "suites"), ("result=elsewhere", "results")]
+)
+def test_a_misspelt_key_of_the_workflow_is_one_line_before_any_job(
+    key: str, near: str, tmp_path: Path
+) -> None:
+    """Snakemake itself takes any key, and would run the default suite."""
+    command = ["snakemake", "--snakefile", str(snakefile()), "--cores", "1", "--config", key]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    (said,) = [line for line in done.stderr.splitlines() if "error" in line]
+    name = key.partition("=")[0]
+    assert said == (
+        f"arkd: error: --config: no key '{name}' (did you mean '{near}'?); known: suites, results"
+    )
+    assert done.returncode == 1
+    assert [path.name for path in tmp_path.iterdir()] == [".snakemake"]
 
 
 @pytest.mark.parametrize(

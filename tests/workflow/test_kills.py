@@ -97,7 +97,7 @@ def running(group: int) -> str:
 
 def what_was_said(text: str) -> str:
     """Return how many jobs a run did, and every line of it that tells of an error."""
-    table = re.search(r"^total +(\d+)$", text, re.M)
+    table = re.search(r"^ *\d+/(\d+)  ", text, re.M)
     errors = [line for line in text.splitlines() if re.search(r"error|exception", line, re.I)]
     return "; ".join([f"{table[1] if table else 0} jobs", *errors])
 

@@ -1,0 +1,40 @@
+"""`python -m arkd.cli.run_workflow SUITE RESULTS OPTIONS…`: Snakemake, told in lines of our own.
+
+`arkd run` becomes this process, so that what is sent to it, such as SIGTERM, gets to Snakemake.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from snakemake.cli import main as snakemake
+from snakemake_interface_logger_plugins.registry import LoggerPluginRegistry
+
+from arkd.cli import run_log, run_summary
+
+
+def main(suite: str, results: str, options: list[str]) -> None:
+    """Run the workflow, and show the suite's summary where all of it is done.
+
+    Raises:
+        SystemExit: with Snakemake's code.
+    """
+    LoggerPluginRegistry().register_plugin("snakemake_logger_plugin_arkd", run_log)
+    shown = os.dup(1)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what stages print lies in their files
+    try:
+        snakemake([*options, "--logger", "arkd", "--logger-arkd-suite", suite])
+        code: int | str | None = 0
+    except SystemExit as end:
+        code = end.code
+    os.dup2(shown, 1)
+    if code in (0, None):
+        run_summary.show_summary(suite, results)
+    elif code == 1:
+        print(f"arkd: not all is done; see `arkd status {suite}`", file=sys.stderr)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], sys.argv[3:])

@@ -1,0 +1,130 @@
+"""`arkd status`: which jobs of a suite are done, which run, which failed and what is left."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from arkd.cli.run_log import WIDTH, duration, failure
+from arkd.errors import ArkdError
+from arkd.plan.processor import seconds_by_rule
+from arkd.storage import manifest
+from arkd.suite.folders import Tree
+from arkd.suite.job_list import Job, job_list
+from arkd.tables.grid import Grid, show
+
+STATES = ("done", "running", "failed", "left")
+
+
+@dataclass(frozen=True)
+class State:
+    """Where a job stands.
+
+    Attributes:
+        word: One of `STATES`.
+        note: Since when it runs, why it failed, or that its training diverged.
+    """
+
+    word: str
+    note: str = ""
+
+
+def states(tree: Tree) -> list[tuple[Job, State]]:
+    """Return every job of a suite with where it stands.
+
+    A job is done if its manifest is there, runs if a process of this machine has its command, and
+    has failed if its log ends in an error.
+    """
+    runs = dict(_processes(tree))
+    found = []
+    for job in job_list(tree):
+        since = runs.get((job.suite, job.command, frozenset(job.axes.items())))
+        if since is not None:
+            state = State("running", f"for {duration(time.time() - since)}")
+        elif job.made.is_file():
+            state = State("done", "its training diverged" if _diverged(job) else "")
+        elif job.log.is_file() and "rror" in (said := failure([job.log])):
+            state = State("failed", said)
+        else:
+            state = State("left")
+        found.append((job, state))
+    return found
+
+
+def run(tree: Tree) -> int:
+    """Print where a suite stands; 1 if a job has failed."""
+    from rich.console import Console
+
+    found, suite = states(tree), tree.suite
+    counts = Counter(state.word for _, state in found)
+    console = Console(width=WIDTH, highlight=False, markup=False)
+    parts = [f"{counts['done']} of {len(found)} jobs done"]
+    parts += [f"{counts[word]} {word}" for word in STATES[1:] if counts[word]]
+    console.print(f"{suite.name} {suite.version} in {tree.root}: {', '.join(parts)}")
+    show(_by_rule(found), console)
+    for job, state in found:
+        if state.note:
+            console.print(f"{state.word}: {job.name}: {state.note}")
+    if counts["done"] == len(found):
+        console.print(f"report: {tree.root / 'report.html'}")
+        return 0
+    console.print(f"{_rest(tree, found)}`arkd run {tree.named}` does what is left")
+    return 1 if counts["failed"] else 0
+
+
+def _by_rule(found: list[tuple[Job, State]]) -> Grid:
+    """Return how many jobs of each rule stand where."""
+    counts: dict[str, Counter[str]] = {}
+    for job, state in found:
+        counts.setdefault(job.rule.replace("_", " "), Counter())[state.word] += 1
+    rows = [
+        [rule, str(number.total()), *(str(number[word] or "") for word in STATES)]
+        for rule, number in counts.items()
+    ]
+    return Grid(["job", "all", *STATES], rows)
+
+
+def _rest(tree: Tree, found: list[tuple[Job, State]]) -> str:
+    """Say how long a core takes over what is left, if the suite runs on one."""
+    if tree.suite.device != "cpu" or not (weights := seconds_by_rule(tree)):
+        return ""
+    left = sum(weights.get(job.rule, 0.0) for job, state in found if state.word != "done")
+    return f"about {duration(left)} of one core; "
+
+
+def _diverged(job: Job) -> bool:
+    if job.rule != "distill":
+        return False
+    try:
+        return bool(manifest.read(job.made.parent, ["notes"])["notes"].get("failed"))
+    except ArkdError:
+        return False
+
+
+def _processes(tree: Tree) -> Iterator[tuple[tuple[str, str, frozenset[tuple[str, str]]], float]]:
+    """Yield suite, command and axes of what makes the suite here, and when it was started.
+
+    Times are in seconds since the epoch.
+    """
+    root = tree.root.absolute()
+    names = {tree.named, *(block.named for block in tree.blocks.values())}
+    for process in psutil.process_iter(["cmdline", "create_time"]):
+        words = process.info["cmdline"] or []
+        place = next((n for n, word in enumerate(words[:3]) if Path(word).name == "arkd"), None)
+        if place is None or len(words) < place + 2:
+            continue
+        pairs = zip(words[place + 2 :: 2], words[place + 3 :: 2], strict=False)
+        axes = {name.removeprefix("--"): value for name, value in pairs}
+        results, named = axes.pop("results", "results"), axes.pop("suite", "")
+        try:
+            here = Path(process.cwd())
+        except psutil.Error:  # it has ended, or is another user's
+            continue
+        if named in names and (here / results).resolve() == root.parent.resolve():
+            command = words[place + 1]
+            yield (named, command, frozenset(axes.items())), process.info["create_time"]

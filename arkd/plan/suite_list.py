@@ -1,0 +1,30 @@
+"""Every shipped suite in a line: its size, what it takes and on what."""
+
+from __future__ import annotations
+
+from arkd.plan.jobs import Assumed
+from arkd.plan.records import plan
+from arkd.suite.folders import tree
+from arkd.suite.load import suite_names
+
+HEAD = ("suite", "methods", "seeds", "takes", "what it is")
+CARD = "A100-80GB"
+
+
+def rows() -> list[tuple[str, ...]]:
+    """Return a line for each suite under `HEAD`, as nothing of it had been run."""
+    found: list[tuple[str, ...]] = []
+    for name in suite_names():
+        planned = plan(tree(name, "/"), [], Assumed())
+        suite, totals = planned.suite, planned.totals()
+        if planned.on_processor:
+            minutes = totals["processor_minutes"]
+            takes = f"{minutes:.0f} core min" if minutes < 90 else f"{minutes / 60:.1f} core h"
+        elif totals["gpus"][CARD]["jobs_that_do_not_fit"]:
+            takes = "> 80 GB GPU"
+        else:
+            takes = f"{totals['gpus'][CARD]['gpu_hours']:,.0f} A100 h"
+        title = f"{name} {suite.version}"
+        sizes = str(len(suite.entries)), str(len(suite.seeds))
+        found.append((title, *sizes, takes, suite.description))
+    return found

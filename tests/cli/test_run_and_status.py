@@ -1,0 +1,114 @@
+"""What `arkd run` and `arkd status` say of a suite: real runs of the workflow, real folders."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from conftest import PATIENCE_S, heed_interrupts
+
+WIDTH = 80
+
+
+def arkd(*words: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "arkd", *words]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def here(smoke: Path, tmp_path: Path) -> Path:
+    """A folder with a finished run in `results`."""
+    shutil.copytree(smoke, tmp_path / "results")
+    return tmp_path
+
+
+def test_a_finished_suite_is_said_to_be_done(here: Path) -> None:
+    done = arkd("status", "smoke", folder=here)
+    assert done.returncode == 0, done.stderr
+    first, *_, last = done.stdout.splitlines()
+    assert first == "smoke 1.0 in results/smoke: 20 of 20 jobs done"
+    assert last == "report: results/smoke/report.html"
+    assert max(map(len, done.stdout.splitlines())) <= WIDTH
+
+
+def test_what_is_not_done_is_failed_or_left(here: Path) -> None:
+    """A job whose log ends in an error has failed; one that never ran is left."""
+    root = here / "results" / "smoke"
+    shutil.rmtree(root / "fixture" / "arkd")
+    said = "arkd: error: the disk is full"
+    (root / "logs" / "fixture.arkd.1.log").write_text(f"a warning\n{said}\n")
+    done = arkd("status", "smoke", folder=here)
+    assert done.returncode == 1
+    text = " ".join(done.stdout.split())
+    assert text.startswith("smoke 1.0 in results/smoke: 18 of 20 jobs done, 1 failed, 1 left")
+    assert f"failed: distill arkd seed 1: {said} (results/smoke/logs/fixture.arkd.1.log)" in text
+    assert re.search(r"about \d+ s of one core; `arkd run smoke` does what is left", text)
+    row = re.search(r"^distill +2 +1 +1 *$", done.stdout, re.M)
+    assert row, done.stdout
+
+
+def test_a_run_says_a_line_a_job_and_ends_with_summary_and_report(here: Path) -> None:
+    root = here / "results" / "smoke"
+    (root / "report.html").unlink()
+    for name in ("tables", "figures"):
+        shutil.rmtree(root / name)
+    done = arkd("run", "smoke", "--cores", "1", folder=here)
+    assert done.returncode == 0, done.stderr
+    lines = [line for line in done.stderr.splitlines() if re.match(r" +\d+/", line)]
+    jobs = [re.match(r" +(\d+)/(\d+)  (\w+) +\d+ s  \d+ s gone", line) for line in lines]
+    assert all(jobs), done.stderr
+    assert [(job[1], job[2]) for job in jobs if job] == [("1", "3"), ("2", "3"), ("3", "3")]
+    assert {job[3] for job in jobs if job} == {"tables", "figures", "report"}
+    assert all("left" in line for line in lines[:-1])
+    assert "rule tables" not in done.stderr  # Snakemake's own words are in its log file
+    (log,) = (here / ".snakemake" / "log").iterdir()
+    assert "rule tables" in log.read_text()
+    table = (root / "tables" / "summary.md").read_text()
+    for method in ("teacher", "arkd"):
+        rouge = re.search(rf"^\| {method} \| 1 \| \**([\d.]+)", table, re.M)
+        assert rouge
+        assert re.search(rf"^{method} +1 +{rouge[1]}", done.stdout, re.M)
+    assert done.stdout.splitlines()[-1] == "report: results/smoke/report.html"
+    assert max(map(len, done.stdout.splitlines())) <= WIDTH
+
+
+def test_a_failed_job_is_told_with_the_end_of_its_log(here: Path) -> None:
+    root = here / "results" / "smoke"
+    (root / "report.html").unlink()
+    shutil.rmtree(root / "tables")
+    records = root / "records.csv"
+    stamp = records.stat()
+    records.write_text("not, a, table\n")
+    os.utime(records, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+    done = arkd("run", "smoke", "--cores", "1", folder=here)
+    assert done.returncode == 1
+    (told,) = [line for line in done.stderr.splitlines() if "failed" in line]
+    assert re.search(r"1/\d+  \w+ failed: arkd: error: .*records\.csv.*\(results/smoke/logs/", told)
+    assert done.stderr.splitlines()[-1] == "arkd: not all is done; see `arkd status smoke`"
+    assert done.stdout == ""
+
+
+@pytest.mark.heavy
+def test_what_runs_is_said_to_run(tmp_path: Path) -> None:
+    run = subprocess.Popen(
+        [sys.executable, "-m", "arkd", "run", "smoke", "--cores", "1"],
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        preexec_fn=heed_interrupts,
+    )
+    deadline = time.monotonic() + PATIENCE_S
+    seen = ""
+    while "running: " not in seen and time.monotonic() < deadline:
+        seen = arkd("status", "smoke", folder=tmp_path).stdout
+    os.killpg(run.pid, signal.SIGTERM)
+    run.wait(PATIENCE_S)
+    assert re.search(r"^running: \w+.*: for \d+ s$", seen, re.M), seen
