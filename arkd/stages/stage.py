@@ -10,7 +10,7 @@ from functools import wraps
 from pathlib import Path
 from typing import Any
 
-from arkd import kernels
+from arkd import kernels, processes
 from arkd.errors import ArkdError
 from arkd.storage import manifest, stage_writer
 from arkd.storage.files import remove_dir
@@ -66,7 +66,7 @@ def open_stage(
         name, out, inputs=inputs, config=config, given=of_user, **axes
     ) as stage:
         yield stage
-    if name in ("teacher", "init", "distill"):
+    if name in ("teacher", "init", "distill") and processes.number() == 0:
         remove_dir(checkpoint_folder(out))
 
 
