@@ -60,11 +60,11 @@ class Place:
     total: int
 
     @classmethod
-    def of(cls, own: int) -> Place:
+    def of(cls, tokens: int) -> Place:
         """Tell all processes how many tokens this one has."""
         if count() == 1:
-            return cls(0, own)
-        lengths = joined([own])
+            return cls(0, tokens)
+        lengths = joined([tokens])
         return cls(sum(lengths[: number()]), sum(lengths))
 
     def own(self, rows: slice) -> slice:
@@ -88,12 +88,12 @@ def total(*numbers: float) -> list[float]:
     return sums.tolist()
 
 
-def joined(own: list[Any]) -> list[Any]:
+def joined(items: list[Any]) -> list[Any]:
     """Return the lists of all processes, one after another."""
     if count() == 1:
-        return own
+        return items
     parts: list[list[Any]] = [[] for _ in range(count())]
-    distributed.all_gather_object(parts, own)
+    distributed.all_gather_object(parts, items)
     return [item for part in parts for item in part]
 
 

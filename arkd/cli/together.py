@@ -59,10 +59,10 @@ def start(stage: str, options: dict[str, Any], number: int, device: str) -> None
         elastic_launch(config, sys.executable)("-m", "arkd", stage, *words)
     except ChildFailedError as error:
         raise _first(stage, number, error) from None
-    except SignalException as told:
-        if told.sigval == signal.SIGINT:
+    except SignalException as caught:
+        if caught.sigval == signal.SIGINT:
             raise KeyboardInterrupt from None
-        raise SystemExit(128 + told.sigval) from None
+        raise SystemExit(128 + caught.sigval) from None
 
 
 def _first(stage: str, number: int, error: Any) -> ArkdError:

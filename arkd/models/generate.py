@@ -101,8 +101,8 @@ def sample(
     """
     ends, pad = end_tokens(model), model.config.pad_token_id
     responses: list[list[int]] = [[] for _ in prompts]
-    own = ranks.share(len(prompts))
-    groups = _slices(own, batch_size) if padded else _equal_lengths(own, prompts, batch_size)
+    part = ranks.share(len(prompts))
+    groups = _slices(part, batch_size) if padded else _equal_lengths(part, prompts, batch_size)
     beyond = tokens_beyond(model, vocabulary)
     draws = uniforms(len(prompts), max_new_tokens, torch.Generator().manual_seed(seed))
     with evaluating(model), torch.inference_mode():
@@ -130,7 +130,7 @@ def sample(
             )
             for row, tokens in zip(rows, output[:, width:].tolist(), strict=True):
                 responses[row] = until_end(tokens, ends)
-    return ranks.joined([responses[row] for row in own])
+    return ranks.joined([responses[row] for row in part])
 
 
 def tokens_beyond(model: Any, vocabulary: int | None) -> list[int]:
@@ -144,9 +144,9 @@ def _slices(rows: range, size: int) -> Iterator[list[int]]:
         yield list(rows[start : start + size])
 
 
-def _equal_lengths(own: range, prompts: list[list[int]], batch_size: int) -> Iterator[list[int]]:
+def _equal_lengths(part: range, prompts: list[list[int]], batch_size: int) -> Iterator[list[int]]:
     """Yield indices of prompts of one length, at most `batch_size` at a time."""
-    order = sorted(own, key=lambda row: (len(prompts[row]), row))
+    order = sorted(part, key=lambda row: (len(prompts[row]), row))
     batch: list[int] = []
     for row in order:
         full = len(batch) == batch_size

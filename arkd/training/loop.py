@@ -103,7 +103,7 @@ def optimise(
         if state is not None:
             state.load_state_dict(saved["state"])
     started = time.monotonic() - spent_s
-    with told_to_end() as told:
+    with told_to_end() as terminated:
         for step in progress(range(len(rows), settings.steps), label):
             loss, log = step_loss(step)
             optimiser.zero_grad(set_to_none=True)
@@ -119,7 +119,7 @@ def optimise(
             rows.append(taken)
             if judge and best.asked(step + 1):
                 best.add(step + 1, judge())
-            ends = any(ranks.total(told()))  # several processes after the same step
+            ends = any(ranks.total(terminated()))  # several processes after the same step
             if checkpoint and ranks.number() == 0 and (ends or checkpoint.due()):
                 checkpoint.save(
                     {
