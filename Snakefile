@@ -19,6 +19,18 @@ report: "benchmarks/report/workflow.rst"
 include: "workflow/common.smk"
 
 
+# Light, or in need of a network: beside a batch system they run where Snakemake does.
+localrules:
+    all,
+    data,
+    tokens,
+    collect,
+    tables,
+    claims,
+    figures,
+    report,
+
+
 rule all:
     input:
         expand(f"{ROOT}/report.html", suite=TREES),

@@ -1,5 +1,6 @@
 """Where the suites lie, and what each job is told; used by the rules of the other files."""
 
+from arkd.plan.requests import Requests
 from arkd.suite import jobs
 from arkd.suite.workflow import Suites
 
@@ -8,6 +9,7 @@ TREES = SUITES.trees
 ROOT = f"{SUITES.results}/{{suite}}"
 PAIR = f"{ROOT}/{{pair}}"
 LOGS = f"{ROOT}/logs"
+REQUESTS = Requests(TREES, str(config.get("gpu", "")))
 
 
 wildcard_constraints:
@@ -15,6 +17,11 @@ wildcard_constraints:
     pair="[^/]+",
     method="[^/]+",
     seed=r"\d+",
+
+
+def takes(stage, gpu=SUITES.gpus):
+    """Return the resources of a rule: GPUs and, of a batch system, memory and time."""
+    return {"gpu": gpu, **({} if workflow.local_exec else REQUESTS.of(stage))}
 
 
 def runs_jobs():
