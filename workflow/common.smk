@@ -21,7 +21,7 @@ wildcard_constraints:
 
 def takes(stage, gpu=SUITES.gpus):
     """Return the resources of a rule: GPUs and, of a batch system, memory and time."""
-    return {"gpu": gpu, **({} if workflow.local_exec else REQUESTS.of(stage))}
+    return {"gpu": gpu, **REQUESTS.of(stage, lambda: not workflow.local_exec)}
 
 
 def runs_jobs():

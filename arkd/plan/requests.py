@@ -6,7 +6,6 @@ import math
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 from arkd.errors import ArkdError
@@ -39,9 +38,21 @@ class Requests:
     gpu: str = ""
     _plans: dict[str, list[Job]] = field(default_factory=dict, init=False)
 
-    def of(self, stage: str) -> dict[str, Callable[..., int]]:
-        """Return the resources of a rule."""
-        return {"mem_mb": partial(self._mem_mb, stage), "runtime": partial(self._runtime, stage)}
+    def of(self, stage: str, wanted: Callable[[], bool]) -> dict[str, Callable[..., int]]:
+        """Return the resources of a rule.
+
+        Args:
+            stage: The rule's name.
+            wanted: Tells whether there is somebody to ask; if not, all of them are 0.
+        """
+
+        def asked_of(amount: Callable[..., int]) -> Callable[..., int]:
+            def resource(wildcards: Any, attempt: int) -> int:
+                return amount(stage, wildcards, attempt) if wanted() else 0
+
+            return resource
+
+        return {"mem_mb": asked_of(self._mem_mb), "runtime": asked_of(self._runtime)}
 
     def _mem_mb(self, stage: str, wildcards: Any, attempt: int) -> int:
         job, suite = self._job(stage, wildcards), self.trees[wildcards.suite].suite
