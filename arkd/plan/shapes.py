@@ -1,8 +1,8 @@
 """The shape of a model, and what follows from it without making one: parameters, bytes, products.
 
 Everything is counted as the model's own code has it: Transformers' GPT-2, Llama, Qwen2 and Qwen3,
-with PyTorch's fused attention, which keeps no [T, T] matrix. Shapes: T positions, H hidden size, I width
-of the feed-forward layer, Q and K all query and all key heads' sizes together.
+with PyTorch's fused attention, which keeps no [T, T] matrix. Shapes: T positions, H hidden size, I
+width of the feed-forward layer, Q and K all query and all key heads' sizes together.
 """
 
 from __future__ import annotations
