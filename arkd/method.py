@@ -184,6 +184,12 @@ class Tools(Protocol):
         unless another is given.
         """
 
+    def everywhere(self, values_N: Tensor) -> Tensor:
+        """Return what a loss noted of its rows [N], 0 elsewhere, with what other processes noted.
+
+        Of several processes that train together each calls a loss with rows of its own alone.
+        """
+
     def loss_scale(self) -> float | Tensor:
         """Return what multiplies the losses of the tokens in the mean that is descended.
 

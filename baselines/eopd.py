@@ -80,13 +80,12 @@ class EntropyAware(FullStep):
         """Draw a response to each prompt, then add both parts at its tokens."""
         responses = tools.sample()
         labels_N = responses.labels_N
-        unsure = 0.0
+        unsure_N = labels_N.new_zeros(len(labels_N))
 
         def token_loss(log_q_CV: Tensor, log_p_CV: Tensor, rows: slice) -> Tensor:
-            nonlocal unsure
             log_p_CV = log_p_CV.clamp_min(LOG_ZERO)
             unsure_C = -(log_p_CV.exp() * log_p_CV).sum(-1) >= self.threshold_nats
-            unsure += float(unsure_C.sum())
+            unsure_N[rows] = unsure_C.long()
             top_CK, index_CK = log_p_CV.topk(min(self.top_k, log_p_CV.shape[-1]), dim=-1)
             log_q_CK = log_q_CV.gather(-1, index_CK).clamp_min(LOG_ZERO)
             forward_C = (top_CK.exp() * (top_CK - log_q_CK)).sum(-1)
@@ -101,5 +100,7 @@ class EntropyAware(FullStep):
             return reverse_C + self.forward_weight * unsure_C * forward_C
 
         loss = tools.mean_loss(responses, token_loss, temperature=1.0)
-        tokens = len(labels_N)
-        return loss, {"mean_length": tokens / len(responses.samples), "unsure": unsure / tokens}
+        return loss, {
+            "mean_length": len(labels_N) / len(responses.samples),
+            "unsure": float(tools.everywhere(unsure_N).sum()) / len(labels_N),
+        }

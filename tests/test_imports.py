@@ -38,6 +38,7 @@ EXEMPT = {
     "validated": "refuses what is misspelt, changes nothing",
     "paths": "where the checkout lies",
     "progress": "a bar on the terminal",
+    "processes": "who writes what all have computed",
     "storage.files": "how files become whole or absent",
     "storage.checksums": "hashes of what was written",
     "storage.given": "hashes of what was given",

@@ -1,6 +1,7 @@
 """Where the suites lie, and what each job is told; used by the rules of the other files."""
 
 from arkd.paths import claims_path
+from arkd.plan.requests import Requests
 from arkd.suite import jobs
 from arkd.suite.workflow import Suites
 
@@ -10,6 +11,7 @@ ROOT = f"{SUITES.results}/{{suite}}"
 PAIR = f"{ROOT}/{{pair}}"
 LOGS = f"{ROOT}/logs"
 CAPTIONS = jobs.benchmarks_dir() / "report"
+REQUESTS = Requests(TREES, str(config.get("gpu", "")))
 
 
 wildcard_constraints:
@@ -17,6 +19,11 @@ wildcard_constraints:
     pair="[^/]+",
     method="[^/]+",
     seed=r"\d+",
+
+
+def takes(stage, gpu=SUITES.gpus):
+    """Return the resources of a rule: GPUs and, of a batch system, memory and time."""
+    return {"gpu": gpu, **REQUESTS.of(stage, lambda: not workflow.local_exec)}
 
 
 def runs_jobs():

@@ -44,7 +44,7 @@ use rule data as teacher with:
         job="{pair}.teacher",
     priority: 100  # everything but the starts waits for it
     resources:
-        gpu=SUITES.gpus,
+        **takes("teacher"),
     params:
         **SUITES.stage("teacher"),
 
@@ -59,6 +59,8 @@ use rule teacher as student_init with:
     pathvars:
         job="{pair}.init.{seed}",
     priority: 50
+    resources:
+        **takes("student_init"),
     params:
         **SUITES.stage("init"),
 
@@ -74,6 +76,8 @@ use rule teacher as teacher_cache with:
     wildcard_constraints:
         source="gold|teacher|prefixes",
     priority: 90
+    resources:
+        **takes("teacher_cache"),
     params:
         **SUITES.stage("cache"),
 
@@ -90,6 +94,8 @@ use rule teacher_cache as student_responses with:
     wildcard_constraints:
         source="student",
     priority: 40
+    resources:
+        **takes("student_responses"),
 
 
 use rule teacher as distill with:
@@ -103,6 +109,9 @@ use rule teacher as distill with:
         job="{pair}.{method}.{seed}",
     wildcard_constraints:
         method=r"(?!(teacher|init|untrained)/)[^/]+",
+    threads: SUITES.processes
+    resources:
+        **takes("distill", SUITES.training_gpus),
     priority: 20  # before evaluations: what is left at the end is then short and many
     params:
         **SUITES.stage("distill"),
@@ -116,5 +125,7 @@ use rule teacher as evaluate with:
     pathvars:
         job="{pair}.{method}.evaluate",
     priority: 10
+    resources:
+        **takes("evaluate"),
     params:
         **SUITES.stage("evaluate"),

@@ -64,6 +64,15 @@ def plan(options: argparse.Namespace) -> None:
     text.show(records.plan(tree, options.gpu, assumed), options.format)
 
 
+def fetch(options: argparse.Namespace) -> None:
+    """Fetch the models of a suite, and say where each lies."""
+    from arkd.cli import fetch as fetched
+    from arkd.suite import folders
+
+    for path in dict.fromkeys(fetched.models(folders.tree(options.suite).suite)):
+        print(path)
+
+
 def list_methods(options: argparse.Namespace) -> None:
     """List the methods, or the suites."""
     from arkd.tables.grid import Grid, Look, show, terminal

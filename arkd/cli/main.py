@@ -9,8 +9,8 @@ import os
 import sys
 from collections.abc import Sequence
 
-from arkd import kernels
-from arkd.cli import commands, run_commands
+from arkd import kernels, processes
+from arkd.cli import commands, run_commands, together
 from arkd.cli.interrupts import heard
 from arkd.cli.memory import refusal
 from arkd.cli.parser import parser
@@ -36,10 +36,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             status: int | None = options.command(options)
         return status or 0
     except ArkdError as error:
-        print(f"arkd: error: {error}", file=sys.stderr)
+        _tell(error)
         return 2
     except KeyboardInterrupt:
-        print("arkd: interrupted; nothing was left half-written", file=sys.stderr)
+        if not processes.number():
+            print("arkd: interrupted; nothing was left half-written", file=sys.stderr)
         if argv is None:  # an import that was broken off may hold a lock that the exit waits for
             sys.stdout.flush()
             os._exit(130)
@@ -50,13 +51,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (MemoryError, RuntimeError) as error:
         if not (what := out_of_memory(error)):
             raise
-        print(f"arkd: error: {refusal(error, what, vars(options).get('stage'))}", file=sys.stderr)
+        _tell(refusal(error, what, vars(options).get("stage")))
         return 2
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
             raise
         print(f"arkd: error: {error.filename or 'output'}: {error.strerror}", file=sys.stderr)
         return 2
+
+
+def _tell(error: ArkdError) -> None:
+    """Say what is wrong, or leave it to the process that started this one and others."""
+    if processes.together():
+        together.record(str(error))
+    else:
+        print(f"arkd: error: {error}", file=sys.stderr)
 
 
 if __name__ == "__main__":

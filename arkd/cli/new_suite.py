@@ -54,7 +54,8 @@ def create(name: str, given: Given, out: str | None = None) -> str:
         raise ArkdError(f"{path}: exists already; remove it or give another with --out")
     write_text(path, text(name, given, path))
     return (
-        f"wrote {path}; read it, then:\n"
+        f"wrote {path}, which computes in float32; on a GPU set training.precision: bfloat16\n"
+        f"read it, then:\n"
         f"  arkd plan {path}\n"
         f"  arkd run {path} --dry-run\n"
         f"  arkd run {path}\n"

@@ -58,6 +58,11 @@ def parser() -> argparse.ArgumentParser:
     )
     plan.set_defaults(command=commands.plan)
 
+    text = "fetch a suite's models beforehand, for jobs without a network"
+    fetch = _add(added, "fetch", text, examples.FETCH)
+    fetch.add_argument("suite", help="name or YAML file")
+    fetch.set_defaults(command=commands.fetch)
+
     listing = _add(added, "list", "list the methods, or the suites", examples.LIST_EXAMPLES)
     listing.add_argument("what", nargs="?", choices=["methods", "suites"], default="methods")
     listing.set_defaults(command=commands.list_methods)

@@ -5,9 +5,12 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from arkd import processes
+from arkd.cli import together
 from arkd.errors import ArkdError
 
 if TYPE_CHECKING:
@@ -94,10 +97,19 @@ def stage(options: argparse.Namespace) -> None:
     else:
         from arkd.stages import build_models, distill, evaluate, prepare
 
-        axes = [getattr(options, axis) for axis in ("pair", "method", "seed") if axis in options]
+        axes = {a: getattr(options, a) for a in ("pair", "method", "seed") if a in options}
         rooms = {"data": prepare, "tokens": prepare, "teacher": build_models, "init": build_models}
         rooms |= {"distill": distill, "evaluate": evaluate}
-        getattr(rooms[name], name)(tree, *axes)
+        run = partial(getattr(rooms[name], name), tree, *axes.values())
+        devices = tree.suite.training.devices if name == "distill" else 1
+        if devices == 1:
+            run()
+        elif processes.together():
+            with together.one_of_several():
+                run()
+        else:
+            named = {"suite": options.suite, "results": options.results, **axes}
+            together.start(name, named, devices, tree.suite.device)
 
 
 def _drawn_for_a_paper(tree: Tree, options: argparse.Namespace) -> bool:

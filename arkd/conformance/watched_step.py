@@ -136,9 +136,11 @@ class WatchedTools(StepTools):
         self._origins[id(responses)] = responses, origin  # kept alive: an id is an address
         return responses
 
-    def _pack(self, samples: list[int], batch: Batch, hidden: Tensor | None) -> Responses:
+    def _pack(
+        self, samples: list[int], answers: list[list[int]], batch: Batch, hidden: Tensor | None
+    ) -> Responses:
         pad = self.model.config.pad_token_id
-        packed = super()._pack(samples, widened(batch, self.trace.widen, pad), hidden)
+        packed = super()._pack(samples, answers, widened(batch, self.trace.widen, pad), hidden)
         if self.trace.alter_labels is None:
             return packed
         return replace(packed, labels_N=self.trace.alter_labels(packed.labels_N))

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import bisect
 import random
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from arkd import ranks
 from arkd.data.tokenizer import prompt_ids, text_ids
 from arkd.errors import ArkdError
 from arkd.seeding import derive_seed
@@ -58,6 +59,14 @@ class Batch:
     lm_positions_M: Tensor
     lm_labels_M: Tensor
     tokens: int  # without padding
+
+    def without_tokens(self) -> Batch:
+        """Return the same samples, of whose tokens none counts."""
+        counted = (
+            *("positions_N", "labels_N", "hidden_rows_N", "sequence_N"),
+            *("lm_positions_M", "lm_labels_M"),
+        )
+        return replace(self, tokens=0, **{name: getattr(self, name)[:0] for name in counted})
 
     @cached_property
     @torch.inference_mode(False)  # whoever asks first: training may ask again
@@ -160,6 +169,16 @@ class TokenSet:
         start = int(self.starts[sample]) + int(self.prompt_lengths[sample])
         response: list[int] = self.ids[start : int(self.starts[sample + 1])].tolist()
         return response
+
+    def own_batch(self, samples: Sequence[int], pad_id: int) -> Batch:
+        """Return the batch of this process's share of some samples; of one process, of all.
+
+        A process without a sample of its own runs over the first, and none of its tokens count.
+        """
+        share = ranks.share(len(samples))
+        if not share and samples:
+            return self.batch(samples[:1], pad_id).without_tokens()
+        return self.batch([samples[row] for row in share], pad_id)
 
     def batch(self, samples: Iterable[int], pad_id: int) -> Batch:
         """Pad some samples on the right and mark the positions that count.

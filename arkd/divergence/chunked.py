@@ -1,6 +1,8 @@
 """Sweeps over tokens in chunks: losses whose gradient is formed while their logits are at hand.
 
 Shapes: N valid tokens, C of them in a chunk, V vocabulary, H hidden size, K losses of one sweep.
+Where several processes train together, N are the tokens of all of them, and hidden states are those
+of a process's own; see `arkd.ranks`.
 
 Logits are projected a chunk at a time, in buffers used again and again, and worked on in blocks of
 a chunk that fit a processor's cache. No [N, V]-sized tensor ever exists; a loss keeps its gradients
@@ -16,7 +18,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from arkd import ranks
 from arkd.divergence.head import Head
+from arkd.ranks import Place
 
 CHUNK_BYTES = 32 * 2**20  # of one [C, V] float32 tensor: large enough for a fast product
 BLOCK_BYTES = 2 * 2**20  # of one tensor of element-wise work, on a CPU: small enough for its cache
@@ -49,14 +53,14 @@ def chunks(n_tokens: int, vocabulary: int) -> Iterator[slice]:
     return _slices(n_tokens, CHUNK_BYTES // (4 * vocabulary))
 
 
-def _blocks(rows: slice, logits_CV: Tensor) -> Iterator[tuple[slice, slice]]:
-    """Yield the parts of a chunk to work on at once: their rows, and their place in the chunk.
+def _blocks(start: int, logits_CV: Tensor) -> Iterator[tuple[slice, slice]]:
+    """Yield the parts of a chunk to work on at once: their rows of N, and those of the chunk.
 
     On a GPU it is the chunk as a whole.
     """
     fitting = BLOCK_BYTES // (4 * logits_CV.shape[1])
     for block in _slices(len(logits_CV), fitting if logits_CV.is_cpu else len(logits_CV)):
-        yield slice(rows.start + block.start, rows.start + block.stop), block
+        yield slice(start + block.start, start + block.stop), block
 
 
 def _slices(n: int, size: int) -> Iterator[slice]:
@@ -65,12 +69,12 @@ def _slices(n: int, size: int) -> Iterator[slice]:
 
 
 @torch.no_grad()
-def sweep(*models: Projection) -> Iterator[tuple[slice, list[Tensor]]]:
-    """Yield rows, block by block, with the logits [C, V] of each model over them."""
+def sweep(place: Place, *models: Projection) -> Iterator[tuple[slice, list[Tensor]]]:
+    """Yield rows of N, block by block, with the logits [C, V] of each model over them."""
     first = models[0]
     for rows in chunks(len(first.hidden_NH), len(first.head)):
         logits = [model.chunk(rows) for model in models]
-        for at, block in _blocks(rows, logits[0]):
+        for at, block in _blocks(place.first + rows.start, logits[0]):
             yield at, [logits_CV[block] for logits_CV in logits]
 
 
@@ -97,22 +101,37 @@ class _Gradients:
             self.bias_V.add_(grad_CV.sum(0), alpha=head.scale)
 
 
+@dataclass(frozen=True)
+class _Pair:
+    """The models of a sweep, without the tensors of the student that autograd has to see."""
+
+    scale: float
+    soft_cap: float | None
+    other: Projection | None
+    place: Place
+
+    def student(self, hidden_NH: Tensor, weight_VH: Tensor, bias_V: Tensor | None) -> Projection:
+        """Return the student's logits, given its tensors."""
+        return Projection(hidden_NH, Head(weight_VH, bias_V, self.scale, self.soft_cap))
+
+
 def _gradient_sweep(
-    student: Projection, other: Projection | None, kernel: Kernel, count: int, frozen: bool
+    pair: _Pair, student: Projection, kernel: Kernel, count: int, frozen: bool
 ) -> tuple[list[Tensor], list[_Gradients]]:
     """Return K losses of each row [N], and the gradients of their sums."""
-    n_tokens, cap = len(student.hidden_NH), student.head.soft_cap
-    losses = [student.hidden_NH.new_empty(n_tokens, dtype=student.head.dtype) for _ in range(count)]
+    place, other, cap = pair.place, pair.other, pair.soft_cap
+    shape, kind = (count, place.total), student.head.dtype
+    losses = list(student.hidden_NH.new_zeros(shape, dtype=kind))
     # One gradient is rounded to the states' precision as it is; several are when they are joined.
     dtype = student.hidden_NH.dtype if count == 1 else student.head.dtype
     found = [_Gradients(student, dtype, frozen) for _ in range(count)]
     further: list[Tensor] = []  # buffers; the first gradient takes the logits' place
-    for rows in chunks(n_tokens, len(student.head)):
+    for rows in chunks(len(student.hidden_NH), len(student.head)):
         logits_CV = student.chunk(rows)
         other_CV = other.chunk(rows) if other else None
         further = further or [torch.empty_like(logits_CV) for _ in range(count - 1)]
         grads = [logits_CV, *(buffer[: len(logits_CV)] for buffer in further)]
-        for at, block in _blocks(rows, logits_CV):
+        for at, block in _blocks(place.first + rows.start, logits_CV):
             block_CV = logits_CV[block]
             slope_CV = None if cap is None else 1 - (block_CV / cap).square()
             values, formed = kernel(block_CV, None if other_CV is None else other_CV[block], at)
@@ -125,19 +144,6 @@ def _gradient_sweep(
     return losses, found
 
 
-@dataclass(frozen=True)
-class _Pair:
-    """The models of a sweep, without the tensors of the student that autograd has to see."""
-
-    scale: float
-    soft_cap: float | None
-    other: Projection | None
-
-    def student(self, hidden_NH: Tensor, weight_VH: Tensor, bias_V: Tensor | None) -> Projection:
-        """Return the student's logits, given its tensors."""
-        return Projection(hidden_NH, Head(weight_VH, bias_V, self.scale, self.soft_cap))
-
-
 class _Swept(torch.autograd.Function):
     """K sums over rows of a kernel's losses; the gradients are formed in the forward sweep."""
 
@@ -145,7 +151,8 @@ class _Swept(torch.autograd.Function):
     def forward(ctx: Any, pair: _Pair, kernel: Kernel, count: int, *student: Any) -> Any:
         projection = pair.student(*student)
         frozen = not ctx.needs_input_grad[4]
-        losses, found = _gradient_sweep(projection, pair.other, kernel, count, frozen)
+        losses, found = _gradient_sweep(pair, projection, kernel, count, frozen)
+        ranks.complete(*losses)
         hidden_NH, weight_VH, _ = student
         ctx.count, ctx.dtypes = count, (hidden_NH.dtype, weight_VH.dtype, weight_VH.dtype)
         kept = weight_VH.dtype if count == 1 else projection.head.dtype
@@ -188,7 +195,7 @@ class _Recomputed(torch.autograd.Function):
         (pair, weighted), student = ctx.rest, ctx.saved_tensors
         kernel = weighted(*weights_N)
         frozen = not ctx.needs_input_grad[4]
-        _, (found,) = _gradient_sweep(pair.student(*student), pair.other, kernel, 1, frozen)
+        _, (found,) = _gradient_sweep(pair, pair.student(*student), kernel, 1, frozen)
         return None, None, None, *_like(found, student[1].dtype)
 
 
@@ -199,7 +206,12 @@ def _like(found: _Gradients, dtype: torch.dtype) -> tuple[Tensor | None, ...]:
 
 
 def swept(
-    hidden_NH: Tensor, head: Head, other: Projection | None, kernel: Kernel, count: int = 1
+    place: Place,
+    hidden_NH: Tensor,
+    head: Head,
+    other: Projection | None,
+    kernel: Kernel,
+    count: int = 1,
 ) -> tuple[Tensor, ...]:
     """Return the sums of a kernel's K losses, differentiable, and then the losses, each [N].
 
@@ -207,18 +219,21 @@ def swept(
     is kept for the backward pass.
 
     Args:
+        place: Where the tokens of the hidden states stand among N.
         hidden_NH: The student's hidden states, differentiable.
         head: The student's, differentiable unless frozen.
         other: The other model's logits, which get no gradient; None if the kernel reads none.
         kernel: Forms the K losses of some rows and their gradients on the logits.
         count: K.
     """
-    pair, student = _Pair(head.scale, head.soft_cap, other), (head.weight_VH, head.bias_V)
+    pair = _Pair(head.scale, head.soft_cap, other, place)
+    student = head.weight_VH, head.bias_V
     found: tuple[Tensor, ...] = _Swept.apply(pair, kernel, count, hidden_NH, *student)
     return found
 
 
 def recomputed(
+    place: Place,
     hidden_NH: Tensor,
     head: Head,
     other: Projection | None,
@@ -231,12 +246,14 @@ def recomputed(
     sum; the weights are the gradients that arrive at each loss. The inputs are all that is kept.
 
     Args:
+        place: Where the tokens of the hidden states stand among N.
         hidden_NH: The student's hidden states, differentiable.
         head: The student's, differentiable unless frozen.
         other: The other model's logits, which get no gradient; None if the kernel reads none.
         weighted: Makes the kernel of the weighted sum from the weights of each loss [N].
         *measured: The losses, each [N], as an earlier sweep found them.
     """
-    pair, student = _Pair(head.scale, head.soft_cap, other), (head.weight_VH, head.bias_V)
+    pair = _Pair(head.scale, head.soft_cap, other, place)
+    student = head.weight_VH, head.bias_V
     found: tuple[Tensor, ...] = _Recomputed.apply(pair, weighted, measured, hidden_NH, *student)
     return found

@@ -1,7 +1,8 @@
 """Forward and reverse KL from hidden states, with their gradient in closed form.
 
 Shapes: N valid tokens, C of them in a chunk, V shared vocabulary, H student's hidden size, G
-teacher's hidden size.
+teacher's hidden size. Where several processes train together, N are the tokens of all of them, and
+hidden states are those of a process's own.
 
 With u = z_s/T and v = z_t/T, q and p their softmaxes and d = log q − log p,
 
@@ -22,10 +23,12 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from arkd import ranks
 from arkd.divergence.chunked import Formed, Kernel, Projection, recomputed, sweep, swept
 from arkd.divergence.head import Head
 from arkd.divergence.signals import Measurements, Softened, nll
 from arkd.method import ChunkLoss, Signals
+from arkd.ranks import Place
 
 
 @dataclass(frozen=True)
@@ -80,12 +83,14 @@ def weighted_divergences(
         rkl_weight: b, likewise.
         temperature: Softens both models.
     """
-    head, other = _pair(head, teacher)
-    fkl_N = hidden_NH.new_empty(len(hidden_NH), dtype=head.dtype)
-    rkl_N = torch.empty_like(fkl_N)
+    (head, other), place = _pair(head, teacher), Place.of(len(hidden_NH))
+    fkl_N = hidden_NH.new_zeros(place.total, dtype=head.dtype)
+    rkl_N = torch.zeros_like(fkl_N)
     a_N, b_N = by_token(fkl_N, fkl_weight, rkl_weight)
-    total, _ = swept(hidden_NH, head, other, _weighted(temperature, a_N, b_N, [fkl_N, rkl_N]))
-    return total / max(1, len(hidden_NH)), fkl_N, rkl_N
+    kernel = _weighted(temperature, a_N, b_N, [fkl_N, rkl_N])
+    total, _ = swept(place, hidden_NH, head, other, kernel)
+    ranks.complete(fkl_N, rkl_N)
+    return total / max(1, place.total), fkl_N, rkl_N
 
 
 @dataclass(frozen=True)
@@ -140,8 +145,8 @@ def divergences(
         head_mass: μ of the head–tail gaps; none: they are not measured.
         batch_weights: The weights will be one number each for all tokens.
     """
-    head, other = _pair(head, teacher)
-    columns = Measurements(len(hidden_NH), head, temperature, variance, head_mass, labels_N)
+    (head, other), place = _pair(head, teacher), Place.of(len(hidden_NH))
+    columns = Measurements(place.total, head, temperature, variance, head_mass, labels_N)
     if batch_weights and head.hidden < teacher.head.hidden:
 
         def both(student_CV: Tensor, teacher_CV: Any, rows: slice) -> Formed:
@@ -150,17 +155,20 @@ def divergences(
             of_rkl = soft.d.sub_(rkl_C[:, None]).mul_(soft.q).div_(temperature)
             return (fkl_C, rkl_C), (of_fkl, of_rkl)
 
-        fkl, rkl, _, _ = swept(hidden_NH, head, other, both, count=2)
+        fkl, rkl, _, _ = swept(place, hidden_NH, head, other, both, count=2)
+        ranks.complete(columns.values)
         return Divergences(columns.signals(sequence_N), fkl, rkl)
     student = Projection(hidden_NH, head)
-    for rows, (student_CV, teacher_CV) in sweep(student, other):
+    for rows, (student_CV, teacher_CV) in sweep(place, student, other):
         columns.add(student_CV, teacher_CV, rows)
+    ranks.complete(columns.values)
     signals = columns.signals(sequence_N)
 
     def weighted(a_N: Tensor, b_N: Tensor) -> Kernel:
         return _weighted(temperature, a_N, b_N, None)
 
-    losses = recomputed(hidden_NH, head, other, weighted, signals.fkl_N, signals.rkl_N)
+    measured = signals.fkl_N, signals.rkl_N
+    losses = recomputed(place, hidden_NH, head, other, weighted, *measured)
     return Divergences(signals, *losses)
 
 
@@ -181,7 +189,7 @@ def token_divergence(
         loss: From log-probabilities of some rows to the loss of each.
         temperature: Softens both models.
     """
-    other = None
+    other, place = None, Place.of(len(hidden_NH))
     if teacher is not None:
         head, other = _pair(head, teacher)
 
@@ -195,8 +203,8 @@ def token_divergence(
             gradient = torch.autograd.grad(losses_C.sum(), logits_CV)
         return (losses_C.detach(),), gradient
 
-    total, _ = swept(hidden_NH, head, other, kernel)
-    return total / max(1, len(hidden_NH))
+    total, _ = swept(place, hidden_NH, head, other, kernel)
+    return total / max(1, place.total)
 
 
 @torch.no_grad()
@@ -212,11 +220,12 @@ def token_values(
         value: From log-probabilities of some rows to the value of each.
         temperature: Softens both models.
     """
-    head, other = _pair(head, teacher)
-    found_N = hidden_NH.new_empty(len(hidden_NH), dtype=head.dtype)
-    for rows, logits in sweep(Projection(hidden_NH, head), other):
+    (head, other), place = _pair(head, teacher), Place.of(len(hidden_NH))
+    found_N = hidden_NH.new_zeros(place.total, dtype=head.dtype)
+    for rows, logits in sweep(place, Projection(hidden_NH, head), other):
         log_q, log_p = (torch.log_softmax(x.to(head.dtype) / temperature, dim=-1) for x in logits)
         found_N[rows] = value(log_q, log_p, rows)
+    ranks.complete(found_N)
     return found_N
 
 
@@ -228,25 +237,28 @@ def label_log_probs(
     Args:
         hidden_NH: States that predict the labels.
         head: Of the same model.
-        labels_N: Token ids.
+        labels_N: Token ids, of the same tokens.
         temperature: What the logits are divided by.
     """
-    found_N = hidden_NH.new_empty(len(hidden_NH), dtype=head.dtype)
-    for rows, (logits_CV,) in sweep(Projection(hidden_NH, head)):
-        found_N[rows] = -nll(logits_CV.div_(temperature), labels_N[rows])
+    place = Place.of(len(hidden_NH))
+    found_N = hidden_NH.new_zeros(place.total, dtype=head.dtype)
+    for rows, (logits_CV,) in sweep(place, Projection(hidden_NH, head)):
+        found_N[rows] = -nll(logits_CV.div_(temperature), labels_N[place.own(rows)])
+    ranks.complete(found_N)
     return found_N
 
 
 def cross_entropy(hidden_NH: Tensor, head: Head, labels_N: Tensor) -> Tensor:
     """Return the mean cross-entropy of the labels in nats, without keeping [N, V] logits."""
+    place = Place.of(len(hidden_NH))
 
     def kernel(student_CV: Tensor, teacher_CV: Tensor | None, rows: slice) -> Formed:
         log_q = torch.log_softmax(student_CV, dim=-1)
-        labels_C1 = labels_N[rows, None]
+        labels_C1 = labels_N[place.own(rows), None]
         nll_C = -log_q.gather(1, labels_C1).squeeze(1)
         gradient_CV = log_q.exp_()
         gradient_CV.scatter_add_(1, labels_C1, -torch.ones_like(gradient_CV[:, :1]))
         return (nll_C,), (gradient_CV,)
 
-    total, _ = swept(hidden_NH, head, None, kernel)
-    return total / max(1, len(hidden_NH))
+    total, _ = swept(place, hidden_NH, head, None, kernel)
+    return total / max(1, place.total)

@@ -79,7 +79,7 @@ class Measurements:
         if head_mass is None:
             self.names = self.names[:-2]
         shape = len(self.names), n_tokens
-        self.values = head.weight_VH.detach().new_empty(shape, dtype=head.dtype)
+        self.values = head.weight_VH.detach().new_zeros(shape, dtype=head.dtype)
 
     def add(
         self, student_CV: Tensor, teacher_CV: Tensor, rows: slice

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
 from typing import Any
+
+from torch import Tensor
 
 from arkd.data.tokens import TokenSet
 from arkd.evaluation.fidelity import Items, fidelity, frequency_bands
+from arkd.evaluation.kept import Kept, Measured
 from arkd.evaluation.lm_eval_bridge import Harness
 from arkd.evaluation.stored_teacher import stored_teacher
 from arkd.evaluation.truth import truth
@@ -20,24 +26,14 @@ from arkd.storage import manifest
 from arkd.storage.files import read_json, read_jsonl
 from arkd.storage.stage_writer import Stopwatch
 from arkd.suite.folders import CONTROLS, TEACHER, TEACHER_SEED, Tree
+from arkd.suite.protocol import Distillation
 from arkd.teacher import cache
 from arkd.teacher.cache import Evidence
 
 
-@dataclass(frozen=True)
-class Measured:
-    """All that was measured of one model."""
-
-    values: list[tuple[Value, int | None]]  # with the decoding seed, none where nothing is decoded
-    texts: list[dict[str, Any]]
-    items: list[tuple[str, int, list[float]]]  # task, decoding seed, ROUGE-L of each item
-    versions: dict[str, str] = field(default_factory=dict)  # of the public tasks
-
-
-def measure_model(
-    tree: Tree, pair: str, label: str, seed: int, device: str, proper: Stopwatch
-) -> Measured:
-    """Measure one model: tasks, fidelity to the teacher, and truth where it is known.
+@dataclass(eq=False)
+class Subject:
+    """A model to measure, in parts; it is loaded when the first part is asked for.
 
     Args:
         tree: The suite's folders.
@@ -47,81 +43,165 @@ def measure_model(
         device: Where it runs.
         proper: Held over the measuring, not over the loading of models, tasks and caches.
     """
-    suite = tree.suite
-    harness = Harness(suite, tree.model(pair, label, seed), tree.data, device, proper)
-    training = tree.training(pair, label, seed)
-    if signed := read_json(training / manifest.NAME)["notes"].get("sign"):
-        check_sign(harness.model, signed, training / "model")
-    values: list[tuple[Value, int | None]] = []
-    texts: list[dict[str, Any]] = []
-    scores: list[tuple[str, int, list[float]]] = []
-    for decode_seed in suite.decoding.seeds:
-        for answered in harness.generation(seed, decode_seed):
-            values += [(value, decode_seed) for value in answered.values]
-            texts += answered.texts
-            if answered.rouge_l:
-                scores.append((answered.task, decode_seed, answered.rouge_l))
-    values += [(value, None) for value in (*harness.likelihood(), *harness.public())]
-    if suite.bertscore and label == TEACHER:  # a fact of the test sets, kept with one model
-        for task in suite.test_sets:
-            of_task = read_jsonl(tree.data / f"test_{task}.jsonl")
-            references = [row["references"] for row in of_task if row["references"]]
-            if not references:
-                continue
-            chance = bertscore.random_pairs(suite.bertscore, references)
-            metric = f"bertscore_{suite.bertscore}_random_pairs"
-            values.append((Value(task, metric, "", chance, len(references)), None))
 
-    prefixes = tree.cache(pair, "prefixes")
-    teacher_dir = tree.training(pair, TEACHER, TEACHER_SEED)
-    rows = read_jsonl(prefixes / "items.jsonl")
-    items = Items([row["set"] for row in rows], [row["band"] for row in rows])
-    made_by = manifest.weights(teacher_dir)
-    teacher = models.load(teacher_dir / "model", harness.model.device, suite.training.precision)
-    dev = cache.load(prefixes, "dev", made_by)
-    nowhere = ["none"] * len(dev.tokens)
-    evidence = {"dev": (dev, Items(nowhere, nowhere))}
-    for prefix in suite.tail.prefixes:
-        if prefix == "student":
-            gold = TokenSet.load(prefixes / "gold.safetensors")
-            prompts = [gold.prompt(row) for row in range(len(gold))]
-            with proper:
-                answers = sample(
-                    harness.model,
-                    prompts,
-                    seed=derive_seed("prefixes", seed),
-                    max_new_tokens=suite.decoding.max_new_tokens,
-                    batch_size=suite.decoding.batch_size,
-                    vocabulary=len(harness.tokenizer),
-                )
-            sampled = TokenSet.of(zip(prompts, answers, strict=True))
-            with proper:
-                hidden = cache.hidden_responses(teacher, sampled, "teacher on own samples")
-            evidence["student"] = (Evidence(sampled, hidden), items)
+    tree: Tree
+    pair: str
+    label: str
+    seed: int
+    device: str
+    proper: Stopwatch
+
+    @property
+    def parts(self) -> Iterator[tuple[str, Callable[[], Measured]]]:
+        """All that is measured, in the order of the records: names, and what measures them."""
+        suite = self.tree.suite
+        for decode_seed in suite.decoding.seeds:
+            yield f"decoding{decode_seed}", partial(self.answers, decode_seed)
+        yield "likelihood", lambda: undecoded(self.harness.likelihood())
+        yield "public", self.public
+        if suite.bertscore and self.label == TEACHER:
+            # A fact of the test sets, kept with one model.
+            yield "chance", lambda: undecoded(self.chance(str(suite.bertscore)))
+        for prefix in ("dev", *suite.tail.prefixes):
+            yield f"fidelity_{prefix}", partial(self.fidelity, prefix)
+        if "gold" in suite.tail.prefixes and self.settings.teacher_support != "exact":
+            yield "stored", self.stored
+        if (self.tree.data / "truth.jsonl").is_file():
+            yield "truth", self.truth
+
+    @property
+    def settings(self) -> Distillation:
+        """The protocol of the model's row; of a control the suite's."""
+        suite = self.tree.suite
+        is_control = self.label in CONTROLS
+        return suite.distillation if is_control else suite.settings(suite.entry(self.label))
+
+    @cached_property
+    def harness(self) -> Harness:
+        """The model with its tasks.
+
+        Raises:
+            ArkdError: it does not compute what it computed when it was saved.
+        """
+        training = self.tree.training(self.pair, self.label, self.seed)
+        folder = self.tree.model(self.pair, self.label, self.seed)
+        harness = Harness(self.tree.suite, folder, self.tree.data, self.device, self.proper)
+        if signed := read_json(training / manifest.NAME)["notes"].get("sign"):
+            check_sign(harness.model, signed, training / "model")
+        return harness
+
+    @cached_property
+    def teacher(self) -> Any:
+        """The teacher, whose values a model's own samples have not in the cache."""
+        folder, precision = self._teacher_dir / "model", self.tree.suite.training.precision
+        return models.load(folder, self.harness.model.device, precision)
+
+    @cached_property
+    def bands_V(self) -> Tensor:
+        """Each token's band of frequency among the training responses."""
+        trained = TokenSet.load(self.tree.tokens(self.pair) / "train.safetensors")
+        return frequency_bands(trained, len(models.head(self.teacher)))
+
+    @property
+    def _teacher_dir(self) -> Path:
+        return self.tree.training(self.pair, TEACHER, TEACHER_SEED)
+
+    def answers(self, decode_seed: int) -> Measured:
+        """Sample answers to every test set, and score them."""
+        found = Measured()
+        for answered in self.harness.generation(self.seed, decode_seed):
+            found.values += [(value, decode_seed) for value in answered.values]
+            found.texts += answered.texts
+            if answered.rouge_l:
+                found.items.append((answered.task, decode_seed, answered.rouge_l))
+        return found
+
+    def public(self) -> Measured:
+        """Run the public tasks."""
+        found = undecoded(self.harness.public())
+        found.versions = self.harness.versions
+        return found
+
+    def chance(self, encoder: str) -> Iterator[Value]:
+        """Yield the BERTScore of random pairs of each test set's references."""
+        for task in self.tree.suite.test_sets:
+            of_task = read_jsonl(self.tree.data / f"test_{task}.jsonl")
+            references = [row["references"] for row in of_task if row["references"]]
+            if references:
+                metric = f"bertscore_{encoder}_random_pairs"
+                chance = bertscore.random_pairs(encoder, references)
+                yield Value(task, metric, "", chance, len(references))
+
+    def fidelity(self, prefix: str) -> Measured:
+        """Measure the fidelity to the teacher on one set of prefixes."""
+        tail, head = self.tree.suite.tail, models.head(self.teacher)
+        evidence, items = self._evidence(prefix)
+        with self.proper:
+            name = f"fidelity_{prefix}"
+            model, bands_V = self.harness.model, self.bands_V
+            return undecoded(fidelity(model, evidence, head, items, bands_V, tail, name))
+
+    def _evidence(self, prefix: str) -> tuple[Evidence, Items]:
+        prefixes = self.tree.cache(self.pair, "prefixes")
+        if prefix != "student":
+            evidence = cache.load(prefixes, prefix, manifest.weights(self._teacher_dir))
         else:
-            evidence[prefix] = (cache.load(prefixes, prefix, made_by), items)
-    head = models.head(teacher)
-    bands_V = frequency_bands(TokenSet.load(tree.tokens(pair) / "train.safetensors"), len(head))
-    for name, (samples, sample_items) in evidence.items():
-        with proper:
-            found = fidelity(
-                harness.model, samples, head, sample_items, bands_V, suite.tail, f"fidelity_{name}"
+            evidence = self._own_samples(TokenSet.load(prefixes / "gold.safetensors"))
+        if prefix == "dev":
+            nowhere = ["none"] * len(evidence.tokens)
+            return evidence, Items(nowhere, nowhere)
+        rows = read_jsonl(prefixes / "items.jsonl")
+        return evidence, Items([row["set"] for row in rows], [row["band"] for row in rows])
+
+    def _own_samples(self, gold: TokenSet) -> Evidence:
+        decoding, harness, teacher = self.tree.suite.decoding, self.harness, self.teacher
+        prompts = [gold.prompt(row) for row in range(len(gold))]
+        with self.proper:
+            answers = sample(
+                harness.model,
+                prompts,
+                seed=derive_seed("prefixes", self.seed),
+                max_new_tokens=decoding.max_new_tokens,
+                batch_size=decoding.batch_size,
+                vocabulary=len(harness.tokenizer),
             )
-            values += [(value, None) for value in found]
-    if label not in CONTROLS and "gold" in evidence:
-        settings = suite.settings(suite.entry(label))
-        if settings.teacher_support != "exact":
-            with proper:
-                stored = stored_teacher(harness.model, evidence["gold"][0], head, settings, seed)
-                values += [(value, None) for value in stored]
-    if (tree.data / "truth.jsonl").is_file():
-        probes = read_jsonl(tree.data / "truth.jsonl")
-        with proper:
-            found = truth(harness.model, harness.tokenizer, probes)
-            values += [(value, None) for value in found]
-    return Measured(values, texts, scores, harness.versions)
+            sampled = TokenSet.of(zip(prompts, answers, strict=True))
+            hidden = cache.hidden_responses(teacher, sampled, "teacher on own samples")
+        return Evidence(sampled, hidden)
+
+    def stored(self) -> Measured:
+        """Measure what is lost where some entries of the teacher are stored."""
+        evidence, _ = self._evidence("gold")
+        head, model = models.head(self.teacher), self.harness.model
+        with self.proper:
+            return undecoded(stored_teacher(model, evidence, head, self.settings, self.seed))
+
+    def truth(self) -> Measured:
+        """Hold the model's knowledge against the world's truth."""
+        probes = read_jsonl(self.tree.data / "truth.jsonl")
+        harness = self.harness
+        with self.proper:
+            return undecoded(truth(harness.model, harness.tokenizer, probes))
+
+
+def undecoded(values: Iterator[Value]) -> Measured:
+    """Return values that no decoding seed belongs to."""
+    return Measured([(value, None) for value in values])
+
+
+def measure_model(subject: Subject, kept: Kept) -> Measured:
+    """Measure one model: tasks, fidelity to the teacher, and truth where it is known.
+
+    Args:
+        subject: The model.
+        kept: What is finished of it, and where what is measured now is kept.
+    """
+    found = Measured()
+    for name, measure in subject.parts:
+        found.add(kept.part(f"seed{subject.seed}.{name}", measure))
+    return found
 
 
 def failed_run() -> Measured:
     """Return the one record of a run that left the finite numbers."""
-    return Measured([(Value("run", "failed", "", 1.0, 1), None)], [], [])
+    return Measured([(Value("run", "failed", "", 1.0, 1), None)])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from arkd import kernels
+from arkd import kernels, ranks
 from arkd.errors import ArkdError
 from arkd.models import portable_ops
 from arkd.seeding import derive_seed
@@ -35,10 +35,11 @@ def prepare(device: str) -> torch.device:
 def seed_draws(device: torch.device, *axes: str | int) -> None:
     """Seed what a step draws by chance (dropout), from named axes.
 
-    `torch.manual_seed` does as much, but notes the call, with its stack, for each backend that is
-    not in use: at every step, for ever.
+    Of several processes that train together each draws its own. `torch.manual_seed` does as much,
+    but notes the call, with its stack, for each backend that is not in use: at every step, for
+    ever.
     """
-    seed = derive_seed(*axes)
+    seed = derive_seed(*axes, *([ranks.number()] if ranks.number() else []))
     torch.default_generator.manual_seed(seed)
     if device.type != "cpu":
         torch.get_device_module(device).manual_seed(seed)

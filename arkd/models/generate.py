@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from transformers import LogitsProcessor, LogitsProcessorList
 
+from arkd import ranks
 from arkd.data.tokenizer import until_end
 from arkd.models.draw import Draw, uniforms
 from arkd.models.model import end_tokens, evaluating, head
@@ -79,7 +80,8 @@ def sample(
 ) -> list[list[int]]:
     """Return one sampled response a prompt, up to and with an end token.
 
-    Batches hold prompts of one length, so that nothing is padded, unless `padded` allows any.
+    Batches hold prompts of one length, so that nothing is padded, unless `padded` allows any. Of
+    several processes that train together each answers its share of the prompts.
 
     Args:
         model: A causal language model whose config names its end tokens.
@@ -99,7 +101,8 @@ def sample(
     """
     ends, pad = end_tokens(model), model.config.pad_token_id
     responses: list[list[int]] = [[] for _ in prompts]
-    groups = _slices(len(prompts), batch_size) if padded else _equal_lengths(prompts, batch_size)
+    part = ranks.share(len(prompts))
+    groups = _slices(part, batch_size) if padded else _equal_lengths(part, prompts, batch_size)
     beyond = tokens_beyond(model, vocabulary)
     draws = uniforms(len(prompts), max_new_tokens, torch.Generator().manual_seed(seed))
     with evaluating(model), torch.inference_mode():
@@ -127,7 +130,7 @@ def sample(
             )
             for row, tokens in zip(rows, output[:, width:].tolist(), strict=True):
                 responses[row] = until_end(tokens, ends)
-    return responses
+    return ranks.joined([responses[row] for row in part])
 
 
 def tokens_beyond(model: Any, vocabulary: int | None) -> list[int]:
@@ -135,15 +138,15 @@ def tokens_beyond(model: Any, vocabulary: int | None) -> list[int]:
     return [] if vocabulary is None else list(range(vocabulary, len(head(model))))
 
 
-def _slices(n: int, size: int) -> Iterator[list[int]]:
-    """Yield the numbers below n, at most `size` at a time."""
-    for start in range(0, n, size):
-        yield list(range(start, min(start + size, n)))
+def _slices(rows: range, size: int) -> Iterator[list[int]]:
+    """Yield some rows, at most `size` at a time."""
+    for start in range(0, len(rows), size):
+        yield list(rows[start : start + size])
 
 
-def _equal_lengths(prompts: list[list[int]], batch_size: int) -> Iterator[list[int]]:
+def _equal_lengths(part: range, prompts: list[list[int]], batch_size: int) -> Iterator[list[int]]:
     """Yield indices of prompts of one length, at most `batch_size` at a time."""
-    order = sorted(range(len(prompts)), key=lambda row: (len(prompts[row]), row))
+    order = sorted(part, key=lambda row: (len(prompts[row]), row))
     batch: list[int] = []
     for row in order:
         full = len(batch) == batch_size

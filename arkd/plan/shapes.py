@@ -1,8 +1,8 @@
 """The shape of a model, and what follows from it without making one: parameters, bytes, products.
 
-Everything is counted as the model's own code has it: Transformers' GPT-2, Llama and Qwen2, with
-PyTorch's fused attention, which keeps no [T, T] matrix. Shapes: T positions, H hidden size, I width
-of the feed-forward layer, Q and K all query and all key heads' sizes together.
+Everything is counted as the model's own code has it: Transformers' GPT-2, Llama, Qwen2 and Qwen3,
+with PyTorch's fused attention, which keeps no [T, T] matrix. Shapes: T positions, H hidden size, I
+width of the feed-forward layer, Q and K all query and all key heads' sizes together.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from arkd.errors import ArkdError
 from arkd.suite.contexts import limit
 from arkd.suite.settings import Lora, Training
 
-FAMILIES = ("gpt2", "llama", "mistral", "qwen2")
+FAMILIES = ("gpt2", "llama", "mistral", "qwen2", "qwen3")
+QWEN3_HEAD = 128  # of a configuration that does not say
 BYTES = {"float32": 4, "bfloat16": 2}
 
 
@@ -45,6 +46,7 @@ class Shape:
     tied: bool = True  # the head is the embedding
     biases: frozenset[str] = frozenset()  # linear layers that have one
     dropout: bool = False
+    head_norms: bool = False  # queries and keys are normed, head by head
     context: int | None = None  # the most tokens that it reads
 
     @classmethod
@@ -110,7 +112,8 @@ class Shape:
         """All parameters, tied ones once."""
         biases = sum(layer.outputs for layer in self.linears if layer.bias)
         norm = self.hidden * (2 if self.family == "gpt2" else 1)  # a shift beside the scale
-        blocks = self.products + self.layers * (biases + 2 * norm)
+        heads = 2 * self.head_size if self.head_norms else 0  # scales that all heads share
+        blocks = self.products + self.layers * (biases + 2 * norm + heads)
         embeddings = self.head * (1 if self.tied else 2) + self.positions * self.hidden
         return embeddings + blocks + norm
 
@@ -142,6 +145,8 @@ class Shape:
         # A norm keeps the states, and the normed ones for the gradient of its scale; under autocast
         # each of the five layers that read a norm casts it for itself.
         norms = 2 * h * (4 if lora else 8)
+        if self.head_norms:  # what they norm comes out of a linear layer
+            norms += (q + k) * (4 if lora else 6 if half else 8)
         inputs = h * (5 * wide if half else 2 * wide)
         return norms + inputs + attention + 4 * wide * i
 
@@ -194,9 +199,11 @@ def _llama(family: str, config: Mapping[str, Any]) -> Shape:
         layers=config["num_hidden_layers"],
         heads=heads,
         kv_heads=config.get("num_key_value_heads") or heads,
-        head_size=config.get("head_dim") or config["hidden_size"] // heads,
+        head_size=config.get("head_dim")
+        or (QWEN3_HEAD if family == "qwen3" else config["hidden_size"] // heads),
         intermediate=config["intermediate_size"],
         vocabulary=config["vocab_size"],
         tied=config.get("tie_word_embeddings", False),
         biases=frozenset(biases),
+        head_norms=family == "qwen3",
     )

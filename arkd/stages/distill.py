@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+from arkd import processes
 from arkd.paths import benchmarks_dir
 from arkd.stages.stage import (
     cache_folders,
@@ -30,6 +31,7 @@ def distill(tree: Tree, pair: str, label: str, seed: int) -> None:
         label: The row: a method's name with its parameters.
         seed: Of the training, and of the start and the student's responses that it takes.
     """
+    from arkd import ranks
     from arkd.data.tokens import TokenSet
     from arkd.models import model as models
     from arkd.models.device import prepare
@@ -45,6 +47,7 @@ def distill(tree: Tree, pair: str, label: str, seed: int) -> None:
     method = registry.build(entry)
     settings = suite.settings(entry)
     device = prepare(suite.device)
+    ranks.start()
     inputs = {"tokens": tree.tokens(pair), INIT: trained_folder(tree, pair, INIT, seed)}
     if asks_teacher(method):
         inputs[TEACHER] = trained_folder(tree, pair, TEACHER, TEACHER_SEED)
@@ -106,6 +109,9 @@ def distill(tree: Tree, pair: str, label: str, seed: int) -> None:
                 checkpoint,
                 student.judge(settings, "distill", seed),
             )
+        ranks.stop()
+        if processes.number() > 0:  # the first process writes for all
+            return
         finish_training(stage, run)
         facts = {"method": label, "lr": settings.lr, "seed": seed, "equation": method.equation}
         card = models.card(f"{label} student of {suite.name}/{pair}", facts)

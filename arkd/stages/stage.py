@@ -10,7 +10,7 @@ from functools import wraps
 from pathlib import Path
 from typing import Any
 
-from arkd import kernels
+from arkd import kernels, processes
 from arkd.errors import ArkdError
 from arkd.storage import manifest, stage_writer
 from arkd.storage.files import remove_dir
@@ -49,7 +49,7 @@ def computes(loads: str) -> Callable[[Callable[..., None]], Callable[..., None]]
 def open_stage(
     tree: Tree, name: str, out: Path, inputs: dict[str, Path], **axes: Any
 ) -> Iterator[stage_writer.Stage]:
-    """Open a stage's folder with the suite's facts filled in; a training's checkpoint goes last.
+    """Open a stage's folder with the suite's facts filled in; what a kill would need goes last.
 
     Args:
         tree: The suite's folders.
@@ -66,8 +66,11 @@ def open_stage(
         name, out, inputs=inputs, config=config, given=of_user, **axes
     ) as stage:
         yield stage
-    if name in ("teacher", "init", "distill"):
-        remove_dir(checkpoint_folder(out))
+    if processes.number() == 0:
+        if name in ("teacher", "init", "distill"):
+            remove_dir(checkpoint_folder(out))
+        elif name == "evaluate":
+            remove_dir(kept_folder(out))
 
 
 def trained_folder(tree: Tree, pair: str, method: str, seed: int) -> Path:
@@ -114,8 +117,17 @@ def checkpoint_of(training: Path, stage: stage_writer.Stage) -> Any:
     """Return the checkpoint of a training."""
     from arkd.training.checkpoint import Checkpoint
 
-    made_for = {key: stage.made_of[key] for key in ("stage", "config", "inputs", "core")}
-    return Checkpoint(checkpoint_folder(training), made_for)
+    return Checkpoint(checkpoint_folder(training), made_for(stage))
+
+
+def kept_folder(evaluation: Path) -> Path:
+    """Return where a killed evaluation leaves what it has measured: beside its folder."""
+    return evaluation.parent / "measured"
+
+
+def made_for(stage: stage_writer.Stage) -> dict[str, Any]:
+    """Return what must be the same when a killed stage is taken up again."""
+    return {key: stage.made_of[key] for key in ("stage", "config", "inputs", "core")}
 
 
 def finish_training(stage: stage_writer.Stage, run: Any) -> None:

@@ -40,37 +40,46 @@ def visible() -> list[str]:
     return names[:end]
 
 
-def take() -> str | None:
-    """Take a GPU that no other process of this project has, and hide all others from CUDA.
+def take(number: int = 1) -> str | None:
+    """Take GPUs that no other process of this project has, and hide all others from CUDA.
 
-    It is held until this process ends, however it ends; if all are held, the call waits. Nothing is
-    done where there is nothing to choose: no GPU, one that CUDA_VISIBLE_DEVICES names, or those of
-    a batch system that does not say by CUDA_VISIBLE_DEVICES which they are.
+    They are held until this process ends, however it ends; if too few are free, none is held and
+    the call waits. Nothing is done where there is nothing to choose: no GPU, as many as
+    CUDA_VISIBLE_DEVICES names, or those of a batch system that does not say by CUDA_VISIBLE_DEVICES
+    which they are.
 
     Returns:
-        Its name, or none if nothing was done.
+        Their names, as CUDA_VISIBLE_DEVICES has them, or none if nothing was done.
 
     Raises:
-        ArkdError: the file of a lock cannot be opened.
+        ArkdError: the file of a lock cannot be opened, or there are fewer GPUs than are asked for.
     """
     if _taken:
-        return next(iter(_taken))
+        return ",".join(_taken)
     if VISIBLE not in os.environ and any(os.environ.get(name) for name in SCHEDULERS):
         return None
     found = visible()
-    if VISIBLE in os.environ and len(found) < 2:
+    if found and len(found) < number:
+        raise ArkdError(
+            f"training.devices: {number} GPUs are asked for, and {len(found)} visible; lower it"
+        )
+    if VISIBLE in os.environ and len(found) == number:
         return None
     locks = _locks(found)
     said = False
     while found:
         for name, path in locks.items():
-            if _lock(name, path):
-                os.environ[VISIBLE] = name
-                return name
+            if _lock(name, path) and len(_taken) == number:
+                os.environ[VISIBLE] = ",".join(_taken)
+                return os.environ[VISIBLE]
+        while _taken:  # others may wait for these, and this one for theirs
+            os.close(_taken.popitem()[1])
         if not said:
+            what = f"a free GPU: other processes have all {len(found)}"
+            if number > 1:
+                what = f"{number} free GPUs: other processes have too many of {len(found)}"
             print(
-                f"arkd: waiting for a free GPU: other processes have all {len(found)}; "
-                f"with {VISIBLE}=0 a job shares that one",
+                f"arkd: waiting for {what}; with {VISIBLE}=0 a job shares that one",
                 file=sys.stderr,
                 flush=True,
             )

@@ -19,7 +19,7 @@ PACKAGES = ("arkd", "torch", "transformers", "tokenizers", "lm-eval", "rouge-sco
 # The code whose change can change a number, by folder; tables, figures and the report only show
 # numbers. A model does not depend on how it is measured: a new metric needs no new training.
 TRAINING_CORE = (
-    *("kernels.py", "method.py", "objectives.py", "rouge.py", "seeding.py"),
+    *("kernels.py", "method.py", "objectives.py", "ranks.py", "rouge.py", "seeding.py"),
     *("storage/records.py", "data/**/*.py", "suite/registry.py", "suite/rows.py"),
     *(
         "suite/protocol.py",

@@ -11,7 +11,7 @@ from typing import Any
 
 import psutil
 
-from arkd import kernels
+from arkd import kernels, processes
 from arkd.storage import hub, manifest, provenance
 from arkd.storage.files import MARK, read_json, refuse_foreign, staged_dir, write_json
 from arkd.storage.locks import sole_writer
@@ -88,6 +88,9 @@ def stage(
         "kernels": kernels.facts(),
         "git": provenance.git_state(),
     }
+    if processes.number() > 0:  # the first process writes for all
+        yield Stage(out_dir, made_of)
+        return
     with sole_writer(out_dir), staged_dir(out_dir, mark) as folder:
         current = Stage(folder, made_of)
         yield current

@@ -177,6 +177,12 @@ class Training(Frozen):
         description="rows of a batch that run at once, the others before and after them; the loss "
         "is of the whole batch; none: all at once",
     )
+    devices: int = Field(
+        1,
+        gt=0,
+        description="processes that train one student, each on its share of every batch and, where "
+        "there are any, on a GPU of its own; the batch and its loss stay what they are",
+    )
     checkpoint_layers: bool = Field(
         False, description="keep no activations within a block, compute them again"
     )

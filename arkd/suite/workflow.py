@@ -98,7 +98,15 @@ class Suites:
         """Return how many accelerators a job of the suite takes."""
         return int(self.trees[wildcards.suite].suite.device != "cpu")
 
+    def processes(self, wildcards: Any) -> int:
+        """Return how many processes train one student of the suite."""
+        return self.trees[wildcards.suite].suite.training.devices
+
+    def training_gpus(self, wildcards: Any) -> int:
+        """Return how many accelerators the training of a student takes."""
+        return self.gpus(wildcards) * self.processes(wildcards)
+
     def gpu_jobs(self) -> int:
-        """Return how many jobs this machine runs at once on its GPUs, one on each; at least one."""
+        """Return how many GPUs there are for the jobs of this machine; at least one."""
         wanted = any(tree.suite.device != "cpu" for tree in self.trees.values())
         return max(1, len(gpus.visible())) if wanted else 1

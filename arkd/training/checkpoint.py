@@ -16,6 +16,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from arkd import ranks
 from arkd.storage.files import read_json, recover, staged_dir
 
 TENSORS, TREE = "tensors.safetensors", "state.json"
@@ -65,7 +66,9 @@ class Checkpoint:
 
     def load(self) -> dict[str, Any] | None:
         """Return the saved state, or none if there is none that fits."""
-        recover(self.folder)
+        if ranks.number() == 0:
+            recover(self.folder)
+        ranks.wait()
         if not (self.folder / TREE).is_file():
             return None
         tree = read_json(self.folder / TREE)

@@ -25,7 +25,7 @@ def nll(model: Any, rows: TokenSet) -> float:
     with evaluating(model):
         for start in range(0, len(rows), BATCH):
             span = range(start, min(start + BATCH, len(rows)))
-            batch = rows.batch(span, model.config.pad_token_id)
+            batch = rows.own_batch(span, model.config.pad_token_id)
             hidden_NH = response_states(model, batch)
             labels_N = batch.labels_N.to(hidden_NH.device)
             total -= float(label_log_probs(hidden_NH, head(model), labels_N, temperature=1.0).sum())

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from arkd import ranks
 from arkd.data.tokens import batch_order
 from arkd.divergence.losses import cross_entropy
 from arkd.method import Context, FullStep, Method, Run, TokenDivergence, WeightedDivergences
@@ -25,8 +26,7 @@ from arkd.training.step_tools import StepTools
 class Step(torch.nn.Module):
     """Computes the loss of a batch for one method.
 
-    It is a module around the student, and all that reads the student's parameters, its head too,
-    happens in its `forward`: it can be wrapped by `DistributedDataParallel` or `fully_shard`.
+    Several processes may each run a step of their own on the same batch; see `arkd.ranks`.
 
     Args:
         model: The student.
@@ -79,7 +79,8 @@ class Step(torch.nn.Module):
             loss = loss + self.settings.lm_weight * lm
             log["lm"] = float(lm.detach())
         log |= tools.narrowed.log
-        log |= {"tokens": float(tools.tokens), "padding": float(tools.padding)}
+        tokens, padding = ranks.total(float(tools.tokens), float(tools.padding))
+        log |= {"tokens": tokens, "padding": padding}
         return loss, log
 
     def _language_model(self, step: int, tools: StepTools) -> Tensor:
@@ -87,7 +88,7 @@ class Step(torch.nn.Module):
         if self.corpus_order:
             assert self.sources.corpus is not None
             pad = self.model.config.pad_token_id
-            batch = self.sources.corpus.batch(self.corpus_order[step], pad)
+            batch = self.sources.corpus.own_batch(self.corpus_order[step], pad)
             states = hidden_states(self.model, batch.ids_BT.to(self.device), batch.packed)
         else:
             gold = tools.responses()

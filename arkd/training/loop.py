@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from arkd import ranks
 from arkd.data.tokens import TokenSet, batch_order
 from arkd.divergence.losses import cross_entropy
 from arkd.method import State
@@ -19,6 +20,7 @@ from arkd.models.model import head, padding, response_states
 from arkd.progress import progress
 from arkd.suite.protocol import Optimisation
 from arkd.training.checkpoint import Checkpoint
+from arkd.training.told import TERMINATED, told_to_end
 
 # What one step computes: the loss to descend, and what to log of it.
 StepLoss = Callable[[int], tuple[Tensor, dict[str, float]]]
@@ -60,6 +62,8 @@ def optimise(
 ) -> Trained:
     """Descend `step_loss` with AdamW; a loss that is not finite ends the run as failed.
 
+    On SIGTERM the run saves its state after the step at hand and ends.
+
     Args:
         model: What is trained.
         settings: Steps, rate, schedule and AdamW's settings.
@@ -68,6 +72,9 @@ def optimise(
         checkpoint: Where to go on from, and to save to; a resumed run ends in the same bytes.
         state: What the loss keeps from step to step and must survive with the model.
         judge: Scores the model as it is, higher is better, where the settings select a state.
+
+    Raises:
+        SystemExit: SIGTERM came.
     """
     trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
     # Norms and biases are not decayed, by the usual convention.
@@ -96,31 +103,37 @@ def optimise(
         if state is not None:
             state.load_state_dict(saved["state"])
     started = time.monotonic() - spent_s
-    for step in progress(range(len(rows), settings.steps), label):
-        loss, log = step_loss(step)
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), settings.clip_norm)
-        if not bool(torch.isfinite(loss) & torch.isfinite(norm)):
-            return Trained(rows, time.monotonic() - started, failed=True)
-        for group in optimiser.param_groups:
-            group["lr"] = learning_rate(step, settings)
-        optimiser.step()
-        rows.append({"step": step, "loss": float(loss.detach()), **log, "grad_norm": float(norm)})
-        if judge and best.asked(step + 1):
-            best.add(step + 1, judge())
-        if checkpoint and checkpoint.due():
-            checkpoint.save(
-                {
-                    "rows": rows,
-                    "train_s": time.monotonic() - started,
-                    "model": trained,
-                    "judged": best.judged,
-                    "best": best.kept,
-                    "optimiser": optimiser.state_dict(),
-                    "state": state.state_dict() if state is not None else None,
-                }
-            )
+    with told_to_end() as terminated:
+        for step in progress(range(len(rows), settings.steps), label):
+            loss, log = step_loss(step)
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            ranks.sum_gradients(model.parameters())
+            norm = torch.nn.utils.clip_grad_norm_(model.parameters(), settings.clip_norm)
+            if not bool(torch.isfinite(loss) & torch.isfinite(norm)):
+                return Trained(rows, time.monotonic() - started, failed=True)
+            for group in optimiser.param_groups:
+                group["lr"] = learning_rate(step, settings)
+            optimiser.step()
+            taken = {"step": step, "loss": float(loss.detach()), **log, "grad_norm": float(norm)}
+            rows.append(taken)
+            if judge and best.asked(step + 1):
+                best.add(step + 1, judge())
+            ends = any(ranks.total(terminated()))  # several processes after the same step
+            if checkpoint and ranks.number() == 0 and (ends or checkpoint.due()):
+                checkpoint.save(
+                    {
+                        "rows": rows,
+                        "train_s": time.monotonic() - started,
+                        "model": trained,
+                        "judged": best.judged,
+                        "best": best.kept,
+                        "optimiser": optimiser.state_dict(),
+                        "state": state.state_dict() if state is not None else None,
+                    }
+                )
+            if ends:
+                raise SystemExit(TERMINATED)
     best.restore()
     model.eval()
     return Trained(rows, time.monotonic() - started, failed=False, judged=best.judged)
@@ -194,9 +207,10 @@ def fit_language_model(
 
     def step_loss(step: int) -> tuple[Tensor, dict[str, float]]:
         seed_draws(device, "step", *axes, step)
-        batch = tokens.batch(batches[step], model.config.pad_token_id)
+        batch = tokens.own_batch(batches[step], model.config.pad_token_id)
         hidden_NH = response_states(model, batch)
         loss = cross_entropy(hidden_NH, head(model), batch.labels_N.to(device))
-        return loss, {"tokens": float(batch.tokens), "padding": float(padding(model, batch))}
+        counts = ranks.total(float(batch.tokens), float(padding(model, batch)))
+        return loss, dict(zip(("tokens", "padding"), counts, strict=True))
 
     return optimise(model, optimisation, step_loss, label, checkpoint, judge=judge)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from arkd import ranks
 from arkd.divergence.sparse import Sparse, sparse_target
 from arkd.divergence.support import restricted
 from arkd.method import Responses
@@ -27,7 +28,7 @@ class Narrowed:
     settings: Distillation
     seed: int
     step: int
-    _entries: list[Tensor] = field(default_factory=list, init=False)  # of each token seen
+    _entries: dict[int, Tensor] = field(default_factory=dict, init=False)  # of each token [N]
     _uniforms: dict[int, Tensor] = field(default_factory=dict, init=False)
 
     def __call__(
@@ -58,13 +59,18 @@ class Narrowed:
                 self._uniforms[id(responses)] = drawn
             uniforms_CN = self._uniforms[id(responses)][rows]
         log_q_CV, log_p_CV, entries_C = sparse_target(log_q_CV, log_p_CV, sparse, uniforms_CN)
-        self._entries.append(entries_C)
+        if id(responses) not in self._entries:
+            entries_N = entries_C.new_zeros(len(responses.labels_N))
+            self._entries[id(responses)] = entries_N
+        self._entries[id(responses)][rows] = entries_C
         return log_q_CV, log_p_CV
 
     @property
     def log(self) -> dict[str, float]:
         """The mean number of entries that a token of this step takes, if the teacher is sparse."""
-        return {"entries": float(torch.cat(self._entries).mean())} if self._entries else {}
+        ranks.complete(*self._entries.values())
+        entries = [*self._entries.values()]
+        return {"entries": float(torch.cat(entries).mean())} if entries else {}
 
 
 def uniforms(responses: Responses, draws: int, source: str, seed: int, step: int) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -90,13 +91,13 @@ class StepResponses:
         """Return answers as responses, with the teacher's values if the method reads them."""
         prompts = self._prompts(samples)
         tokens = TokenSet.of(zip(prompts, answers, strict=True))
-        batch = tokens.batch(range(len(tokens)), self.model.config.pad_token_id)
+        batch = tokens.own_batch(range(len(tokens)), self.model.config.pad_token_id)
         hidden = None
         if self.method.reads_teacher:
             with torch.inference_mode():
                 hidden = response_states(self.sources.teacher, batch).float()
             hidden = hidden.clone()  # of a kind that autograd may keep
-        return self._pack(list(samples), batch, hidden)
+        return self._pack(list(samples), answers, batch, hidden)
 
     def _draw(
         self,
@@ -126,9 +127,10 @@ class StepResponses:
         """Return the batch's responses of a set that was drawn before the training."""
         if source not in self._responses:
             evidence = self.sources.sets[source]
-            batch = evidence.tokens.batch(self.samples, self.model.config.pad_token_id)
+            batch = evidence.tokens.own_batch(self.samples, self.model.config.pad_token_id)
             hidden = None if evidence.hidden is None else evidence.hidden[batch.hidden_rows_N]
-            self._responses[source] = self._pack(self.samples, batch, hidden)
+            answers = [evidence.tokens.response(row) for row in self.samples]
+            self._responses[source] = self._pack(self.samples, answers, batch, hidden)
         return self._responses[source]
 
     def _prompts(self, samples: list[int]) -> list[list[int]]:
@@ -136,8 +138,13 @@ class StepResponses:
         tokens = self.sources.sets["gold"].tokens
         return [tokens.prompt(row) for row in samples]
 
-    def _pack(self, samples: list[int], batch: Batch, hidden: Tensor | None) -> Responses:
-        labels_N, sequence_N = batch.labels_N.to(self.device), batch.sequence_N.to(self.device)
+    def _pack(
+        self, samples: list[int], answers: list[list[int]], batch: Batch, hidden: Tensor | None
+    ) -> Responses:
+        tokens, lengths = itertools.chain(*answers), [len(answer) for answer in answers]
+        labels_N = torch.tensor([*tokens], dtype=torch.int64)
+        sequence_N = torch.arange(len(answers)).repeat_interleave(torch.tensor(lengths))
+        labels_N, sequence_N = labels_N.to(self.device), sequence_N.to(self.device)
         return Responses(samples, labels_N, sequence_N, batch, hidden)
 
     def _must_need(self, need: Need) -> None:

@@ -9,6 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from arkd import ranks
 from arkd.data.tokens import Batch, TokenSet
 from arkd.divergence.losses import (
     Divergences,
@@ -43,8 +44,8 @@ REWARD_ITEMS = 32  # development prompts that a reward is sampled on
 class StepTools(StepResponses):
     """The tools of one step of one run; each set of states is computed once."""
 
-    tokens: int = field(default=0, init=False)  # that the student has been trained on in this step
-    padding: int = field(default=0, init=False)  # positions beside them that its passes ran over
+    tokens: int = field(default=0, init=False)  # that this process has run the student over
+    padding: int = field(default=0, init=False)  # positions beside them in its passes
     _states: dict[int, tuple[Responses, Tensor]] = field(default_factory=dict, init=False)
     _measured: dict[tuple[float, bool], Divergences] = field(default_factory=dict, init=False)
 
@@ -141,8 +142,8 @@ class StepTools(StepResponses):
 
     def _narrowed_loss(self, weights: Weights) -> tuple[Tensor, Tensor, Tensor]:
         """Return what `weighted_loss` does, of what the row's divergences see of both models."""
-        fkl_N = torch.empty(len(self.prefixes.labels_N), device=self.device)
-        rkl_N = torch.empty_like(fkl_N)
+        fkl_N = torch.zeros(len(self.prefixes.labels_N), device=self.device)
+        rkl_N = torch.zeros_like(fkl_N)
         a_N, b_N = by_token(fkl_N, weights.fkl, weights.rkl)
 
         def loss(log_q: Tensor, log_p: Tensor, rows: slice) -> Tensor:
@@ -150,16 +151,16 @@ class StepTools(StepResponses):
             fkl_N[rows], rkl_N[rows] = fkl_C.detach(), rkl_C.detach()
             return a_N[rows] * fkl_C + b_N[rows] * rkl_C
 
-        return self.mean_loss(self.prefixes, loss), fkl_N, rkl_N
+        total = self.mean_loss(self.prefixes, loss)
+        return total, self.everywhere(fkl_N), self.everywhere(rkl_N)
 
     def log_probs(self, responses: Responses, *, temperature: float = 1.0) -> tuple[Tensor, Tensor]:
         """Return log q and log p of each label, each [N], without gradient."""
         teacher, student_head = self.teacher(responses), head(self.model)
         vocabulary = min(len(student_head), len(teacher.head))
+        labels_N = responses.batch.labels_N.to(self.device)
         log_q_N, log_p_N = (
-            label_log_probs(
-                states, projection.cut(vocabulary), responses.labels_N, temperature=temperature
-            )
+            label_log_probs(states, projection.cut(vocabulary), labels_N, temperature=temperature)
             for states, projection in (
                 (self.predicting(responses), student_head),
                 (teacher.hidden_NG, teacher.head),
@@ -202,6 +203,11 @@ class StepTools(StepResponses):
             scaled,
             temperature=temperature or self.temperature,
         )
+
+    def everywhere(self, values_N: Tensor) -> Tensor:
+        """Return what a loss noted of its rows [N], with what other processes noted."""
+        ranks.complete(values_N)
+        return values_N
 
     def loss_scale(self) -> float | Tensor:
         """Return what multiplies the losses of the tokens in the mean that is descended."""

