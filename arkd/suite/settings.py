@@ -17,6 +17,7 @@ SUITE_NAME = rf"{NAME[:-1]}(@[0-9]+)?$"
 BESIDE_PAIRS = (
     *("data", "tables", "claims", "figures", "report", "report.html", "logs", "manifest.json"),
     *("records.csv", "items.csv", "trajectories.csv", "cost.csv", "suite.yaml", "sha256sums"),
+    "foreign",
 )
 BESIDE_SUITES = ("reference", "performance", "readme.md")
 
