@@ -107,3 +107,9 @@ then:
   arkd compare results/longtail results/longtail/foreign/mine/PAIR/evaluation \\
       --methods forward_kl foreign:mine    paired by seed
 """
+SUBMIT = """examples:
+  arkd submit --new submission.yaml                      a form to be filled in
+  arkd submit results/longtail --form submission.yaml    results/submissions/NAME/longtail
+  arkd submit results/longtail --form submission.yaml --out mine.tar.gz
+  arkd submit --check mine.tar.gz                        what is missing? exit code 1 if anything
+"""

@@ -63,3 +63,42 @@ def score(options: argparse.Namespace) -> None:
     from arkd.exchange import shown  # loads numpy, for which `score` chooses the kernels
 
     shown.beside_the_run(tree, pair, row)
+
+
+def submit(options: argparse.Namespace) -> int:
+    """Pack a run as a submission, say what is missing of one, or write an empty form.
+
+    Raises:
+        ArkdError: none or several of them are asked for, or the run cannot be submitted.
+    """
+    asked = [bool(options.new), bool(options.check), bool(options.run)]
+    if sum(asked) != 1 or bool(options.run) != bool(options.form):
+        raise ArkdError(
+            "submit: give a run and its --form, or a submission with --check, or a file with --new"
+        )
+    from arkd.exchange import form
+
+    if options.new:
+        from arkd.storage.files import write_text
+
+        if Path(options.new).exists():
+            raise ArkdError(f"{options.new}: stands there already; give another name")
+        write_text(Path(options.new), form.EXAMPLE)
+        print(f"{options.new}\narkd submit results/SUITE --form {options.new}")
+        return 0
+    from arkd.exchange import submit as submissions
+
+    if options.check:
+        found = submissions.check(Path(options.check))
+        for text in found.missing:
+            print(f"missing: {text}")
+        for text in found.notes:
+            print(f"note: {text}")
+        print(f"{options.check}: {'not ' if found.missing else ''}ready to be submitted")
+        return 1 if found.missing else 0
+    name = form.read(Path(options.form)).name
+    out = Path(options.out or Path("results") / "submissions" / name)
+    for text in submissions.pack(Path(options.run), Path(options.form), out):
+        print(f"note: {text}")
+    print(f"{out}\narkd submit --check {out}")
+    return 0

@@ -182,6 +182,17 @@ def parser() -> argparse.ArgumentParser:
     score.add_argument("--results", default="results", help="folder of all results")
     score.set_defaults(command=exchange_commands.score)
 
+    text = "pack a run as a submission to the leaderboard, or say what one lacks"
+    submit = _add(added, "submit", text, examples.SUBMIT)
+    submit.add_argument("run", nargs="?", help="a suite's folder of a finished run")
+    submit.add_argument("--form", metavar="FILE", help="the filled-in submission.yaml")
+    submit.add_argument(
+        "--out", metavar="PATH", help="folder, or X.tar.gz (default: results/submissions/NAME)"
+    )
+    submit.add_argument("--check", metavar="PATH", help="say what is missing of a submission")
+    submit.add_argument("--new", metavar="FILE", help="write a form to be filled in")
+    submit.set_defaults(command=exchange_commands.submit)
+
     perf = _add(added, "perf", "time the code: divergences, steps, the whole suite", examples.PERF)
     perf.add_argument("--only", choices=["divergence", "step", "suite"], help="one part alone")
     perf.add_argument("--quick", action="store_true", help="small shapes, without limits on time")

@@ -19,7 +19,7 @@ BESIDE_PAIRS = (
     *("records.csv", "items.csv", "trajectories.csv", "cost.csv", "suite.yaml", "sha256sums"),
     "foreign",
 )
-BESIDE_SUITES = ("reference", "performance", "readme.md")
+BESIDE_SUITES = ("reference", "performance", "readme.md", "packs", "submissions", "leaderboard")
 
 
 class Scratch(Frozen):
