@@ -113,3 +113,7 @@ SUBMIT = """examples:
   arkd submit results/longtail --form submission.yaml --out mine.tar.gz
   arkd submit --check mine.tar.gz                        what is missing? exit code 1 if anything
 """
+LEADERBOARD = """examples:
+  arkd leaderboard                   results/leaderboard/index.html, a page that needs no server
+  arkd leaderboard --out site/board  elsewhere; links lead to the runs from there
+"""

@@ -102,3 +102,17 @@ def submit(options: argparse.Namespace) -> int:
         print(f"note: {text}")
     print(f"{out}\narkd submit --check {out}")
     return 0
+
+
+def leaderboard(options: argparse.Namespace) -> None:
+    """Write the leaderboard of all references and submissions: page, JSON and CSV."""
+    from arkd.leaderboard import page
+
+    out = Path(options.out or Path(options.results) / "leaderboard")
+    found = page.write(Path(options.results), out)
+    for name, why in found.left_out.items():
+        print(f"left out: {name}: {why}")
+    rows = sum(len(board.rows) for board in found.boards)
+    print(f"{len(found.boards)} boards, {rows} rows of {len(found.runs)} runs")
+    for name in (page.PAGE, page.JSON, page.CSV):
+        print(out / name)

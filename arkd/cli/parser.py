@@ -193,6 +193,12 @@ def parser() -> argparse.ArgumentParser:
     submit.add_argument("--new", metavar="FILE", help="write a form to be filled in")
     submit.set_defaults(command=exchange_commands.submit)
 
+    text = "write the page that ranks every reference and submission, with JSON and CSV"
+    board = _add(added, "leaderboard", text, examples.LEADERBOARD)
+    board.add_argument("--results", default="results", help="has reference/ and submissions/")
+    board.add_argument("--out", metavar="FOLDER", help="default: RESULTS/leaderboard")
+    board.set_defaults(command=exchange_commands.leaderboard)
+
     perf = _add(added, "perf", "time the code: divergences, steps, the whole suite", examples.PERF)
     perf.add_argument("--only", choices=["divergence", "step", "suite"], help="one part alone")
     perf.add_argument("--quick", action="store_true", help="small shapes, without limits on time")
