@@ -66,7 +66,7 @@ class Effect(Frozen):
     base: float = Field(description="that of its run's forward KL")
     group: int | None = Field(
         None,
-        description="1: cannot be told from the best of the board; 2: from the best of the rest, "
+        description="1: no row of the board is shown to be better; 2: only rows of group 1 are, "
         "and so on; null: no interval, hence no place",
     )
 

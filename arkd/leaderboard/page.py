@@ -72,7 +72,7 @@ def _lines(found: Leaderboard) -> Iterable[dict[str, Any]]:
 
 
 def placed(board: Board, measure: Measure) -> list[tuple[Row, Effect]]:
-    """Return a board's rows in one measure: by group, the larger gain first; ungrouped ones last."""
+    """Return a board's rows in one measure: by group, the larger gain first."""
     sign = -1 if measure.higher_is_better else 1
     rows = [(row, row.effects[measure.key]) for row in board.rows if measure.key in row.effects]
     last = len(rows) + 1
