@@ -91,5 +91,5 @@ reference: ## keep a finished run's numbers: make reference SUITE=longtail VERSI
 		cp results/$(SUITE)/data/manifest.json results/reference/$(VERSION)/$(SUITE)/data.manifest.json
 	PATH="$(abspath $(BIN)):$$PATH" arkd verify --write results/reference/$(VERSION)/$(SUITE)
 
-clean: ## remove all results but the reference ones
-	find results -mindepth 1 -maxdepth 1 -type d ! -name reference -exec rm -rf {} +
+clean: ## remove all results but those that are tracked
+	find results -mindepth 1 -maxdepth 1 -type d ! -name reference ! -name submissions -exec rm -rf {} +

@@ -98,5 +98,5 @@ code:
 hardware: 2 cores of an Intel Xeon, 8 GB
 licence: CC-BY-4.0                # of records and samples
 rows: {}                          # of rows that are not shipped, such as
-#  foreign:my-method: {prefixes: student, family: prefix, processor_s: 145}
+#  foreign:my-method: {prefixes: student, family: prefix, processor_s: 62}
 """
