@@ -71,8 +71,8 @@ def submit(options: argparse.Namespace) -> int:
     Raises:
         ArkdError: none or several of them are asked for, or the run cannot be submitted.
     """
-    asked = [bool(options.new), bool(options.check), bool(options.run)]
-    if sum(asked) != 1 or bool(options.run) != bool(options.form):
+    given = [bool(options.new), bool(options.check), bool(options.run)]
+    if sum(given) != 1 or bool(options.run) != bool(options.form):
         raise ArkdError(
             "submit: give a run and its --form, or a submission with --check, or a file with --new"
         )

@@ -19,7 +19,7 @@ from arkd.seeding import derive_seed
 from arkd.storage import manifest
 from arkd.storage.files import read_json, read_jsonl
 from arkd.storage.stage_writer import Stopwatch
-from arkd.suite.folders import CONTROLS, TEACHER, TEACHER_SEED, Tree
+from arkd.suite.folders import TEACHER, TEACHER_SEED, Tree
 from arkd.teacher import cache
 from arkd.teacher.cache import Evidence
 
@@ -108,8 +108,10 @@ def measure_model(
                 harness.model, samples, head, sample_items, bands_V, suite.tail, f"fidelity_{name}"
             )
             values += [(value, None) for value in found]
-    if label not in CONTROLS and "gold" in evidence:
-        settings = suite.settings(suite.entry(label))
+    # Not of controls, nor of students that were trained elsewhere.
+    stated = next((entry for entry in suite.entries if entry.label == label), None)
+    if stated and "gold" in evidence:
+        settings = suite.settings(stated)
         if settings.teacher_support != "exact":
             with proper:
                 stored = stored_teacher(harness.model, evidence["gold"][0], head, settings, seed)

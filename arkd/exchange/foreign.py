@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from arkd.errors import ArkdError
+from arkd.exchange import worlds
 from arkd.exchange.declared import Declared
 from arkd.stages.evaluate import evaluate
 from arkd.stages.stage import cache_folders, computes
@@ -96,6 +97,7 @@ def score(
     Raises:
         ArkdError: the run lacks a stage, or a folder is no whole model with the suite's vocabulary.
     """
+    worlds.check_one(tree)
     row = label(name)
     for folder in students.values():
         check_folder(folder)

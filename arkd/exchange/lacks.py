@@ -8,6 +8,7 @@ from typing import Any
 
 from arkd.audit.compare_records import RECORDS, Side, read
 from arkd.errors import ArkdError
+from arkd.exchange import worlds
 from arkd.exchange.form import Submission
 from arkd.storage import manifest
 from arkd.storage.files import read_json
@@ -26,12 +27,12 @@ class Lacks:
     notes: list[str]
 
 
-def of_run(run: Path, told: Submission) -> Lacks:
+def of_run(run: Path, submission: Submission) -> Lacks:
     """Return what a run lacks, packed or not.
 
     Args:
         run: The suite's folder.
-        told: The form that goes with it.
+        submission: The form that goes with it.
     """
     found = Lacks([], [])
     try:
@@ -40,16 +41,19 @@ def of_run(run: Path, told: Submission) -> Lacks:
     except ArkdError as error:
         return Lacks([f"no collected run: {error}"], [])
     for pair in sorted({pair for pair, _ in side.by_seed}):
-        _rows(run, pair, side, told, found)
-    for part in sorted(run.glob("*/*/evaluation")) + sorted(run.glob("*/*/*/evaluation")):
-        if not (part / "samples.jsonl").is_file() and (part / manifest.NAME).is_file():
-            found.missing.append(f"{part.relative_to(run)}/samples.jsonl: the answers are needed")
+        _rows(run, pair, side, submission, found)
+    for folder in worlds.folders(run):
+        for part in sorted({*folder.glob("*/*/evaluation"), *folder.glob("*/*/*/evaluation")}):
+            if not (part / "samples.jsonl").is_file() and (part / manifest.NAME).is_file():
+                where = part.relative_to(run.parent)
+                found.missing.append(f"{where}/samples.jsonl: the answers are needed")
     git = top.get("git") or {}
     if git.get("dirty"):
         found.notes.append("the code had changes that no commit holds when the run was collected")
-    if git.get("commit") not in (None, told.code.commit):
+    if git.get("commit") not in (None, submission.code.commit):
         found.notes.append(
-            f"collected at commit {str(git['commit'])[:12]}, submitted as {told.code.commit[:12]}"
+            f"collected at commit {str(git['commit'])[:12]}, submitted as "
+            f"{submission.code.commit[:12]}"
         )
     if top.get("core") != core_hash():
         found.notes.append(
@@ -59,7 +63,7 @@ def of_run(run: Path, told: Submission) -> Lacks:
     return found
 
 
-def _rows(run: Path, pair: str, side: Side, told: Submission, found: Lacks) -> None:
+def _rows(run: Path, pair: str, side: Side, submission: Submission, found: Lacks) -> None:
     """Note which rows a pair lacks, and of which too little is known."""
     needed = (BASE, *CONTROLS)
     for row in needed:
@@ -76,7 +80,7 @@ def _rows(run: Path, pair: str, side: Side, told: Submission, found: Lacks) -> N
             found.missing.append(f"{folder.relative_to(run)}/{RECORDS}: the row's records")
             continue
         rows[row] = read(folder).seeds(pair, row)
-        declared[row] = told.rows.get(row) or _noted(folder.parent)
+        declared[row] = submission.rows.get(row) or _noted(folder.parent)
     for row, of_row in rows.items():
         if row == TEACHER:
             continue
@@ -91,7 +95,7 @@ def _rows(run: Path, pair: str, side: Side, told: Submission, found: Lacks) -> N
             found.missing.append(
                 f"{row}: what it cost; add `rows: {{'{row}': {{processor_s: …}}}}` to the form"
             )
-    for row in told.rows:
+    for row in submission.rows:
         if row not in rows:
             found.missing.append(f"rows.{row}: the form speaks of a row that has no records")
 

@@ -16,6 +16,7 @@ from jinja2 import Environment, StrictUndefined
 
 from arkd.audit import merged_suite
 from arkd.errors import ArkdError
+from arkd.exchange import worlds
 from arkd.storage import manifest, stage_writer
 from arkd.storage.files import MARK, sha256_file, write_text
 from arkd.suite.folders import INIT, TEACHER, TEACHER_SEED, Tree
@@ -35,8 +36,10 @@ def write(tree: Tree, out: Path) -> dict[str, Any]:
         out: The pack's folder, replaced if it is an older pack of the same suite.
 
     Raises:
-        ArkdError: a stage is missing, or a file is not the one that its stage wrote.
+        ArkdError: a stage is missing, a file is not the one that its stage wrote, or the suite has
+            several worlds.
     """
+    worlds.check_one(tree)
     suite = tree.suite
     parts = {"data": tree.data}
     starts: dict[str, list[int]] = {}

@@ -14,7 +14,7 @@ from pathlib import Path
 from arkd.audit import recompute, verify
 from arkd.audit.manifest_chain import DATA
 from arkd.errors import ArkdError
-from arkd.exchange import form, lacks
+from arkd.exchange import form, lacks, worlds
 from arkd.storage import checksums, manifest
 from arkd.storage.files import staged_dir, staged_file
 from arkd.suite.folders import FOREIGN
@@ -35,8 +35,8 @@ def pack(run: Path, form_file: Path, out: Path) -> list[str]:
         ArkdError: the form is not filled in, something is missing, or a file of the run is not the
             one that its stage wrote.
     """
-    told = form.read(form_file)
-    found = lacks.of_run(run, told)
+    submission = form.read(form_file)
+    found = lacks.of_run(run, submission)
     if found.missing:
         raise ArkdError(f"{run}: {'; '.join(found.missing)}")
     damage = verify.verify(run, anchored=False, again=False).problems
@@ -45,24 +45,27 @@ def pack(run: Path, form_file: Path, out: Path) -> list[str]:
         raise ArkdError(f"{path}: {what}; `arkd verify {run}` has all that is wrong")
     if out.name.endswith(ARCHIVE):
         with tempfile.TemporaryDirectory() as scratch:
-            folder = Path(scratch) / told.name / run.name
-            _write(run, form_file, folder)
+            folder = Path(scratch) / submission.name
+            for part in worlds.folders(run):
+                _write(part, form_file if part == run else None, folder / part.name)
             with staged_file(out) as staged, tarfile.open(staged, "w:gz") as archive:
-                archive.add(folder.parent, told.name)
+                archive.add(folder, submission.name)
     else:
-        with staged_dir(out / run.name, f"submission {told.name}") as folder:
-            _write(run, form_file, folder)
+        for part in worlds.folders(run):
+            with staged_dir(out / part.name, f"submission {submission.name}") as folder:
+                _write(part, form_file if part == run else None, folder)
     return found.notes
 
 
-def _write(run: Path, form_file: Path, out: Path) -> None:
-    """Copy what a submission holds, and write the sums of it."""
+def _write(run: Path, form_file: Path | None, out: Path) -> None:
+    """Copy what a submission holds of a run or a block, and write the sums of it."""
     for path in kept(run):
         name = path.relative_to(run).as_posix()
         target = out / (DATA if name == f"data/{manifest.NAME}" else name)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, target)
-    shutil.copyfile(form_file, out / form.FILE)
+    if form_file:
+        shutil.copyfile(form_file, out / form.FILE)
     checksums.write(out)
 
 
@@ -122,8 +125,11 @@ def _check_one(folder: Path) -> lacks.Lacks:
         found = lacks.of_run(folder, form.read(folder / form.FILE))
     except ArkdError as error:
         found = lacks.Lacks([str(error)], [])
-    if not (folder / checksums.NAME).is_file():
-        found.missing.append(f"no {checksums.NAME}: pack it with `arkd submit RUN --form FILE`")
-    checked = verify.verify(folder, again=False)
-    found.missing.extend(f"{path}: {what}" for path, what in sorted(checked.problems.items()))
+    for part in worlds.folders(folder):
+        if not (part / checksums.NAME).is_file():
+            found.missing.append(
+                f"no {checksums.NAME} in {part.name}: pack it with `arkd submit RUN --form FILE`"
+            )
+        checked = verify.verify(part, again=False)
+        found.missing.extend(f"{path}: {what}" for path, what in sorted(checked.problems.items()))
     return found

@@ -63,13 +63,13 @@ def build(results: Path, page: Path) -> Leaderboard:
             by_board.setdefault(key, []).append(entry)
     if not by_board:
         raise ArkdError(f"{results}: no run with {BASE} below reference/ and submissions/")
-    firsts = {entry.id: own[0] for own in reversed([*by_board.values()]) for entry in own}
+    firsts = {entry.id: runs[0] for runs in reversed([*by_board.values()]) for entry in runs}
     return Leaderboard(
         base=BASE,
         made_by={"arkd": __version__, "core": core_hash(), "commit": git_state()["commit"]},
         measures=MEASURES,
         runs=tuple(e.facts(page, firsts[e.id]) for e in entries if e.id in firsts),
-        boards=tuple(_board(*key, own) for key, own in by_board.items()),
+        boards=tuple(_board(*key, runs) for key, runs in by_board.items()),
         left_out=left_out,
     )
 
@@ -97,13 +97,16 @@ def _board(suite: str, version: str, pair: str, entries: Sequence[Entry]) -> Boa
         for (place, effect), group in zip(found, groups(ranked), strict=True):
             effects[place][measure.key] = effect.model_copy(update={"group": group})
     of_rows = [
-        _row(entry, pair, row, own) for (entry, row), own in zip(made, effects, strict=True) if own
+        _row(entry, pair, row, found)
+        for (entry, row), found in zip(made, effects, strict=True)
+        if found
     ]
     return Board(
         suite=suite,
         version=version,
         pair=pair,
         description=str(entries[0].config.get("description", "")),
+        unit=entries[0].unit,
         runs=tuple(entry.id for entry in entries),
         rows=tuple(of_rows),
     )
@@ -154,9 +157,9 @@ def _row(entry: Entry, pair: str, row: str, effects: Mapping[str, Effect]) -> Ro
 def _facets(entry: Entry, pair: str, row: str) -> Facets:
     """Return what a row is filtered by: as it declares, else as its method here does."""
     said = entry.declared(pair, row)
-    told = Facets(said.get("prefixes"), said.get("family"))
+    stated_facets = Facets(said.get("prefixes"), said.get("family"))
     if row.startswith(f"{FOREIGN}:") or row == INIT:
-        return told
+        return stated_facets
     try:
         stated = next(
             found
@@ -165,9 +168,9 @@ def _facets(entry: Entry, pair: str, row: str) -> Facets:
         )
         method = registry.build(stated)
     except (ArkdError, ValidationError, StopIteration):
-        return told  # of code that this checkout lacks
-    chosen = told.prefixes or _prefixes(stated, method)
-    return Facets(chosen, told.family or method_listing.varies(method))
+        return stated_facets  # of code that this checkout lacks
+    chosen = stated_facets.prefixes or _prefixes(stated, method)
+    return Facets(chosen, stated_facets.family or method_listing.varies(method))
 
 
 def _prefixes(stated: MethodEntry, method: Method) -> str:

@@ -11,6 +11,7 @@ from arkd.validated import Frozen
 
 FORM = "1.0"
 Origin = Literal["reference", "submission"]
+Unit = Literal["seed", "world"]
 
 
 class Measure(Frozen):
@@ -51,17 +52,17 @@ class Cost(Frozen):
     """What the training of one student took, the mean over seeds."""
 
     seconds: float
-    of: Literal["processor", "gpu"]
+    kind: Literal["processor", "gpu"]
     declared: bool = Field(description="said by the author; else training time × threads")
 
 
 class Effect(Frozen):
-    """A row less forward KL of its own run, paired by training seed."""
+    """A row less forward KL of its own run, paired by training seed, or by world."""
 
     mean: float
     low: float | None = Field(None, description="of the 95 % t interval; null: a single seed")
     high: float | None = None
-    seeds: int
+    seeds: int = Field(description="or worlds: the board's unit")
     value: float = Field(description="the row's own mean over these seeds")
     base: float = Field(description="that of its run's forward KL")
     group: int | None = Field(
@@ -92,6 +93,7 @@ class Board(Frozen):
     version: str
     pair: str
     description: str
+    unit: Unit = Field(description="what is paired: training seeds, or worlds with a teacher each")
     runs: tuple[str, ...]
     rows: tuple[Row, ...]
 

@@ -24,7 +24,7 @@ PAGE, JSON, CSV = "index.html", "leaderboard.json", "leaderboard.csv"
 COLUMNS = (
     *("suite", "suite_version", "pair", "measure", "group", "method", "run", "origin", "effect"),
     *("low", "high", "seeds", "value", "base", "prefixes", "family", "foreign", "failed"),
-    *("cost_s", "cost_of", "cost_declared", "core", "core_differs", "commit", "kernels"),
+    *("cost_s", "cost_kind", "cost_declared", "core", "core_differs", "commit", "kernels"),
 )
 WIDTH, HEIGHT, INSET = 150, 18, 6  # of a drawn interval, in CSS pixels
 DIGITS = {"rouge_l": 1, "outside": 1}  # else three
@@ -64,7 +64,7 @@ def _lines(found: Leaderboard) -> Iterable[dict[str, Any]]:
                     **{key: getattr(row, key) for key in ("prefixes", "family", "foreign")},
                     "failed": row.failed,
                     "cost_s": cost and cost.seconds,
-                    "cost_of": cost and cost.of,
+                    "cost_kind": cost and cost.kind,
                     "cost_declared": cost and cost.declared,
                     **{key: getattr(run, key) for key in ("core", "core_differs", "commit")},
                     "kernels": run.kernels,

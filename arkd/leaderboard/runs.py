@@ -14,7 +14,7 @@ from arkd import exact
 from arkd.audit.compare_records import RECORDS, Side, read
 from arkd.errors import ArkdError
 from arkd.exchange import form as submissions
-from arkd.leaderboard.form import Cost, Origin, Run
+from arkd.leaderboard.form import Cost, Origin, Run, Unit
 from arkd.storage import manifest
 from arkd.storage.files import read_json
 from arkd.storage.records import number, read_csv
@@ -32,7 +32,7 @@ class Entry:
     origin: Origin
     side: Side
     made: dict[str, Any]
-    told: submissions.Submission | None = None
+    submission: submissions.Submission | None = None
     foreign: dict[tuple[str, str], Path] = field(default_factory=dict)  # evaluation of (pair, row)
 
     @property
@@ -40,6 +40,11 @@ class Entry:
         """The suite as the run has it."""
         found = self.made.get("config")
         return found if isinstance(found, dict) else {}
+
+    @property
+    def unit(self) -> Unit:
+        """What one observation is."""
+        return "world" if self.config.get("worlds") else "seed"
 
     @property
     def test_sets(self) -> list[str]:
@@ -66,7 +71,11 @@ class Entry:
 
     @cached_property
     def costs(self) -> dict[tuple[str, str], Cost]:
-        """What the training of a student took, by (pair, row)."""
+        """What the training of a student took, by (pair, row).
+
+        Raises:
+            ArkdError: a time or a number of threads is no number.
+        """
         path = self.folder / "cost.csv"
         seconds: dict[tuple[str, str], list[float]] = {}
         for row in read_csv(path) if path.is_file() else ():
@@ -78,22 +87,24 @@ class Entry:
                 seconds.setdefault((row["pair"], row["method"]), []).append(spent)
         kind = "gpu" if self.config.get("device") == "cuda" else "processor"
         found = {
-            key: Cost.model_validate({"seconds": exact.mean(spent), "of": kind, "declared": False})
+            key: Cost.model_validate(
+                {"seconds": exact.mean(spent), "kind": kind, "declared": False}
+            )
             for key, spent in seconds.items()
         }
         for key in self.foreign:
             said = self.declared(*key)
-            for name, of in (("gpu_s", "gpu"), ("processor_s", "processor")):
+            for name, what in (("gpu_s", "gpu"), ("processor_s", "processor")):
                 if said.get(name) is not None:
                     found[key] = Cost.model_validate(
-                        {"seconds": said[name], "of": of, "declared": True}
+                        {"seconds": said[name], "kind": what, "declared": True}
                     )
         return found
 
     def declared(self, pair: str, row: str) -> dict[str, Any]:
         """Return what is declared of a row: by the form, else when it was scored."""
-        if self.told and row in self.told.rows:
-            return self.told.rows[row].model_dump(exclude_none=True)
+        if self.submission and row in self.submission.rows:
+            return self.submission.rows[row].model_dump(exclude_none=True)
         folder = self.foreign.get((pair, row))
         found = sorted(folder.parent.glob(f"seed*/training/{manifest.NAME}")) if folder else []
         noted: dict[str, Any] = read_json(found[0])["notes"].get("declared", {}) if found else {}
@@ -106,17 +117,23 @@ class Entry:
             page: To whose folder links are relative.
             first: The board's first run, with whose core this one's is compared.
         """
-        git, host, told = (self.made.get("git") or {}), (self.made.get("host") or {}), self.told
+        git, host, submission = (
+            (self.made.get("git") or {}),
+            (self.made.get("host") or {}),
+            self.submission,
+        )
         report = self.folder / "report.html"
         return Run(
             id=self.id,
             origin=self.origin,
             suite=self.side.suite,
             version=self.side.version,
-            who=", ".join(person.name for person in told.who) if told else "the project",
-            what=told.method if told else None,
-            licence=told.licence if told else None,
-            code=f"{told.code.url} at {told.code.commit}" if told else None,
+            who=", ".join(person.name for person in submission.who)
+            if submission
+            else "the project",
+            what=submission.method if submission else None,
+            licence=submission.licence if submission else None,
+            code=f"{submission.code.url} at {submission.code.commit}" if submission else None,
             commit=git.get("commit"),
             dirty=git.get("dirty"),
             core=self.made.get("core"),
@@ -155,15 +172,17 @@ def _folders(results: Path) -> Iterator[tuple[Path, Origin]]:
     )
     for part, origin in parts:
         for path in sorted((results / part).glob(f"*/*/{RECORDS}")):
-            yield path.parent, origin
+            if "@" not in path.parent.name:  # a block: its suite has it as one observation
+                yield path.parent, origin
 
 
 def _read(name: str, folder: Path, origin: Origin) -> Entry:
-    told = submissions.read(folder / submissions.FILE) if origin == "submission" else None
-    entry = Entry(name, folder, origin, read(folder), read_json(folder / manifest.NAME), told)
+    submission = submissions.read(folder / submissions.FILE) if origin == "submission" else None
+    entry = Entry(name, folder, origin, read(folder), read_json(folder / manifest.NAME), submission)
     for path in sorted((folder / FOREIGN).glob(f"*/*/evaluation/{RECORDS}")):
         row = f"{FOREIGN}:{path.parents[2].name}"
         entry.foreign[path.parents[1].name, row] = path.parent
+    _ = entry.sides, entry.costs  # what cannot be read is told of this run alone
     return entry
 
 

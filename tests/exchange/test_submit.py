@@ -189,7 +189,7 @@ def test_the_command_says_what_is_missing_and_exits_so(
     capsys.readouterr()
     assert cli.main(["submit", "--check", str(out)]) == 1
     said = capsys.readouterr().out
-    assert "missing: no SHA256SUMS" in said
+    assert "missing: no SHA256SUMS in mine" in said
     assert "not ready" in said
     for words in ([], [str(run)], ["--check", str(tmp_path / "none")]):
         assert cli.main(["submit", *words]) == 2

@@ -129,7 +129,7 @@ def test_cost_is_that_of_the_run_or_what_is_declared(found: dict[str, Any]) -> N
         ]
     assert rows["seqkd"]["cost"]["seconds"] == pytest.approx(np.mean(spent))
     assert rows["seqkd"]["cost"]["declared"] is False
-    assert rows[FOREIGN]["cost"] == {"seconds": 145, "of": "processor", "declared": True}
+    assert rows[FOREIGN]["cost"] == {"seconds": 145, "kind": "processor", "declared": True}
 
 
 def test_a_submission_from_another_core_joins_by_its_own_effects(found: dict[str, Any]) -> None:

@@ -120,11 +120,11 @@ class Chat:
         """
         texts = []
         for masked in (False, True):
-            told = [self._masked(message) if masked else message for message in messages]
+            turns = [self._masked(message) if masked else message for message in messages]
             try:
                 texts.append(
                     self.tokenizer.apply_chat_template(
-                        told, tokenize=False, add_generation_prompt=generation, **self.options
+                        turns, tokenize=False, add_generation_prompt=generation, **self.options
                     )
                 )
             except Exception as error:  # of whatever kind: a template is a program

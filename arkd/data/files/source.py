@@ -183,9 +183,9 @@ def _rows(spec: FilesSpec, role: str, path: Path, chat: Chat | None) -> list[Row
                 "to the folder of the models' tokenizer"
             )
         else:
-            asked = _asked(chat, messages, place, is_test)
+            pairs = _asked(chat, messages, place, is_test)
             beside = {key: line[key] for key in ("references", "band", "kind") if key in line}
-            rows += [_row(spec, place, beside | one, is_test) for one in asked]
+            rows += [_row(spec, place, beside | pair, is_test) for pair in pairs]
     if not rows:
         raise ArkdError(f"{path}: no rows; data.{role.replace('_', 's.', 1)} needs one at least")
     if spec.max_rows is None or len(rows) <= spec.max_rows:
