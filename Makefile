@@ -95,5 +95,5 @@ site: env ## build the documentation, with all reports, into build/site
 	$(BIN)/python site/stage.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --config-file site/mkdocs.yml
 
-clean: ## remove all results but the reference ones
-	find results -mindepth 1 -maxdepth 1 -type d ! -name reference -exec rm -rf {} +
+clean: ## remove all results but those that are tracked
+	find results -mindepth 1 -maxdepth 1 -type d ! -name reference ! -name submissions -exec rm -rf {} +

@@ -17,7 +17,18 @@ PACKAGE = Path(__file__).parent.parent / "arkd"
 ORDER = (
     *("ground", "storage", "data", "suite", "methods", "divergence", "models", "teacher"),
     *("training", "metrics", "evaluation", "stages", "statistics", "results", "tables", "claims"),
-    *("figures", "report", "audit", "conformance", "loss_audit", "plan", "perf", "cli"),
+    *(
+        "figures",
+        "report",
+        "audit",
+        "exchange",
+        "leaderboard",
+        "conformance",
+        "loss_audit",
+        "plan",
+        "perf",
+        "cli",
+    ),
 )
 # Beyond the order: what is not reached at all, directly or through others.
 NEVER = (

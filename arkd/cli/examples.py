@@ -106,3 +106,26 @@ MERGE = """examples:
   arkd merge merged results/longtail ../theirs/longtail    two people's runs: merged/longtail
   arkd tables --suite merged/longtail/suite.yaml --results merged
 """
+PACK = """examples:
+  arkd pack longtail                       results/packs/longtail-1.0, from results/longtail
+  arkd pack --check packs/longtail-1.0     are its files those of its manifest?
+"""
+SCORE = """examples:
+  arkd score out/student --suite longtail --name trl-opd
+                                           one student, from the start of the first seed
+  arkd score out/seed1 out/seed2 out/seed3 --suite longtail --name mine \\
+      --seeds 1 2 3 --declare processor_s=95 prefixes=student family=prefix
+then:
+  arkd compare results/longtail results/longtail/foreign/mine/PAIR/evaluation \\
+      --methods forward_kl foreign:mine    paired by seed
+"""
+SUBMIT = """examples:
+  arkd submit --new submission.yaml                      a form to be filled in
+  arkd submit results/longtail --form submission.yaml    results/submissions/NAME/longtail
+  arkd submit results/longtail --form submission.yaml --out mine.tar.gz
+  arkd submit --check mine.tar.gz                        what is missing? exit code 1 if anything
+"""
+LEADERBOARD = """examples:
+  arkd leaderboard                   results/leaderboard/index.html, a page that needs no server
+  arkd leaderboard --out site/board  elsewhere; links lead to the runs from there
+"""

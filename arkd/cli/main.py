@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from arkd import kernels, processes
-from arkd.cli import commands, run_commands, together
+from arkd.cli import commands, exchange_commands, run_commands, together
 from arkd.cli.interrupts import heard
 from arkd.cli.memory import refusal
 from arkd.cli.parser import parser
@@ -30,7 +30,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser().parse_args(argv)
     place_caches()
     try:
-        if options.command not in (run_commands.stage, run_commands.run, commands.perf):
+        choosing = (run_commands.stage, run_commands.run, commands.perf, exchange_commands.score)
+        if options.command not in choosing:
             kernels.choose("portable")  # those choose, or start what chooses, themselves
         with heard():
             status: int | None = options.command(options)

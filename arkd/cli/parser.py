@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from arkd import __version__
-from arkd.cli import commands, examples, run_commands
+from arkd.cli import commands, examples, exchange_commands, run_commands
 from arkd.cli.suggestions import Parser
 
 AXES = {
@@ -163,6 +163,55 @@ def parser() -> argparse.ArgumentParser:
     merge.add_argument("folders", nargs="+", metavar="FOLDER", help="suites' folders, two or more")
     merge.add_argument("--partial", action="store_true", help="allow methods that lack seeds")
     merge.set_defaults(command=commands.merge)
+
+    text = "write the frozen pack of a suite, to train students on elsewhere"
+    pack = _add(added, "pack", text, examples.PACK)
+    pack.add_argument("suite", nargs="?", help="name or YAML file")
+    pack.add_argument("--results", default="results", help="folder of all results")
+    pack.add_argument("--out", metavar="FOLDER", help="default: RESULTS/packs/SUITE-VERSION")
+    pack.add_argument("--check", metavar="FOLDER", help="compare a pack with its manifest")
+    pack.set_defaults(command=exchange_commands.pack)
+
+    text = "measure students that were trained elsewhere, each metric of a suite"
+    score = _add(added, "score", text, examples.SCORE)
+    score.add_argument("folders", nargs="+", metavar="FOLDER", help="Hugging Face model, a seed")
+    score.add_argument("--suite", required=True, help="name or YAML file")
+    score.add_argument("--name", help="of the method (default: that of the first folder)")
+    score.add_argument("--pair", help="default: the suite's first")
+    score.add_argument(
+        "--seeds",
+        nargs="+",
+        type=int,
+        default=[],
+        help="of the starts (default: the suite's first)",
+    )
+    score.add_argument(
+        "--declare",
+        nargs="+",
+        default=[],
+        metavar="KEY=VALUE",
+        help="what it took: processor_s, gpu_s, steps, tokens, prefixes, family, hardware, "
+        "software, code, note",
+    )
+    score.add_argument("--results", default="results", help="folder of all results")
+    score.set_defaults(command=exchange_commands.score)
+
+    text = "pack a run as a submission to the leaderboard, or say what one lacks"
+    submit = _add(added, "submit", text, examples.SUBMIT)
+    submit.add_argument("run", nargs="?", help="a suite's folder of a finished run")
+    submit.add_argument("--form", metavar="FILE", help="the filled-in submission.yaml")
+    submit.add_argument(
+        "--out", metavar="PATH", help="folder, or X.tar.gz (default: results/submissions/NAME)"
+    )
+    submit.add_argument("--check", metavar="PATH", help="say what is missing of a submission")
+    submit.add_argument("--new", metavar="FILE", help="write a form to be filled in")
+    submit.set_defaults(command=exchange_commands.submit)
+
+    text = "write the page that ranks every reference and submission, with JSON and CSV"
+    board = _add(added, "leaderboard", text, examples.LEADERBOARD)
+    board.add_argument("--results", default="results", help="has reference/ and submissions/")
+    board.add_argument("--out", metavar="FOLDER", help="default: RESULTS/leaderboard")
+    board.set_defaults(command=exchange_commands.leaderboard)
 
     perf = _add(added, "perf", "time the code: divergences, steps, the whole suite", examples.PERF)
     perf.add_argument("--only", choices=["divergence", "step", "suite"], help="one part alone")

@@ -2,6 +2,7 @@
 
 - A tokenizer is what its `tokenizer.json` says, whatever class its folder names.
 - A text is text: the name of a special token inside it is spelt out and never becomes the token.
+  Only a name that a chat template wrote, between two marks that no text has, is the token.
 - A prompt opens with what the tokenizer's own template puts before a text: `<s>` where the family
   was trained with it, nothing where it was not. What the template puts behind is left out.
 - A response ends with the tokenizer's end token. A sample ends at any end token of the pair.
@@ -16,6 +17,7 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerFast
 
+from arkd.data.marks import MARKED, MARKS
 from arkd.errors import ArkdError
 from arkd.storage.files import read_json
 
@@ -72,9 +74,32 @@ def load_tokenizer(folder: Path) -> Any:
 
 
 def text_ids(tokenizer: Any, texts: list[str]) -> list[list[int]]:
-    """Return each text's ids and nothing else; Transformers' own call takes twice as long."""
-    found = _plain(tokenizer).encode_batch_fast(texts, add_special_tokens=False)
+    """Return each text's ids and nothing else; Transformers' own call takes twice as long.
+
+    Raises:
+        ArkdError: a text has a marked token that the tokenizer has not.
+    """
+    plain = _plain(tokenizer)
+    if any(MARKS[0] in text for text in texts):
+        return [_marked_ids(plain, text) for text in texts]
+    found = plain.encode_batch_fast(texts, add_special_tokens=False)
     return [text.ids for text in found]
+
+
+def _marked_ids(plain: Any, text: str) -> list[int]:
+    """Return the ids of a text, piece by piece between its marked tokens."""
+    ids: list[int] = []
+    for place, piece in enumerate(MARKED.split(text)):
+        if place % 2 == 0:
+            ids += plain.encode(piece, add_special_tokens=False).ids if piece else []
+        elif (token := plain.token_to_id(piece)) is None:
+            raise ArkdError(
+                f"a chat template wrote the token {piece}, which the pair's tokenizer has not; set "
+                "data.chat_template to the folder of the pair's own models"
+            )
+        else:
+            ids.append(token)
+    return ids
 
 
 def prompt_ids(tokenizer: Any, texts: list[str]) -> list[list[int]]:

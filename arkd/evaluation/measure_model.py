@@ -25,7 +25,7 @@ from arkd.seeding import derive_seed
 from arkd.storage import manifest
 from arkd.storage.files import read_json, read_jsonl
 from arkd.storage.stage_writer import Stopwatch
-from arkd.suite.folders import CONTROLS, TEACHER, TEACHER_SEED, Tree
+from arkd.suite.folders import TEACHER, TEACHER_SEED, Tree
 from arkd.suite.protocol import Distillation
 from arkd.teacher import cache
 from arkd.teacher.cache import Evidence
@@ -71,10 +71,10 @@ class Subject:
 
     @property
     def settings(self) -> Distillation:
-        """The protocol of the model's row; of a control the suite's."""
+        """The protocol of the model's row; of controls and foreign students the suite's."""
         suite = self.tree.suite
-        is_control = self.label in CONTROLS
-        return suite.distillation if is_control else suite.settings(suite.entry(self.label))
+        row = next((entry for entry in suite.entries if entry.label == self.label), None)
+        return suite.settings(row) if row else suite.distillation
 
     @cached_property
     def harness(self) -> Harness:

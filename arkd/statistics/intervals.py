@@ -104,6 +104,35 @@ def paired_difference(
     )
 
 
+def welch_p(a: Sequence[float] | np.ndarray, b: Sequence[float] | np.ndarray) -> float | None:
+    """Return the two-sided p-value of Welch's t test, of samples that nothing pairs.
+
+    Two samples without any spread have p = 1 where they agree and 0 where they do not.
+
+    Args:
+        a: Finite numbers, shape [n].
+        b: Finite numbers, shape [m].
+
+    Returns:
+        The p-value; None where either sample is a single number.
+
+    Raises:
+        ArkdError: a value is missing or not finite.
+
+    Source: B. L. Welch, The generalization of 'Student's' problem, 1947.
+    """
+    first, second = _finite(a), _finite(b)
+    if min(first.size, second.size) < 2:
+        return None
+    errors = [exact.deviation(sample) ** 2 / sample.size for sample in (first, second)]
+    gap, total = exact.mean(first) - exact.mean(second), errors[0] + errors[1]
+    if total == 0.0:
+        return 1.0 if exact.same(exact.mean(first), exact.mean(second)) else 0.0
+    sizes = (first.size - 1, second.size - 1)
+    freedom = total**2 / sum(e**2 / size for e, size in zip(errors, sizes, strict=True))
+    return float(2.0 * stats.t.sf(abs(gap) / math.sqrt(total), freedom))
+
+
 def holm(p_values: Sequence[float] | np.ndarray) -> np.ndarray:
     """Return p-values adjusted for multiple comparisons by Holm's step-down rule.
 

@@ -18,10 +18,11 @@ ROLE = "given "  # how the roles of such inputs begin in manifests
 # What is read of a model's folder; the rest, such as a training's checkpoints, changes nothing.
 WEIGHTS = ("*.safetensors",)
 BESIDE_WEIGHTS = ("*.json", "*.txt", "*.model", "*.jinja")
+ROWS = ("*.arrow", "*.parquet")  # of a data set's folder
 
 
 def digest(path: Path, memory: Path, *, weights: bool = True) -> str:
-    """Return the hash of a file, or of what is read of a model's folder.
+    """Return the hash of a file, or of what is read of a model's or a data set's folder.
 
     Args:
         path: The file or the folder.
@@ -34,7 +35,7 @@ def digest(path: Path, memory: Path, *, weights: bool = True) -> str:
     """
     if path.is_file():
         return seen.sha256(path, memory, str(path.absolute()))
-    patterns = (*BESIDE_WEIGHTS, *(WEIGHTS if weights else ()))
+    patterns = (*BESIDE_WEIGHTS, *ROWS, *(WEIGHTS if weights else ()))
     files = sorted(file for pattern in patterns for file in path.glob(pattern) if file.is_file())
     if not files:
         raise ArkdError(f"{path}: no such file, and no model's folder; correct the path")

@@ -15,6 +15,7 @@ from arkd.suite.suite import Suite
 TEACHER, INIT, UNTRAINED = "teacher", "init", "untrained"
 CONTROLS = (TEACHER, INIT, UNTRAINED)
 TEACHER_SEED = 0  # a pair has one teacher
+FOREIGN = "foreign"  # folder of students that were trained elsewhere, and what marks their rows
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ class Tree:
 
     def training(self, pair: str, method: str, seed: int) -> Path:
         """A model and how it was trained; also of the controls."""
-        return self.root / pair / method / f"seed{seed}" / "training"
+        return self._row(pair, method) / f"seed{seed}" / "training"
 
     def model(self, pair: str, method: str, seed: int) -> Path:
         """The Hugging Face folder of a trained model or control."""
@@ -77,7 +78,13 @@ class Tree:
 
     def evaluation(self, pair: str, method: str) -> Path:
         """Records and samples of a method's or control's models, all seeds."""
-        return self.root / pair / method / "evaluation"
+        return self._row(pair, method) / "evaluation"
+
+    def _row(self, pair: str, method: str) -> Path:
+        """The folder of a row; students trained elsewhere lie apart from the suite's own."""
+        if method.startswith(f"{FOREIGN}:"):
+            return self.root / FOREIGN / method.partition(":")[2] / pair
+        return self.root / pair / method
 
     def cache(self, pair: str, source: str, seed: int | None = None) -> Path:
         """A response set with the teacher's states; the student's sets belong to a seed."""

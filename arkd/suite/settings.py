@@ -17,8 +17,9 @@ SUITE_NAME = rf"{NAME[:-1]}(@[0-9]+)?$"
 BESIDE_PAIRS = (
     *("data", "tables", "claims", "figures", "report", "report.html", "logs", "manifest.json"),
     *("records.csv", "items.csv", "trajectories.csv", "cost.csv", "suite.yaml", "sha256sums"),
+    "foreign",
 )
-BESIDE_SUITES = ("reference", "performance", "readme.md")
+BESIDE_SUITES = ("reference", "performance", "readme.md", "packs", "submissions", "leaderboard")
 
 
 class Scratch(Frozen):

@@ -1,11 +1,13 @@
-"""A user's own JSONL files as a suite's data: training, tests and, if wanted, plain text.
+"""A user's own files as a suite's data: training, tests and, if wanted, plain text.
 
-A line is one object. What it may hold:
+A row is a line of JSON, or a row of Parquet or of a Hugging Face data set. What it may hold:
 
 | key | in | meaning |
 |---|---|---|
 | `prompt` | all | what is asked, as the model reads it |
 | `instruction`, `input` | all | in place of `prompt`: what the suite's template makes a prompt of |
+| `messages` | all | a conversation: turns with `role` and `content`, in place of all of these |
+| `conversations` | all | the same as ShareGPT has it, turns with `from` and `value` |
 | `response` or `output` | all | the gold answer; a test may lack it |
 | `references` | tests | a list of right answers; without it the response is the only one |
 | `band` | all | `head`, `torso` or `tail`: how popular that is which is asked about |
@@ -22,23 +24,26 @@ import json
 import random
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from arkd.data.bands import BANDS
-from arkd.data.instructions.formats import read_object
+from arkd.data.files import tables
+from arkd.data.files.chat import ASSISTANT, Chat, messages_of
 from arkd.data.instructions.plain_text import Corpus
 from arkd.data.instructions.prompts import Template, prompt
+from arkd.data.marks import MARKS
 from arkd.data.source import DataSource, DataSpec, Place, PlannedRows, Row, write_task
 from arkd.errors import ArkdError, nearest
 from arkd.seeding import derive_seed
 from arkd.storage.files import sha256_file, write_jsonl
+from arkd.storage.manifest import digest_of
 
 TEXTS = ("prompt", "instruction", "input", "response", "output", "band", "kind")
-KEYS = (*TEXTS, "references")
+KEYS = (*TEXTS, "references", "messages", "conversations")
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]
 
 
@@ -59,6 +64,12 @@ class FilesSpec(DataSpec):
     data_seed: int = Field(1, description="seed of the split and of the draws")
     template: Template = Field("alpaca", description="of rows that have an instruction")
     separator: str = Field("", description="put before every answer that does not begin with it")
+    chat_template: str | None = Field(
+        None, description="folder of the tokenizer whose chat template writes conversations"
+    )
+    chat_options: dict[str, bool | int | str] = Field(
+        {}, description="passed to that template, such as enable_thinking: false"
+    )
 
     @property
     def paths(self) -> dict[str, Path]:
@@ -74,6 +85,7 @@ class FilesSpec(DataSpec):
         found["dev"] = str(place(self.dev)) if self.dev else None
         found["tests"] = {name: str(place(path)) for name, path in self.tests.items()}
         found["corpus"] = self.corpus and self.corpus.placed(place)
+        found["chat_template"] = str(place(self.chat_template)) if self.chat_template else None
         return self.model_copy(update=found)
 
 
@@ -88,7 +100,8 @@ def build(spec: FilesSpec, out_dir: Path) -> Row:
         ArkdError: a file is missing, empty or malformed, or too small to split.
     """
     paths = spec.paths
-    files = {role: _rows(spec, role, path) for role, path in paths.items() if role != "corpus"}
+    chat = Chat(Path(spec.chat_template), spec.chat_options) if spec.chat_template else None
+    files = {r: _rows(spec, r, path, chat) for r, path in paths.items() if r != "corpus"}
     if "dev" not in files:
         files = _split(spec, paths["train"], files.pop("train")) | files
     first = next(iter(spec.tests))
@@ -100,7 +113,7 @@ def build(spec: FilesSpec, out_dir: Path) -> Row:
     written = {
         role: [{"id": i, **row} for i, row in enumerate(rows)] for role, rows in files.items()
     }
-    sources: Row = {role: {"sha256": sha256_file(path)} for role, path in paths.items()}
+    sources: Row = {role: {"sha256": _sha256(path)} for role, path in paths.items()}
     if spec.corpus:
         written["corpus"] = spec.corpus.documents(sources)
         sources["corpus"].pop("path", None)  # it is in the suite, as the user wrote it
@@ -117,7 +130,7 @@ def build(spec: FilesSpec, out_dir: Path) -> Row:
 
 def planned_rows(spec: FilesSpec, test_sets: Sequence[str]) -> PlannedRows:
     """Count the lines of the files that are there, and split development off as `build` does."""
-    files = {role: _count_lines(path) for role, path in spec.paths.items()}
+    files = {role: tables.count(path) for role, path in spec.paths.items()}
     if spec.max_rows:
         files = {role: min(count, spec.max_rows) for role, count in files.items()}
     if "dev" not in files:
@@ -126,16 +139,19 @@ def planned_rows(spec: FilesSpec, test_sets: Sequence[str]) -> PlannedRows:
     return PlannedRows(files)
 
 
-def _count_lines(path: Path) -> int:
-    if not path.is_file():
-        return 0
-    with path.open("rb") as lines:
-        return sum(bool(line.strip()) for line in lines)
+def _sha256(path: Path) -> str:
+    """Return the hash of a file, or of the files of a data set's folder."""
+    if path.is_file():
+        return sha256_file(path)
+    return digest_of({part.name: sha256_file(part) for part in tables.parts(path)})
 
 
 def _inputs(spec: FilesSpec) -> dict[str, Path]:
     """Return the files by the setting that names them."""
-    return {role.replace("test_", "tests.", 1): path for role, path in spec.paths.items()}
+    found = {role.replace("test_", "tests.", 1): path for role, path in spec.paths.items()}
+    if spec.chat_template:
+        found["chat_template"] = Path(spec.chat_template)
+    return found
 
 
 def _split(spec: FilesSpec, path: Path, rows: list[Row]) -> dict[str, list[Row]]:
@@ -153,16 +169,53 @@ def _split(spec: FilesSpec, path: Path, rows: list[Row]) -> dict[str, list[Row]]
     }
 
 
-def _rows(spec: FilesSpec, role: str, path: Path) -> list[Row]:
+def _rows(spec: FilesSpec, role: str, path: Path, chat: Chat | None) -> list[Row]:
     """Return a file's rows, or a draw of them in the order of the file."""
     is_test = role.startswith("test_")
-    rows = [_row(spec, place, line, is_test) for place, line in _lines(path)]
+    rows: list[Row] = []
+    for place, line in tables.rows(path):
+        _refuse_marks(place, line)
+        if (messages := messages_of(line, place)) is None:
+            rows.append(_row(spec, place, line, is_test))
+        elif chat is None:
+            raise ArkdError(
+                f"{place}: a conversation, and no template to write it by; set data.chat_template "
+                "to the folder of the models' tokenizer"
+            )
+        else:
+            pairs = _asked(chat, messages, place, is_test)
+            beside = {key: line[key] for key in ("references", "band", "kind") if key in line}
+            rows += [_row(spec, place, beside | pair, is_test) for pair in pairs]
     if not rows:
         raise ArkdError(f"{path}: no rows; data.{role.replace('_', 's.', 1)} needs one at least")
     if spec.max_rows is None or len(rows) <= spec.max_rows:
         return rows
     rng = random.Random(derive_seed("files", spec.data_seed, role))
     return [rows[place] for place in sorted(rng.sample(range(len(rows)), spec.max_rows))]
+
+
+def _asked(chat: Chat, messages: list[Row], place: str, is_test: bool) -> list[Row]:
+    """Return a conversation as prompts with answers: every turn of the assistant's, or the last.
+
+    A test asks for the last turn alone; one whose last turn is not the assistant's has no answer.
+
+    Raises:
+        ArkdError: training rows have no turn of the assistant's.
+    """
+    ended = messages[-1]["role"] == ASSISTANT
+    if is_test and not ended:
+        return [{"prompt": chat.question(messages, place)}]
+    found = [{"prompt": p, "response": answer} for p, answer in chat.rows(messages, place)]
+    if not found:
+        raise ArkdError(f"{place}: no turn of the assistant's, so nothing to learn; leave it out")
+    return found[-1:] if is_test else found
+
+
+def _refuse_marks(place: str, line: Row) -> None:
+    """Refuse a text with a character that marks tokens here; Unicode has it for no text."""
+    text = json.dumps(line, ensure_ascii=False, default=str)
+    if any(mark in text for mark in MARKS):
+        raise ArkdError(f"{place}: holds U+FDD0 or U+FDD1, which are no characters; remove them")
 
 
 def _row(spec: FilesSpec, place: str, line: Row, is_test: bool) -> Row:
@@ -210,27 +263,6 @@ def _wanted(place: str, line: Row, key: str) -> str:
 def _apart(spec: FilesSpec, answer: str) -> str:
     """Return an answer with the separator before it."""
     return answer if not answer or answer.startswith(spec.separator) else spec.separator + answer
-
-
-def _lines(path: Path) -> Iterator[tuple[str, Row]]:
-    """Yield the objects of a JSONL file, each with the place to name in an error.
-
-    Raises:
-        ArkdError: no such file, or a line that is not UTF-8, not JSON or no object.
-    """
-    if not path.is_file():
-        raise ArkdError(f"{path}: no such file; correct the path in the suite's data")
-    with path.open("rb") as lines:
-        for number, line in enumerate(lines, start=1):
-            place = f"{path}:{number}"
-            if not line.strip():
-                continue
-            try:
-                row = read_object(line.decode("utf-8-sig"), place)
-                json.dumps(row, ensure_ascii=False).encode()  # a lone surrogate can be escaped
-            except UnicodeError:
-                raise ArkdError(f"{place}: not UTF-8 text; save the file as UTF-8") from None
-            yield place, row
 
 
 def _summary(files: dict[str, list[Row]]) -> Row:

@@ -1,0 +1,51 @@
+"""What is declared of a method that was not run here: nobody but its author can know it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError
+
+from arkd.errors import ArkdError
+from arkd.method import Axis
+from arkd.validated import Frozen, problem
+
+
+class Declared(Frozen):
+    """What the author of a student says of it; an absent number is unknown, not zero."""
+
+    prefixes: Literal["gold", "teacher", "student", "mixed"] | None = Field(
+        None, description="on whose responses the loss was taken"
+    )
+    family: Axis | None = Field(None, description="what the method varies, as `arkd list` says it")
+    processor_s: float | None = Field(
+        None, ge=0, description="processor seconds of one training, all cores together"
+    )
+    gpu_s: float | None = Field(None, ge=0, description="GPU seconds of one training")
+    steps: int | None = Field(None, ge=0, description="optimiser steps")
+    tokens: int | None = Field(None, ge=0, description="tokens that the student was trained on")
+    hardware: str | None = Field(None, max_length=200)
+    software: str | None = Field(None, max_length=200, description="library and version")
+    code: str | None = Field(None, max_length=300, description="address, with the commit")
+    note: str | None = Field(None, max_length=500)
+
+
+def of_words(words: Iterable[str]) -> Declared:
+    """Return what `KEY=VALUE` words declare.
+
+    Raises:
+        ArkdError: a word has no `=`, or a key or a value is not known.
+    """
+    found: dict[str, Any] = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not equals:
+            raise ArkdError(f"--declare: KEY=VALUE is wanted, found '{word}'")
+        if key in found:
+            raise ArkdError(f"--declare: {key} stands twice")
+        found[key] = value
+    try:
+        return Declared.model_validate(found)
+    except ValidationError as error:
+        raise ArkdError(f"--declare: {problem(error, found)}") from None

@@ -1,0 +1,102 @@
+"""`submission.yaml`: who submits a run, of what, made by which code, under which licence."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from pydantic import Field, ValidationError
+
+from arkd.errors import ArkdError
+from arkd.exchange.declared import Declared
+from arkd.storage.yaml_text import read_yaml
+from arkd.suite.settings import NAME
+from arkd.validated import Frozen, problem
+
+FILE = "submission.yaml"
+ADDRESS = r"^https://[^\s<>\"]+$"
+
+
+class Person(Frozen):
+    """Somebody who answers for a submission."""
+
+    name: str = Field(min_length=1, max_length=200)
+    affiliation: str | None = Field(None, max_length=200)
+    contact: str | None = Field(
+        None, max_length=200, description="address or page; it is shown on the leaderboard"
+    )
+
+
+class Code(Frozen):
+    """What made the run, as anybody can read it."""
+
+    url: str = Field(pattern=ADDRESS, max_length=300, description="of the repository")
+    commit: str = Field(pattern=r"^[0-9a-f]{40}$", description="full hash")
+
+
+class Submission(Frozen):
+    """A run that somebody submits."""
+
+    name: str = Field(
+        pattern=NAME, max_length=100, description="short, of a folder: results/submissions/NAME"
+    )
+    who: tuple[Person, ...] = Field(min_length=1)
+    method: str = Field(
+        min_length=1, max_length=500, description="what is new here, in a sentence or two"
+    )
+    paper: str | None = Field(None, pattern=ADDRESS, max_length=300)
+    code: Code
+    hardware: str = Field(
+        min_length=1, max_length=300, description="what the students were trained on"
+    )
+    licence: str = Field(
+        min_length=1,
+        max_length=100,
+        description="of records and samples: an SPDX identifier such as CC-BY-4.0",
+    )
+    rows: dict[str, Declared] = Field(
+        default_factory=dict,
+        description="what is to be said of rows that are not shipped, by their label",
+    )
+    note: str | None = Field(None, max_length=1000)
+
+
+def read(path: Path) -> Submission:
+    """Read and check a form.
+
+    Raises:
+        ArkdError: no such file, malformed YAML, a key that is missing, unknown or of a wrong value.
+    """
+    data = read_yaml(path)
+    try:
+        return Submission.model_validate(data)
+    except ValidationError as error:
+        raise ArkdError(f"{path}: {problem(error, data)}") from None
+
+
+def schema() -> str:
+    """Return the JSON Schema of the form as text, as `benchmarks/schema/` holds it."""
+    found = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **Submission.model_json_schema(),
+    }
+    return json.dumps(found, indent=2, ensure_ascii=False) + "\n"
+
+
+EXAMPLE = """\
+# What is submitted; its schema: benchmarks/schema/submission.schema.json
+name: my-method-longtail          # of the folder results/submissions/NAME
+who:
+  - name: Ada Example
+    affiliation: Example Institute  # may be left out
+    contact: https://example.org    # may be left out; it is shown
+method: One sentence on what is new.
+paper: https://example.org/paper    # may be left out
+code:
+  url: https://example.org/my-fork
+  commit: "0000000000000000000000000000000000000000"
+hardware: 2 cores of an Intel Xeon, 8 GB
+licence: CC-BY-4.0                # of records and samples
+rows: {}                          # of rows that are not shipped, such as
+#  foreign:my-method: {prefixes: student, family: prefix, processor_s: 62}
+"""

@@ -1,0 +1,112 @@
+"""What a run lacks to stand on the leaderboard, and what a reader of it should know."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from arkd.audit.compare_records import RECORDS, Side, read
+from arkd.errors import ArkdError
+from arkd.exchange import worlds
+from arkd.exchange.form import Submission
+from arkd.storage import manifest
+from arkd.storage.files import read_json
+from arkd.storage.provenance import core_hash
+from arkd.suite.folders import CONTROLS, FOREIGN, TEACHER
+
+BASE = "forward_kl"  # what every row is paired with
+FEW = 3  # seeds; below it an interval is as wide as one likes
+
+
+@dataclass
+class Lacks:
+    """What must be there and is not, and what a reader should know; a line each."""
+
+    missing: list[str]
+    notes: list[str]
+
+
+def of_run(run: Path, submission: Submission) -> Lacks:
+    """Return what a run lacks, packed or not.
+
+    Args:
+        run: The suite's folder.
+        submission: The form that goes with it.
+    """
+    found = Lacks([], [])
+    try:
+        top = read_json(run / manifest.NAME)
+        side = read(run)
+    except ArkdError as error:
+        return Lacks([f"no collected run: {error}"], [])
+    for pair in sorted({pair for pair, _ in side.by_seed}):
+        _rows(run, pair, side, submission, found)
+    for folder in worlds.folders(run):
+        for part in sorted({*folder.glob("*/*/evaluation"), *folder.glob("*/*/*/evaluation")}):
+            if not (part / "samples.jsonl").is_file() and (part / manifest.NAME).is_file():
+                where = part.relative_to(run.parent)
+                found.missing.append(f"{where}/samples.jsonl: the answers are needed")
+    git = top.get("git") or {}
+    if git.get("dirty"):
+        found.notes.append("the code had changes that no commit holds when the run was collected")
+    if git.get("commit") not in (None, submission.code.commit):
+        found.notes.append(
+            f"collected at commit {str(git['commit'])[:12]}, submitted as "
+            f"{submission.code.commit[:12]}"
+        )
+    if top.get("core") != core_hash():
+        found.notes.append(
+            f"measured by core {top.get('core')}, this checkout has {core_hash()}: it joins by its "
+            "effects against its own forward KL, and the difference is shown"
+        )
+    return found
+
+
+def _rows(run: Path, pair: str, side: Side, submission: Submission, found: Lacks) -> None:
+    """Note which rows a pair lacks, and of which too little is known."""
+    needed = (BASE, *CONTROLS)
+    for row in needed:
+        if (pair, row) not in side.by_seed:
+            found.missing.append(f"{pair}/{row}: no records; every effect is paired with {BASE}")
+    seeds = side.seeds(pair, BASE)
+    rows: dict[str, set[int]] = {
+        row: side.seeds(pair, row) for of_pair, row in side.by_seed if of_pair == pair
+    }
+    declared: dict[str, Any] = {}
+    for folder in sorted((run / FOREIGN).glob(f"*/{pair}/evaluation")):
+        row = f"{FOREIGN}:{folder.parents[1].name}"
+        if not (folder / RECORDS).is_file():
+            found.missing.append(f"{folder.relative_to(run)}/{RECORDS}: the row's records")
+            continue
+        rows[row] = read(folder).seeds(pair, row)
+        declared[row] = submission.rows.get(row) or _noted(folder.parent)
+    for row, of_row in rows.items():
+        if row == TEACHER:
+            continue
+        if len(of_row & seeds) < FEW:
+            found.notes.append(
+                f"{pair}/{row}: {len(of_row & seeds)} seeds shared with {BASE}; {FEW} or more give "
+                "an interval that tells something"
+            )
+    for row, said in declared.items():
+        cost = said and any(_value(said, key) is not None for key in ("processor_s", "gpu_s"))
+        if not cost:
+            found.missing.append(
+                f"{row}: what it cost; add `rows: {{'{row}': {{processor_s: …}}}}` to the form"
+            )
+    for row in submission.rows:
+        if row not in rows:
+            found.missing.append(f"rows.{row}: the form speaks of a row that has no records")
+
+
+def _noted(folder: Path) -> dict[str, Any]:
+    """Return what was declared of a foreign row when it was scored; the first seed's."""
+    for path in sorted(folder.glob(f"seed*/training/{manifest.NAME}")):
+        noted: dict[str, Any] = read_json(path).get("notes", {}).get("declared", {})
+        return noted
+    return {}
+
+
+def _value(said: Any, key: str) -> Any:
+    return said.get(key) if isinstance(said, dict) else getattr(said, key)

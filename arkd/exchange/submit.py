@@ -1,0 +1,135 @@
+"""A run as a submission: its numbers, manifests, samples and form in one folder, with sums.
+
+Models, text and caches stay behind, as hashes; what is left is a few MB and can be checked.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from arkd.audit import recompute, verify
+from arkd.audit.manifest_chain import DATA
+from arkd.errors import ArkdError
+from arkd.exchange import form, lacks, worlds
+from arkd.storage import checksums, manifest
+from arkd.storage.files import staged_dir, staged_file
+from arkd.suite.folders import FOREIGN
+
+SHOWN = ("data", "tables", "claims", "figures", "report", checksums.LOGS)  # made again, or text
+ARCHIVE = ".tar.gz"
+
+
+def pack(run: Path, form_file: Path, out: Path) -> list[str]:
+    """Write a run as a submission and return what a reader of it should know.
+
+    Args:
+        run: A suite's folder of a finished run.
+        form_file: The filled-in form.
+        out: A folder that the suite's folder goes into, or an archive, by its name `.tar.gz`.
+
+    Raises:
+        ArkdError: the form is not filled in, something is missing, or a file of the run is not the
+            one that its stage wrote.
+    """
+    submission = form.read(form_file)
+    found = lacks.of_run(run, submission)
+    if found.missing:
+        raise ArkdError(f"{run}: {'; '.join(found.missing)}")
+    damage = verify.verify(run, anchored=False, again=False).problems
+    if damage:
+        path, what = next(iter(sorted(damage.items())))
+        raise ArkdError(f"{path}: {what}; `arkd verify {run}` has all that is wrong")
+    if out.name.endswith(ARCHIVE):
+        with tempfile.TemporaryDirectory() as scratch:
+            folder = Path(scratch) / submission.name
+            for part in worlds.folders(run):
+                _write(part, form_file if part == run else None, folder / part.name)
+            with staged_file(out) as staged, tarfile.open(staged, "w:gz") as archive:
+                archive.add(folder, submission.name)
+    else:
+        for part in worlds.folders(run):
+            with staged_dir(out / part.name, f"submission {submission.name}") as folder:
+                _write(part, form_file if part == run else None, folder)
+    return found.notes
+
+
+def _write(run: Path, form_file: Path | None, out: Path) -> None:
+    """Copy what a submission holds of a run or a block, and write the sums of it."""
+    for path in kept(run):
+        name = path.relative_to(run).as_posix()
+        target = out / (DATA if name == f"data/{manifest.NAME}" else name)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, target)
+    if form_file:
+        shutil.copyfile(form_file, out / form.FILE)
+    checksums.write(out)
+
+
+def kept(run: Path) -> Iterator[Path]:
+    """Yield the files of a run that a submission holds.
+
+    The collected files, every manifest, the samples of every evaluation, and the records of
+    students that were trained elsewhere, which are collected nowhere.
+    """
+    collected = (*recompute.COLLECTED, manifest.NAME, "suite.yaml", DATA, f"data/{manifest.NAME}")
+    yield from (run / name for name in collected if (run / name).is_file())
+    for path in sorted(run.rglob("*")):
+        parts = path.relative_to(run).parts
+        hidden = any(part.startswith(".") for part in parts)
+        if hidden or len(parts) < 2 or parts[0] in SHOWN or not path.is_file():
+            continue
+        wanted = {manifest.NAME}
+        if parts[-2] == "evaluation":
+            foreign = recompute.SORTED.keys() if parts[0] == FOREIGN else ()
+            wanted |= {"samples.jsonl", *foreign}
+        if path.name in wanted:
+            yield path
+
+
+def check(path: Path) -> lacks.Lacks:
+    """Return what is missing of a submission, a folder or an archive, and what to know of it.
+
+    Raises:
+        ArkdError: there is nothing of the kind.
+    """
+    if path.name.endswith(ARCHIVE) and path.is_file():
+        with tempfile.TemporaryDirectory() as scratch:
+            try:
+                with tarfile.open(path) as archive:
+                    archive.extractall(scratch, filter="data")
+            except (tarfile.TarError, EOFError, OSError) as error:
+                raise ArkdError(f"{path}: no archive that can be read ({error})") from None
+            found = check(Path(scratch))
+            return lacks.Lacks(
+                [text.replace(f"{scratch}/", "") for text in found.missing],
+                [text.replace(f"{scratch}/", "") for text in found.notes],
+            )
+    folders = sorted({file.parent for file in path.rglob(form.FILE)}) if path.is_dir() else []
+    if not folders:
+        raise ArkdError(f"{path}: no {form.FILE} here; `arkd submit RUN --form FILE` packs one")
+    total = lacks.Lacks([], [])
+    for folder in folders:
+        lead = f"{folder}: " if len(folders) > 1 else ""
+        found = _check_one(folder)
+        total.missing.extend(lead + text for text in found.missing)
+        total.notes.extend(lead + text for text in found.notes)
+    return total
+
+
+def _check_one(folder: Path) -> lacks.Lacks:
+    try:
+        found = lacks.of_run(folder, form.read(folder / form.FILE))
+    except ArkdError as error:
+        found = lacks.Lacks([str(error)], [])
+    for part in worlds.folders(folder):
+        if not (part / checksums.NAME).is_file():
+            found.missing.append(
+                f"no {checksums.NAME} in {part.name}: pack it with `arkd submit RUN --form FILE`"
+            )
+        checked = verify.verify(part, again=False)
+        found.missing.extend(f"{path}: {what}" for path, what in sorted(checked.problems.items()))
+    return found

@@ -1,0 +1,191 @@
+"""Runs that stand on the leaderboard, read: values by seed, costs, facts; whoever made them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from arkd import exact
+from arkd.audit.compare_records import RECORDS, Side, read
+from arkd.errors import ArkdError
+from arkd.exchange import form as submissions
+from arkd.leaderboard.form import Cost, Origin, Run, Unit
+from arkd.storage import manifest
+from arkd.storage.files import read_json
+from arkd.storage.records import number, read_csv
+from arkd.suite.folders import FOREIGN
+
+SeedValues = dict[int, float]
+
+
+@dataclass
+class Entry:
+    """One run: its folder, its records, its manifest and, of a submission, its form."""
+
+    id: str
+    folder: Path
+    origin: Origin
+    side: Side
+    made: dict[str, Any]
+    submission: submissions.Submission | None = None
+    foreign: dict[tuple[str, str], Path] = field(default_factory=dict)  # evaluation of (pair, row)
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The suite as the run has it."""
+        found = self.made.get("config")
+        return found if isinstance(found, dict) else {}
+
+    @property
+    def unit(self) -> Unit:
+        """What one observation is."""
+        return "world" if self.config.get("worlds") else "seed"
+
+    @property
+    def test_sets(self) -> list[str]:
+        """The test sets; the first is in distribution."""
+        return list(self.config.get("test_sets") or ())
+
+    @cached_property
+    def sides(self) -> dict[tuple[str, str], Side]:
+        """Where the records of each (pair, row) lie: collected, or a foreign row's own."""
+        found = dict.fromkeys(self.side.by_seed, self.side)
+        for (pair, row), folder in self.foreign.items():
+            found[pair, row] = read(folder)
+        return found
+
+    def values(self, pair: str, row: str, quantity: tuple[str, str, str]) -> SeedValues:
+        """Return a quantity by training seed, decoding seeds averaged."""
+        side = self.sides.get((pair, row))
+        found = side.by_seed[pair, row].get(quantity, {}) if side else {}
+        return {seed: exact.mean([*decoded.values()]) for seed, decoded in found.items()}
+
+    def failed(self, pair: str, row: str) -> int:
+        """Return how many seeds of a row left the finite numbers."""
+        return sum(run[:2] == (pair, row) for run in self.side.failed)
+
+    @cached_property
+    def costs(self) -> dict[tuple[str, str], Cost]:
+        """What the training of a student took, by (pair, row).
+
+        Raises:
+            ArkdError: a time or a number of threads is no number.
+        """
+        path = self.folder / "cost.csv"
+        seconds: dict[tuple[str, str], list[float]] = {}
+        for row in read_csv(path) if path.is_file() else ():
+            if row.get("stage") == "distill" and row.get("train_s"):
+                try:
+                    spent = number(row["train_s"]) * number(row.get("threads") or "1")
+                except ValueError as error:
+                    raise ArkdError(f"{path}: {error}; restore it") from None
+                seconds.setdefault((row["pair"], row["method"]), []).append(spent)
+        kind = "gpu" if self.config.get("device") == "cuda" else "processor"
+        found = {
+            key: Cost.model_validate(
+                {"seconds": exact.mean(spent), "kind": kind, "declared": False}
+            )
+            for key, spent in seconds.items()
+        }
+        for key in self.foreign:
+            said = self.declared(*key)
+            for name, what in (("gpu_s", "gpu"), ("processor_s", "processor")):
+                if said.get(name) is not None:
+                    found[key] = Cost.model_validate(
+                        {"seconds": said[name], "kind": what, "declared": True}
+                    )
+        return found
+
+    def declared(self, pair: str, row: str) -> dict[str, Any]:
+        """Return what is declared of a row: by the form, else when it was scored."""
+        if self.submission and row in self.submission.rows:
+            return self.submission.rows[row].model_dump(exclude_none=True)
+        folder = self.foreign.get((pair, row))
+        found = sorted(folder.parent.glob(f"seed*/training/{manifest.NAME}")) if folder else []
+        noted: dict[str, Any] = read_json(found[0])["notes"].get("declared", {}) if found else {}
+        return noted
+
+    def facts(self, page: Path, first: Entry) -> Run:
+        """Return what the page says of the run.
+
+        Args:
+            page: To whose folder links are relative.
+            first: The board's first run, with whose core this one's is compared.
+        """
+        git, host, submission = (
+            (self.made.get("git") or {}),
+            (self.made.get("host") or {}),
+            self.submission,
+        )
+        report = self.folder / "report.html"
+        return Run(
+            id=self.id,
+            origin=self.origin,
+            suite=self.side.suite,
+            version=self.side.version,
+            who=", ".join(person.name for person in submission.who)
+            if submission
+            else "the project",
+            what=submission.method if submission else None,
+            licence=submission.licence if submission else None,
+            code=f"{submission.code.url} at {submission.code.commit}" if submission else None,
+            commit=git.get("commit"),
+            dirty=git.get("dirty"),
+            core=self.made.get("core"),
+            training_core=self.made.get("training_core"),
+            core_differs=self.made.get("core") != first.made.get("core"),
+            kernels=self.config.get("kernels", "unknown"),
+            processor=host.get("processor"),
+            versions=self.made.get("versions") or {},
+            link=relative(self.folder, page),
+            report=relative(report, page) if report.is_file() else None,
+        )
+
+
+def find(results: Path) -> tuple[list[Entry], dict[str, str]]:
+    """Return the runs below `reference/` and `submissions/`, and those that cannot be read.
+
+    Args:
+        results: The folder of all results.
+    """
+    entries: list[Entry] = []
+    broken: dict[str, str] = {}
+    for folder, origin in _folders(results):
+        name = folder.relative_to(results).as_posix()
+        try:
+            entries.append(_read(name, folder, origin))
+        except ArkdError as error:
+            broken[name] = str(error)
+    return entries, broken
+
+
+def _folders(results: Path) -> Iterator[tuple[Path, Origin]]:
+    """Yield the suites' folders: reference/VERSION/SUITE and submissions/NAME/SUITE."""
+    parts: tuple[tuple[str, Origin], ...] = (
+        ("reference", "reference"),
+        ("submissions", "submission"),
+    )
+    for part, origin in parts:
+        for path in sorted((results / part).glob(f"*/*/{RECORDS}")):
+            if "@" not in path.parent.name:  # a block: its suite has it as one observation
+                yield path.parent, origin
+
+
+def _read(name: str, folder: Path, origin: Origin) -> Entry:
+    submission = submissions.read(folder / submissions.FILE) if origin == "submission" else None
+    entry = Entry(name, folder, origin, read(folder), read_json(folder / manifest.NAME), submission)
+    for path in sorted((folder / FOREIGN).glob(f"*/*/evaluation/{RECORDS}")):
+        row = f"{FOREIGN}:{path.parents[2].name}"
+        entry.foreign[path.parents[1].name, row] = path.parent
+    _ = entry.sides, entry.costs  # what cannot be read is told of this run alone
+    return entry
+
+
+def relative(path: Path, page: Path) -> str:
+    """Return a path as a link from the page."""
+    return quote(Path(os.path.relpath(path, page.parent)).as_posix())

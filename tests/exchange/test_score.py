@@ -1,0 +1,182 @@
+"""A student trained elsewhere is measured as the suite's own; what is not one is refused."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import ROOT
+from safetensors.torch import load_file, save_file
+
+Values = dict[tuple[str, ...], str]
+
+
+def arkd(*words: str | Path) -> subprocess.CompletedProcess[str]:
+    command = ["arkd", *map(str, words)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def values(path: Path) -> Values:
+    with path.open(newline="") as lines:
+        rows = list(csv.DictReader(lines))
+    keys = ("pair", "seed", "decode_seed", "task", "metric", "group")
+    return {tuple(row[key] for key in keys): row["value"] for row in rows}
+
+
+@pytest.fixture(scope="module")
+def results(smoke: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of a whole run, which students are measured beside."""
+    folder = tmp_path_factory.mktemp("scored")
+    shutil.copytree(smoke / "smoke", folder / "smoke")
+    return folder
+
+
+@pytest.fixture
+def student(smoke: Path, tmp_path: Path) -> Path:
+    """A folder as another library leaves it: the suite's own student, nothing beside it."""
+    folder = tmp_path / "student"
+    shutil.copytree(smoke / "smoke" / "fixture" / "arkd" / "seed1" / "training" / "model", folder)
+    return folder
+
+
+def test_the_suites_own_student_gets_its_own_numbers(student: Path, results: Path) -> None:
+    """The evaluation of the run and that of the foreign folder are one."""
+    before = (results / "smoke" / "records.csv").read_bytes()
+    said = ("--declare", "processor_s=1.5", "prefixes=gold", "software=other 1.0")
+    done = arkd("score", student, "--suite", "smoke", "--results", results, "--name", "back", *said)
+    assert done.returncode == 0, done.stderr
+    scored = results / "smoke" / "foreign" / "back" / "fixture"
+    own = results / "smoke" / "fixture" / "arkd" / "evaluation"
+    assert values(scored / "evaluation" / "records.csv") == values(own / "records.csv")
+    with (scored / "evaluation" / "records.csv").open(newline="") as lines:
+        assert {row["method"] for row in csv.DictReader(lines)} == {"foreign:back"}
+    notes = json.loads((scored / "seed1" / "training" / "manifest.json").read_text())["notes"]
+    assert notes["declared"] == {"processor_s": 1.5, "prefixes": "gold", "software": "other 1.0"}
+    assert notes["as_the_suites_students"] is True
+    assert (results / "smoke" / "records.csv").read_bytes() == before
+    compared = arkd(
+        *("compare", results / "smoke", scored / "evaluation"),
+        *("--methods", "arkd", "foreign:back", "--format", "csv"),
+    )
+    differences = [row["difference"] for row in csv.DictReader(compared.stdout.splitlines())]
+    assert differences
+    assert set(differences) == {"0"}
+    assert arkd("verify", results / "smoke").returncode == 0
+    again = arkd("collect", "--suite", "smoke", "--results", results)
+    assert again.returncode == 0, again.stderr
+    assert (results / "smoke" / "records.csv").read_bytes() == before
+
+
+def test_rows_of_padding_in_the_head_change_nothing(student: Path, results: Path) -> None:
+    """Other libraries pad the vocabulary; what is never to come takes no probability from it."""
+    tensors = load_file(student / "model.safetensors")
+    key = "model.embed_tokens.weight"
+    rows, width = tensors[key].shape
+    tensors[key] = torch.cat([tensors[key], torch.zeros(8, width)])
+    save_file(tensors, student / "model.safetensors", {"format": "pt"})
+    config = json.loads((student / "config.json").read_text())
+    (student / "config.json").write_text(json.dumps(config | {"vocab_size": rows + 8}))
+    done = arkd("score", student, "--suite", "smoke", "--results", results, "--name", "padded")
+    assert done.returncode == 0, done.stderr
+
+
+def other_vocabulary(folder: Path) -> str:
+    path = folder / "tokenizer.json"
+    rules = json.loads(path.read_text())
+    vocabulary = rules["model"]["vocab"]
+    one, other = sorted(vocabulary, key=vocabulary.get)[-2:]
+    vocabulary[one], vocabulary[other] = vocabulary[other], vocabulary[one]
+    path.write_text(json.dumps(rules))
+    return "tokens differ"
+
+
+def no_tokenizer(folder: Path) -> str:
+    for path in folder.glob("tokenizer*"):
+        path.unlink()
+    return "no tokenizer that can be read"
+
+
+def missing_weights(folder: Path) -> str:
+    tensors = load_file(folder / "model.safetensors")
+    del tensors["model.layers.0.mlp.up_proj.weight"]
+    save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+    return "1 missing keys, the first model.layers.0.mlp.up_proj.weight"
+
+
+def pickles(folder: Path) -> str:
+    torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+    return "pytorch_model.bin is a pickle"
+
+
+def adapter(folder: Path) -> str:
+    (folder / "model.safetensors").rename(folder / "adapter_model.safetensors")
+    (folder / "adapter_config.json").write_text("{}")
+    return "an adapter alone"
+
+
+def own_code(folder: Path) -> str:
+    config = json.loads((folder / "config.json").read_text())
+    config |= {"model_type": "mine", "auto_map": {"AutoModelForCausalLM": "mine.Model"}}
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "mine.py").write_text(f"open({str(folder / 'ran')!r}, 'w')\n")
+    return "not a readable Hugging Face model"
+
+
+def not_finite(folder: Path) -> str:
+    tensors = load_file(folder / "model.safetensors")
+    tensors["model.norm.weight"][0] = torch.nan
+    save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+    return "NaN or infinite"
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [other_vocabulary, no_tokenizer, missing_weights, pickles, adapter, own_code, not_finite],
+)
+def test_what_is_no_student_of_the_suite_is_refused_in_one_line(
+    damage: Callable[[Path], str], student: Path, results: Path
+) -> None:
+    said = damage(student)
+    done = arkd("score", student, "--suite", "smoke", "--results", results, "--name", "refused")
+    assert done.returncode == 2
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("arkd: error: ")
+    assert said in last
+    assert str(student) in last
+    assert not (student / "ran").exists()
+    assert not (results / "smoke" / "foreign" / "refused" / "fixture" / "evaluation").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--seeds", "7"), "7 is no training seed of the suite"),
+        (("--seeds", "1", "1"), "1 students, and 2 seeds"),
+        (("--name", "../up"), "no name of a folder"),
+        (("--declare", "processor_s"), "KEY=VALUE is wanted"),
+        (("--declare", "processors=3"), "did you mean 'processor_s'"),
+        (("--declare", "processor_s=-1"), "greater than or equal to 0"),
+        (("--declare", "prefixes=mine"), "prefixes"),
+    ],
+)
+def test_what_is_said_of_it_is_checked_first(
+    words: tuple[str, ...], said: str, student: Path, results: Path
+) -> None:
+    done = arkd("score", student, "--suite", "smoke", "--results", results, *words)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_without_a_run_the_command_that_makes_one_is_named(student: Path, tmp_path: Path) -> None:
+    done = arkd("score", student, "--suite", "smoke", "--results", tmp_path)
+    assert done.returncode == 2
+    assert "cache/prefixes/manifest.json" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1

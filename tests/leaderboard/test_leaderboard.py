@@ -1,0 +1,265 @@
+"""The leaderboard: effects against an own computation, who joins and how, and the page itself."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import numpy as np
+import pytest
+import yaml
+from browser import BROWSER, Browser
+from conftest import ROOT
+from run_folders import rows_for, write_run
+from scipy import stats
+from simulate import suite_of
+
+from arkd.cli import main as cli
+from arkd.exchange import form, submit
+from arkd.leaderboard import form as board_form
+from arkd.leaderboard import page
+
+PAIR = "llama-0.5M-0.1M"
+REFERENCE = ROOT / "results" / "reference"
+LONGTAIL = REFERENCE / "1.0" / "longtail"
+SCHEMA = ROOT / "benchmarks" / "schema" / "leaderboard.schema.json"
+FOREIGN = "foreign:theirs"
+
+
+def submitted(results: Path, scratch: Path) -> None:
+    """Submit a run of longtail by another core, with a student that was trained elsewhere."""
+    suite = suite_of(("forward_kl", "reverse_kl"))
+    run = write_run(suite, scratch / "runs", rows_for(suite))
+    made = json.loads((run / "manifest.json").read_text())
+    (run / "manifest.json").write_text(json.dumps(made | {"core": "feedfeedfeedfeed"}))
+    home = run / "foreign" / "theirs" / PAIR / "evaluation"
+    home.mkdir(parents=True)
+    own = (run / PAIR / "reverse_kl" / "evaluation" / "records.csv").read_text()
+    (home / "records.csv").write_text(own.replace(",reverse_kl,", f",{FOREIGN},"))
+    told = yaml.safe_load(form.EXAMPLE) | {
+        "name": "theirs",
+        "method": "<b>Their</b> method",
+        "rows": {FOREIGN: {"processor_s": 145, "prefixes": "student", "family": "prefix"}},
+    }
+    (scratch / "form.yaml").write_text(yaml.safe_dump(told))
+    submit.pack(run, scratch / "form.yaml", results / "submissions" / "theirs")
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of results with three references and one submission."""
+    folder = tmp_path_factory.mktemp("results")
+    for name in ("longtail", "smollm2-quick", "smoke"):
+        target = folder / "reference" / "1.0" / name
+        target.mkdir(parents=True)
+        for file in ("records.csv", "cost.csv", "manifest.json"):
+            shutil.copyfile(REFERENCE / "1.0" / name / file, target / file)
+    submitted(folder, tmp_path_factory.mktemp("scratch"))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def out(results: Path) -> Path:
+    assert cli.main(["leaderboard", "--results", str(results)]) == 0
+    return results / "leaderboard"
+
+
+@pytest.fixture(scope="module")
+def found(out: Path) -> dict[str, Any]:
+    made: dict[str, Any] = json.loads((out / page.JSON).read_text(encoding="utf-8"))
+    return made
+
+
+def board(found: dict[str, Any], suite: str) -> dict[str, Any]:
+    boards = [board for board in found["boards"] if board["suite"] == suite]
+    assert len(boards) == 1
+    return boards[0]
+
+
+def by_seed(records: Path, method: str, task: str, metric: str) -> np.ndarray:
+    with records.open(newline="") as lines:
+        rows = list(csv.DictReader(lines))
+    values: dict[int, list[float]] = {}
+    for row in rows:
+        if (row["method"], row["task"], row["metric"], row["group"]) == (method, task, metric, ""):
+            values.setdefault(int(row["seed"]), []).append(float(row["value"]))
+    return np.array([np.mean(values[seed]) for seed in sorted(values)])
+
+
+@pytest.mark.parametrize(
+    ("measure", "task", "metric"),
+    [("rouge_l", "longtail_id", "rouge_l"), ("jsd", "fidelity_gold", "jsd")],
+)
+def test_an_effect_is_the_paired_difference_with_its_t_interval(
+    measure: str, task: str, metric: str, found: dict[str, Any]
+) -> None:
+    rows = {row["method"]: row for row in board(found, "longtail")["rows"]
+            if row["run"] == "reference/1.0/longtail"}  # fmt: skip
+    base = by_seed(LONGTAIL / "records.csv", "forward_kl", task, metric)
+    for method in ("arkd", "reverse_kl", "seqkd"):
+        gaps = by_seed(LONGTAIL / "records.csv", method, task, metric) - base
+        low, high = stats.t.interval(0.95, len(gaps) - 1, gaps.mean(), stats.sem(gaps))
+        effect = rows[method]["effects"][measure]
+        assert effect["mean"] == pytest.approx(gaps.mean(), rel=1e-9)
+        assert (effect["low"], effect["high"]) == pytest.approx((low, high), rel=1e-9)
+        assert effect["seeds"] == 3
+        assert effect["base"] == pytest.approx(base.mean(), rel=1e-9)
+    assert rows["forward_kl"]["effects"][measure]["mean"] == 0
+
+
+def test_rows_know_their_prefixes_and_family(found: dict[str, Any]) -> None:
+    rows = {row["method"]: row for row in board(found, "longtail")["rows"]}
+    assert (rows["seqkd"]["prefixes"], rows["seqkd"]["family"]) == ("teacher", "sequence level")
+    assert (rows["forward_kl"]["prefixes"], rows["arkd"]["family"]) == ("gold", "adaptive")
+    assert (rows[FOREIGN]["prefixes"], rows[FOREIGN]["family"]) == ("student", "prefix")
+
+
+def test_cost_is_that_of_the_run_or_what_is_declared(found: dict[str, Any]) -> None:
+    rows = {row["method"]: row for row in board(found, "longtail")["rows"]}
+    with (LONGTAIL / "cost.csv").open(newline="") as lines:
+        spent = [
+            float(row["train_s"]) * int(row["threads"])
+            for row in csv.DictReader(lines)
+            if (row["method"], row["stage"]) == ("seqkd", "distill")
+        ]
+    assert rows["seqkd"]["cost"]["seconds"] == pytest.approx(np.mean(spent))
+    assert rows["seqkd"]["cost"]["declared"] is False
+    assert rows[FOREIGN]["cost"] == {"seconds": 145, "kind": "processor", "declared": True}
+
+
+def test_a_submission_from_another_core_joins_by_its_own_effects(found: dict[str, Any]) -> None:
+    runs = {run["id"]: run for run in found["runs"]}
+    theirs = runs["submissions/theirs/longtail"]
+    assert theirs["core"] == "feedfeedfeedfeed"
+    assert theirs["core_differs"] is True
+    assert runs["reference/1.0/longtail"]["core_differs"] is False
+    rows = board(found, "longtail")["rows"]
+    mine, foreign = (
+        next(row for row in rows if row["run"] == theirs["id"] and row["method"] == method)
+        for method in ("reverse_kl", FOREIGN)
+    )
+    assert foreign["effects"] == mine["effects"]  # its records are that row's, under its own name
+    assert foreign["foreign"] is True
+    # Forward KL is zero in each run, and stands once.
+    assert sum(row["method"] == "forward_kl" for row in rows) == 1
+
+
+def test_a_run_without_forward_kl_is_left_out_and_told(found: dict[str, Any]) -> None:
+    assert found["left_out"].keys() == {"reference/1.0/smoke"}
+    assert "forward_kl" in found["left_out"]["reference/1.0/smoke"]
+
+
+def test_a_damaged_submission_stops_nobody_else(results: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "results"
+    shutil.copytree(results, copy)
+    (copy / "submissions" / "theirs" / "longtail" / "submission.yaml").write_text("name: theirs\n")
+    assert cli.main(["leaderboard", "--results", str(copy)]) == 0
+    made = json.loads((copy / "leaderboard" / page.JSON).read_text())
+    assert "this key is required" in made["left_out"]["submissions/theirs/longtail"]
+    assert {run["id"] for run in made["runs"]} == {
+        "reference/1.0/longtail", "reference/1.0/smollm2-quick"
+    }  # fmt: skip
+
+
+def test_json_is_as_the_committed_schema_has_it(found: dict[str, Any]) -> None:
+    assert SCHEMA.read_text(encoding="utf-8") == board_form.schema()
+    schema = json.loads(board_form.schema())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    validator = jsonschema.Draft202012Validator(schema)
+    validator.validate(found)
+    assert not validator.is_valid(found | {"boards": [{}]})
+
+
+def test_csv_says_what_json_says(found: dict[str, Any], out: Path) -> None:
+    with (out / page.CSV).open(newline="") as lines:
+        rows = list(csv.DictReader(lines))
+    effects = {
+        (board["suite"], row["run"], row["method"], measure): effect["mean"]
+        for board in found["boards"]
+        for row in board["rows"]
+        for measure, effect in row["effects"].items()
+    }
+    assert len(rows) == len(effects)
+    for row in rows:
+        key = (row["suite"], row["run"], row["method"], row["measure"])
+        assert float(row["effect"]) == pytest.approx(effects[key], rel=1e-9, abs=1e-12)
+
+
+def test_the_same_runs_give_the_same_bytes(results: Path, out: Path, tmp_path: Path) -> None:
+    again = tmp_path / "results"
+    shutil.copytree(results, again)
+    shutil.rmtree(again / "leaderboard")
+    page.write(again, again / "leaderboard")
+    for name in (page.PAGE, page.JSON, page.CSV):
+        assert (again / "leaderboard" / name).read_bytes() == (out / name).read_bytes(), name
+
+
+def test_links_of_the_page_lead_to_the_runs_and_markup_of_others_is_text(out: Path) -> None:
+    text = (out / page.PAGE).read_text(encoding="utf-8")
+    links = {link for link in re.findall(r'href="([^"#]+)"', text) if "://" not in link}
+    for link in links - {"data:,"}:
+        assert (out / link).exists(), link
+    ids = set(re.findall(r'id="([^"]+)"', text))
+    assert {link[1:] for link in re.findall(r'href="(#[^"]+)"', text)} <= ids
+    assert "&lt;b&gt;Their&lt;/b&gt;" in text
+    assert "<b>Their</b>" not in text
+
+
+def test_published_numbers_stand_apart(found: dict[str, Any], out: Path) -> None:
+    text = (out / page.PAGE).read_text(encoding="utf-8")
+    ranked, _, after = text.partition('<h2 id="published">')
+    assert "not ranked with anything above" in after
+    assert "gpt2-1.5B-120M" in after
+    assert "gpt2-1.5B-120M" not in ranked
+    assert {board["suite"] for board in found["boards"]} == {"longtail", "smollm2-quick"}
+
+
+def shown(browser: Browser) -> list[str]:
+    code = "rows.filter(r => r.offsetParent !== null).map(r => r.dataset.method)"
+    names: list[str] = browser.run(code)
+    return names
+
+
+@pytest.mark.skipif(
+    BROWSER is None, reason="no Chromium here: `apt-get install chromium` for this test"
+)
+def test_filters_work_without_a_server(out: Path, tmp_path: Path) -> None:
+    with Browser(tmp_path / "profile") as browser:
+        browser.open(out / page.PAGE)
+        assert browser.complaints() == []
+        assert browser.requests() == []
+        every = shown(browser)
+        assert {"arkd", "seqkd", "init", FOREIGN} <= {*every}
+
+        def choose(name: str, value: str) -> list[str]:
+            browser.run(
+                f"$('{name}').value = '{value}'; $('{name}').dispatchEvent(new Event('change'))"
+            )
+            return shown(browser)
+
+        assert {*choose("prefixes", "student")} == {"forward_kl", FOREIGN}
+        assert {*choose("prefixes", "teacher")} == {"forward_kl", "seqkd"}
+        choose("prefixes", "")
+        assert {*choose("family", "prefix")} >= {"forward_kl", "contrastive", FOREIGN}
+        choose("family", "")
+        assert {*choose("origin", "submission")} == {"forward_kl", "reverse_kl", FOREIGN}
+        choose("origin", "")
+        few = choose("suite", "smollm2-quick")
+        assert {*few} == {"forward_kl", "reverse_kl", "arkd", "init"}
+        choose("suite", "")
+        heading = (
+            "[...document.querySelectorAll('.measure h3')].find(h => h.offsetParent).textContent"
+        )
+        choose("measure", "jsd")
+        assert "JSD" in browser.run(heading)
+        browser.run("$('words').value = 'seqkd'; $('words').dispatchEvent(new Event('input'))")
+        assert {*shown(browser)} == {"forward_kl", "seqkd"}
+        assert "words=seqkd" in browser.run("location.hash")
+        for width in (1280, 390):
+            browser.open(out / page.PAGE, width)
+            assert browser.run("document.documentElement.scrollWidth") <= width
