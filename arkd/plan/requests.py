@@ -66,13 +66,13 @@ class Requests:
     def _runtime(self, stage: str, wildcards: Any, attempt: int) -> int:
         """Return minutes."""
         job, suite = self._job(stage, wildcards), self.trees[wildcards.suite].suite
-        one = job.work.times(1 / job.count)
+        single = job.work.times(1 / job.count)
         if suite.device == "cpu":
-            hours = one.flops / CPU_FLOPS_S / 3600
+            hours = single.flops / CPU_FLOPS_S / 3600
         else:
             table = chosen([self.gpu] if self.gpu else [])
             fitting = [gpu for gpu in table if gpu.holds(job.memory.peak)] or [GPUS[0]]
-            hours = max(one.hours(gpu, suite.training.precision) for gpu in fitting)
+            hours = max(single.hours(gpu, suite.training.precision) for gpu in fitting)
         return attempt * math.ceil(START_MIN + 60 * SLOWER * hours)
 
     def _job(self, stage: str, wildcards: Any) -> Job:
