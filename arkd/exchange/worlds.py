@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from arkd.errors import ArkdError
-from arkd.stages.blocks import STAGE
 from arkd.storage import manifest
 from arkd.storage.files import read_json
 from arkd.suite.folders import Tree
@@ -28,6 +27,8 @@ def check_one(tree: Tree) -> None:
 
 def folders(run: Path) -> list[Path]:
     """Return a run's folder, and those of its blocks beside it where it has several worlds."""
+    from arkd.stages.blocks import STAGE  # loads NumPy, for which `arkd score` chooses the kernels
+
     made = read_json(run / manifest.NAME) if (run / manifest.NAME).is_file() else {}
     blocks = made.get("inputs", {}) if made.get("stage") == STAGE else {}
     return [run, *(run.parent / name for name in blocks)]
