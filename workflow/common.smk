@@ -11,7 +11,7 @@ ROOT = f"{SUITES.results}/{{suite}}"
 PAIR = f"{ROOT}/{{pair}}"
 LOGS = f"{ROOT}/logs"
 CAPTIONS = jobs.benchmarks_dir() / "report"
-REQUESTS = Requests(TREES, str(config.get("gpu", "")))
+REQUESTS = Requests.of_config(TREES, config)
 
 
 wildcard_constraints:

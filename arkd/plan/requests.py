@@ -29,14 +29,21 @@ class Requests:
     Args:
         trees: The suites, by name.
         gpu: Name of the GPU that times are planned for; "": of each job the slowest that holds it.
-
-    Raises:
-        ArkdError: there is no such GPU in the table.
     """
 
     trees: Mapping[str, Tree]
     gpu: str = ""
     _plans: dict[str, list[Job]] = field(default_factory=dict, init=False)
+
+    @classmethod
+    def of_config(cls, trees: Mapping[str, Tree], config: Mapping[str, Any]) -> Requests:
+        """Return what Snakemake's `--config` says; a GPU that is not known is one line."""
+        gpu = str(config.get("gpu") or "")
+        try:
+            chosen([gpu] if gpu else [])
+        except ArkdError as error:
+            sys.exit(f"arkd: error: {error}")
+        return cls(trees, gpu)
 
     def of(self, stage: str, wanted: Callable[[], bool]) -> dict[str, Callable[..., int]]:
         """Return the resources of a rule.

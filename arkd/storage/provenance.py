@@ -5,17 +5,20 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+import re
 import resource
 import subprocess
 import sys
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from arkd import kernels
 
 PACKAGES = ("arkd", "torch", "transformers", "tokenizers", "lm-eval", "rouge-score", "numpy")
+ON_GPUS = ("accelerate", "peft")  # noted beside CUDA, where PyTorch is built for it
 # The code whose change can change a number, by folder; tables, figures and the report only show
 # numbers. A model does not depend on how it is measured: a new metric needs no new training.
 TRAINING_CORE = (
@@ -55,12 +58,43 @@ def core_hash(stage: str = "evaluate") -> str:
 def versions() -> dict[str, str]:
     """Return the versions of Python and of the packages that numbers depend on."""
     found = {"python": platform.python_version()}
-    for package in PACKAGES:
+    cuda = cuda_version()
+    if cuda:
+        found["cuda"] = cuda
+    for package in (*PACKAGES, *(ON_GPUS if cuda else ())):
         try:
             found[package] = version(package)
         except PackageNotFoundError:
             found[package] = "absent"
     return found
+
+
+def cuda_version() -> str | None:
+    """Return the CUDA that PyTorch is built for, read from its files: torch need not be loaded."""
+    torch = find_spec("torch")
+    file = Path(torch.origin).with_name("version.py") if torch and torch.origin else None
+    if file is None or not file.is_file():
+        return None
+    found = re.search(r"^cuda\b[^=]*=\s*'([\d.]+)'", file.read_text(encoding="utf-8"), re.M)
+    return found[1] if found else None
+
+
+def gpus() -> list[dict[str, Any]]:
+    """Return name and memory of each GPU that this process has used, and the driver's version."""
+    torch = sys.modules.get("torch")
+    if not torch or not torch.cuda.is_initialized():
+        return []
+    return [
+        {"name": of.name, "mib": of.total_memory // 2**20, "driver": _driver()}
+        for of in map(torch.cuda.get_device_properties, range(torch.cuda.device_count()))
+    ]
+
+
+def _driver() -> str | None:
+    """Return the version of NVIDIA's driver, by the kernel's own file."""
+    file = Path("/proc/driver/nvidia/version")
+    found = re.search(r"\b\d{3}\.\d+(\.\d+)?\b", file.read_text()) if file.is_file() else None
+    return found[0] if found else None
 
 
 @cache
@@ -94,6 +128,7 @@ def host() -> dict[str, Any]:
         "processor": _processor(),
         "cores": os.cpu_count(),
         "threads": threads,
+        **({"gpus": found} if (found := gpus()) else {}),
     }
 
 
