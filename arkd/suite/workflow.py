@@ -15,7 +15,7 @@ from arkd.storage.locks import hold_suite
 from arkd.suite import jobs
 from arkd.suite.folders import Tree
 
-KEYS = ("suites", "results")  # of `--config`
+KEYS = ("suites", "results", "gpu")  # of `--config`
 
 
 @dataclass(frozen=True)

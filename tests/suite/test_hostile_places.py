@@ -67,7 +67,8 @@ def test_a_misspelt_key_of_the_workflow_is_one_line_before_any_job(
     (said,) = [line for line in done.stderr.splitlines() if "error" in line]
     name = key.partition("=")[0]
     assert said == (
-        f"arkd: error: --config: no key '{name}' (did you mean '{near}'?); known: suites, results"
+        f"arkd: error: --config: no key '{name}' (did you mean '{near}'?); "
+        "known: suites, results, gpu"
     )
     assert done.returncode == 1
     assert [path.name for path in tmp_path.iterdir()] == [".snakemake"]
