@@ -109,10 +109,10 @@ use rule teacher as distill with:
         job="{pair}.{method}.{seed}",
     wildcard_constraints:
         method=r"(?!(teacher|init|untrained)/)[^/]+",
+    priority: 20  # before evaluations: what is left at the end is then short and many
     threads: SUITES.processes
     resources:
         **takes("distill", SUITES.training_gpus),
-    priority: 20  # before evaluations: what is left at the end is then short and many
     params:
         **SUITES.stage("distill"),
 
