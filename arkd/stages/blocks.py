@@ -8,7 +8,6 @@ verdicts, speaks of worlds and their teachers, and not of reruns beside one teac
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -146,7 +145,7 @@ def _manifest(tree: Tree, block: Tree) -> dict[str, Any]:
         raise ArkdError(f"{path}: no such file; run the block: {_remedy(block)}, or pass --partial")
     made = manifest.read(block.root, ["outputs", "versions", "config"])
     manifest.check_outputs(block.root, made["outputs"], "run `arkd collect` again for this block")
-    if made["config"] != json.loads(block.suite.model_dump_json()):
+    if made["config"] != block.suite.model_dump(mode="json"):
         raise ArkdError(
             f"{path}: collected with other settings than {tree.suite.name} has now; "
             f"run the block again: {_remedy(block)}"

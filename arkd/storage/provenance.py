@@ -85,8 +85,8 @@ def gpus() -> list[dict[str, Any]]:
     if not torch or not torch.cuda.is_initialized():
         return []
     return [
-        {"name": of.name, "mib": of.total_memory // 2**20, "driver": _driver()}
-        for of in map(torch.cuda.get_device_properties, range(torch.cuda.device_count()))
+        {"name": gpu.name, "mib": gpu.total_memory // 2**20, "driver": _driver()}
+        for gpu in map(torch.cuda.get_device_properties, range(torch.cuda.device_count()))
     ]
 
 

@@ -179,7 +179,7 @@ def test_a_suite_runs_as_many_jobs_as_the_machine_has_gpus(
     eight: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def jobs(suite: str) -> int:
-        return Suites({suite: Tree(eight, load_suite(suite))}, str(eight)).gpu_jobs()
+        return Suites({suite: Tree(eight, load_suite(suite))}, (suite,), str(eight)).gpu_jobs()
 
     assert (jobs("gpt2-dolly"), jobs("smoke")) == (8, 1)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
