@@ -6,7 +6,9 @@ import os
 import signal
 import subprocess
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from filelock import FileLock
@@ -36,6 +38,12 @@ LONG = (
     *("test_stock_lm_eval", "test_results_readme", "test_given_inputs", "test_merge"),
     *("test_parallel", "test_resume", "test_newcomer", "test_plan"),
 )
+# Of the tests that every method goes through, `make test` takes these: a plain divergence, ARKD, and
+# one of each further kind, its loss, its schedule, its samples. `make test-all` takes all.
+OF_EACH_KIND = (
+    *("forward_kl", "arkd", "arkd_code", "akl", "contrastive", "taid", "seqkd", "distillm"),
+    *("gkd", "opd", "minillm"),
+)
 PATIENCE_S = 600  # that a test waits for what hangs; a busy machine takes less
 
 
@@ -48,6 +56,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the tests of long files first; the others stay in their order."""
     order = {name: place for place, name in enumerate(LONG)}
     items.sort(key=lambda item: order.get(item.path.stem, len(LONG)))
+
+
+def by_kind(names: Iterable[str]) -> list[Any]:
+    """Return methods as parameters, those that are not `OF_EACH_KIND` as heavy ones."""
+    heavy = pytest.mark.heavy
+    return [n if n in OF_EACH_KIND else pytest.param(n, marks=heavy) for n in names]
 
 
 def heed_interrupts() -> None:

@@ -12,7 +12,7 @@ from arkd.tables.kinds.sparse import sparse_rows, sparse_values
 
 PANELS = {
     "gradient_bias": "bias of the gradient",
-    "gradient_error": "error of one store's gradient",
+    "gradient_error": "error of one store",
     "value_error": "error of the value (nats)",
     "jsd": "JSD to the teacher (nats)",
     "tail_overlap": "tail overlap",

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 from altered_methods import ALTERED
-from conftest import ROOT
+from conftest import ROOT, by_kind
 from scipy import stats
 from torch import Tensor
 from wrong_methods import WRONG, Declared, NoTeacherDeclared, Reversed
@@ -34,7 +34,7 @@ def failing(subject: Subject) -> set[str]:
     return {o.check for o in check.outcomes(subject) if o.verdict == "FAIL"}
 
 
-@pytest.mark.parametrize("name", registry.plugins())
+@pytest.mark.parametrize("name", by_kind(registry.plugins()))
 def test_every_registered_method_passes(name: str) -> None:
     found = list(check.outcomes(check.subject(name)))
     assert not [o for o in found if o.verdict == "FAIL"]

@@ -478,6 +478,7 @@ def test_rows_that_are_not_there_are_named(harness: Any, tmp_path: Path) -> None
         task_manager(tmp_path).load(["popqa"])
 
 
+@pytest.mark.heavy  # lm-eval from its own command line
 def test_the_readmes_command_gives_the_same_offline(
     data: Path, values: list[Value], tmp_path: Path
 ) -> None:

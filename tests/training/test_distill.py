@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import oracles
 import pytest
 import torch
+from conftest import by_kind
 
 from arkd.data.tokens import TokenSet, batch_order
 from arkd.errors import ArkdError
@@ -28,16 +28,8 @@ from arkd.training import step_tools as tools
 from arkd.training.distill import Step
 from arkd.training.sources import Sources
 
-
-def heavy_unless(name: str, light: Sequence[str]) -> Any:
-    """A method as a parameter, left to `make test-all` unless it is one of some."""
-    return name if name in light else pytest.param(name, marks=pytest.mark.heavy)
-
-
 TENSORS = ("ids", "starts", "prompt_lengths")
 CLASSES = {name: registry.method_class(name) for name in registry.plugins()}
-# A plain divergence, ARKD, and one of each further kind: its own loss, its schedule, its samples.
-OF_EACH_KIND = ("forward_kl", "arkd", "akl", "contrastive", "taid", "seqkd", "distillm", "gkd")
 GOLD = [n for n, c in CLASSES.items() if c.responses == ("gold",) and not issubclass(c, FullStep)]
 SAMPLED = {n: c.responses for n, c in CLASSES.items() if set(c.responses) - {"gold"}}
 FRESH = [n for n, c in CLASSES.items() if "student_samples" in c.needs and n not in SAMPLED]
@@ -239,7 +231,7 @@ def jsd_to_the_teacher(tree: Tree, model: Any) -> float:
     return torch.cat(found).mean().item()
 
 
-@pytest.mark.parametrize("method", [heavy_unless(name, OF_EACH_KIND) for name in CLASSES])
+@pytest.mark.parametrize("method", by_kind(CLASSES))
 def test_twenty_steps_on_smoke_bring_the_student_nearer_to_its_teacher(
     tree: Tree, method: str
 ) -> None:
