@@ -38,8 +38,8 @@ LONG = (
     *("test_stock_lm_eval", "test_results_readme", "test_given_inputs", "test_merge"),
     *("test_parallel", "test_resume", "test_newcomer", "test_plan"),
 )
-# Of the tests that every method goes through, `make test` takes these: a plain divergence, ARKD, and
-# one of each further kind, its loss, its schedule, its samples. `make test-all` takes all.
+# Of the tests that every method goes through, `make test` takes these: a plain divergence, ARKD,
+# and one of each further kind, its loss, its schedule, its samples. `make test-all` takes all.
 OF_EACH_KIND = (
     *("forward_kl", "arkd", "arkd_code", "akl", "contrastive", "taid", "seqkd", "distillm"),
     *("gkd", "opd", "minillm"),
