@@ -91,7 +91,8 @@ reference: ## keep a finished run's numbers: make reference SUITE=longtail VERSI
 		cp results/$(SUITE)/data/manifest.json results/reference/$(VERSION)/$(SUITE)/data.manifest.json
 	PATH="$(abspath $(BIN)):$$PATH" arkd verify --write results/reference/$(VERSION)/$(SUITE)
 
-site: env ## build the documentation, with all reports, into build/site
+site: env ## build documentation, leaderboard and all reports into build/site
+	$(BIN)/arkd leaderboard
 	$(BIN)/python site/stage.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --config-file site/mkdocs.yml
 

@@ -20,6 +20,7 @@ from arkd.cli.parser import parser
 
 ROOT = Path(__file__).parent.parent
 PAGES = ROOT / "build" / "pages"
+BOARD = ROOT / "results" / "leaderboard"  # where `arkd leaderboard` writes it
 PUBLIC = {  # what authors of methods import, and what measures
     "The contract of a method": ["arkd.method", "arkd.objectives", "arkd.papers"],
     "Divergences": ["arkd.divergence.losses", "arkd.divergence.support", "arkd.divergence.sparse"],
@@ -51,6 +52,8 @@ def main() -> None:
             shutil.copyfile(ROOT / name, PAGES / name)
     _write("docs/commands.md", commands())
     _write("docs/api.md", api())
+    if BOARD.is_dir():  # whose links lead to the reports, from where it stands
+        shutil.copytree(BOARD, PAGES / "results" / BOARD.name)
     _write("results/reports.md", listed(reports))
     if broken:
         sys.exit("links that lead nowhere:\n" + "\n".join(broken))
@@ -124,6 +127,8 @@ def listed(reports: list[str]) -> str:
     for name in reports:
         version, suite = Path(name).parts[-3:-1]
         lines.append(f"- [{suite}, results {version}]({Path(name).relative_to('results')})")
+    if BOARD.is_dir():
+        lines += ["", f"They are ranked on the [leaderboard]({BOARD.name}/index.html)."]
     return "\n".join(lines) + "\n"
 
 
