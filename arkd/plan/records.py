@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from arkd.plan import processor
@@ -116,8 +116,23 @@ def plan(tree: Tree, gpus: Sequence[str], assumed: Assumed) -> Plan:
         ArkdError: a GPU or the shape of a model is not known.
     """
     table = chosen(gpus) if gpus or tree.suite.device != "cpu" else ()
-    found, notes = jobs(tree, assumed)
+    planned = [jobs(block, assumed) for block in tree.blocks.values() or [tree]]
+    found = _joined(job for of_block, _ in planned for job in of_block)
+    notes = planned[0][1]
     return Plan(tree.suite, tuple(found), table, (*notes, *_assumptions(tree.suite, table)))
+
+
+def _joined(found: Iterable[Job]) -> list[Job]:
+    """Join the jobs of several worlds that do the same."""
+    groups: dict[tuple[object, ...], Job] = {}
+    for job in found:
+        kind = job.stage, job.pair, job.names
+        known = groups.get(kind)
+        if known:
+            count, disk = known.count + job.count, known.disk + job.disk
+            job = replace(known, count=count, work=known.work + job.work, disk=disk)
+        groups[kind] = job
+    return [*groups.values()]
 
 
 def _assumptions(suite: Suite, gpus: Sequence[Gpu]) -> list[str]:

@@ -13,6 +13,8 @@ from scipy import stats
 
 from arkd.audit.verify import verify
 from arkd.errors import ArkdError
+from arkd.plan.jobs import Assumed
+from arkd.plan.records import plan
 from arkd.results.suite_results import SuiteResults
 from arkd.stages import blocks, trajectories
 from arkd.stages.collect import COST_COLUMNS
@@ -95,6 +97,15 @@ def test_the_workflow_runs_every_block_and_reports_the_whole(suite_file: Path) -
     assert [*found] == ["several", "several@11", "several@12", "several@13"]
     wanted = [f"out/several@{world}/manifest.json" for world in WORLDS]
     assert collect_inputs(found["several"]) == wanted
+
+
+def test_a_plan_counts_every_world(suite_file: Path) -> None:
+    whole = tree(str(suite_file), "out")
+    planned = plan(whole, [], Assumed())
+    of_blocks = [plan(block, [], Assumed()) for block in whole.blocks.values()]
+    assert planned.students == sum(part.students for part in of_blocks) == 10
+    for total in (lambda p: p.disk, lambda p: sum(job.work.flops for job in p.jobs)):
+        assert total(planned) == pytest.approx(sum(map(total, of_blocks)))
 
 
 @pytest.mark.parametrize(
