@@ -222,7 +222,10 @@ def kept_suite(name: str) -> Suite:
     return suite.model_copy(update={"methods": tuple(m for m in suite.methods if m.label in there)})
 
 
-@pytest.fixture(scope="module", params=["longtail", "longtail-full"])
+WHOLE = pytest.param("longtail-full", marks=pytest.mark.heavy)  # 53 rows, drawn again and again
+
+
+@pytest.fixture(scope="module", params=["longtail", WHOLE])
 def kept(request: pytest.FixtureRequest) -> tuple[Suite, pd.DataFrame, dict[str, Figure]]:
     """A reference suite, its records read anew, and its figures."""
     suite = kept_suite(request.param)

@@ -39,9 +39,12 @@ def test_every_row_of_the_tables_has_every_number(run: Path) -> None:
     for method, measured in found.items():
         assert {int(seed) for seed, _ in measured} == set(folders.seeds(suite, method))
         metrics = {metric for _, metric in measured}
-        # What random pairs of references score is a fact of the test sets, kept with the teacher.
+        # What random pairs of references score is a fact of the test sets, kept with the teacher;
+        # what is stored of a teacher, one of the rows that read a sparse one.
         of_models = {m for _, m in found["teacher"] if not m.endswith("_random_pairs")}
-        assert metrics - {m for m in metrics if m.endswith("_random_pairs")} == of_models, method
+        further = {m for m in metrics if m.endswith("_random_pairs") or m.startswith("stored_")}
+        assert metrics - further == of_models, method
+        assert ("stored_entries" in metrics) == ("teacher_support" in method)
     assert {row["suite_version"] for row in rows} == {suite.version}
 
 
