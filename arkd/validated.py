@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
@@ -26,6 +27,12 @@ class Frozen(BaseModel):
                 details = InitErrorDetails(type=unknown, loc=(str(key),), input=value[key])
                 raise ValidationError.from_exception_data(cls.__name__, [details])
         return value
+
+
+def json_schema(model: type[BaseModel]) -> str:
+    """Return the JSON Schema of a file as text, as `benchmarks/schema/` holds it."""
+    draft = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
+    return json.dumps(draft | model.model_json_schema(), indent=2, ensure_ascii=False) + "\n"
 
 
 def problem(error: ValidationError, value: Any = None, names: tuple[str, ...] = ()) -> str:

@@ -6,7 +6,6 @@ a typing error in it must never turn into a test that silently compares nothing.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
@@ -29,7 +28,7 @@ from arkd.metrics import declared
 from arkd.paths import claims_path
 from arkd.results import published
 from arkd.storage.yaml_text import read_yaml
-from arkd.validated import Frozen, problem
+from arkd.validated import Frozen, json_schema, problem
 
 
 class Claim(Frozen):
@@ -212,8 +211,4 @@ def load_claims(path: Path | None = None) -> Claims:
 
 def claims_schema() -> str:
     """Return the JSON Schema of the claims file as text, as `benchmarks/schema/` holds it."""
-    schema = {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        **Claims.model_json_schema(),
-    }
-    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+    return json_schema(Claims)

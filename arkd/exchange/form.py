@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from pydantic import Field, ValidationError
@@ -11,7 +10,7 @@ from arkd.errors import ArkdError
 from arkd.exchange.declared import Declared
 from arkd.storage.yaml_text import read_yaml
 from arkd.suite.settings import NAME
-from arkd.validated import Frozen, problem
+from arkd.validated import Frozen, json_schema, problem
 
 FILE = "submission.yaml"
 ADDRESS = r"^https://[^\s<>\"]+$"
@@ -76,11 +75,7 @@ def read(path: Path) -> Submission:
 
 def schema() -> str:
     """Return the JSON Schema of the form as text, as `benchmarks/schema/` holds it."""
-    found = {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        **Submission.model_json_schema(),
-    }
-    return json.dumps(found, indent=2, ensure_ascii=False) + "\n"
+    return json_schema(Submission)
 
 
 EXAMPLE = """\

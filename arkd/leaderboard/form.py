@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import Literal
 
 from pydantic import Field
 
-from arkd.validated import Frozen
+from arkd.validated import Frozen, json_schema
 
 FORM = "1.0"
 Origin = Literal["reference", "submission"]
@@ -112,8 +111,4 @@ class Leaderboard(Frozen):
 
 def schema() -> str:
     """Return the JSON Schema of `leaderboard.json` as text, as `benchmarks/schema/` holds it."""
-    found = {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        **Leaderboard.model_json_schema(),
-    }
-    return json.dumps(found, indent=2, ensure_ascii=False) + "\n"
+    return json_schema(Leaderboard)
