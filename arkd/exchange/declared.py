@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
 from arkd.errors import ArkdError
 from arkd.method import Axis
+from arkd.storage import manifest
+from arkd.storage.files import read_json
 from arkd.validated import Frozen, problem
 
 
@@ -49,3 +52,11 @@ def of_words(words: Iterable[str]) -> Declared:
         return Declared.model_validate(found)
     except ValidationError as error:
         raise ArkdError(f"--declare: {problem(error, found)}") from None
+
+
+def noted(row: Path) -> dict[str, Any]:
+    """Return what was declared of a foreign row when it was scored, as its first seed has it."""
+    for path in sorted(row.glob(f"seed*/training/{manifest.NAME}")):
+        found: dict[str, Any] = read_json(path).get("notes", {}).get("declared", {})
+        return found
+    return {}

@@ -9,6 +9,7 @@ from typing import Any
 from arkd.audit.compare_records import RECORDS, Side, read
 from arkd.errors import ArkdError
 from arkd.exchange import worlds
+from arkd.exchange.declared import noted
 from arkd.exchange.form import Submission
 from arkd.storage import manifest
 from arkd.storage.files import read_json
@@ -80,7 +81,7 @@ def _rows(run: Path, pair: str, side: Side, submission: Submission, found: Lacks
             found.missing.append(f"{folder.relative_to(run)}/{RECORDS}: the row's records")
             continue
         rows[row] = read(folder).seeds(pair, row)
-        declared[row] = submission.rows.get(row) or _noted(folder.parent)
+        declared[row] = submission.rows.get(row) or noted(folder.parent)
     for row, of_row in rows.items():
         if row == TEACHER:
             continue
@@ -98,14 +99,6 @@ def _rows(run: Path, pair: str, side: Side, submission: Submission, found: Lacks
     for row in submission.rows:
         if row not in rows:
             found.missing.append(f"rows.{row}: the form speaks of a row that has no records")
-
-
-def _noted(folder: Path) -> dict[str, Any]:
-    """Return what was declared of a foreign row when it was scored; the first seed's."""
-    for path in sorted(folder.glob(f"seed*/training/{manifest.NAME}")):
-        noted: dict[str, Any] = read_json(path).get("notes", {}).get("declared", {})
-        return noted
-    return {}
 
 
 def _value(said: Any, key: str) -> Any:

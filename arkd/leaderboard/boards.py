@@ -10,18 +10,19 @@ from pydantic import ValidationError
 
 from arkd import __version__, exact
 from arkd.errors import ArkdError
+from arkd.exchange.lacks import BASE
 from arkd.leaderboard.form import Board, Effect, Leaderboard, Measure, Row
 from arkd.leaderboard.groups import Ranked, groups
-from arkd.leaderboard.runs import Entry, SeedValues, find
+from arkd.leaderboard.runs import Entry, find
 from arkd.method import Method
+from arkd.results.records import SeedValues
 from arkd.statistics.intervals import paired_difference
 from arkd.storage.provenance import core_hash, git_state
 from arkd.suite import method_listing, registry, rows
 from arkd.suite.folders import CONTROLS, FOREIGN, INIT
 from arkd.suite.protocol import Distillation, MethodEntry
+from arkd.tables.builder import GOLD
 
-BASE = "forward_kl"
-GOLD = "fidelity_gold"
 MEASURES = (
     Measure(key="rouge_l", title="ROUGE-L in distribution", unit="points", higher_is_better=True),
     Measure(

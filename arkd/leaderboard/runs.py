@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from arkd import exact
 from arkd.audit.compare_records import RECORDS, Side, read
 from arkd.errors import ArkdError
+from arkd.exchange import declared
 from arkd.exchange import form as submissions
 from arkd.leaderboard.form import Cost, Origin, Run, Unit
+from arkd.report.views import relative
+from arkd.results.records import SeedValues
 from arkd.storage import manifest
 from arkd.storage.files import read_json
 from arkd.storage.records import number, read_csv
 from arkd.suite.folders import FOREIGN
-
-SeedValues = dict[int, float]
 
 
 @dataclass
@@ -106,9 +105,7 @@ class Entry:
         if self.submission and row in self.submission.rows:
             return self.submission.rows[row].model_dump(exclude_none=True)
         folder = self.foreign.get((pair, row))
-        found = sorted(folder.parent.glob(f"seed*/training/{manifest.NAME}")) if folder else []
-        noted: dict[str, Any] = read_json(found[0])["notes"].get("declared", {}) if found else {}
-        return noted
+        return declared.noted(folder.parent) if folder else {}
 
     def facts(self, page: Path, first: Entry) -> Run:
         """Return what the page says of the run.
@@ -184,8 +181,3 @@ def _read(name: str, folder: Path, origin: Origin) -> Entry:
         entry.foreign[path.parents[1].name, row] = path.parent
     _ = entry.sides, entry.costs  # what cannot be read is told of this run alone
     return entry
-
-
-def relative(path: Path, page: Path) -> str:
-    """Return a path as a link from the page."""
-    return quote(Path(os.path.relpath(path, page.parent)).as_posix())
