@@ -23,12 +23,11 @@ from arkd.results.suite_results import SuiteResults
 from arkd.results.trajectories import Curves, last
 from arkd.storage.records import write_csv
 from arkd.suite.folders import TEACHER, Tree
-from arkd.tables.builder import GOLD
+from arkd.tables.builder import GOLD, Source
+from arkd.tables.kinds.blocks import FIDELITY
+from arkd.tables.quantities import FORWARD, LATE, REVERSE
 
 COLUMNS = ("suite", "pair", "mark", "value", "least", "most", "met")
-FORWARD, REVERSE = "forward_kl", "reverse_kl"
-END = 0.1  # the share of the steps, at their end, over which a training loss is averaged
-MEASURES = ((GOLD, "jsd", ""), (GOLD, "tail_overlap", ""), ("truth", "truth_error", ""))
 
 
 class Mark(NamedTuple):
@@ -102,7 +101,7 @@ def _of_training(make: SuiteResults, pair: str) -> Iterator[tuple[str, float, fl
         for arm in arms:
             series = curves.of(pair, arm, column)
             if series:
-                ends[arm] = exact.mean([last(run, END) for run in series.values()])
+                ends[arm] = exact.mean([last(run, LATE) for run in series.values()])
         lowest = min((value for arm, value in ends.items() if arm != pure), default=math.nan)
         yield f"{column} of {pure} over the lowest of the others", ends[pure] / lowest, 0.0, 1.0
     forward, reverse = (curves.of(pair, FORWARD, column) for column in ("fkl", "rkl"))
@@ -126,13 +125,13 @@ def _of_steps(make: SuiteResults, more: SuiteResults, pair: str) -> tuple[str, f
     """Return by how many standard errors twice the steps change a contrast, at most."""
     arms = [entry.label for entry in make.suite.entries]
     changes = []
-    for (a, b), (task, metric, group) in itertools.product(
-        itertools.combinations(arms, 2), ((make.suite.test_sets[0], "rouge_l", ""), *MEASURES)
-    ):
+    score = Source(make.suite.test_sets[0], make.suite.rouge, "ROUGE-L")
+    for (a, b), source in itertools.product(itertools.combinations(arms, 2), (score, *FIDELITY)):
         gaps = []
         for results in (make, more):
             first, second = (
-                results.records.values(pair, arm, task, metric, group) for arm in (a, b)
+                results.records.values(pair, arm, source.task, source.metric, source.group)
+                for arm in (a, b)
             )
             gaps.append([first[seed] - second[seed] for seed in first if seed in second])
         if min(map(len, gaps)) < 2:
