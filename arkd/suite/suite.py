@@ -144,6 +144,11 @@ class Suite(Frozen):
             f"suite {self.name}: no pair '{name}'{nearest(name, names)}; it has {', '.join(names)}"
         )
 
+    @property
+    def observation(self) -> str:
+        """What intervals run over, in words."""
+        return "world" if self.worlds else "training seed"
+
     def seeds_of(self, label: str) -> tuple[int, ...]:
         """Return the observations of a method or control: its training seeds.
 

@@ -20,7 +20,7 @@ from arkd.models.model import head, padding, response_states
 from arkd.progress import progress
 from arkd.suite.protocol import Optimisation
 from arkd.training.checkpoint import Checkpoint
-from arkd.training.told import TERMINATED, told_to_end
+from arkd.training.termination import TERMINATED, told_to_end
 
 # What one step computes: the loss to descend, and what to log of it.
 StepLoss = Callable[[int], tuple[Tensor, dict[str, float]]]
