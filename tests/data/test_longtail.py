@@ -13,9 +13,10 @@ from pydantic import ValidationError
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
 from arkd.data.bands import BANDS
+from arkd.data.longtail.drawn_world import make_world
 from arkd.data.longtail.phrases import CUES, OPEN, RELATIONS
 from arkd.data.longtail.source import TEST_SETS, LongtailSpec, build
-from arkd.data.longtail.world import TESTED_PAIRS, TRAINED_PAIRS, Narrator, World, make_world
+from arkd.data.longtail.world import TESTED_PAIRS, TRAINED_PAIRS, Narrator, World
 from arkd.storage.files import read_jsonl, sha256_file
 
 SPEC = LongtailSpec(entities=120, unseen_entities=20, teacher_examples=12_000, train_examples=4_000)

@@ -11,6 +11,7 @@ import random
 from collections.abc import Iterable, Iterator
 
 from arkd.data.bands import BANDS
+from arkd.data.longtail.drawn_world import zipf_weights
 from arkd.data.longtail.phrases import CUES, RELATIONS
 from arkd.data.longtail.questions import (
     LongtailSpec,
@@ -31,7 +32,6 @@ from arkd.data.longtail.world import (
     ask,
     statements,
     topic_phrases,
-    zipf_weights,
 )
 from arkd.seeding import derive_seed
 

@@ -14,6 +14,7 @@ from typing import Any, Literal, NamedTuple, TypeVar
 
 from pydantic import Field, model_validator
 
+from arkd.data.longtail.drawn_world import zipf_weights
 from arkd.data.longtail.phrases import RELATIONS
 from arkd.data.longtail.world import (
     OPEN_TOPIC,
@@ -22,7 +23,6 @@ from arkd.data.longtail.world import (
     World,
     WorldSpec,
     topic_phrases,
-    zipf_weights,
 )
 from arkd.data.source import DataSpec
 from arkd.seeding import derive_seed

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from arkd.data.bands import BANDS
+from arkd.data.longtail.drawn_world import make_world, zipf_weights
 from arkd.data.longtail.held_out import (
     TEST_SETS,
     dev_rows,
@@ -32,7 +33,7 @@ from arkd.data.longtail.questions import (
     make_row,
     topic_shares,
 )
-from arkd.data.longtail.world import Narrator, World, ask, make_world, zipf_weights
+from arkd.data.longtail.world import Narrator, World, ask
 from arkd.data.source import DataSource, PlannedRows
 from arkd.seeding import derive_seed
 from arkd.storage.files import write_jsonl
