@@ -52,11 +52,17 @@ def join(chain: Chain) -> None:
         except ArkdError as error:
             chain.findings.blame(path, f"cannot be joined again: {error}")
             continue
-        if to_csv([head, *ordered(name, rows)]).encode() == path.read_bytes():
-            chain.findings.remade.append(f"{name} from {len(texts)} evaluations")
-        else:
-            what = "not what the evaluations hold; restore it, or run `arkd collect` again"
-            chain.findings.blame(path, what)
+        _compare_text(chain, name, to_csv([head, *ordered(name, rows)]), "evaluations", len(texts))
+
+
+def _compare_text(chain: Chain, name: str, text: str, parts: str, count: int) -> None:
+    """Compare a joined file with what its parts give, byte for byte."""
+    path = chain.root / name
+    if text.encode() == path.read_bytes():
+        chain.findings.remade.append(f"{name} from {count} {parts}")
+    else:
+        what = f"not what the {parts} hold; restore it, or run `arkd collect` again"
+        chain.findings.blame(path, what)
 
 
 def _joined_blocks(chain: Chain) -> None:
@@ -69,18 +75,12 @@ def _joined_blocks(chain: Chain) -> None:
         path, parts = chain.root / name, [folder / name for folder in folders.values()]
         if not path.is_file() or not all(part.is_file() for part in parts):
             continue
-        with tempfile.TemporaryDirectory(prefix="arkd-verify-") as scratch:
-            made = Path(scratch) / name
-            try:
-                blocks.join(name, folders, named, made)
-            except (ArkdError, ValueError, KeyError) as error:
-                chain.findings.blame(path, f"cannot be joined again: {error}")
-                continue
-            if made.read_bytes() == path.read_bytes():
-                chain.findings.remade.append(f"{name} from {len(parts)} blocks")
-            else:
-                what = "not what the blocks hold; restore it, or run `arkd collect` again"
-                chain.findings.blame(path, what)
+        try:
+            text = blocks.joined(name, folders, named)
+        except (ArkdError, ValueError, KeyError) as error:
+            chain.findings.blame(path, f"cannot be joined again: {error}")
+            continue
+        _compare_text(chain, name, text, "blocks", len(parts))
 
 
 def ordered(name: str, rows: list[list[str]]) -> list[list[str]]:

@@ -19,8 +19,8 @@ from arkd.paths import claims_path
 from arkd.stages import trajectories
 from arkd.stages.collect import COST_COLUMNS
 from arkd.storage import manifest, provenance
-from arkd.storage.files import write_json
-from arkd.storage.records import COLUMNS, ITEM_COLUMNS, number, read_csv, write_csv
+from arkd.storage.files import write_json, write_text
+from arkd.storage.records import COLUMNS, ITEM_COLUMNS, csv_text, number, read_csv, write_csv
 from arkd.suite.folders import Tree
 
 STAGE, ITEMS = "blocks", "items.csv"
@@ -67,7 +67,7 @@ def pool(tree: Tree, partial: bool = False) -> None:
     named = {"suite": suite.name, "suite_version": suite.version}
     roots = {world: block.root for world, block in blocks.items()}
     for name in JOINED:
-        join(name, roots, named, tree.root / name)
+        write_text(tree.root / name, joined(name, roots, named))
     write_csv(tree.root / ITEMS, ITEM_COLUMNS, ())
     first = next(iter(made.values()))
     facts = {
@@ -89,14 +89,13 @@ def pool(tree: Tree, partial: bool = False) -> None:
     write_json(tree.root / manifest.NAME, facts)
 
 
-def join(name: str, blocks: Mapping[int, Path], named: Mapping[str, str], out: Path) -> None:
-    """Write one of the joined files.
+def joined(name: str, blocks: Mapping[int, Path], named: Mapping[str, str]) -> str:
+    """Return the text of one of the joined files.
 
     Args:
         name: Which, of `JOINED`.
         blocks: The folder of each world's block.
         named: The suite's name and version, as the lines have them.
-        out: The file.
     """
     columns, key, averaged = JOINED[name]
     lines = [
@@ -106,7 +105,7 @@ def join(name: str, blocks: Mapping[int, Path], named: Mapping[str, str], out: P
     ]
     if name == "records.csv":
         lines.sort(key=lambda line: tuple(str(line[column]) for column in COLUMNS[:9]))
-    write_csv(out, columns, lines)
+    return csv_text(columns, lines)
 
 
 def mean_over_seeds(

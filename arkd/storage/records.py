@@ -36,13 +36,18 @@ DIGITS = 10  # significant ones, of any number that is written for machines
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[dict[str, Any]]) -> None:
-    """Write rows under fixed columns; floats with `DIGITS` significant digits, none as empty."""
+    """Write rows under fixed columns; see `csv_text`."""
+    write_text(path, csv_text(columns, rows))
+
+
+def csv_text(columns: Sequence[str], rows: Iterable[dict[str, Any]]) -> str:
+    """Return rows under fixed columns; floats with `DIGITS` significant digits, none as empty."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
     for row in rows:
         writer.writerow([_text(row.get(column)) for column in columns])
-    write_text(path, text.getvalue())
+    return text.getvalue()
 
 
 def read_rows(path: Path) -> list[list[str]]:
