@@ -21,7 +21,7 @@ KEPT = ROOT / "results" / "reference" / "1.0" / "smoke"
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel of a copy of the checkout, so that no build folder is left in it."""
-    pytest.importorskip("setuptools", minversion="77")
+    pytest.importorskip("setuptools", minversion="77", reason="older setuptools: run `make env`")
     copy = tmp_path_factory.mktemp("checkout")
     for name in BUILT_FROM:
         shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))

@@ -14,7 +14,6 @@ from arkd.suite.load import suite_names
 
 @pytest.fixture(scope="module")
 def script(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    pytest.importorskip("shtab", reason="the environment lacks shtab: run `make env`")
     path = tmp_path_factory.mktemp("completion") / "arkd.bash"
     command = [sys.executable, "-m", "arkd", "completion", "bash"]
     path.write_text(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
