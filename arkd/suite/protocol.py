@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
@@ -209,7 +210,7 @@ class MethodEntry(Frozen):
         values = {key: getattr(self, key) for key in ROW_SETTINGS}
         return {key: value for key, value in values.items() if value is not None}
 
-    @property
+    @cached_property
     def label(self) -> str:
         """The row's name: `fixed_mix`, or `fixed_mix@alpha=0.25` where something is set."""
         text = ",".join(f"{key}={value}" for key, value in (self.changes | self.params).items())

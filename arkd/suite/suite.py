@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -101,7 +102,7 @@ class Suite(Frozen):
         "float32", description="of the teacher's cached states; bfloat16 halves the disk they take"
     )
 
-    @property
+    @cached_property
     def entries(self) -> tuple[MethodEntry, ...]:
         """The methods of the tables: as listed, or each at every rate of `lr_grid`.
 
@@ -121,14 +122,16 @@ class Suite(Frozen):
         Raises:
             ArkdError: the suite has no such method.
         """
-        for entry in self.entries:
-            if entry.label == label:
-                return entry
-        labels = [entry.label for entry in self.entries]
+        if label in self.rows_by_label:
+            return self.rows_by_label[label]
         raise ArkdError(
-            f"suite {self.name}: no method '{label}'{nearest(label, labels)}; "
-            f"it has {', '.join(labels)}"
+            f"suite {self.name}: no method '{label}'{nearest(label, self.rows_by_label)}; "
+            f"it has {', '.join(self.rows_by_label)}"
         )
+
+    @cached_property
+    def rows_by_label(self) -> dict[str, MethodEntry]:
+        return {entry.label: entry for entry in self.entries}
 
     def pair(self, name: str) -> Pair:
         """Return a pair by name.
@@ -154,10 +157,10 @@ class Suite(Frozen):
 
         Those of a suite of several worlds are the worlds, each of which has trainings of its own.
         """
-        for entry in self.entries:
-            if entry.label == label:
-                return self.worlds[: entry.worlds] or self.seeds[: entry.seeds]
-        return self.worlds or self.seeds
+        entry = self.rows_by_label.get(label)
+        if entry is None:
+            return self.worlds or self.seeds
+        return self.worlds[: entry.worlds] or self.seeds[: entry.seeds]
 
     def block(self, world: int) -> Suite:
         """Return the suite in one of its worlds, with the rows that are trained there."""
