@@ -1,0 +1,126 @@
+"""The marks of a development world, of records and trajectories whose values are planted."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+from simulate import COLUMNS, suite_of
+
+from arkd.audit import calibration
+from arkd.audit.calibration import Mark
+from arkd.errors import ArkdError
+from arkd.metrics.declared import CONDENSED
+from arkd.storage.records import write_csv
+from arkd.suite.folders import Tree
+from arkd.suite.settings import TailSettings
+from arkd.suite.suite import Suite
+
+ARMS = ("forward_kl", "reverse_kl", "fixed_mix")
+SEEDS = (1, 2, 3)
+# Of each arm: error on head facts, tail overlap, and forward and reverse KL at the end of training.
+PLANTED = {
+    "forward_kl": (0.04, 0.3, 0.10, 0.20),
+    "reverse_kl": (0.06, 0.5, 0.30, 0.05),
+    "fixed_mix": (0.11, 0.1, 0.20, 0.10),
+}
+TEACHER_ERROR, TEACHER_TAIL = 0.02, 0.03
+
+
+def finished(folder: Path, steps: int, shift: float = 0.0) -> Tree:
+    """Write a finished suite; `shift` is added to forward KL's ROUGE-L in distribution."""
+    base = suite_of(ARMS, seeds=SEEDS, tail=TailSettings(overlap=True))
+    training = base.distillation.model_copy(update={"steps": steps})
+    suite = base.model_copy(update={"distillation": training})
+    tree = Tree(folder, suite)
+    tree.root.mkdir(parents=True)
+    rows = [row(suite, "teacher", 0, "fidelity_gold", "tail_mass", "", TEACHER_TAIL)]
+    rows += [row(suite, "teacher", 0, "truth", "truth_error", "certain_head", TEACHER_ERROR)]
+    windows = []
+    for arm, (error, overlap, fkl, rkl) in PLANTED.items():
+        for seed in SEEDS:
+            rows += [row(suite, arm, seed, "truth", "truth_error", "certain_head", error)]
+            rows += [row(suite, arm, seed, "fidelity_gold", "tail_overlap", "", overlap * seed / 2)]
+            rows += [row(suite, arm, seed, "fidelity_gold", "jsd", "", 0.1 * error * seed)]
+            rows += [row(suite, arm, seed, "truth", "truth_error", "", error * seed)]
+            score = 90 + seed * 100 * error + (shift if arm == "forward_kl" else 0)
+            rows += [
+                {**row(suite, arm, seed, "longtail_id", "rouge_l", "", score), "decode_seed": d}
+                for d in suite.decoding.seeds
+            ]
+            for step in range(10):  # at the first half of them forward KL is the smaller everywhere
+                late = step >= 5
+                run = {"suite": suite.name, "suite_version": suite.version, "method": arm}
+                run |= {"pair": suite.pairs[0].name, "seed": seed}
+                logged = {"fkl": fkl if late else 1.0, "rkl": rkl if late else 2.0}
+                windows.append(run | {"first_step": step, "last_step": step} | logged)
+    write_csv(tree.root / "records.csv", COLUMNS, rows)
+    columns = ("suite", "suite_version", "pair", "method", "seed", "first_step", "last_step")
+    write_csv(tree.root / "trajectories.csv", (*columns, *CONDENSED), windows)
+    return tree
+
+
+def row(
+    suite: Suite, method: str, seed: int, task: str, metric: str, group: str, value: float
+) -> dict[str, object]:
+    """Return a line of records.csv."""
+    run = {"suite": suite.name, "suite_version": suite.version, "pair": suite.pairs[0].name}
+    run |= {"method": method, "seed": seed, "task": task, "metric": metric, "group": group}
+    return run | {"value": value, "n": 60, "higher_is_better": ""}
+
+
+def found(marks: list[Mark], words: str) -> Mark:
+    """Return the one mark whose name has these words."""
+    (mark,) = (mark for mark in marks if words in mark.name)
+    return mark
+
+
+@pytest.mark.parametrize(
+    ("words", "value", "met"),
+    [
+        ("fkl of forward_kl", 0.10 / 0.20, True),
+        ("rkl of reverse_kl", 0.05 / 0.10, True),
+        ("steps of fixed_mix", 0.5, True),  # .2 against .1 in the second half alone
+        ("teacher's mass", TEACHER_TAIL, True),
+        ("error on head facts of forward_kl", 0.04 / 0.02, True),
+        ("error on head facts of reverse_kl", 0.06 / 0.02, True),
+        ("error on head facts of fixed_mix", 0.11 / 0.02, False),  # above 5
+        ("tail overlap of reverse_kl", 0.5, True),
+        ("tail overlap of fixed_mix", 0.1, False),  # below .2
+    ],
+)
+def test_each_mark_has_its_planted_value(
+    tmp_path: Path, words: str, value: float, met: bool
+) -> None:
+    mark = found(calibration.marks(finished(tmp_path, 100)), words)
+    assert mark.value == pytest.approx(value)
+    assert mark.met is met
+
+
+@pytest.mark.parametrize(("shift", "met"), [(0.5, True), (40.0, False)])
+def test_twice_the_steps_are_held_against_the_standard_error(
+    tmp_path: Path, shift: float, met: bool
+) -> None:
+    """Gaps are 100·Δerror·seed: their deviation over seeds 1, 2, 3 is 100·Δerror, in both runs."""
+    once, twice = finished(tmp_path / "once", 100), finished(tmp_path / "twice", 200, shift)
+    mark = found(calibration.marks(once, twice), "twice the steps")
+    smallest = 100 * (0.06 - 0.04)  # forward less reverse KL, where the shift is largest in errors
+    assert mark.value == pytest.approx(shift / math.sqrt(2 * smallest**2 / len(SEEDS)))
+    assert mark.met is met
+
+
+def test_what_is_not_twice_the_steps_is_refused(tmp_path: Path) -> None:
+    once, more = finished(tmp_path / "once", 100), finished(tmp_path / "more", 150)
+    with pytest.raises(ArkdError, match="150 steps, twice the 100"):
+        calibration.marks(once, more)
+
+
+def test_a_suite_without_the_arms_is_refused(tmp_path: Path) -> None:
+    suite = suite_of(["forward_kl", "arkd"], tail=TailSettings(overlap=True))
+    with pytest.raises(ArkdError, match="needs fixed_mix, reverse_kl"):
+        calibration.marks(Tree(tmp_path, suite))
+
+
+def test_a_value_that_is_missing_meets_no_mark() -> None:
+    assert not Mark("p", "tail overlap", math.nan, 0.2, 0.8).met
