@@ -7,6 +7,7 @@ of them is decoded.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -49,6 +50,12 @@ class PairedDifference:
     p_value: float | None
 
 
+@functools.cache
+def t_quantile(share: float, freedom: int) -> float:
+    """Return the quantile of Student's t distribution; tables ask for few of them, often."""
+    return float(stats.t.ppf(share, freedom))
+
+
 def mean_interval(values: Sequence[float] | np.ndarray, level: float = LEVEL) -> Interval:
     """Return the mean of one value per seed and its Student's t interval.
 
@@ -65,7 +72,7 @@ def mean_interval(values: Sequence[float] | np.ndarray, level: float = LEVEL) ->
     if n == 1:
         return Interval(mean, None, None, None, 1)
     standard_error = exact.deviation(array) / math.sqrt(n)
-    half = float(stats.t.ppf(0.5 + level / 2, n - 1)) * standard_error
+    half = t_quantile(0.5 + level / 2, n - 1) * standard_error
     return Interval(mean, mean - half, mean + half, half, n)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from scipy import stats
 
 from arkd import exact
+from arkd.statistics.intervals import t_quantile
 
 
 def p_value(values: Sequence[float], boundaries: Sequence[float]) -> float:
@@ -34,5 +35,5 @@ def smallest_effect(values: Sequence[float], error_rate: float, power: float) ->
     sd / √n · (t[1 − a/2] + t[power]) with n − 1 degrees of freedom.
     """
     n = len(values)
-    quantiles = sum(float(stats.t.ppf(at, n - 1)) for at in (1 - error_rate / 2, power))
+    quantiles = sum(t_quantile(at, n - 1) for at in (1 - error_rate / 2, power))
     return exact.deviation(values) / math.sqrt(n) * quantiles

@@ -15,7 +15,7 @@ from scipy import stats
 
 from arkd import exact
 from arkd.errors import ArkdError
-from arkd.statistics.intervals import LEVEL
+from arkd.statistics.intervals import LEVEL, t_quantile
 
 # Fewer are too few to bootstrap. A resample draws from the n seeds themselves, so its spread is too
 # small by (n − 1)/n and its tails end at the outermost seed: of three seeds there are ten different
@@ -108,7 +108,7 @@ def jackknife(
         float(statistic(*(np.delete(part, run, axis=0) for part in scores))) for run in range(n)
     ]
     pseudo = n * value - (n - 1) * np.array(without)
-    half = float(stats.t.ppf(0.5 + level / 2, n - 1)) * exact.deviation(pseudo) / math.sqrt(n)
+    half = t_quantile(0.5 + level / 2, n - 1) * exact.deviation(pseudo) / math.sqrt(n)
     return value - half, value + half
 
 
@@ -199,7 +199,7 @@ def _within_tasks(scores: np.ndarray, resamples: int, draw: np.random.Generator)
 
 def _expanded(values: np.ndarray, n: int, level: float) -> tuple[float, float]:
     """Return the expanded percentiles of resampled values of a statistic of n runs."""
-    tail = float(stats.norm.cdf(math.sqrt(n / (n - 1)) * stats.t.ppf((1 - level) / 2, n - 1)))
+    tail = float(stats.norm.cdf(math.sqrt(n / (n - 1)) * t_quantile((1 - level) / 2, n - 1)))
     low, high = np.quantile(values, [tail, 1 - tail])
     return float(low), float(high)
 
