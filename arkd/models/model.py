@@ -14,6 +14,8 @@ from torch import Tensor
 from transformers import (
     AutoModelForCausalLM,
     GenerationConfig,
+    GPT2Config,
+    GPT2LMHeadModel,
     LlamaConfig,
     LlamaForCausalLM,
 )
@@ -34,23 +36,29 @@ TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "chat_template.jin
 
 
 def build(spec: Scratch, tokenizer: Any, *seed_axes: str | int) -> Any:
-    """Return a Llama with random weights drawn from the named axes."""
+    """Return a model with random weights drawn from the named axes."""
     torch.manual_seed(derive_seed("weights", *seed_axes))
-    config = LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=spec.hidden,
-        intermediate_size=spec.intermediate,
-        num_hidden_layers=spec.layers,
-        num_attention_heads=spec.heads,
-        num_key_value_heads=spec.heads,
-        max_position_embeddings=spec.context,
-        initializer_range=spec.init_std or spec.hidden**-0.5,
-        tie_word_embeddings=True,
-        bos_token_id=None,
-        eos_token_id=one_or_all(end_ids(tokenizer)),
-        pad_token_id=tokenizer.pad_token_id,
+    shared: dict[str, Any] = {
+        "vocab_size": len(tokenizer),
+        "initializer_range": spec.init_std or spec.hidden**-0.5,
+        "tie_word_embeddings": True,
+        "bos_token_id": None,
+        "eos_token_id": one_or_all(end_ids(tokenizer)),
+        "pad_token_id": tokenizer.pad_token_id,
+    }
+    if spec.family == "gpt2":
+        return GPT2LMHeadModel(GPT2Config(**spec.gpt2, **shared))
+    return LlamaForCausalLM(
+        LlamaConfig(
+            hidden_size=spec.hidden,
+            intermediate_size=spec.intermediate,
+            num_hidden_layers=spec.layers,
+            num_attention_heads=spec.heads,
+            num_key_value_heads=spec.heads,
+            max_position_embeddings=spec.context,
+            **shared,
+        )
     )
-    return LlamaForCausalLM(config)
 
 
 def load(folder: Path, device: torch.device, dtype: str = "float32") -> Any:

@@ -43,6 +43,10 @@ def shapes(tree: Tree, pair: str, vocabulary: int | None, given: Mapping[str, Pa
 
 def _shape(spec: Any, vocabulary: int | None, given: Mapping[str, Path], whose: str) -> Shape:
     if isinstance(spec, Scratch):
+        size = vocabulary or spec.vocabulary
+        if spec.family == "gpt2":
+            config = {"model_type": "gpt2", "vocab_size": size, **spec.gpt2}
+            return Shape.of_config(config, whose)
         return Shape(
             family="llama",
             hidden=spec.hidden,
@@ -51,7 +55,7 @@ def _shape(spec: Any, vocabulary: int | None, given: Mapping[str, Path], whose: 
             kv_heads=spec.heads,
             head_size=spec.hidden // spec.heads,
             intermediate=spec.intermediate,
-            vocabulary=vocabulary or spec.vocabulary,
+            vocabulary=size,
             context=spec.context,
         )
     if isinstance(spec, Folder):

@@ -23,13 +23,14 @@ BESIDE_SUITES = ("reference", "performance", "readme.md", "packs", "submissions"
 
 
 class Scratch(Frozen):
-    """A small Llama that starts from random weights."""
+    """A small model that starts from random weights."""
 
     source: Literal["scratch"]
+    family: Literal["llama", "gpt2"] = Field("llama", description="whose blocks it has")
     hidden: int = Field(gt=0, description="width of the residual stream")
     layers: int = Field(gt=0)
     heads: int = Field(gt=0)
-    intermediate: int = Field(gt=0, description="width of the gated feed-forward layer")
+    intermediate: int = Field(gt=0, description="width of the feed-forward layer, gated in Llama")
     context: int = Field(128, gt=1, description="longest sequence, in tokens")
     vocabulary: int = Field(
         1024, gt=257, description="size of the BPE vocabulary trained in the run"
@@ -43,6 +44,13 @@ class Scratch(Frozen):
         if self.hidden % (2 * self.heads):
             raise ValueError(f"hidden must be an even multiple of heads ({self.heads})")
         return self
+
+    @property
+    def gpt2(self) -> dict[str, Any]:
+        """The sizes as GPT-2's configuration names them, without dropout: Llama has none."""
+        sizes = {"n_embd": self.hidden, "n_inner": self.intermediate, "n_layer": self.layers}
+        sizes |= {"n_head": self.heads, "n_positions": self.context}
+        return sizes | dict.fromkeys(("embd_pdrop", "attn_pdrop", "resid_pdrop"), 0.0)
 
 
 class Pretrained(Frozen):
