@@ -42,7 +42,7 @@ LONG = (
 # and one of each further kind, its loss, its schedule, its samples. `make test-all` takes all.
 OF_EACH_KIND = (
     *("forward_kl", "arkd", "arkd_code", "akl", "contrastive", "taid", "seqkd", "distillm"),
-    *("gkd", "opd", "minillm"),
+    "opd",
 )
 PATIENCE_S = 600  # that a test waits for what hangs; a busy machine takes less
 
