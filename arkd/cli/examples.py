@@ -81,7 +81,7 @@ COMPLETION = """examples:
   arkd completion zsh > ~/.zsh/completions/_arkd      a folder that your fpath names
 """
 ADD = """examples:
-  arkd add skew_kl alpha=0.2 --to longtail     results/longtail-plus/report.html has all rows
+  arkd add skew_kl skew=0.2 --to longtail      results/longtail-plus/report.html has all rows
   arkd add my_method --to longtail             one more: the file longtail-plus.yaml lists them
   arkd add my_method seeds=1 --to mine.yaml --name first-try
                                                beside a suite of your own, in first-try.yaml

@@ -107,7 +107,8 @@ def _runs(tree: Tree) -> Iterator[Line]:
 def _caches(tree: Tree, pair: str) -> Iterator[Line]:
     """Yield the response sets that any row reads, and the positions that are measured."""
     suite, needed = tree.suite, dict[str, set[int]](prefixes=set())
-    for label in (entry.label for entry in suite.entries):
+    labels = [entry.label for entry in suite.entries]
+    for label in (each for each in labels if tree.makes(tree.evaluation(pair, each))):
         for source in cached_sources(suite, label):
             needed.setdefault(source, set()).update(seeds(suite, label))
     for source, by_seed in needed.items():

@@ -108,7 +108,8 @@ def _read_yaml(path: Path, readers: tuple[Path, ...] = ()) -> dict[str, Any]:
     if not isinstance(base, str):
         raise ArkdError(f"{path}: {key}: the name or the file of a suite is wanted")
     if "name" not in value:
-        raise ArkdError(f"{path}: name: a suite that {key} another needs a name of its own")
+        verb = "extends" if key == "extends" else "stands beside"
+        raise ArkdError(f"{path}: name: a suite that {verb} another needs a name of its own")
     read = _read_yaml(_base_path(base, path), (*readers, path))
     return _with_further_rows(path, read, value) if key == "beside" else _merge(read, value)
 
