@@ -95,8 +95,9 @@ def facts(tree: Tree) -> dict[str, Any]:
     if not tree.suite.beside:
         return {}
     rows = {
-        label: {path: manifest.digest(Path(path)) for path in method_files(tree.suite, label)}
+        label: {"/".join(f.parts[-2:]): manifest.digest(f) for f in map(Path, files)}
         for label in further(tree)
+        for files in [method_files(tree.suite, label)]
     }
     run = manifest.digest(_base(tree) / manifest.NAME)
     return {"beside": {"suite": tree.suite.beside, "manifest": run, "added": rows}}
