@@ -75,7 +75,7 @@ class Suites:
         return {"command": name, "config": config, "given": given}
 
     def inputs(
-        self, of: Callable[[Tree], list[str]], runs: Callable[[], Any]
+        self, waits: Callable[[Tree], list[str]], runs: Callable[[], Any]
     ) -> Callable[[Any], list[str]]:
         """Return what tells the inputs of the data, or of the collection, before any job runs.
 
@@ -83,7 +83,7 @@ class Suites:
         finished run have no data of their own.
 
         Args:
-            of: Tells the inputs of a suite's rule.
+            waits: Tells what a suite's rule waits for.
             runs: Tells whether this process will run jobs.
         """
 
@@ -94,7 +94,7 @@ class Suites:
                     hold_suite(tree.root, Path(".snakemake"))
                 except ArkdError as error:
                     sys.exit(f"arkd: error: {error}")
-            return of(tree)
+            return waits(tree)
 
         return inputs
 

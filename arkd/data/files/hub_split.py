@@ -104,8 +104,8 @@ class HubSplit:
             there = f"it has {', '.join(by_split)}" if by_split else "it has no files that are read"
             names = ", ".join(c["config_name"] for c in configs if "config_name" in c)
             there += f"; configs: {names}" if names else ""
-            of = f" of '{self.config}'" if self.config else ""
-            raise ArkdError(f"{where}: no split '{self.split}'{of}; {there}")
+            inside = f" of '{self.config}'" if self.config else ""
+            raise ArkdError(f"{where}: no split '{self.split}'{inside}; {there}")
         parts = {int(shard[1]) for name in found if (shard := SHARD.search(name))}
         if len(parts) == 1 and len(found) % max(1, *parts):
             raise ArkdError(
