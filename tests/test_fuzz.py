@@ -19,13 +19,13 @@ from hypothesis import strategies as st
 
 from arkd.audit import compare_records
 from arkd.claims.registered import load_claims
-from arkd.data.files.source import FilesSpec
 from arkd.data.files.source import build as build_files
+from arkd.data.files.spec import FilesSpec
 from arkd.data.instructions import formats
 from arkd.errors import LONGEST, ArkdError
 from arkd.results.records import read_records
 from arkd.storage.files import read_json, read_jsonl
-from arkd.suite import jobs
+from arkd.suite import trees
 from arkd.suite.load import load_suite, suite_path
 
 SMOKE = yaml.safe_load(suite_path("smoke").read_text(encoding="utf-8")) | {"name": "mine"}
@@ -124,7 +124,7 @@ SUITES = st.one_of(changed(SMOKE).map(as_yaml), spoilt(as_yaml(SMOKE)), VALUE.ma
 TABLES = st.one_of(spoilt(SOUND), spoilt(RECORDS.split(b"\n")[0]), st.binary(max_size=200))
 ITEMS = st.one_of(lines(ROW), lines(ITEM), lines(TASK), st.binary(max_size=60))
 READERS: dict[str, tuple[str, st.SearchStrategy[bytes], Callable[[Path], object]]] = {
-    "suite": ("mine.yaml", SUITES, lambda path: jobs.trees(str(path), str(path.parent))),
+    "suite": ("mine.yaml", SUITES, lambda path: trees.trees(str(path), str(path.parent))),
     "claims": ("claims.yaml", VALUE.map(as_yaml) | st.binary(max_size=60), load_claims),
     "records": ("records.csv", TABLES, lambda path: read_records(path, load_suite("smoke"))),
     "compared records": ("records.csv", TABLES, compare_records.read),

@@ -1,5 +1,7 @@
 """Where the suites lie, and what each job is told; used by the rules of the other files."""
 
+import re
+
 from arkd.paths import claims_path
 from arkd.plan.requests import Requests
 from arkd.suite import jobs
@@ -15,7 +17,8 @@ REQUESTS = Requests.of_config(TREES, config)
 
 
 wildcard_constraints:
-    suite="[^/]+",
+    # Alone those asked for: what they read of a finished run beside them is never made here.
+    suite="|".join(map(re.escape, TREES)),
     pair="[^/]+",
     method="[^/]+",
     seed=r"\d+",

@@ -3,7 +3,7 @@
 
 use rule data as collect with:
     input:
-        lambda w: jobs.collect_inputs(TREES[w.suite]),
+        SUITES.inputs(jobs.collect_inputs, starts_jobs),
     output:
         f"{ROOT}/records.csv",
         f"{ROOT}/items.csv",

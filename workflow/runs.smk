@@ -6,7 +6,7 @@ START = f"{PAIR}/init/seed{{seed}}/training/manifest.json"
 
 rule data:
     input:
-        SUITES.data_inputs(starts_jobs),
+        SUITES.inputs(jobs.data_inputs, starts_jobs),
     output:
         f"{ROOT}/data/manifest.json",
     log:
@@ -67,8 +67,7 @@ use rule teacher as student_init with:
 
 use rule teacher as teacher_cache with:
     input:
-        rules.tokens.output,
-        TEACHER,
+        lambda w: jobs.cache_inputs(TREES[w.suite], w.pair),
     output:
         f"{PAIR}/cache/{{source}}/manifest.json",
     pathvars:
@@ -84,9 +83,7 @@ use rule teacher as teacher_cache with:
 
 use rule teacher_cache as student_responses with:
     input:
-        rules.tokens.output,
-        TEACHER,
-        START,
+        lambda w: jobs.cache_inputs(TREES[w.suite], w.pair, int(w.seed)),
     output:
         f"{PAIR}/cache/{{source}}-seed{{seed}}/manifest.json",
     pathvars:
@@ -100,8 +97,6 @@ use rule teacher_cache as student_responses with:
 
 use rule teacher as distill with:
     input:
-        rules.tokens.output,
-        START,
         lambda w: jobs.distill_inputs(TREES[w.suite], w.pair, w.method, int(w.seed)),
     output:
         f"{PAIR}/{{method}}/seed{{seed}}/training/manifest.json",

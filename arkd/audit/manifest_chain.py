@@ -72,9 +72,6 @@ class Chain:
     def __init__(self, root: Path, findings: Findings | None = None) -> None:
         self.root = root
         self.findings = findings or Findings(root)
-        # The layout is the workflow's; the folder may have another name than its suite.
-        named = cast(Suite, SimpleNamespace(name=root.name))
-        self.tree = Tree(root.parent, named)
         self.files: dict[Path, Path] = {}  # by stage's folder
         self.manifests: dict[Path, dict[str, Any]] = {}
         for path in self._found():
@@ -84,6 +81,10 @@ class Chain:
                 self.files.setdefault(folder, path)
                 self.manifests.setdefault(folder, made)
         self.findings.manifests += len(self.manifests)
+        # The layout is the workflow's; the folder may have another name than its suite.
+        config = self.top.get("config")
+        beside = config.get("beside") if isinstance(config, dict) else None
+        self.tree = Tree(root.parent, cast(Suite, SimpleNamespace(name=root.name, beside=beside)))
 
     @cached_property
     def top(self) -> dict[str, Any]:
@@ -231,8 +232,9 @@ class Chain:
             source = role.removesuffix("_responses")
             return [tree.cache(pair, source, seed if source == "student" else None)]
         if role == "replayed":
-            every = (self.root / pair).glob(f"*/seed{seed}/training")
-            return [path for path in sorted(every) if path in self.manifests]
+            roots = [self.root, *([tree.results / b] if (b := tree.suite.beside) else [])]
+            every = [p for root in roots for p in root.glob(f"{pair}/*/seed{seed}/training")]
+            return [path for path in sorted(every) if self.digest(path)]
         known = {
             "data": tree.data,
             "tokens": tree.tokens(pair),

@@ -109,6 +109,11 @@ def read(path: Path) -> Source:
         raise ArkdError(
             f"{source.root}: merged already; merge the folders it was made of ({folders})"
         )
+    if source.suite.beside:
+        raise ArkdError(
+            f"{source.root}: further rows beside {source.suite.beside}; list the rows in a suite "
+            "that extends it and run that, then merge"
+        )
     problems = sorted(verify(source.root, again=False).problems.items())
     if problems:
         raise ArkdError(

@@ -47,7 +47,8 @@ def join(chain: Chain) -> None:
         if not path.is_file() or not texts or not all(text.is_file() for text in texts):
             continue
         try:
-            rows = [row for text in texts for row in read_rows(text)[1:]]
+            suite = str(chain.top["suite"])  # rows read beside another run have its name
+            rows = [[suite, *row[1:]] for text in texts for row in read_rows(text)[1:]]
             head = read_rows(texts[0])[0]
         except ArkdError as error:
             chain.findings.blame(path, f"cannot be joined again: {error}")
@@ -124,9 +125,11 @@ def results(chain: Chain, suite: Suite) -> None:
         (Path(scratch) / "results").mkdir()
         tree = Tree(Path(scratch) / "results", suite)
         tree.root.symlink_to(root.resolve(), target_is_directory=True)
-        for block in tree.blocks.values():  # of which some tables are made
-            if (beside := root.resolve().parent / block.root.name).is_dir():
-                block.root.symlink_to(beside, target_is_directory=True)
+        blocks_ = [block.suite for block in tree.blocks.values()]  # of which some tables are made
+        bases = [each.beside for each in (suite, *blocks_) if each.beside]
+        for name in (*(block.name for block in blocks_), *bases):
+            if (beside := root.resolve().parent / name).is_dir():
+                (tree.results / name).symlink_to(beside, target_is_directory=True)
         for name, make in (("tables", _tables), ("claims", _claims)):
             out = Path(scratch) / name
             if not (root / name / NAME).is_file():

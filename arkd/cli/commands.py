@@ -48,7 +48,7 @@ def plan(options: argparse.Namespace) -> None:
     """
     from arkd.plan import records, text
     from arkd.plan.jobs import Assumed
-    from arkd.suite import jobs as workflow
+    from arkd.suite.trees import trees
 
     configs = {}
     for given in options.config:
@@ -60,7 +60,7 @@ def plan(options: argparse.Namespace) -> None:
         if (value := getattr(options, name)) is not None and value <= 0:
             raise ArkdError(f"--{name.replace('_', '-')}: must be above 0, found {value:g}")
     assumed = Assumed(options.prompt_tokens, options.response_tokens, configs)
-    tree = workflow.trees(options.suite, options.results).popitem()[1]
+    tree = trees(options.suite, options.results).popitem()[1]
     text.show(records.plan(tree, options.gpu, assumed), options.format)
 
 

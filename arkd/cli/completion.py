@@ -22,7 +22,7 @@ def script(parser: argparse.ArgumentParser, shell: str) -> str:
         shell: One that shtab knows.
     """
     for action in _actions(parser):
-        if action.dest == "suite":
+        if action.dest in ("suite", "to"):
             action.choices = suite_names()
         elif action.dest in ("methods", "method"):
             action.choices = names()

@@ -3,6 +3,7 @@
 EPILOG = """examples:
   arkd run longtail                      the whole suite: data to report
   arkd run smoke --results ../try        the one-minute suite, elsewhere
+  arkd add skew_kl --to longtail         one more row beside the finished run of a suite
   arkd list                              the methods, their papers and what they need
   arkd new my_method                     a method of your own, to fill in
   arkd check my_method                   test it against its formula, in seconds
@@ -78,6 +79,12 @@ PERF = """examples:
 COMPLETION = """examples:
   arkd completion bash > ~/.local/share/bash-completion/completions/arkd
   arkd completion zsh > ~/.zsh/completions/_arkd      a folder that your fpath names
+"""
+ADD = """examples:
+  arkd add skew_kl skew=0.2 --to longtail      results/longtail-plus/report.html has all rows
+  arkd add my_method --to longtail             one more: the file longtail-plus.yaml lists them
+  arkd add my_method seeds=1 --to mine.yaml --name first-try
+                                               beside a suite of your own, in first-try.yaml
 """
 STATUS = """examples:
   arkd status                          of longtail: done, running, failed, left

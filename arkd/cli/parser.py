@@ -37,6 +37,16 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--verbose", action="store_true", help="Snakemake's own output")
     run.set_defaults(command=run_commands.run)
 
+    text = "train a further row beside the finished run of a suite, which stays as it is"
+    add = _add(added, "add", text, examples.ADD)
+    add.add_argument("method", metavar="METHOD", help="a method's name, or its file")
+    add.add_argument("settings", nargs="*", metavar="KEY=VALUE", help="its parameters, as in a row")
+    add.add_argument("--to", required=True, metavar="SUITE", help="name or YAML file")
+    add.add_argument("--name", help="of the suite of further rows (default: SUITE-plus)")
+    add.add_argument("--results", default="results", help="folder of all results")
+    add.add_argument("--cores", default="all", help="how many jobs at once (default: all cores)")
+    add.set_defaults(command=run_commands.add, dry_run=False, verbose=False)
+
     status = _add(added, "status", "show which jobs of a suite are done", examples.STATUS)
     status.add_argument("suite", nargs="?", default="longtail", help="name or YAML file")
     status.add_argument("--results", default="results", help="folder of all results")

@@ -28,7 +28,7 @@ def run(options: argparse.Namespace) -> None:
     import json
 
     from arkd.paths import snakefile
-    from arkd.suite.jobs import results_folder, trees
+    from arkd.suite.trees import results_folder, trees
 
     trees(options.suite, results_folder(options.results))
     ours = ["arkd.cli.run_workflow", options.suite, options.results]
@@ -51,10 +51,25 @@ def run(options: argparse.Namespace) -> None:
     os.execve(sys.executable, command, {**os.environ, "PATH": path})
 
 
+def add(options: argparse.Namespace) -> None:
+    """Add a row to those beside a suite's finished run, and run it.
+
+    Raises:
+        ArkdError: the row or the suite will not do, or the suite has no finished run.
+    """
+    from arkd.cli import add_rows
+
+    typed, to = options.settings, options.to
+    path = add_rows.add(options.method, typed, to, options.results, options.name)
+    print(f"arkd: {path} names the rows beside {to}", file=sys.stderr, flush=True)
+    options.suite = str(path)
+    run(options)
+
+
 def status(options: argparse.Namespace) -> int:
     """Show which jobs of a suite are done, run, failed or are left; 1 if one has failed."""
     from arkd.cli import status as states
-    from arkd.suite.jobs import trees
+    from arkd.suite.trees import trees
 
     return states.run(trees(options.suite, options.results).popitem()[1])
 

@@ -16,7 +16,7 @@ from arkd.audit.manifest_chain import DATA
 from arkd.errors import ArkdError
 from arkd.exchange import form, lacks, worlds
 from arkd.storage import checksums, manifest
-from arkd.storage.files import staged_dir, staged_file
+from arkd.storage.files import read_json, staged_dir, staged_file
 from arkd.suite.folders import FOREIGN
 
 SHOWN = ("data", "tables", "claims", "figures", "report", checksums.LOGS)  # made again, or text
@@ -59,8 +59,7 @@ def pack(run: Path, form_file: Path, out: Path) -> list[str]:
 
 def _write(run: Path, form_file: Path | None, out: Path) -> None:
     """Copy what a submission holds of a run or a block, and write the sums of it."""
-    for path in kept(run):
-        name = path.relative_to(run).as_posix()
+    for name, path in kept(run).items():
         target = out / (DATA if name == f"data/{manifest.NAME}" else name)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, target)
@@ -69,14 +68,25 @@ def _write(run: Path, form_file: Path | None, out: Path) -> None:
     checksums.write(out)
 
 
-def kept(run: Path) -> Iterator[Path]:
-    """Yield the files of a run that a submission holds.
+def kept(run: Path) -> dict[str, Path]:
+    """Return the files of a run that a submission holds, by where they lie there.
 
     The collected files, every manifest, the samples of every evaluation, and the records of
-    students that were trained elsewhere, which are collected nowhere.
+    students that were trained elsewhere, which are collected nowhere. Of rows beside another run,
+    what they stand beside as well: a submission is whole.
     """
     collected = (*recompute.COLLECTED, manifest.NAME, "suite.yaml", DATA, f"data/{manifest.NAME}")
-    yield from (run / name for name in collected if (run / name).is_file())
+    found = {name: run / name for name in collected if (run / name).is_file()}
+    config = read_json(run / manifest.NAME).get("config")
+    if beside := config.get("beside") if isinstance(config, dict) else None:
+        passed = (*collected[:-1], FOREIGN)
+        of_run = kept(run.parent / beside).items()
+        found |= {name: path for name, path in of_run if name.partition("/")[0] not in passed}
+    return found | {path.relative_to(run).as_posix(): path for path in _of_stages(run)}
+
+
+def _of_stages(run: Path) -> Iterator[Path]:
+    """Yield the files below a run's folder that a submission holds."""
     for path in sorted(run.rglob("*")):
         parts = path.relative_to(run).parts
         hidden = any(part.startswith(".") for part in parts)

@@ -14,6 +14,7 @@ from arkd.plan.rows import Rows, requests, rows
 from arkd.plan.shapes import BYTES, Shape
 from arkd.plan.work import Work
 from arkd.suite import registry
+from arkd.suite.beside import further
 from arkd.suite.contexts import check
 from arkd.suite.folders import CONTROLS, TEACHER, Tree, seeds
 from arkd.suite.jobs import cached_sources
@@ -107,11 +108,13 @@ class _Planner:
     def jobs(self) -> list[Job]:
         """Return them in the order of the workflow."""
         found = [Job("tokens"), self._teacher(), self._start(), *self._caches()]
-        entries = self.tree.suite.entries
-        found += _grouped(self._distill(entry.label) for entry in entries)
-        found += _grouped(
-            self._evaluate(label) for label in (*CONTROLS, *(entry.label for entry in entries))
-        )
+        labels = [entry.label for entry in self.tree.suite.entries]
+        evaluated = [*CONTROLS, *labels]
+        if self.tree.suite.beside:  # its run has been: only the further rows are left
+            found, labels = [], further(self.tree)
+            evaluated = labels
+        found += _grouped(map(self._distill, labels))
+        found += _grouped(map(self._evaluate, evaluated))
         return [replace(job, pair=self.pair.name) for job in found]
 
     def _held(self, shape: Shape, lora: Lora | None, settings: Optimisation) -> Held:

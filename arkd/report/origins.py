@@ -18,6 +18,7 @@ from arkd.metrics import declared
 from arkd.report.views import relative, run_manifests
 from arkd.results.records import read_csv
 from arkd.suite.folders import Tree
+from arkd.suite.load import base_name
 from arkd.suite.suite import Suite
 from arkd.tables.table import Cell, Origin, Table
 
@@ -102,6 +103,9 @@ def _run(tree: Tree, out_file: Path, pair: str, method: str) -> dict[str, Any]:
     manifests = run_manifests(tree, pair, method)
     evaluation = tree.evaluation(pair, method) / "manifest.json"
     again = Tree(Path(AGAIN), tree.suite, tree.named)
+    if tree.suite.beside and not tree.makes(evaluation):  # what makes the row is the other suite
+        other = tree.suite.model_copy(update={"name": tree.suite.beside, "beside": None})
+        again = Tree(Path(AGAIN), other, base_name(tree.named) if tree.named else other.name)
     run: dict[str, Any] = {"pair": pair, "method": method}
     run |= {"all": evaluation_command(again, pair, method)}
     if manifests:

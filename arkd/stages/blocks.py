@@ -21,6 +21,7 @@ from arkd.stages.collect import COST_COLUMNS
 from arkd.storage import manifest, provenance
 from arkd.storage.files import write_json, write_text
 from arkd.storage.records import COLUMNS, ITEM_COLUMNS, csv_text, number, read_csv, write_csv
+from arkd.suite import beside
 from arkd.suite.folders import Tree
 
 STAGE, ITEMS = "blocks", "items.csv"
@@ -77,6 +78,7 @@ def pool(tree: Tree, partial: bool = False) -> None:
         "core": first["core"],
         "training_core": first["training_core"],
         "claims": manifest.digest(claims_path(suite.claims)),
+        **beside.facts(tree),
         "inputs": {
             block.suite.name: manifest.digest_of(made[world]["outputs"])
             for world, block in blocks.items()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,8 @@ from arkd.stages import trajectories
 from arkd.storage import given, manifest, provenance
 from arkd.storage.files import write_json
 from arkd.storage.records import COLUMNS, ITEM_COLUMNS, read_csv, write_csv
-from arkd.suite.folders import CONTROLS, Tree, methods, seeds
+from arkd.suite import beside
+from arkd.suite.folders import CONTROLS, Tree, methods, stages
 
 COST_COLUMNS = (*COLUMNS[:5], "stage", *names("cost"), "threads", "host")
 SHARED = "shared"  # method of a stage that serves all methods, in the costs
@@ -33,16 +33,21 @@ def collect(tree: Tree, partial: bool = False) -> None:
         for pair, method in methods(suite)
         if not partial or (tree.evaluation(pair, method) / manifest.NAME).is_file()
     }
-    manifests = {folder: manifest.read(folder) for folder in _stages(tree, partial)}
+    made = [f for f in stages(tree) if not partial or (f / manifest.NAME).is_file()]
+    manifests = {folder: manifest.read(folder) for folder in made}
     cores = _one_maker(tree, manifests)
     _one_source(tree, manifests)
-    for folder, made in manifests.items():
-        manifest.check_outputs(folder, made["outputs"])
-    records = [row for folder in evaluations.values() for row in read_csv(folder / "records.csv")]
+    for folder, found in manifests.items():
+        manifest.check_outputs(folder, found["outputs"])
+    named = {"suite": suite.name}  # rows that are read beside another run have its name
+
+    def rows(name: str) -> list[dict[str, Any]]:
+        return [r | named for folder in evaluations.values() for r in read_csv(folder / name)]
+
+    records, items = rows("records.csv"), rows("items.csv")
     records.sort(key=lambda row: tuple(row[column] for column in COLUMNS[:9]))
-    items = [row for folder in evaluations.values() for row in read_csv(folder / "items.csv")]
     items.sort(key=lambda row: tuple(row[column] for column in ITEM_COLUMNS[:7]))
-    costs = [cost(found) for found in manifests.values()]
+    costs = [cost(found) | named for found in manifests.values()]
     write_csv(tree.root / "records.csv", COLUMNS, records)
     write_csv(tree.root / "items.csv", ITEM_COLUMNS, items)
     write_csv(tree.root / "cost.csv", COST_COLUMNS, costs)
@@ -56,6 +61,7 @@ def collect(tree: Tree, partial: bool = False) -> None:
         "core": cores.get("evaluation"),
         "training_core": cores.get("training"),
         "claims": manifest.digest(claims) if claims.is_file() else None,
+        **beside.facts(tree),
         "inputs": {name: manifest.digest(path) for name, path in sorted(evaluations.items())},
         "outputs": {
             name: manifest.digest(tree.root / name)
@@ -66,23 +72,6 @@ def collect(tree: Tree, partial: bool = False) -> None:
         "host": provenance.host(),
     }
     write_json(tree.root / manifest.NAME, facts)
-
-
-def _stages(tree: Tree, partial: bool) -> Iterator[Path]:
-    """Yield the folders of every stage behind the tables, in data-flow order."""
-    yield tree.data
-    for pair in {pair: None for pair, _ in methods(tree.suite)}:
-        yield tree.tokens(pair)
-        yield from sorted(
-            path.parent for path in (tree.root / pair / "cache").glob("*/manifest.json")
-        )
-    for pair, method in methods(tree.suite):
-        for folder in (
-            *(tree.training(pair, method, seed) for seed in seeds(tree.suite, method)),
-            tree.evaluation(pair, method),
-        ):
-            if not partial or (folder / manifest.NAME).is_file():
-                yield folder
 
 
 def _one_maker(tree: Tree, manifests: dict[Path, dict[str, Any]]) -> dict[str, str]:

@@ -20,7 +20,7 @@ from typing import Literal
 
 from arkd.errors import ArkdError
 from arkd.storage import seen
-from arkd.storage.files import read_json, sha256_file, staged_file
+from arkd.storage.files import read_json, sha256_file, staged_file, write_json
 from arkd.storage.offline import forbidden
 from arkd.storage.wheels import default_cache
 
@@ -91,6 +91,34 @@ def fetch(
     read = files or sorted(path.name for pattern in MODEL_FILES for path in folder.glob(pattern))
     _note(repo, revision, folder, [name for name in read if name not in pinned], folder.parents[1])
     return folder
+
+
+def listing(repo: str, revision: str) -> list[str]:
+    """Return the paths of all files of a data set at a commit, asked for once and kept.
+
+    Raises:
+        ArkdError: no commit, no network or no such data set.
+    """
+    check_commit(repo, revision, f"https://huggingface.co/datasets/{repo}")
+    kept = default_cache() / "hub" / repo.replace("/", "+") / f"{revision}.json"
+    if not kept.is_file():
+        _refuse_when_forbidden(f"{repo}@{revision[:8]} (the list of its files)")
+        from huggingface_hub import HfApi
+
+        with _asking(repo, revision), _online():
+            names = HfApi().list_repo_files(repo, revision=revision, repo_type="dataset")
+        write_json(kept, {"files": sorted(names)})
+    found: list[str] = read_json(kept)["files"]
+    return found
+
+
+def fetch_card(repo: str, revision: str) -> Path:
+    """Return a data set's card at a commit: read for which files make its splits, and never run."""
+    path = _snapshot(repo, revision, "dataset") / "README.md"
+    if not path.is_file():
+        _refuse_when_forbidden(f"{repo}@{revision[:8]} (README.md)")
+        _download(repo, revision, ["README.md"], "dataset", whole=False)
+    return path
 
 
 def fetch_raw(repo: str, revision: str, file: str, sha256: str | None = None) -> Path:
@@ -174,17 +202,25 @@ def _missing(folder: Path, files: Sequence[str] | None, kind: Kind) -> str | Non
 
 def _download(repo: str, revision: str, wanted: Sequence[str], kind: Kind, *, whole: bool) -> None:
     """Let the hub's own client bring the files into its cache."""
-    from huggingface_hub import errors, snapshot_download
+    from huggingface_hub import snapshot_download
+
+    with _asking(repo, revision), _online():
+        snapshot_download(
+            repo,
+            repo_type=kind,
+            revision=revision,
+            allow_patterns=list(wanted),
+            ignore_patterns=["*/*"] if whole else None,  # folders hold exports to other formats
+        )
+
+
+@contextmanager
+def _asking(repo: str, revision: str) -> Iterator[None]:
+    """Say in one line why the hub's client could not do what it was asked for."""
+    from huggingface_hub import errors
 
     try:
-        with _online():
-            snapshot_download(
-                repo,
-                repo_type=kind,
-                revision=revision,
-                allow_patterns=list(wanted),
-                ignore_patterns=["*/*"] if whole else None,  # folders hold exports to other formats
-            )
+        yield
     except errors.GatedRepoError as error:
         raise ArkdError(
             f"{repo}: its owner asks for consent; give it on https://huggingface.co/{repo}, "

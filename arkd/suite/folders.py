@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from arkd.data import source as sources
 from arkd.data.source import DataSpec
+from arkd.storage.manifest import NAME
 from arkd.suite import checks as own_suite
 from arkd.suite.load import load_suite, suite_path
 from arkd.suite.settings import Folder, Pair
@@ -38,10 +40,22 @@ class Tree:
         suite = self.suite
         return {w: Tree(self.results, suite.block(w), f"{named}@{w}") for w in suite.worlds}
 
+    def _stage(self, *parts: str) -> Path:
+        """A stage's folder: that of the run beside which the suite's rows stand, if it is there."""
+        if self.suite.beside:
+            beside = self.results.joinpath(self.suite.beside, *parts)
+            if (beside / NAME).is_file():
+                return beside
+        return self.root.joinpath(*parts)
+
+    def makes(self, folder: Path) -> bool:
+        """Tell whether a stage is this suite's to make, and not one that it reads of another."""
+        return folder.is_relative_to(self.root)
+
     @property
     def data(self) -> Path:
         """Text of training, tests and probes."""
-        return self.root / "data"
+        return self._stage("data")
 
     def place(self, path: str) -> Path:
         """Where a path that the suite names leads, from the folder of its own file."""
@@ -66,11 +80,11 @@ class Tree:
 
     def tokens(self, pair: str) -> Path:
         """The pair's tokenizer, and the gold responses as tokens."""
-        return self.root / pair / "tokens"
+        return self._stage(pair, "tokens")
 
     def training(self, pair: str, method: str, seed: int) -> Path:
         """A model and how it was trained; also of the controls."""
-        return self._row(pair, method) / f"seed{seed}" / "training"
+        return self._stage(*self._row(pair, method), f"seed{seed}", "training")
 
     def model(self, pair: str, method: str, seed: int) -> Path:
         """The Hugging Face folder of a trained model or control."""
@@ -78,18 +92,24 @@ class Tree:
 
     def evaluation(self, pair: str, method: str) -> Path:
         """Records and samples of a method's or control's models, all seeds."""
-        return self._row(pair, method) / "evaluation"
+        return self._stage(*self._row(pair, method), "evaluation")
 
-    def _row(self, pair: str, method: str) -> Path:
-        """The folder of a row; students trained elsewhere lie apart from the suite's own."""
+    def _row(self, pair: str, method: str) -> tuple[str, ...]:
+        """Where a row lies; students trained elsewhere lie apart from the suite's own."""
         if method.startswith(f"{FOREIGN}:"):
-            return self.root / FOREIGN / method.partition(":")[2] / pair
-        return self.root / pair / method
+            return FOREIGN, method.partition(":")[2], pair
+        return pair, method
 
     def cache(self, pair: str, source: str, seed: int | None = None) -> Path:
         """A response set with the teacher's states; the student's sets belong to a seed."""
         name = source if seed is None else f"{source}-seed{seed}"
-        return self.root / pair / "cache" / name
+        return self._stage(pair, "cache", name)
+
+    def caches(self, pair: str) -> list[Path]:
+        """The response sets of a pair that are there."""
+        roots = [self.root, *([self.results / self.suite.beside] if self.suite.beside else [])]
+        found = [path.parent for root in roots for path in root.glob(f"{pair}/cache/*/{NAME}")]
+        return sorted(found, key=lambda folder: folder.name)
 
 
 def tree(suite: str, results: str | Path = "results") -> Tree:
@@ -107,3 +127,14 @@ def methods(suite: Suite) -> list[tuple[str, str]]:
     """Return every (pair, method) of the tables, controls first."""
     labels = [*CONTROLS, *(entry.label for entry in suite.entries)]
     return [(pair.name, label) for pair in suite.pairs for label in labels]
+
+
+def stages(tree: Tree) -> Iterator[Path]:
+    """Yield the folders of every stage behind a suite's tables, in data-flow order."""
+    yield tree.data
+    for pair in {pair: None for pair, _ in methods(tree.suite)}:
+        yield tree.tokens(pair)
+        yield from tree.caches(pair)
+    for pair, method in methods(tree.suite):
+        yield from (tree.training(pair, method, seed) for seed in seeds(tree.suite, method))
+        yield tree.evaluation(pair, method)

@@ -64,7 +64,10 @@ def job_list(tree: Tree) -> list[Job]:
     found: list[Job] = []
     for block in tree.blocks.values():
         found += _named(block, _runs(block), ("collect",))
-    return found + _named(tree, () if tree.blocks else _runs(tree), SHOWN)
+    found += _named(tree, () if tree.blocks else _runs(tree), SHOWN)
+    roots = [tree.root, *(block.root for block in tree.blocks.values())]
+    # What lies beside, in the folder of a finished run, is not the suite's to make.
+    return [job for job in found if any(job.made.is_relative_to(root) for root in roots)]
 
 
 Line = tuple[str, str, dict[str, str], Path]  # name of the log, rule, axes, what is made
@@ -104,7 +107,8 @@ def _runs(tree: Tree) -> Iterator[Line]:
 def _caches(tree: Tree, pair: str) -> Iterator[Line]:
     """Yield the response sets that any row reads, and the positions that are measured."""
     suite, needed = tree.suite, dict[str, set[int]](prefixes=set())
-    for label in (entry.label for entry in suite.entries):
+    labels = [entry.label for entry in suite.entries]
+    for label in (each for each in labels if tree.makes(tree.evaluation(pair, each))):
         for source in cached_sources(suite, label):
             needed.setdefault(source, set()).update(seeds(suite, label))
     for source, by_seed in needed.items():

@@ -8,71 +8,13 @@ from typing import Any
 
 from arkd.data import public_tasks as public
 from arkd.data import source as sources
-from arkd.errors import ArkdError
 from arkd.method import Method
 from arkd.paths import benchmarks_dir
 from arkd.storage import given as of_user
-from arkd.suite import checks as own_suite
 from arkd.suite import registry, rows
-from arkd.suite.folders import TEACHER, TEACHER_SEED, Tree, methods, seeds, tree
+from arkd.suite.folders import INIT, TEACHER, TEACHER_SEED, Tree, methods, seeds
 from arkd.suite.settings import Cut, Folder, Hub
 from arkd.suite.suite import Suite
-from arkd.validated import shown
-
-
-def results_folder(given: Any) -> str:
-    """Return the folder of results that a workflow is given, as a text or as a list of one.
-
-    Raises:
-        ArkdError: it is none, or a name in it is the workflow's own language.
-    """
-    folder = given[0] if isinstance(given, list) and len(given) == 1 else given
-    if folder is None:
-        return "results"
-    if isinstance(folder, dict | list) or not str(folder):
-        raise ArkdError(f"results: a folder is wanted, found {shown(given)}")
-    if set(str(folder)) & set("{}\n"):
-        raise ArkdError(f"results: {folder}: a path without braces and line breaks is wanted")
-    return str(folder)
-
-
-def trees(suites: str | list[str], results: str) -> dict[str, Tree]:
-    """Return the folders of one or several suites, each checked down to its methods' parameters.
-
-    Raises:
-        ArkdError: a suite or a method is unknown or malformed, or two suites share a name.
-    """
-    found: dict[str, Tree] = {}
-    for named in map(str, suites if isinstance(suites, list) else [suites]):
-        made = tree(named, results)
-        if made.suite.name in found:
-            raise ArkdError(f"two suites are called '{made.suite.name}': rename one of them")
-        own_suite.check_tasks(made.suite)
-        own_suite.check_places(made.suite, made.place)
-        for entry in made.suite.entries:
-            method = registry.build(entry)
-            rows.check_row(entry, method, made.suite.settings(entry))
-            _check_replayed(made.suite, entry.label, method.replays)
-        found[made.suite.name] = made
-    return found
-
-
-def with_blocks(wanted: dict[str, Tree]) -> dict[str, Tree]:
-    """Return the folders of suites and of every block of theirs."""
-    blocks = [block for made in wanted.values() for block in made.blocks.values()]
-    return wanted | {block.suite.name: block for block in blocks}
-
-
-def _check_replayed(suite: Suite, row: str, replayed: str | None) -> None:
-    """Refuse a row that replays one which the suite does not train from the same seeds."""
-    if replayed is None:
-        return
-    lacks = set(suite.seeds_of(row)) - set(suite.seeds_of(suite.entry(replayed).label))
-    if lacks:
-        raise ArkdError(
-            f"suite {suite.name}: {row} replays {replayed}, which has no seed {min(lacks)}; "
-            "give both rows the same seeds"
-        )
 
 
 def cached_sources(suite: Suite, label: str) -> list[str]:
@@ -134,11 +76,17 @@ def start_inputs(tree: Tree, pair: str) -> list[str]:
     return [_made(tree.training(pair, TEACHER, TEACHER_SEED))] if cut else []
 
 
-def distill_inputs(tree: Tree, pair: str, method: str, seed: int) -> list[str]:
-    """Return what a distillation waits for besides tokens and start.
+def cache_inputs(tree: Tree, pair: str, seed: int | None = None) -> list[str]:
+    """Return what a response set waits for; the student's belongs to a seed, whose start draws."""
+    start = [] if seed is None else [_made(tree.training(pair, INIT, seed))]
+    return [_made(tree.tokens(pair)), _made(tree.training(pair, TEACHER, TEACHER_SEED)), *start]
 
-    The teacher if it asks it, the cached response sets it trains on, the run that it replays, and
-    the method's own files.
+
+def distill_inputs(tree: Tree, pair: str, method: str, seed: int) -> list[str]:
+    """Return what a distillation waits for.
+
+    Tokens and start, the teacher if it asks it, the cached response sets it trains on, the run that
+    it replays, and the method's own files.
 
     Args:
         tree: The suite's folders.
@@ -154,7 +102,8 @@ def distill_inputs(tree: Tree, pair: str, method: str, seed: int) -> list[str]:
         _made(tree.cache(pair, source, seed if source == "student" else None))
         for source in cached_sources(tree.suite, method)
     ]
-    return teacher + caches + replayed + method_files(tree.suite, method)
+    shared = [_made(tree.tokens(pair)), _made(tree.training(pair, INIT, seed))]
+    return shared + teacher + caches + replayed + method_files(tree.suite, method)
 
 
 def evaluate_inputs(tree: Tree, pair: str, method: str) -> list[str]:

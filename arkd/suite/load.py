@@ -17,6 +17,7 @@ from arkd.suite.tuned import tuned_rates
 from arkd.validated import problem
 
 WORLD = re.compile(r"[0-9]{1,18}")
+OF_ITS_OWN = ("beside", "name", "description", "methods")  # of a suite of further rows
 
 
 def suite_names() -> list[str]:
@@ -100,14 +101,52 @@ def _read_yaml(path: Path, readers: tuple[Path, ...] = ()) -> dict[str, Any]:
     value = read_yaml(path)
     if not isinstance(value, dict):
         raise ArkdError(f"{path}: a suite is a mapping of keys to values")
-    base = value.pop("extends", None)
+    key = "beside" if "beside" in value else "extends"
+    base = value.pop(key, None)
     if base is None:
         return value
     if not isinstance(base, str):
-        raise ArkdError(f"{path}: extends: the name or the file of a suite is wanted")
+        raise ArkdError(f"{path}: {key}: the name or the file of a suite is wanted")
     if "name" not in value:
-        raise ArkdError(f"{path}: name: a suite that extends another needs a name of its own")
-    return _merge(_read_yaml(suite_path(base), (*readers, path)), value)
+        verb = "extends" if key == "extends" else "stands beside"
+        raise ArkdError(f"{path}: name: a suite that {verb} another needs a name of its own")
+    read = _read_yaml(_base_path(base, path), (*readers, path))
+    return _with_further_rows(path, read, value) if key == "beside" else _merge(read, value)
+
+
+def _base_path(base: str, path: Path) -> Path:
+    """Return the file of a suite that another names: from that one's folder, else as any suite."""
+    from_there = path.parent / base
+    return (
+        from_there
+        if base.endswith((".yaml", ".yml")) and from_there.is_file()
+        else suite_path(base)
+    )
+
+
+def base_name(named: str) -> str:
+    """Return what the command line calls the suite that a file's further rows stand beside."""
+    path = suite_path(named)
+    base = _base_path(read_yaml(path)["beside"], path)
+    return base.stem if _shipped().get(base.stem) == base else str(base)
+
+
+def _with_further_rows(path: Path, base: dict[str, Any], value: dict[str, Any]) -> dict[str, Any]:
+    """Return a suite with another's rows and its own at their end; all else is the other's."""
+    further = [key for key in value if key not in OF_ITS_OWN]
+    if further:
+        raise ArkdError(
+            f"{path}: {further[0]}: a suite beside another has it from there; leave it out, or "
+            "write `extends` in the place of `beside`, which runs all rows anew"
+        )
+    if "beside" in base:
+        raise ArkdError(
+            f"{path}: beside: {base['name']} has its rows beside {base['beside']}; add them there"
+        )
+    rows = value.get("methods")
+    if not isinstance(rows, list) or not rows or not isinstance(base.get("methods"), list):
+        raise ArkdError(f"{path}: methods: a list of further rows is wanted")
+    return {**base, **value, "methods": [*base["methods"], *rows], "beside": base.get("name")}
 
 
 def _merge(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:

@@ -93,6 +93,13 @@ class Suite(Frozen):
         pattern=r"^\d+\.\d+$",
         description="which registered claims judge the suite: the version of their file",
     )
+    beside: str | None = Field(
+        None,
+        pattern=SUITE_NAME,
+        exclude_if=lambda beside: beside is None,  # so other suites' manifests stay as they were
+        description="a suite whose finished run is read where it lies: `methods` are further rows "
+        "beside its own, and all else is that suite's",
+    )
     device: Literal["auto", "cpu", "cuda"] = "cpu"
     kernels: Kernels = Field(
         "portable",
@@ -175,6 +182,7 @@ class Suite(Frozen):
                 "worlds": (),
                 "methods": methods,
                 "data": self.data.model_copy(update={"world_seed": world}),
+                "beside": self.beside and f"{self.beside}@{world}",
             }
         )
 

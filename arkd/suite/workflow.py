@@ -12,7 +12,7 @@ from typing import Any
 from arkd.errors import ArkdError, nearest
 from arkd.storage import gpus
 from arkd.storage.locks import hold_suite
-from arkd.suite import jobs
+from arkd.suite import jobs, trees
 from arkd.suite.folders import Tree
 
 KEYS = ("suites", "results", "gpu")  # of `--config`
@@ -43,9 +43,9 @@ class Suites:
             )
         with_default = config.get("suites") or "longtail"
         try:
-            results = jobs.results_folder(config.get("results"))
-            found = jobs.trees(with_default, results)
-            return cls(jobs.with_blocks(found), tuple(found), results)
+            results = trees.results_folder(config.get("results"))
+            found = trees.trees(with_default, results)
+            return cls(trees.with_blocks(found), tuple(found), results)
         except ArkdError as error:
             sys.exit(f"arkd: error: {error}")
 
@@ -74,12 +74,16 @@ class Suites:
 
         return {"command": name, "config": config, "given": given}
 
-    def data_inputs(self, runs: Callable[[], Any]) -> Callable[[Any], list[str]]:
-        """Return what tells the inputs of the data, which Snakemake asks for first of all.
+    def inputs(
+        self, waits: Callable[[Tree], list[str]], runs: Callable[[], Any]
+    ) -> Callable[[Any], list[str]]:
+        """Return what tells the inputs of the data, or of the collection, before any job runs.
 
-        So here a second run into the same results is refused in one line.
+        So here a second run into the same results is refused in one line. Further rows beside a
+        finished run have no data of their own.
 
         Args:
+            waits: Tells what a suite's rule waits for.
             runs: Tells whether this process will run jobs.
         """
 
@@ -90,7 +94,7 @@ class Suites:
                     hold_suite(tree.root, Path(".snakemake"))
                 except ArkdError as error:
                     sys.exit(f"arkd: error: {error}")
-            return jobs.data_inputs(tree)
+            return waits(tree)
 
         return inputs
 

@@ -20,15 +20,16 @@ from conftest import ROOT
 from arkd.cli import main as cli
 from arkd.cli import new_suite as suite_scaffold
 from arkd.data.files import source as own_files
-from arkd.data.files.source import FilesSpec
+from arkd.data.files.spec import FilesSpec
 from arkd.errors import ArkdError
 from arkd.storage.files import read_json, read_jsonl, sha256_file
 from arkd.suite.folders import tree
-from arkd.suite.jobs import data_inputs, trees
+from arkd.suite.jobs import data_inputs
 from arkd.suite.load import load_suite
 from arkd.suite.protocol import Distillation, Selection
 from arkd.suite.settings import Decoding, Lora, Pair, TailSettings, Training
 from arkd.suite.suite import Suite
+from arkd.suite.trees import trees
 
 Row = dict[str, Any]
 ROW = {"prompt": "Q?", "response": " A."}

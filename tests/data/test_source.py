@@ -17,8 +17,9 @@ from arkd.data import source as sources
 from arkd.errors import ArkdError
 from arkd.stages import prepare
 from arkd.storage.files import read_json, read_jsonl
-from arkd.suite.jobs import config_slice, data_inputs, trees
+from arkd.suite.jobs import config_slice, data_inputs
 from arkd.suite.load import load_suite
+from arkd.suite.trees import trees
 
 SHIPPED = ["files", "instructions", "longtail", "smollm2"]
 SUMS = '''

@@ -22,8 +22,9 @@ from arkd.statistics.intervals import mean_interval
 from arkd.storage.files import sha256_file, write_json
 from arkd.storage.records import COLUMNS, ITEM_COLUMNS, write_csv
 from arkd.suite.folders import TEACHER, Tree, methods, seeds, tree
-from arkd.suite.jobs import collect_inputs, trees, with_blocks
+from arkd.suite.jobs import collect_inputs
 from arkd.suite.load import load_suite
+from arkd.suite.trees import trees, with_blocks
 
 WORLDS, SEEDS = (11, 12, 13), (1, 2)
 FILES = ("records.csv", "items.csv", "trajectories.csv", "cost.csv")

@@ -14,8 +14,8 @@ from arkd import kernels
 from arkd.errors import ArkdError
 from arkd.paths import snakefile
 from arkd.storage import caches
-from arkd.suite.jobs import results_folder
 from arkd.suite.load import suite_path
+from arkd.suite.trees import results_folder
 
 
 def arkd(*words: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:

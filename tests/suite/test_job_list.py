@@ -10,7 +10,7 @@ import pytest
 from conftest import snakemake
 
 from arkd.suite.job_list import job_list
-from arkd.suite.jobs import trees
+from arkd.suite.trees import trees
 
 BLOCKS = """extends: smoke
 name: mine

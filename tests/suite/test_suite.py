@@ -10,9 +10,10 @@ import yaml
 
 from arkd.errors import ArkdError
 from arkd.paths import benchmarks_dir
-from arkd.suite.jobs import config_slice, trees
+from arkd.suite.jobs import config_slice
 from arkd.suite.load import load_suite, suite_names
 from arkd.suite.suite import Suite
+from arkd.suite.trees import trees
 from arkd.suite.tuned import tuned_rates
 
 

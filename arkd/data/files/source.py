@@ -26,67 +26,23 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
-
-from pydantic import Field
 
 from arkd.data.bands import BANDS
 from arkd.data.files import tables
 from arkd.data.files.chat import ASSISTANT, Chat, messages_of
-from arkd.data.instructions.plain_text import Corpus
-from arkd.data.instructions.prompts import Template, prompt
+from arkd.data.files.hub_split import HubSplit
+from arkd.data.files.spec import FilesSpec
+from arkd.data.instructions.prompts import prompt
 from arkd.data.marks import MARKS
-from arkd.data.source import DataSource, DataSpec, Place, PlannedRows, Row, write_task
+from arkd.data.source import DataSource, PlannedRows, Row, write_task
 from arkd.errors import ArkdError, nearest
 from arkd.seeding import derive_seed
 from arkd.storage.files import sha256_file, write_jsonl
 from arkd.storage.manifest import digest_of
 
+ASSUMED = 10_000  # rows that `arkd plan` takes a split of the hub's to have
 TEXTS = ("prompt", "instruction", "input", "response", "output", "band", "kind")
 KEYS = (*TEXTS, "references", "messages", "conversations")
-Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]
-
-
-class FilesSpec(DataSpec):
-    """Where the files lie, from the folder of the suite's own file, and how they are read."""
-
-    source: Literal["files"] = Field("files", description="which builder makes the data")
-    train: str = Field(description="rows that the students train on")
-    dev: str | None = Field(
-        None, description="rows for choices made before the tests; none: split off from train"
-    )
-    tests: dict[Name, str] = Field(
-        min_length=1, description="by the name of the test set; the first is in distribution"
-    )
-    corpus: Corpus | None = Field(None, description="D_p, the plain text of L_pt; none: none")
-    dev_examples: int = Field(100, ge=1, description="rows split off from train where dev is none")
-    max_rows: int | None = Field(None, ge=1, description="of each file, a draw; none: all")
-    data_seed: int = Field(1, description="seed of the split and of the draws")
-    template: Template = Field("alpaca", description="of rows that have an instruction")
-    separator: str = Field("", description="put before every answer that does not begin with it")
-    chat_template: str | None = Field(
-        None, description="folder of the tokenizer whose chat template writes conversations"
-    )
-    chat_options: dict[str, bool | int | str] = Field(
-        {}, description="passed to that template, such as enable_thinking: false"
-    )
-
-    @property
-    def paths(self) -> dict[str, Path]:
-        """The user's files by what they are: the stems of those that are written."""
-        paths = {"train": self.train, "dev": self.dev}
-        paths |= {f"test_{name}": path for name, path in self.tests.items()}
-        paths |= {"corpus": self.corpus.path if self.corpus else None}
-        return {role: Path(path) for role, path in paths.items() if path}
-
-    def placed(self, place: Place) -> FilesSpec:
-        """Return the spec with its files where a suite's paths lead."""
-        found: Row = {"train": str(place(self.train))}
-        found["dev"] = str(place(self.dev)) if self.dev else None
-        found["tests"] = {name: str(place(path)) for name, path in self.tests.items()}
-        found["corpus"] = self.corpus and self.corpus.placed(place)
-        found["chat_template"] = str(place(self.chat_template)) if self.chat_template else None
-        return self.model_copy(update=found)
 
 
 def build(spec: FilesSpec, out_dir: Path) -> Row:
@@ -99,21 +55,26 @@ def build(spec: FilesSpec, out_dir: Path) -> Row:
     Raises:
         ArkdError: a file is missing, empty or malformed, or too small to split.
     """
-    paths = spec.paths
+    paths = {r: [path] for r, path in spec.paths.items()}
+    paths |= {role: split.fetch() for role, split in spec.splits.items()}
     chat = Chat(Path(spec.chat_template), spec.chat_options) if spec.chat_template else None
-    files = {r: _rows(spec, r, path, chat) for r, path in paths.items() if r != "corpus"}
+    roles = [role for role in spec.roles if role != "corpus"]
+    files = {role: _rows(spec, role, paths[role], chat) for role in roles}
     if "dev" not in files:
-        files = _split(spec, paths["train"], files.pop("train")) | files
+        files = _split(spec, paths["train"][0], files.pop("train")) | files
     first = next(iter(spec.tests))
     if not any(row["response"] for row in files[f"test_{first}"]):
         raise ArkdError(
-            f"{paths[f'test_{first}']}: no row has an answer; the first of data.tests is the test "
-            "in distribution and needs some: list another first, or give responses"
+            f"{paths[f'test_{first}'][0]}: no row has an answer; the first of data.tests is the "
+            "test in distribution and needs some: list another first, or give responses"
         )
     written = {
         role: [{"id": i, **row} for i, row in enumerate(rows)] for role, rows in files.items()
     }
-    sources: Row = {role: {"sha256": _sha256(path)} for role, path in paths.items()}
+    sources: Row = {role: {"sha256": _sha256(path)} for role, path in spec.paths.items()}
+    for role, split in spec.splits.items():
+        hashes = {_in_repo(path, split): sha256_file(path) for path in paths[role]}
+        sources[role] = split.facts | {"sha256": hashes}
     if spec.corpus:
         written["corpus"] = spec.corpus.documents(sources)
         sources["corpus"].pop("path", None)  # it is in the suite, as the user wrote it
@@ -131,12 +92,14 @@ def build(spec: FilesSpec, out_dir: Path) -> Row:
 def planned_rows(spec: FilesSpec, test_sets: Sequence[str]) -> PlannedRows:
     """Count the lines of the files that are there, and split development off as `build` does."""
     files = {role: tables.count(path) for role, path in spec.paths.items()}
+    files |= dict.fromkeys(spec.splits, ASSUMED)
+    notes = (f"{ASSUMED:,} rows are assumed of a split of the hub's",) if spec.splits else ()
     if spec.max_rows:
         files = {role: min(count, spec.max_rows) for role, count in files.items()}
     if "dev" not in files:
         files["dev"] = spec.dev_examples
         files["train"] -= spec.dev_examples
-    return PlannedRows(files)
+    return PlannedRows(files, notes)
 
 
 def _sha256(path: Path) -> str:
@@ -154,6 +117,13 @@ def _inputs(spec: FilesSpec) -> dict[str, Path]:
     return found
 
 
+def _licences(spec: FilesSpec) -> Row:
+    """Return the licence of each file: the user knows his own, the hub's card that of a split."""
+    splits = {f"data.{r.replace('test_', 'tests.', 1)}": s for r, s in spec.splits.items()}
+    found = {f"data.{name}": "your own file" for name in _inputs(spec)}
+    return found | {name: f"see the card of {split.repo}" for name, split in splits.items()}
+
+
 def _split(spec: FilesSpec, path: Path, rows: list[Row]) -> dict[str, list[Row]]:
     """Deal training rows out to training and development; each keeps the order of the file."""
     if len(rows) <= spec.dev_examples:
@@ -169,11 +139,16 @@ def _split(spec: FilesSpec, path: Path, rows: list[Row]) -> dict[str, list[Row]]
     }
 
 
-def _rows(spec: FilesSpec, role: str, path: Path, chat: Chat | None) -> list[Row]:
-    """Return a file's rows, or a draw of them in the order of the file."""
+def _in_repo(path: Path, split: HubSplit) -> str:
+    """Return a fetched file's path in its repository, which the cache has below the commit."""
+    return path.as_posix().partition(f"/snapshots/{split.revision}/")[2]
+
+
+def _rows(spec: FilesSpec, role: str, paths: list[Path], chat: Chat | None) -> list[Row]:
+    """Return the rows of a file, or of a split's several, or a draw of them in their order."""
     is_test = role.startswith("test_")
     rows: list[Row] = []
-    for place, line in tables.rows(path):
+    for place, line in (found for path in paths for found in tables.rows(path)):
         _refuse_marks(place, line)
         if (messages := messages_of(line, place)) is None:
             rows.append(_row(spec, place, line, is_test))
@@ -187,7 +162,9 @@ def _rows(spec: FilesSpec, role: str, path: Path, chat: Chat | None) -> list[Row
             beside = {key: line[key] for key in ("references", "band", "kind") if key in line}
             rows += [_row(spec, place, beside | pair, is_test) for pair in pairs]
     if not rows:
-        raise ArkdError(f"{path}: no rows; data.{role.replace('_', 's.', 1)} needs one at least")
+        raise ArkdError(
+            f"{paths[0]}: no rows; data.{role.replace('_', 's.', 1)} needs one at least"
+        )
     if spec.max_rows is None or len(rows) <= spec.max_rows:
         return rows
     rng = random.Random(derive_seed("files", spec.data_seed, role))
@@ -296,6 +273,6 @@ SOURCE = DataSource(
     planned_rows=planned_rows,
     placed=FilesSpec.placed,
     inputs=_inputs,
-    licences=lambda spec: {f"data.{name}": "your own file" for name in _inputs(spec)},
+    licences=_licences,
     tests="tests",
 )

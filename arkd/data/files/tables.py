@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from arkd.data.instructions.formats import read_object
+from arkd.data.instructions.formats import read_object, read_rows
 from arkd.errors import ArkdError
 from arkd.storage.files import read_json
 
@@ -28,6 +29,10 @@ def rows(path: Path) -> Iterator[tuple[str, Row]]:
         raise ArkdError(f"{path}: no such file; correct the path in the suite's data")
     elif path.suffix == ".parquet":
         yield from _table(path)
+    elif path.suffix == ".csv":
+        yield from _csv(path)
+    elif path.suffix == ".json":
+        yield from read_rows(path)
     else:
         yield from _lines(path)
 
@@ -88,6 +93,22 @@ def _batches(path: Path) -> Iterator[Any]:
     except (pa.ArrowException, OSError) as error:
         what = " ".join(str(error).split())[:200]
         raise ArkdError(f"{path}: cannot be read ({what}); write it again") from error
+
+
+def _csv(path: Path) -> Iterator[tuple[str, Row]]:
+    """Yield the lines of a table with a heading; empty cells are left out.
+
+    Raises:
+        ArkdError: it is not UTF-8, or a line has more cells than the heading.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as lines:
+            for number, line in enumerate(csv.DictReader(lines), start=1):
+                if None in line:
+                    raise ArkdError(f"{path}: row {number}: more cells than the heading has")
+                yield f"{path}: row {number}", {k: v for k, v in line.items() if v}
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ArkdError(f"{path}: cannot be read ({error}); write it again as UTF-8") from None
 
 
 def _count(path: Path) -> int:
