@@ -244,7 +244,7 @@ class _Planner:
         )
         for prefix, size in measured.items():
             done += work.states(shape, size, self.length, read=False)
-            done += Work(head_flops=2 * size * sizes.response * (shape.head + teacher.head))
+            done += work.fidelity(shape, teacher, size * sizes.response)
             if prefix == "student":
                 done += self._drawn(shape, size) + work.states(teacher, size, self.length)
         held = memory.evaluating(

@@ -12,6 +12,10 @@ from arkd.plan.gpus import BANDWIDTH_SHARE, LAYER_S, UTILISATION, Gpu
 from arkd.plan.memory import BATCH_TOKENS, Held, Objective
 from arkd.plan.shapes import BYTES, Shape
 
+# Arrays of [tokens, vocabulary] in float32 that every measure of fidelity, calibration among them,
+# reads and writes; a test counts them.
+MEASURED_PASSES = 160
+
 
 @dataclass(frozen=True)
 class Work:
@@ -25,6 +29,7 @@ class Work:
     launched_layers: float = 0  # passes through one block
     decoded_layers: float = 0  # the same, one token a row
     decoded_bytes: float = 0  # weights, keys and values that decoding reads
+    measured_bytes: float = 0  # that element-wise work on logits reads and writes
 
     def __add__(self, other: Work) -> Work:
         return Work(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
@@ -43,8 +48,11 @@ class Work:
         body = self.body_flops / (UTILISATION * gpu.rate(precision))
         head = self.head_flops / (UTILISATION * gpu.rate("float32"))
         passes = max(body + head, LAYER_S * self.launched_layers)
-        read = self.decoded_bytes / (BANDWIDTH_SHARE * 1e9 * gpu.gb_s)
-        return (passes + max(read, LAYER_S * self.decoded_layers)) / 3600
+        read, measured = (
+            count / (BANDWIDTH_SHARE * 1e9 * gpu.gb_s)
+            for count in (self.decoded_bytes, self.measured_bytes)
+        )
+        return (passes + max(read, LAYER_S * self.decoded_layers) + measured) / 3600
 
 
 def training(
@@ -117,6 +125,14 @@ def states(shape: Shape, rows: float, length: float, read: bool = True) -> Work:
         teacher_tokens=rows * length if read else 0,
         body_flops=rows * length * shape.flops(length),
         launched_layers=passes * shape.layers,
+    )
+
+
+def fidelity(student: Shape, teacher: Shape, tokens: float) -> Work:
+    """Return the work of comparing both models' logits at some tokens, their states being known."""
+    return Work(
+        head_flops=2 * tokens * (student.head + teacher.head),
+        measured_bytes=4 * MEASURED_PASSES * tokens * student.vocabulary,
     )
 
 
