@@ -50,7 +50,7 @@ def stored_teacher(
     device = student_head.weight_VH.device
     generator = torch.Generator().manual_seed(derive_seed("stored_teacher", seed))
     sums: dict[str, list[Tensor]] = {}
-    for rows in chunks(len(student_NH), vocabulary):
+    for rows in chunks(len(student_NH), vocabulary, device.type == "cpu"):
         logits = (
             student_head.logits(student_NH[rows].clone().to(device)),
             teacher_head.logits(evidence.hidden[rows].to(device)),

@@ -174,7 +174,7 @@ def measure_tokens(
     student_head, teacher_head = student_head.cut(vocabulary), teacher_head.cut(vocabulary)
     parts: list[Measures] = []
     calibration = Calibration(settings.ece_bins, student_NH.device)
-    for rows in chunks(len(student_NH), vocabulary):
+    for rows in chunks(len(student_NH), vocabulary, student_NH.is_cpu):
         student_CV = student_head.logits(student_NH[rows])
         teacher_CV = teacher_head.logits(teacher_NG[rows].to(student_NH.device))
         parts.append(measure(student_CV, teacher_CV, labels_N[rows], settings))

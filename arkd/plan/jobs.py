@@ -21,6 +21,7 @@ from arkd.suite.protocol import Optimisation
 from arkd.suite.settings import Lora, Pair
 
 NOTHING, IDLE = Memory(), Work()
+AUTO_ROWS = 128  # that `decoding.batch_size: auto` is taken to find room for; one has to fit
 
 
 @dataclass(frozen=True)
@@ -134,10 +135,15 @@ class _Planner:
         )
 
     def _drawn(self, shape: Shape, prompts: float, alike: bool = True) -> Work:
-        suite = self.tree.suite
-        decoding, precision = suite.decoding, suite.training.precision
-        new, batch = decoding.max_new_tokens, decoding.batch_size
-        return work.drawing(shape, prompts, self.rows.prompt, new, batch, precision, alike)
+        suite, prompt = self.tree.suite, self.rows.prompt
+        new, precision = suite.decoding.max_new_tokens, suite.training.precision
+        batch, alike = self._batch(AUTO_ROWS), alike and not self.gpu
+        return work.drawing(shape, prompts, prompt, new, batch, precision, alike)
+
+    def _batch(self, auto: int) -> int:
+        """Return how many texts are drawn at once, given what `auto` is."""
+        wanted = self.tree.suite.decoding.batch_size
+        return auto if wanted == "auto" else wanted
 
     def _teacher(self) -> Job:
         trained, shape = self.pair.teacher_training, self.teacher
@@ -200,8 +206,7 @@ class _Planner:
             answered += size * self.rows.response
             if sampler is not None:
                 most = suite.max_tokens + suite.decoding.max_new_tokens
-                batch = suite.decoding.batch_size
-                held = max(held, memory.decoding(sampler, batch, most, training))
+                held = max(held, memory.decoding(sampler, self._batch(1), most, training))
                 done += self._drawn(sampler, size)
                 weights += 0 if sampler is teacher else sampler.parameters
         return Job(
@@ -252,7 +257,7 @@ class _Planner:
             teacher,
             suite.training,
             self.gpu,
-            rows=decoding.batch_size,
+            rows=self._batch(1),
             length=suite.max_tokens + decoding.max_new_tokens,
             scored=longest,
             positions=int(max(measured.values()) * sizes.response),

@@ -13,10 +13,11 @@ from arkd.suite.settings import Lora, Training
 
 # As in `arkd.divergence.chunked` and `arkd.teacher.cache`, which load torch; a test compares them.
 CHUNK_BYTES = 32 * 2**20
+ACCELERATOR_CHUNK_BYTES = 256 * 2**20
 BLOCK_BYTES = 2 * 2**20
 BATCH_TOKENS = 4096
 
-SAMPLING = 36  # bytes a logit at once: scores, their sorted copies and places, probabilities
+SAMPLING = 36  # bytes a logit at once, as in `arkd.models.room`
 MEASURED = 15  # chunk-sized tensors at once where fidelity is measured
 
 
@@ -89,6 +90,11 @@ class Held:
         return shape.layers * block + ends + copies, block
 
 
+def chunk_bytes(gpu: bool) -> int:
+    """Return the bytes of a chunk of logits."""
+    return ACCELERATOR_CHUNK_BYTES if gpu else CHUNK_BYTES
+
+
 def training(held: Held, rows: int, length: int, objective: Objective) -> Memory:
     """Return what training takes, with rows all as long as they may be.
 
@@ -136,7 +142,7 @@ def training(held: Held, rows: int, length: int, objective: Objective) -> Memory
 def _loss(held: Held, tokens: int, objective: Objective) -> tuple[int, int, int, int]:
     """Return what a loss holds: always, as one gradient on the head, at its most, and backward."""
     shape, teacher = held.shape, objective.teacher
-    chunk = min(CHUNK_BYTES, 4 * shape.vocabulary * tokens)
+    chunk = min(chunk_bytes(held.gpu), 4 * shape.vocabulary * tokens)
     block = chunk if held.gpu else min(BLOCK_BYTES, chunk)
     states = 4 * tokens * shape.hidden
     of_head = 0 if held.lora else 4 * shape.head
@@ -204,13 +210,13 @@ def evaluating(
         wide * student.parameters,
         wide * (student.parameters + teacher.parameters),
     )
-    chunk = min(CHUNK_BYTES, 4 * student.vocabulary * positions)
+    chunk = min(chunk_bytes(gpu), 4 * student.vocabulary * positions)
     copied = 4 * (student.head + teacher.head) if wide == 2 else 0  # before a chunk is measured
     measured = max(MEASURED * chunk, copied + 2 * chunk)
     states = 4 * positions * (student.hidden + teacher.hidden)
     # The states of all positions are gathered in RAM.
     beside = 0 if gpu else 2 * states
-    logits = 2 * wide * rows * scored * student.vocabulary  # and their logarithms
+    logits = (wide + 4) * rows * scored * student.vocabulary  # and their logarithms in float32
     moments = [
         Memory(student_bytes, 0, decoding(student, rows, length, training), 0),
         Memory(student_bytes, 0, rows * scored * student.passing(wide), logits),

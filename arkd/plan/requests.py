@@ -79,7 +79,7 @@ class Requests:
         else:
             table = chosen([self.gpu] if self.gpu else [])
             fitting = [gpu for gpu in table if gpu.holds(job.memory.peak)] or [GPUS[0]]
-            hours = max(single.hours(gpu, suite.training.precision) for gpu in fitting)
+            hours = max(single.hours(gpu, suite.training) for gpu in fitting)
         return attempt * math.ceil(START_MIN + 60 * SLOWER * hours)
 
     def _job(self, stage: str, wildcards: Any) -> Job:

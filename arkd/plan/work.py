@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields
 from arkd.plan.gpus import BANDWIDTH_SHARE, LAYER_S, UTILISATION, Gpu
 from arkd.plan.memory import BATCH_TOKENS, Held, Objective
 from arkd.plan.shapes import BYTES, Shape
+from arkd.suite.settings import Training
 
 # Arrays of [tokens, vocabulary] in float32 that every measure of fidelity, calibration among them,
 # reads and writes; a test counts them.
@@ -25,7 +26,7 @@ class Work:
     teacher_tokens: float = 0  # that a teacher reads
     drawn_tokens: float = 0
     body_flops: float = 0  # of the blocks, in the suite's precision
-    head_flops: float = 0  # of heads and losses, always in float32
+    head_flops: float = 0  # of heads and losses, in float32 or TF32
     launched_layers: float = 0  # passes through one block
     decoded_layers: float = 0  # the same, one token a row
     decoded_bytes: float = 0  # weights, keys and values that decoding reads
@@ -43,10 +44,12 @@ class Work:
         """All operations."""
         return self.body_flops + self.head_flops
 
-    def hours(self, gpu: Gpu, precision: str) -> float:
+    def hours(self, gpu: Gpu, training: Training) -> float:
         """Return the hours that one GPU takes."""
-        body = self.body_flops / (UTILISATION * gpu.rate(precision))
-        head = self.head_flops / (UTILISATION * gpu.rate("float32"))
+        products = "tf32" if training.tf32 else "float32"
+        bodies = products if training.precision == "float32" else training.precision
+        body = self.body_flops / (UTILISATION * gpu.rate(bodies))
+        head = self.head_flops / (UTILISATION * gpu.rate(products))
         passes = max(body + head, LAYER_S * self.launched_layers)
         read, measured = (
             count / (BANDWIDTH_SHARE * 1e9 * gpu.gb_s)

@@ -21,7 +21,7 @@ def teacher(tree: Tree, pair: str) -> None:
     from arkd.training.trainee import Trainee
 
     spec, suite = tree.pair(pair), tree.suite
-    device = prepare(suite.device)
+    device = prepare(suite.device, suite.training.tf32)
     tokens_dir = tree.tokens(pair)
     out = tree.training(pair, TEACHER, TEACHER_SEED)
     with open_stage(
@@ -80,7 +80,7 @@ def init(tree: Tree, pair: str, seed: int) -> None:
     from arkd.training.trainee import Trainee
 
     spec, suite = tree.pair(pair), tree.suite
-    device = prepare(suite.device)
+    device = prepare(suite.device, suite.training.tf32)
     tokens_dir = tree.tokens(pair)
     inputs = {"tokens": tokens_dir}
     if isinstance(spec.student, Cut):

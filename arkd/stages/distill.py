@@ -46,7 +46,7 @@ def distill(tree: Tree, pair: str, label: str, seed: int) -> None:
     entry = suite.entry(label)
     method = registry.build(entry)
     settings = suite.settings(entry)
-    device = prepare(suite.device)
+    device = prepare(suite.device, suite.training.tf32)
     ranks.start()
     inputs = {"tokens": tree.tokens(pair), INIT: trained_folder(tree, pair, INIT, seed)}
     if asks_teacher(method):

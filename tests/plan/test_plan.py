@@ -22,6 +22,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from arkd.cli.main import main
 from arkd.divergence import chunked as sweeps
 from arkd.errors import ArkdError
+from arkd.models import room
 from arkd.models.lora import add_adapters
 from arkd.paths import benchmarks_dir
 from arkd.plan import memory, records, text
@@ -119,7 +120,25 @@ def test_an_unknown_family_is_named() -> None:
 
 def test_constants_are_those_of_the_code() -> None:
     assert (memory.CHUNK_BYTES, memory.BLOCK_BYTES) == (sweeps.CHUNK_BYTES, sweeps.BLOCK_BYTES)
+    assert memory.ACCELERATOR_CHUNK_BYTES == sweeps.ACCELERATOR_CHUNK_BYTES
+    assert memory.SAMPLING == room.SAMPLING
     assert memory.BATCH_TOKENS == cache.BATCH_TOKENS
+
+
+@pytest.mark.parametrize("name", [name for name in ODD if "wider" not in name])
+def test_rows_that_fit_are_counted_as_the_plan_counts_them(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shape, model = Shape.of_config(ODD[name], name), real(ODD[name])
+    each = memory.decoding(shape, 1, 20, Training())
+    assert room.decoded_row(model, 20) == each
+    assert room.scored_row(model, 20) == 20 * shape.vocabulary * 8
+    monkeypatch.setattr(room, "free", lambda _: 100 * each)
+    cuda, cpu = torch.device("cuda"), torch.device("cpu")
+    assert room.fitting("auto", each, cuda) == 64  # a power of two in four fifths of it
+    assert room.fitting("auto", 200 * each, cuda) == 1
+    assert room.fitting("auto", 1, cuda) == room.MOST
+    assert (room.fitting("auto", each, cpu), room.fitting(7, each, cuda)) == (room.ON_CPU, 7)
 
 
 WIDE: dict[str, Config] = {
@@ -195,7 +214,7 @@ def peak(rows: int = 16, length: int = 256, **settings: Any) -> int:
 
 
 def test_micro_batches_and_checkpoints_save_memory() -> None:
-    assert peak(micro_batch=1) < peak(micro_batch=4) < peak()
+    assert peak(64, micro_batch=8) < peak(64, micro_batch=32) < peak(64)
     assert peak(checkpoint_layers=True) < peak()
     assert peak(length=512) > peak()
 
