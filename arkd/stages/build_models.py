@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from arkd.stages.stage import checkpoint_of, computes, finish_training, open_stage, trained_folder
+from arkd.stages.stage import (
+    checkpoint_of,
+    computes,
+    finish_training,
+    open_stage,
+    tracker_of,
+    trained_folder,
+)
 from arkd.suite.folders import INIT, TEACHER, TEACHER_SEED, UNTRAINED, Tree
 from arkd.suite.settings import Cut, Folder, Hub, Pretrained
 
@@ -55,6 +62,7 @@ def teacher(tree: Tree, pair: str) -> None:
                     "teacher",
                     checkpoint=checkpoint_of(out, stage),
                     judge=trainee.judge(trained, "teacher"),
+                    tracker=tracker_of(tree, out),
                 )
             finish_training(stage, run)
         card = models.card(f"Teacher of {suite.name}/{pair}", facts)
@@ -120,6 +128,7 @@ def init(tree: Tree, pair: str, seed: int) -> None:
                 seed,
                 checkpoint=checkpoint_of(tree.training(pair, INIT, seed), stage),
                 judge=student.judge(suite.student_start, "start", seed),
+                tracker=tracker_of(tree, tree.training(pair, INIT, seed)),
             )
         finish_training(stage, run)
         card = models.card(f"SFT start of {suite.name}/{pair}", facts)

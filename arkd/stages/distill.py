@@ -12,6 +12,7 @@ from arkd.stages.stage import (
     computes,
     finish_training,
     open_stage,
+    tracker_of,
     trained_folder,
 )
 from arkd.storage import manifest
@@ -108,6 +109,7 @@ def distill(tree: Tree, pair: str, label: str, seed: int) -> None:
                 f"{label}, seed {seed}",
                 checkpoint,
                 student.judge(settings, "distill", seed),
+                tracker_of(tree, tree.training(pair, label, seed)),
             )
         ranks.stop()
         if processes.number() > 0:  # the first process writes for all

@@ -98,6 +98,11 @@ class Suite(Frozen):
         "portable",
         description="of the CPU: the same bytes on every x86-64 processor with AVX2, or `fast`",
     )
+    tracking: Literal["tensorboard"] | None = Field(
+        None,
+        description="show trainings while they run; needs `arkd[tracking]`. Each has a line of "
+        "JSON a step in any case",
+    )
     cache_dtype: Literal["float32", "bfloat16"] = Field(
         "float32", description="of the teacher's cached states; bfloat16 halves the disk they take"
     )

@@ -20,8 +20,7 @@ from arkd import ranks
 from arkd.storage.files import read_json, recover, staged_dir
 
 TENSORS, TREE = "tensors.safetensors", "state.json"
-EVERY_S = 60.0  # at least between two saves
-SAVING = 0.02  # of a training's time, at most: tens of gigabytes take a minute
+EVERY_S = 60.0  # from one save to the next, for each second that a save takes, and at least
 
 
 def flatten(value: Any, tensors: dict[str, Tensor]) -> Any:
@@ -81,7 +80,7 @@ class Checkpoint:
 
     def due(self) -> bool:
         """Tell whether the last state is old enough for a new one, given what saving it took."""
-        return time.monotonic() - self._last >= max(self.every_s, self._took_s / SAVING)
+        return time.monotonic() - self._last >= self.every_s * max(1.0, self._took_s)
 
     def save(self, state: dict[str, Any]) -> None:
         """Replace the saved state; a kill meanwhile leaves the old one."""
