@@ -42,6 +42,11 @@ def free(device: torch.device) -> int:
     return torch.cuda.mem_get_info(device)[0]
 
 
+def whole(device: torch.device) -> int:
+    """Return the bytes that a process may have of an accelerator: what is free, and what it has."""
+    return int(0.92 * (free(device) + torch.cuda.memory_allocated(device)))
+
+
 def fitting(wanted: Rows, row_bytes: int, device: torch.device) -> int:
     """Return how many rows run at once: as many as are wanted, or a power of two that fits.
 

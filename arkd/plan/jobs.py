@@ -6,13 +6,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from arkd.plan import memory, work
-from arkd.plan.memory import Held, Memory, Objective
-from arkd.plan.methods import objective
+from arkd.plan import work
 from arkd.plan.resolve import shapes
 from arkd.plan.rows import Rows, requests, rows
-from arkd.plan.shapes import BYTES, Shape
 from arkd.plan.work import Work
+from arkd.sizes import memory
+from arkd.sizes.memory import CROSS_ENTROPY, Held, Memory, Objective
+from arkd.sizes.objective import objective
+from arkd.sizes.shapes import BYTES, Shape
 from arkd.suite import registry
 from arkd.suite.contexts import check
 from arkd.suite.folders import CONTROLS, TEACHER, Tree, seeds
@@ -152,13 +153,13 @@ class _Planner:
             held = Memory(weights=self.wide * shape.parameters)
             return Job(TEACHER, parameters=shape.parameters, memory=held, disk=stored)
         held_ = self._held(shape, self.pair.teacher_lora, trained)
-        job = self._fitted(held_, trained, self.rows.teacher_train, Objective(tensors=3))
+        job = self._fitted(held_, trained, self.rows.teacher_train, CROSS_ENTROPY)
         return replace(job, stage=TEACHER, disk=stored)
 
     def _start(self) -> Job:
         suite = self.tree.suite
         held = self._held(self.student, self.pair.lora, suite.student_start)
-        job = self._fitted(held, suite.student_start, self.rows.train, Objective(tensors=3))
+        job = self._fitted(held, suite.student_start, self.rows.train, CROSS_ENTROPY)
         count = len(suite.seeds)
         disk = 2 * count * self.wide * self.student.parameters  # untrained, and started
         return replace(

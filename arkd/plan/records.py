@@ -9,6 +9,7 @@ from typing import Any
 from arkd.plan import processor
 from arkd.plan.gpus import BANDWIDTH_SHARE, LAYER_S, USABLE, UTILISATION, Gpu, chosen
 from arkd.plan.jobs import AUTO_ROWS, Assumed, Job, jobs
+from arkd.plan.work import AUTO_MICRO
 from arkd.suite.folders import Tree
 from arkd.suite.suite import Suite
 
@@ -149,6 +150,11 @@ def _assumptions(suite: Suite, gpus: Sequence[Gpu]) -> list[str]:
         found.append(
             f"decoding.batch_size: auto: speed is that of {AUTO_ROWS} rows, memory that of one; a "
             "job takes as many as fit"
+        )
+    if suite.training.micro_batch == "auto":
+        found.append(
+            f"training.micro_batch: auto: speed is that of {AUTO_MICRO} rows at once, memory that "
+            "of one; a job runs as many as fit"
         )
     if gpus:
         found += [

@@ -9,13 +9,14 @@ import math
 from dataclasses import dataclass, fields
 
 from arkd.plan.gpus import BANDWIDTH_SHARE, LAYER_S, UTILISATION, Gpu
-from arkd.plan.memory import BATCH_TOKENS, Held, Objective
-from arkd.plan.shapes import BYTES, Shape
+from arkd.sizes.memory import BATCH_TOKENS, Held, Objective
+from arkd.sizes.shapes import BYTES, Shape
 from arkd.suite.settings import Training
 
 # Arrays of [tokens, vocabulary] in float32 that every measure of fidelity, calibration among them,
 # reads and writes; a test counts them.
 MEASURED_PASSES = 160
+AUTO_MICRO = 8  # rows at once that `training.micro_batch: auto` is taken to find room for
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,8 @@ def training(
     shape, length = held.shape, sum(lengths)
     tokens, answered = rows * length, rows * lengths[1]
     micro = held.training.micro_batch or rows
+    if micro == "auto":
+        micro = AUTO_MICRO
     split = micro < rows
     # Forward, and twice as much backward; frozen weights have no gradient of their own. What is
     # not kept is computed again.

@@ -23,6 +23,7 @@ def teacher(tree: Tree, pair: str) -> None:
     from arkd.models.device import prepare
     from arkd.models.external import load_given
     from arkd.models.sign import save_signed
+    from arkd.sizes.memory import CROSS_ENTROPY
     from arkd.teacher.cache import save_head
     from arkd.training import loop as training
     from arkd.training.trainee import Trainee
@@ -53,6 +54,7 @@ def teacher(tree: Tree, pair: str) -> None:
             rows = tokens_dir / "teacher_train.safetensors"  # else what the students train on
             train_set = TokenSet.load(rows if rows.is_file() else tokens_dir / "train.safetensors")
             trainee = Trainee.of(tree, pair, model, spec.teacher_lora, "teacher")
+            stage.notes |= trainee.settle(trained, lambda: CROSS_ENTROPY)
             with stage.proper:
                 run = training.fit_language_model(
                     model,
@@ -84,6 +86,7 @@ def init(tree: Tree, pair: str, seed: int) -> None:
     from arkd.models.device import prepare
     from arkd.models.external import load_given
     from arkd.models.sign import save_signed
+    from arkd.sizes.memory import CROSS_ENTROPY
     from arkd.training import loop as training
     from arkd.training.trainee import Trainee
 
@@ -118,6 +121,7 @@ def init(tree: Tree, pair: str, seed: int) -> None:
         student = Trainee.load(tree, pair, untrained / "model", device, seed)
         facts = {"parameters": student.parameters, "seed": seed}
         train_set = TokenSet.load(tokens_dir / "train.safetensors")
+        stage.notes |= student.settle(suite.student_start, lambda: CROSS_ENTROPY)
         with stage.proper:
             run = training.fit_language_model(
                 student.model,

@@ -179,11 +179,11 @@ class Training(Frozen):
         description="bfloat16: bodies run, and frozen weights lie, in it; what is trained, logits "
         "and losses stay in float32",
     )
-    micro_batch: int | None = Field(
+    micro_batch: Rows | None = Field(
         None,
-        gt=0,
         description="rows of a batch that run at once, the others before and after them; the loss "
-        "is of the whole batch; none: all at once",
+        "is of the whole batch; auto: as many as a GPU has the memory for by the plan; none, and "
+        "auto on a CPU: all at once",
     )
     devices: int = Field(
         1,

@@ -13,7 +13,6 @@ from pathlib import Path
 
 CONF = Path("/etc/slurm/slurm.conf")  # where jobs look, which inherit no SLURM_CONF
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scontrol")
-GRACE_S = 30
 SETTINGS = """
 ClusterName=loopback
 SlurmctldHost={host}(127.0.0.1)
@@ -37,10 +36,10 @@ SelectTypeParameters=CR_CPU
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
 JobRequeue=1
-KillWait={grace}
+KillWait=60
 MinJobAge=300
 NodeName={host} NodeAddr=127.0.0.1 CPUs=2 RealMemory=64000 State=UNKNOWN
-PartitionName=main Nodes={host} Default=YES State=UP PriorityTier=1 GraceTime={grace}
+PartitionName=main Nodes={host} Default=YES State=UP PriorityTier=1
 PartitionName=urgent Nodes={host} State=UP PriorityTier=10 PreemptMode=OFF
 """
 
@@ -70,7 +69,7 @@ def running(here: Path) -> Iterator[None]:
     key.write_bytes(os.urandom(128))
     key.chmod(0o400)
     CONF.parent.mkdir(exist_ok=True)
-    CONF.write_text(SETTINGS.format(host=socket.gethostname(), here=here, grace=GRACE_S))
+    CONF.write_text(SETTINGS.format(host=socket.gethostname(), here=here))
     munge = ["munged", "--foreground", "--force", "--key-file", key, "--num-threads", "2"]
     munge += ["--socket", here / "munge.socket", "--pid-file", here / "munged.pid"]
     munge += ["--log-file", here / "munged.log", "--seed-file", here / "munge.seed"]

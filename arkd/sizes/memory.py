@@ -6,9 +6,10 @@ tokens of a batch, V vocabulary, H and G the hidden sizes of student and teacher
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from arkd.plan.shapes import BYTES, Shape
+from arkd.errors import ArkdError
+from arkd.sizes.shapes import BYTES, Shape
 from arkd.suite.settings import Lora, Training
 
 # As in `arkd.divergence.chunked` and `arkd.teacher.cache`, which load torch; a test compares them.
@@ -54,6 +55,10 @@ class Objective:
     mixed: bool = False  # the live teacher draws along
 
 
+# A cross-entropy of the responses, by which teachers and starts are trained.
+CROSS_ENTROPY = Objective(tensors=3)
+
+
 @dataclass(frozen=True)
 class Held:
     """How a model that is trained lies and runs, and what is selected."""
@@ -63,6 +68,11 @@ class Held:
     gpu: bool
     lora: Lora | None = None
     selects: bool = False
+
+    @property
+    def micro_batch(self) -> int | None:
+        """Rows at once; of `auto`, which is for `largest_micro_batch` to settle, one."""
+        return 1 if self.training.micro_batch == "auto" else self.training.micro_batch
 
     @property
     def trained(self) -> int:
@@ -109,7 +119,7 @@ def training(held: Held, rows: int, length: int, objective: Objective) -> Memory
     weights, moments = held.weights, (3 if held.selects else 2) * gradients
     if objective.live:
         weights += BYTES[held.training.precision] * objective.live.parameters
-    micro = held.training.micro_batch or rows
+    micro = held.micro_batch or rows
     at_once = min(micro, rows) * length
     kept, block = held.kept(at_once)
     split = micro < rows
@@ -137,6 +147,33 @@ def training(held: Held, rows: int, length: int, objective: Objective) -> Memory
     # A checkpoint is written from a copy in RAM.
     copy = (4 * held.trained) + moments
     return Memory(most.weights, most.optimiser, most.activations, most.loss, copy)
+
+
+def largest_micro_batch(held: Held, rows: int, length: int, objective: Objective, room: int) -> int:
+    """Return how many rows of a batch may run at once: all, or a half, a quarter and so on of them.
+
+    Args:
+        held: The model.
+        rows: Of a batch.
+        length: Tokens of a row.
+        objective: The loss.
+        room: The bytes that there are, those included which the model has already.
+
+    Raises:
+        ArkdError: not one row fits.
+    """
+    micro = rows
+    while True:
+        training_ = held.training.model_copy(update={"micro_batch": micro})
+        peak = training(replace(held, training=training_), rows, length, objective).peak
+        if peak <= room:
+            return micro
+        if micro == 1:
+            raise ArkdError(
+                f"training.micro_batch: one row takes {peak / 2**30:.1f} GiB by the plan, and "
+                f"there are {room / 2**30:.1f}; set checkpoint_layers: true, or take a larger GPU"
+            )
+        micro = -(-micro // 2)
 
 
 def _loss(held: Held, tokens: int, objective: Objective) -> tuple[int, int, int, int]:
