@@ -183,6 +183,11 @@ class Suite(Frozen):
             }
         )
 
+    @cached_property
+    def tuned(self) -> dict[str, float]:
+        """The rates of the suite's tuning run, by method."""
+        return tuned_rates(self.distillation.tuning)
+
     def settings(self, entry: MethodEntry) -> Distillation:
         """Return the protocol of a row: the suite's, with the row's own changes and tuned rate.
 
@@ -191,8 +196,7 @@ class Suite(Frozen):
         """
         changes = entry.changes
         if "lr" not in changes and not self.lr_grid:
-            tuned = tuned_rates(self.distillation.tuning)
-            rate = tuned.get(entry.label, tuned.get(entry.name))
+            rate = self.tuned.get(entry.label, self.tuned.get(entry.name))
             changes |= {"lr": rate} if rate else {}
         return self.distillation.model_copy(update=changes)
 
