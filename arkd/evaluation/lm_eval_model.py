@@ -125,9 +125,9 @@ class Writer(HFLM):
     def generate_until(self, requests: Any, disable_tqdm: bool = False) -> list[str]:
         """Answer prompts, as many at once as fit."""
         if self.wanted == "auto":
-            asked = [request.args for request in requests]
-            longest = max(len(self.tok_encode(text)) for text, _ in asked)
-            new = max(options["max_gen_toks"] for _, options in asked)
+            wanted = [request.args for request in requests]
+            longest = max(len(self.tok_encode(text)) for text, _ in wanted)
+            new = max(options["max_gen_toks"] for _, options in wanted)
             self._fit(room.decoded_row(self.model, longest + new))
         found: list[str] = super().generate_until(requests, disable_tqdm=disable_tqdm)
         return found

@@ -75,7 +75,6 @@ def test_a_preempted_job_and_one_out_of_time_go_on_to_the_local_bytes(tmp_path: 
             start = Training(results, "init", "seed1")
             preempted = start.hold()
             slurm.out("sbatch", "-p", "urgent", "-n", "2", "-o", os.devnull, "--wrap", "sleep 1")
-            assert 2 <= start.saved() < 100
             restarted = "Restarts=1 "
             slurm.until(
                 lambda: restarted in slurm.out("scontrol", "show", "job", str(preempted)),
