@@ -18,6 +18,8 @@ from arkd import kernels
 ROOT = Path(__file__).parent.parent
 # Before torch is loaded: what tests compute is the same on every processor, in whichever order.
 kernels.choose("portable")
+import torch  # noqa: E402
+
 from arkd.models import portable_ops  # noqa: E402
 
 portable_ops.install()
@@ -53,9 +55,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the tests of long files first; the others stay in their order."""
+    """Put the tests of long files first; the others stay in their order. Skip what has no GPU."""
     order = {name: place for place, name in enumerate(LONG)}
     items.sort(key=lambda item: order.get(item.path.stem, len(LONG)))
+    if not torch.cuda.is_available():
+        skip = pytest.mark.skip(reason="no GPU: run `pytest -m gpu` on a machine with one")
+        for item in items:
+            if item.get_closest_marker("gpu"):
+                item.add_marker(skip)
 
 
 def by_kind(names: Iterable[str]) -> list[Any]:

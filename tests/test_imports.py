@@ -15,7 +15,7 @@ from arkd.storage.provenance import CORE, TRAINING_CORE
 PACKAGE = Path(__file__).parent.parent / "arkd"
 # In the order of the data; `ground` is the modules that lie in no package.
 ORDER = (
-    *("ground", "storage", "data", "suite", "methods", "divergence", "models", "teacher"),
+    *("ground", "storage", "data", "suite", "sizes", "methods", "divergence", "models", "teacher"),
     *("training", "metrics", "evaluation", "stages", "statistics", "results", "tables", "claims"),
     *(
         "figures",

@@ -23,6 +23,7 @@ from arkd.divergence.head import Head
 from arkd.ranks import Place
 
 CHUNK_BYTES = 32 * 2**20  # of one [C, V] float32 tensor: large enough for a fast product
+ACCELERATOR_CHUNK_BYTES = 256 * 2**20  # the same, where each kernel costs a start
 BLOCK_BYTES = 2 * 2**20  # of one tensor of element-wise work, on a CPU: small enough for its cache
 
 # K losses of each row [C], and the gradient of each on the student's logits [C, V].
@@ -48,9 +49,10 @@ class Projection:
         return self.head.logits(self.hidden_NH[rows], out=self._buffer[:size])
 
 
-def chunks(n_tokens: int, vocabulary: int) -> Iterator[slice]:
-    """Yield slices of rows whose float32 logits take at most CHUNK_BYTES (at least one row)."""
-    return _slices(n_tokens, CHUNK_BYTES // (4 * vocabulary))
+def chunks(n_tokens: int, vocabulary: int, on_cpu: bool = True) -> Iterator[slice]:
+    """Yield slices of rows whose float32 logits take at most a chunk (at least one row)."""
+    most = CHUNK_BYTES if on_cpu else ACCELERATOR_CHUNK_BYTES
+    return _slices(n_tokens, most // (4 * vocabulary))
 
 
 def _blocks(start: int, logits_CV: Tensor) -> Iterator[tuple[slice, slice]]:
@@ -72,7 +74,7 @@ def _slices(n: int, size: int) -> Iterator[slice]:
 def sweep(place: Place, *models: Projection) -> Iterator[tuple[slice, list[Tensor]]]:
     """Yield rows of N, block by block, with the logits [C, V] of each model over them."""
     first = models[0]
-    for rows in chunks(len(first.hidden_NH), len(first.head)):
+    for rows in chunks(len(first.hidden_NH), len(first.head), first.hidden_NH.is_cpu):
         logits = [model.chunk(rows) for model in models]
         for at, block in _blocks(place.first + rows.start, logits[0]):
             yield at, [logits_CV[block] for logits_CV in logits]
@@ -126,7 +128,7 @@ def _gradient_sweep(
     dtype = student.hidden_NH.dtype if count == 1 else student.head.dtype
     found = [_Gradients(student, dtype, frozen) for _ in range(count)]
     further: list[Tensor] = []  # buffers; the first gradient takes the logits' place
-    for rows in chunks(len(student.hidden_NH), len(student.head)):
+    for rows in chunks(len(student.hidden_NH), len(student.head), student.hidden_NH.is_cpu):
         logits_CV = student.chunk(rows)
         other_CV = other.chunk(rows) if other else None
         further = further or [torch.empty_like(logits_CV) for _ in range(count - 1)]

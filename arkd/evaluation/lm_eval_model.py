@@ -16,8 +16,10 @@ from arkd.data.tokenizer import end_ids, load_tokenizer, opening, text_ids, unti
 from arkd.errors import ArkdError
 from arkd.metrics.text_statistics import Written
 from arkd.models import model as models
+from arkd.models import room
 from arkd.models.draw import Draw, uniforms
 from arkd.models.generate import tokens_beyond
+from arkd.suite.settings import Rows
 
 
 class Writer(HFLM):
@@ -32,17 +34,24 @@ class Writer(HFLM):
         folder: A Hugging Face folder with tokenizer.
         device: Where the model runs.
         precision: float32 or bfloat16.
-        batch_size: Prompts a batch.
+        batch_size: Prompts a batch; `auto`: as many as fit, of answers and of scored texts each.
     """
 
-    def __init__(self, folder: Path, device: str, precision: str, batch_size: int) -> None:
+    def __init__(self, folder: Path, device: str, precision: str, batch_size: Rows) -> None:
         tokenizer = load_tokenizer(folder)
         model = models.load(folder, torch.device(device), precision)
         # Before the rest, which asks for them.
         self.opening, self.ends = opening(tokenizer), end_ids(tokenizer)
         self.beyond = tokens_beyond(model, len(tokenizer))
         self.rolling = False
-        super().__init__(pretrained=model, tokenizer=tokenizer, batch_size=batch_size)
+        self.wanted = batch_size
+        # Logarithms of bfloat16 would be rounded to 8 bits: choices a hundredth apart would tie.
+        super().__init__(
+            pretrained=model,
+            tokenizer=tokenizer,
+            batch_size=1 if batch_size == "auto" else batch_size,
+            softmax_dtype="float32",
+        )
         self.written: dict[tuple[str, str], Written] = {}  # by prompt and answer
         self._decoded: list[int] = []
         self.cache_hook = self  # told of each answer as soon as it is decoded
@@ -109,8 +118,23 @@ class Writer(HFLM):
                 f"a question with its answer takes {read:,} tokens, and the model's context has "
                 f"{self.max_length:,}; shorten it, or leave its task out of the suite"
             )
+        self._fit(room.scored_row(self.model, max(1, read)))
         found: list[tuple[float, bool]] = super()._loglikelihood_tokens(requests, **options)
         return found
+
+    def generate_until(self, requests: Any, disable_tqdm: bool = False) -> list[str]:
+        """Answer prompts, as many at once as fit."""
+        if self.wanted == "auto":
+            wanted = [request.args for request in requests]
+            longest = max(len(self.tok_encode(text)) for text, _ in wanted)
+            new = max(options["max_gen_toks"] for _, options in wanted)
+            self._fit(room.decoded_row(self.model, longest + new))
+        found: list[str] = super().generate_until(requests, disable_tqdm=disable_tqdm)
+        return found
+
+    def _fit(self, row_bytes: int) -> None:
+        """Settle how many rows the harness runs at once, given what one takes."""
+        self.batch_size_per_gpu = room.fitting(self.wanted, row_bytes, self.model.device)
 
     def loglikelihood_rolling(self, requests: Any, disable_tqdm: bool = False) -> list[float]:
         """Score whole texts, before which the harness puts the prefix itself."""

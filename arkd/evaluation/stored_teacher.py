@@ -47,16 +47,17 @@ def stored_teacher(
     student_head, teacher_head = student_head.cut(vocabulary), teacher_head.cut(vocabulary)
     with torch.inference_mode():
         student_NH = hidden_responses(model, evidence.tokens, "fidelity_gold")
+    device = student_head.weight_VH.device
     generator = torch.Generator().manual_seed(derive_seed("stored_teacher", seed))
     sums: dict[str, list[Tensor]] = {}
-    for rows in chunks(len(student_NH), vocabulary):
+    for rows in chunks(len(student_NH), vocabulary, device.type == "cpu"):
         logits = (
-            student_head.logits(student_NH[rows].clone()).cpu(),
-            teacher_head.logits(evidence.hidden[rows]).cpu(),
+            student_head.logits(student_NH[rows].clone().to(device)),
+            teacher_head.logits(evidence.hidden[rows].to(device)),
         )
         z_CV, log_p_CV = (x.float() / settings.temperature for x in logits)
         for name, values_C in _compare(z_CV, log_p_CV.log_softmax(-1), sparse, generator).items():
-            sums.setdefault(name, []).append(values_C.double())
+            sums.setdefault(name, []).append(values_C.double().cpu())
     for name, parts in sums.items():
         values = torch.cat(parts).tolist()
         mean = math.fsum(values) / len(values)
@@ -75,7 +76,8 @@ def _compare(
     value_C = (log_p_CV.exp() * (log_p_CV - z_CV.log_softmax(-1))).sum(-1)
     stores = DRAWS if sparse.draws else 1
     mean_CV = torch.zeros_like(z_CV)
-    found = {name: torch.zeros(len(z_CV)) for name in ("entries", "value_error", "gradient_error")}
+    names = ("entries", "value_error", "gradient_error")
+    found = {name: z_CV.new_zeros(len(z_CV)) for name in names}
     for _ in range(stores):
         z = z_CV.clone().requires_grad_()
         uniforms = None

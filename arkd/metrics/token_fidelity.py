@@ -118,25 +118,29 @@ class Calibration:
     the same over all N·V predicted probabilities, the label counting as the one hit of its row.
     """
 
-    def __init__(self, bins: int) -> None:
+    def __init__(self, bins: int, device: torch.device | str = "cpu") -> None:
         self.bins = bins
-        self.top = torch.zeros(bins, 2, dtype=torch.float64)
-        self.full = torch.zeros(bins, 2, dtype=torch.float64)
+        self.top = torch.zeros(bins, 2, dtype=torch.float64, device=device)
+        self.full = torch.zeros_like(self.top)
         self.tokens = 0
 
     def add(self, student_CV: Tensor, labels_C: Tensor) -> None:
-        """Count a chunk of tokens."""
+        """Count a chunk of tokens, where its logits lie: only the bins' sums ever travel."""
         q = student_CV.softmax(-1)
         confidence, best = q.max(-1)
-        self._count(self.top, confidence, (best == labels_C).double())
-        hits = torch.zeros_like(q, dtype=torch.float64).scatter_(1, labels_C[:, None], 1.0)
-        self._count(self.full, q.flatten(), hits.flatten())
+        self._count(self.top, confidence, confidence[best == labels_C])
+        self._count(self.full, q.flatten(), q.gather(1, labels_C[:, None]).squeeze(1))
         self.tokens += len(q)
 
     def _count(self, sums: Tensor, probabilities: Tensor, hits: Tensor) -> None:
-        index = (probabilities * self.bins).long().clamp_max(self.bins - 1).cpu()
-        sums[:, 0] += torch.bincount(index, hits.cpu(), minlength=self.bins)
-        sums[:, 1] += torch.bincount(index, probabilities.double().cpu(), minlength=self.bins)
+        """Add the number of hits in each bin, and the sum of all probabilities in it."""
+        sums[:, 0] += torch.bincount(self._bin(hits), minlength=self.bins)
+        sums[:, 1] += torch.bincount(
+            self._bin(probabilities), probabilities.double(), minlength=self.bins
+        )
+
+    def _bin(self, probabilities: Tensor) -> Tensor:
+        return (probabilities * self.bins).long().clamp_max(self.bins - 1)
 
     def errors(self) -> dict[str, float]:
         """Return `ece` and `full_ece`."""
@@ -169,8 +173,8 @@ def measure_tokens(
     vocabulary = min(len(student_head), len(teacher_head))
     student_head, teacher_head = student_head.cut(vocabulary), teacher_head.cut(vocabulary)
     parts: list[Measures] = []
-    calibration = Calibration(settings.ece_bins)
-    for rows in chunks(len(student_NH), vocabulary):
+    calibration = Calibration(settings.ece_bins, student_NH.device)
+    for rows in chunks(len(student_NH), vocabulary, student_NH.is_cpu):
         student_CV = student_head.logits(student_NH[rows])
         teacher_CV = teacher_head.logits(teacher_NG[rows].to(student_NH.device))
         parts.append(measure(student_CV, teacher_CV, labels_N[rows], settings))

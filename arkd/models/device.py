@@ -11,7 +11,7 @@ from arkd.seeding import derive_seed
 from arkd.storage import gpus
 
 
-def prepare(device: str) -> torch.device:
+def prepare(device: str, tf32: bool = False) -> torch.device:
     """Choose the device and, on a CPU, keep to the threads that the job was given.
 
     One thread a job: the order of a sum then never depends on how many cores are free. Of several
@@ -29,6 +29,8 @@ def prepare(device: str) -> torch.device:
     if device == "cpu":
         torch.set_num_threads(1 if kernels.chosen() == "portable" else kernels.threads())
         portable_ops.install()
+    else:  # whatever the environment or a library has set
+        torch.set_float32_matmul_precision("high" if tf32 else "highest")
     return torch.device(device)
 
 

@@ -35,7 +35,8 @@ def run_body(model: Any, ids_BT: Tensor, places_BT: Tensor | None = None) -> Ten
     the loss sees all of its tokens, and there is no denominator to get wrong.
     """
     training = _settings.get(model, Training())
-    rows = training.micro_batch or len(ids_BT)
+    wanted = training.micro_batch
+    rows = wanted if isinstance(wanted, int) else len(ids_BT)
     if rows >= len(ids_BT):
         return _run(model, training, ids_BT, places_BT)
     parts = [

@@ -11,9 +11,11 @@ from transformers import LogitsProcessor, LogitsProcessorList
 
 from arkd import ranks
 from arkd.data.tokenizer import until_end
+from arkd.models import room
 from arkd.models.draw import Draw, uniforms
 from arkd.models.model import end_tokens, evaluating, head
 from arkd.progress import progress
+from arkd.suite.settings import Rows
 
 
 class Mixture(LogitsProcessor):
@@ -71,7 +73,7 @@ def sample(
     temperature: float = 1.0,
     top_p: float = 1.0,
     top_k: int = 0,
-    batch_size: int = 256,
+    batch_size: Rows = 256,
     vocabulary: int | None = None,
     mixed_with: Any = None,
     share: float = 0.0,
@@ -80,8 +82,9 @@ def sample(
 ) -> list[list[int]]:
     """Return one sampled response a prompt, up to and with an end token.
 
-    Batches hold prompts of one length, so that nothing is padded, unless `padded` allows any. Of
-    several processes that train together each answers its share of the prompts.
+    On a CPU batches hold prompts of one length, so that nothing is padded, unless `padded` allows
+    any. On an accelerator, where a small batch takes as long as a large one, prompts of like length
+    share one. Of several processes that train together each answers its share of the prompts.
 
     Args:
         model: A causal language model whose config names its end tokens.
@@ -91,7 +94,7 @@ def sample(
         temperature: Of the sampling.
         top_p: Nucleus; 1 for all.
         top_k: 0 for all.
-        batch_size: Prompts a batch.
+        batch_size: Prompts a batch, or `auto`.
         vocabulary: The tokenizer's size. A head may be padded beyond it: those rows are no tokens
             and never drawn. None for a model whose head is known to have no such rows.
         mixed_with: A second model, to sample from a mixture of the two.
@@ -102,7 +105,9 @@ def sample(
     ends, pad = end_tokens(model), model.config.pad_token_id
     responses: list[list[int]] = [[] for _ in prompts]
     part = ranks.share(len(prompts))
-    groups = _slices(part, batch_size) if padded else _equal_lengths(part, prompts, batch_size)
+    size = _batch_size(model, mixed_with, prompts, max_new_tokens, batch_size)
+    alike = model.device.type == "cpu"
+    groups = _slices(part, size) if padded else _by_length(part, prompts, size, alike)
     beyond = tokens_beyond(model, vocabulary)
     draws = uniforms(len(prompts), max_new_tokens, torch.Generator().manual_seed(seed))
     with evaluating(model), torch.inference_mode():
@@ -144,13 +149,33 @@ def _slices(rows: range, size: int) -> Iterator[list[int]]:
         yield list(rows[start : start + size])
 
 
-def _equal_lengths(part: range, prompts: list[list[int]], batch_size: int) -> Iterator[list[int]]:
-    """Yield indices of prompts of one length, at most `batch_size` at a time."""
+def _batch_size(
+    model: Any, other: Any, prompts: list[list[int]], new_tokens: int, wanted: Rows
+) -> int:
+    """Return how many prompts are answered at once, by one model or by two together."""
+    if wanted != "auto" or not prompts:
+        return 1 if wanted == "auto" else wanted
+    length = max(map(len, prompts)) + new_tokens
+    models = [model] if other is None else [model, other]
+    return room.fitting(wanted, sum(room.decoded_row(m, length) for m in models), model.device)
+
+
+def _by_length(
+    part: range, prompts: list[list[int]], batch_size: int, alike: bool
+) -> Iterator[list[int]]:
+    """Yield indices of prompts, sorted by length, in batches.
+
+    Args:
+        part: The indices.
+        prompts: Token ids of all prompts.
+        batch_size: Of a batch, at most.
+        alike: Whether all prompts of a batch are of one length.
+    """
     order = sorted(part, key=lambda row: (len(prompts[row]), row))
     batch: list[int] = []
     for row in order:
-        full = len(batch) == batch_size
-        if batch and (full or len(prompts[row]) != len(prompts[batch[0]])):
+        other = alike and batch and len(prompts[row]) != len(prompts[batch[0]])
+        if other or len(batch) == batch_size:
             yield batch
             batch = []
         batch.append(row)

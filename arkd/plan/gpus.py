@@ -10,17 +10,19 @@ from arkd.errors import ArkdError, nearest
 
 @dataclass(frozen=True)
 class Gpu:
-    """One GPU, dense rates with sums in float32: no sparsity, no TF32."""
+    """One GPU, dense rates with sums in float32, no sparsity."""
 
     name: str
     gib: int
     bfloat16: float  # TFLOP/s
+    tf32: float
     float32: float
     gb_s: float  # of its memory
 
     def rate(self, precision: str) -> float:
         """Return the operations a second of a precision, at best."""
-        return 1e12 * (self.bfloat16 if precision == "bfloat16" else self.float32)
+        rates = {"bfloat16": self.bfloat16, "tf32": self.tf32, "float32": self.float32}
+        return 1e12 * rates[precision]
 
     def holds(self, peak: int) -> bool:
         """Tell whether a job of so many bytes fits."""
@@ -28,14 +30,15 @@ class Gpu:
 
 
 # NVIDIA's data sheets of A100 80GB SXM, H100 SXM, L40S and V100 SXM2 32GB, and its whitepapers on
-# GA102 and Ada for the GeForce cards. The V100 has no bfloat16: PyTorch computes it in float32.
+# GA102 and Ada for the GeForce cards. The V100 has neither bfloat16
+# nor TF32: PyTorch computes in float32.
 GPUS = (
-    Gpu("H100-80GB", 80, 989.4, 66.9, 3350),
-    Gpu("A100-80GB", 80, 312.0, 19.5, 2039),
-    Gpu("L40S-48GB", 48, 362.05, 91.6, 864),
-    Gpu("V100-32GB", 32, 15.7, 15.7, 900),
-    Gpu("RTX-4090-24GB", 24, 165.2, 82.6, 1008),
-    Gpu("RTX-3090-24GB", 24, 71.0, 35.6, 936),
+    Gpu("H100-80GB", 80, 989.4, 494.7, 66.9, 3350),
+    Gpu("A100-80GB", 80, 312.0, 156.0, 19.5, 2039),
+    Gpu("L40S-48GB", 48, 362.05, 183.0, 91.6, 864),
+    Gpu("V100-32GB", 32, 15.7, 15.7, 15.7, 900),
+    Gpu("RTX-4090-24GB", 24, 165.2, 82.6, 82.6, 1008),
+    Gpu("RTX-3090-24GB", 24, 71.0, 35.6, 35.6, 936),
 )
 
 # Assumptions, printed with every plan.

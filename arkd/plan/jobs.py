@@ -6,13 +6,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from arkd.plan import memory, work
-from arkd.plan.memory import Held, Memory, Objective
-from arkd.plan.methods import objective
+from arkd.plan import work
 from arkd.plan.resolve import shapes
 from arkd.plan.rows import Rows, requests, rows
-from arkd.plan.shapes import BYTES, Shape
 from arkd.plan.work import Work
+from arkd.sizes import memory
+from arkd.sizes.memory import CROSS_ENTROPY, Held, Memory, Objective
+from arkd.sizes.objective import objective
+from arkd.sizes.shapes import BYTES, Shape
 from arkd.suite import registry
 from arkd.suite.beside import further
 from arkd.suite.contexts import check
@@ -22,6 +23,7 @@ from arkd.suite.protocol import Optimisation
 from arkd.suite.settings import Lora, Pair
 
 NOTHING, IDLE = Memory(), Work()
+AUTO_ROWS = 128  # that `decoding.batch_size: auto` is taken to find room for; one has to fit
 
 
 @dataclass(frozen=True)
@@ -137,10 +139,15 @@ class _Planner:
         )
 
     def _drawn(self, shape: Shape, prompts: float, alike: bool = True) -> Work:
-        suite = self.tree.suite
-        decoding, precision = suite.decoding, suite.training.precision
-        new, batch = decoding.max_new_tokens, decoding.batch_size
-        return work.drawing(shape, prompts, self.rows.prompt, new, batch, precision, alike)
+        suite, prompt = self.tree.suite, self.rows.prompt
+        new, precision = suite.decoding.max_new_tokens, suite.training.precision
+        batch, alike = self._batch(AUTO_ROWS), alike and not self.gpu
+        return work.drawing(shape, prompts, prompt, new, batch, precision, alike)
+
+    def _batch(self, auto: int) -> int:
+        """Return how many texts are drawn at once, given what `auto` is."""
+        wanted = self.tree.suite.decoding.batch_size
+        return auto if wanted == "auto" else wanted
 
     def _teacher(self) -> Job:
         trained, shape = self.pair.teacher_training, self.teacher
@@ -149,13 +156,13 @@ class _Planner:
             held = Memory(weights=self.wide * shape.parameters)
             return Job(TEACHER, parameters=shape.parameters, memory=held, disk=stored)
         held_ = self._held(shape, self.pair.teacher_lora, trained)
-        job = self._fitted(held_, trained, self.rows.teacher_train, Objective(tensors=3))
+        job = self._fitted(held_, trained, self.rows.teacher_train, CROSS_ENTROPY)
         return replace(job, stage=TEACHER, disk=stored)
 
     def _start(self) -> Job:
         suite = self.tree.suite
         held = self._held(self.student, self.pair.lora, suite.student_start)
-        job = self._fitted(held, suite.student_start, self.rows.train, Objective(tensors=3))
+        job = self._fitted(held, suite.student_start, self.rows.train, CROSS_ENTROPY)
         count = len(suite.seeds)
         disk = 2 * count * self.wide * self.student.parameters  # untrained, and started
         return replace(
@@ -203,8 +210,7 @@ class _Planner:
             answered += size * self.rows.response
             if sampler is not None:
                 most = suite.max_tokens + suite.decoding.max_new_tokens
-                batch = suite.decoding.batch_size
-                held = max(held, memory.decoding(sampler, batch, most, training))
+                held = max(held, memory.decoding(sampler, self._batch(1), most, training))
                 done += self._drawn(sampler, size)
                 weights += 0 if sampler is teacher else sampler.parameters
         return Job(
@@ -247,7 +253,7 @@ class _Planner:
         )
         for prefix, size in measured.items():
             done += work.states(shape, size, self.length, read=False)
-            done += Work(head_flops=2 * size * sizes.response * (shape.head + teacher.head))
+            done += work.fidelity(shape, teacher, size * sizes.response)
             if prefix == "student":
                 done += self._drawn(shape, size) + work.states(teacher, size, self.length)
         held = memory.evaluating(
@@ -255,7 +261,7 @@ class _Planner:
             teacher,
             suite.training,
             self.gpu,
-            rows=decoding.batch_size,
+            rows=self._batch(1),
             length=suite.max_tokens + decoding.max_new_tokens,
             scored=longest,
             positions=int(max(measured.values()) * sizes.response),

@@ -14,7 +14,7 @@ from arkd.suite.folders import Tree
 START_S = 6.0  # a process that loads the libraries; its files
 FLOP_S = 50e9  # operations a second in matrix products
 LAYER_S = 4e-3  # beyond them, for each pass through a block: small models cost no less
-BYTES_S = 10e9  # of weights, keys and values that decoding reads
+BYTES_S = 10e9  # of weights, keys and values that decoding reads, and of logits that are measured
 
 
 def seconds(job: Job) -> float:
@@ -22,7 +22,9 @@ def seconds(job: Job) -> float:
     done = job.work
     passes = done.flops / FLOP_S + LAYER_S * (done.launched_layers + done.decoded_layers)
     starts = 2 if job.stage == "evaluate" else 1  # the harness and its metrics load as well
-    return START_S * starts * job.count + passes + done.decoded_bytes / BYTES_S
+    return (
+        START_S * starts * job.count + passes + (done.decoded_bytes + done.measured_bytes) / BYTES_S
+    )
 
 
 def minutes(planned: Iterable[Job]) -> float:

@@ -8,7 +8,8 @@ from typing import Any
 
 from arkd.plan import processor
 from arkd.plan.gpus import BANDWIDTH_SHARE, LAYER_S, USABLE, UTILISATION, Gpu, chosen
-from arkd.plan.jobs import Assumed, Job, jobs
+from arkd.plan.jobs import AUTO_ROWS, Assumed, Job, jobs
+from arkd.plan.work import AUTO_MICRO
 from arkd.suite.folders import Tree
 from arkd.suite.suite import Suite
 
@@ -24,7 +25,7 @@ class Plan:
 
     def hours(self, job: Job, gpu: Gpu) -> float:
         """Return the hours that all jobs of a kind take one GPU."""
-        return job.work.hours(gpu, self.suite.training.precision)
+        return job.work.hours(gpu, self.suite.training)
 
     def fitting(self, gpu: Gpu) -> tuple[Job, ...]:
         """Return the jobs that a GPU has the memory for."""
@@ -145,11 +146,21 @@ def _assumptions(suite: Suite, gpus: Sequence[Gpu]) -> list[str]:
         "not counted: BERTScore, MAUVE, rewards, truth probes, a GPU's start-up, and downloads in "
         "the hub's cache",
     ]
+    if suite.decoding.batch_size == "auto":
+        found.append(
+            f"decoding.batch_size: auto: speed is that of {AUTO_ROWS} rows, memory that of one; a "
+            "job takes as many as fit"
+        )
+    if suite.training.micro_batch == "auto":
+        found.append(
+            f"training.micro_batch: auto: speed is that of {AUTO_MICRO} rows at once, memory that "
+            "of one; a job runs as many as fit"
+        )
     if gpus:
         found += [
             f"speed is {UTILISATION:.0%} of a GPU's best dense rate, {BANDWIDTH_SHARE:.0%} of its "
-            f"memory's bandwidth in decoding, {LAYER_S * 1e3:g} ms at least for each block; heads "
-            "and losses are float32",
+            f"memory's bandwidth in decoding and in measuring, {LAYER_S * 1e3:g} ms at least for "
+            f"each block; heads and losses are {'TF32' if suite.training.tf32 else 'float32'}",
             f"a job fits if its peak is at most {USABLE:.0%} of a GPU's memory; a job has one GPU",
         ]
     if suite.device == "cpu":

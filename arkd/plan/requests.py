@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from arkd.errors import ArkdError
+from arkd.plan import processor
 from arkd.plan.gpus import GPUS, chosen
 from arkd.plan.jobs import Assumed, Job, jobs
 from arkd.suite.folders import Tree
@@ -16,7 +17,6 @@ from arkd.suite.folders import Tree
 MIB = 2**20
 LIBRARIES_MIB = 3_000  # of RAM, in a process that computes; CUDA takes as much again
 MARGIN = 1.5  # of memory, over what is planned
-CPU_FLOPS_S = 4e9  # of one core, in what portable kernels make of a model
 SLOWER = 3.0  # than planned, what a job may be before its time is up
 START_MIN = 30  # to start, load, save and hash
 UNPLANNED = Job("", count=1)
@@ -73,13 +73,13 @@ class Requests:
     def _runtime(self, stage: str, wildcards: Any, attempt: int) -> int:
         """Return minutes."""
         job, suite = self._job(stage, wildcards), self.trees[wildcards.suite].suite
-        single = job.work.times(1 / job.count)
         if suite.device == "cpu":
-            hours = single.flops / CPU_FLOPS_S / 3600
+            hours = processor.seconds(job) / job.count / 3600
         else:
             table = chosen([self.gpu] if self.gpu else [])
             fitting = [gpu for gpu in table if gpu.holds(job.memory.peak)] or [GPUS[0]]
-            hours = max(single.hours(gpu, suite.training.precision) for gpu in fitting)
+            single = job.work.times(1 / job.count)
+            hours = max(single.hours(gpu, suite.training) for gpu in fitting)
         return attempt * math.ceil(START_MIN + 60 * SLOWER * hours)
 
     def _job(self, stage: str, wildcards: Any) -> Job:

@@ -9,7 +9,7 @@ from typing import Any
 
 from arkd.errors import ArkdError
 from arkd.paths import benchmarks_dir
-from arkd.plan.shapes import Shape
+from arkd.sizes.shapes import Shape
 from arkd.storage.files import read_json
 from arkd.storage.yaml_text import read_yaml
 from arkd.suite.folders import Tree

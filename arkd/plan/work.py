@@ -9,8 +9,14 @@ import math
 from dataclasses import dataclass, fields
 
 from arkd.plan.gpus import BANDWIDTH_SHARE, LAYER_S, UTILISATION, Gpu
-from arkd.plan.memory import BATCH_TOKENS, Held, Objective
-from arkd.plan.shapes import BYTES, Shape
+from arkd.sizes.memory import BATCH_TOKENS, Held, Objective
+from arkd.sizes.shapes import BYTES, Shape
+from arkd.suite.settings import Training
+
+# Arrays of [tokens, vocabulary] in float32 that every measure of fidelity, calibration among them,
+# reads and writes; a test counts them.
+MEASURED_PASSES = 160
+AUTO_MICRO = 8  # rows at once that `training.micro_batch: auto` is taken to find room for
 
 
 @dataclass(frozen=True)
@@ -21,10 +27,11 @@ class Work:
     teacher_tokens: float = 0  # that a teacher reads
     drawn_tokens: float = 0
     body_flops: float = 0  # of the blocks, in the suite's precision
-    head_flops: float = 0  # of heads and losses, always in float32
+    head_flops: float = 0  # of heads and losses, in float32 or TF32
     launched_layers: float = 0  # passes through one block
     decoded_layers: float = 0  # the same, one token a row
     decoded_bytes: float = 0  # weights, keys and values that decoding reads
+    measured_bytes: float = 0  # that element-wise work on logits reads and writes
 
     def __add__(self, other: Work) -> Work:
         return Work(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
@@ -38,13 +45,18 @@ class Work:
         """All operations."""
         return self.body_flops + self.head_flops
 
-    def hours(self, gpu: Gpu, precision: str) -> float:
+    def hours(self, gpu: Gpu, training: Training) -> float:
         """Return the hours that one GPU takes."""
-        body = self.body_flops / (UTILISATION * gpu.rate(precision))
-        head = self.head_flops / (UTILISATION * gpu.rate("float32"))
+        products = "tf32" if training.tf32 else "float32"
+        bodies = products if training.precision == "float32" else training.precision
+        body = self.body_flops / (UTILISATION * gpu.rate(bodies))
+        head = self.head_flops / (UTILISATION * gpu.rate(products))
         passes = max(body + head, LAYER_S * self.launched_layers)
-        read = self.decoded_bytes / (BANDWIDTH_SHARE * 1e9 * gpu.gb_s)
-        return (passes + max(read, LAYER_S * self.decoded_layers)) / 3600
+        read, measured = (
+            count / (BANDWIDTH_SHARE * 1e9 * gpu.gb_s)
+            for count in (self.decoded_bytes, self.measured_bytes)
+        )
+        return (passes + max(read, LAYER_S * self.decoded_layers) + measured) / 3600
 
 
 def training(
@@ -66,6 +78,8 @@ def training(
     shape, length = held.shape, sum(lengths)
     tokens, answered = rows * length, rows * lengths[1]
     micro = held.training.micro_batch or rows
+    if micro == "auto":
+        micro = AUTO_MICRO
     split = micro < rows
     # Forward, and twice as much backward; frozen weights have no gradient of their own. What is
     # not kept is computed again.
@@ -117,6 +131,14 @@ def states(shape: Shape, rows: float, length: float, read: bool = True) -> Work:
         teacher_tokens=rows * length if read else 0,
         body_flops=rows * length * shape.flops(length),
         launched_layers=passes * shape.layers,
+    )
+
+
+def fidelity(student: Shape, teacher: Shape, tokens: float) -> Work:
+    """Return the work of comparing both models' logits at some tokens, their states being known."""
+    return Work(
+        head_flops=2 * tokens * (student.head + teacher.head),
+        measured_bytes=4 * MEASURED_PASSES * tokens * student.vocabulary,
     )
 
 

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from arkd.stages.stage import checkpoint_of, computes, finish_training, open_stage, trained_folder
+from arkd.stages.stage import (
+    checkpoint_of,
+    computes,
+    finish_training,
+    open_stage,
+    tracker_of,
+    trained_folder,
+)
 from arkd.suite.folders import INIT, TEACHER, TEACHER_SEED, UNTRAINED, Tree
 from arkd.suite.settings import Cut, Folder, Hub, Pretrained
 
@@ -16,12 +23,13 @@ def teacher(tree: Tree, pair: str) -> None:
     from arkd.models.device import prepare
     from arkd.models.external import load_given
     from arkd.models.sign import save_signed
+    from arkd.sizes.memory import CROSS_ENTROPY
     from arkd.teacher.cache import save_head
     from arkd.training import loop as training
     from arkd.training.trainee import Trainee
 
     spec, suite = tree.pair(pair), tree.suite
-    device = prepare(suite.device)
+    device = prepare(suite.device, suite.training.tf32)
     tokens_dir = tree.tokens(pair)
     out = tree.training(pair, TEACHER, TEACHER_SEED)
     with open_stage(
@@ -46,6 +54,7 @@ def teacher(tree: Tree, pair: str) -> None:
             rows = tokens_dir / "teacher_train.safetensors"  # else what the students train on
             train_set = TokenSet.load(rows if rows.is_file() else tokens_dir / "train.safetensors")
             trainee = Trainee.of(tree, pair, model, spec.teacher_lora, "teacher")
+            stage.notes |= trainee.settle(trained, lambda: CROSS_ENTROPY)
             with stage.proper:
                 run = training.fit_language_model(
                     model,
@@ -55,6 +64,7 @@ def teacher(tree: Tree, pair: str) -> None:
                     "teacher",
                     checkpoint=checkpoint_of(out, stage),
                     judge=trainee.judge(trained, "teacher"),
+                    tracker=tracker_of(tree, out),
                 )
             finish_training(stage, run)
         card = models.card(f"Teacher of {suite.name}/{pair}", facts)
@@ -76,11 +86,12 @@ def init(tree: Tree, pair: str, seed: int) -> None:
     from arkd.models.device import prepare
     from arkd.models.external import load_given
     from arkd.models.sign import save_signed
+    from arkd.sizes.memory import CROSS_ENTROPY
     from arkd.training import loop as training
     from arkd.training.trainee import Trainee
 
     spec, suite = tree.pair(pair), tree.suite
-    device = prepare(suite.device)
+    device = prepare(suite.device, suite.training.tf32)
     tokens_dir = tree.tokens(pair)
     inputs = {"tokens": tokens_dir}
     if isinstance(spec.student, Cut):
@@ -110,6 +121,7 @@ def init(tree: Tree, pair: str, seed: int) -> None:
         student = Trainee.load(tree, pair, untrained / "model", device, seed)
         facts = {"parameters": student.parameters, "seed": seed}
         train_set = TokenSet.load(tokens_dir / "train.safetensors")
+        stage.notes |= student.settle(suite.student_start, lambda: CROSS_ENTROPY)
         with stage.proper:
             run = training.fit_language_model(
                 student.model,
@@ -120,6 +132,7 @@ def init(tree: Tree, pair: str, seed: int) -> None:
                 seed,
                 checkpoint=checkpoint_of(tree.training(pair, INIT, seed), stage),
                 judge=student.judge(suite.student_start, "start", seed),
+                tracker=tracker_of(tree, tree.training(pair, INIT, seed)),
             )
         finish_training(stage, run)
         card = models.card(f"SFT start of {suite.name}/{pair}", facts)

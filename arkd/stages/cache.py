@@ -30,7 +30,7 @@ def cache(tree: Tree, pair: str, source: str, seed: int | None = None) -> None:
     from arkd.teacher.shards import DTYPES
 
     suite = tree.suite
-    device = prepare(suite.device)
+    device = prepare(suite.device, suite.training.tf32)
     tokens_dir = tree.tokens(pair)
     teacher_dir = trained_folder(tree, pair, TEACHER, TEACHER_SEED)
     inputs = {"tokens": tokens_dir, TEACHER: teacher_dir}

@@ -5,20 +5,46 @@ from __future__ import annotations
 from typing import Any, cast
 
 from arkd import processes
+from arkd.method import Method
 from arkd.paths import benchmarks_dir
+from arkd.sizes.memory import Objective
+from arkd.sizes.objective import objective
+from arkd.sizes.shapes import Shape
 from arkd.stages.stage import (
     cache_folders,
     checkpoint_of,
     computes,
     finish_training,
     open_stage,
+    tracker_of,
     trained_folder,
 )
 from arkd.storage import manifest
+from arkd.storage.files import read_json
 from arkd.storage.records import read_csv
 from arkd.suite import registry
 from arkd.suite.folders import INIT, TEACHER, TEACHER_SEED, Tree
 from arkd.suite.jobs import asks_teacher, cached_sources
+from arkd.suite.protocol import Distillation
+
+
+def step_objective(
+    tree: Tree, pair: str, method: Method, settings: Distillation, student: Shape
+) -> Objective:
+    """Return what a step of a method holds, the teacher's shape read from its folder.
+
+    Args:
+        tree: The suite's folders.
+        pair: Name of teacher and student in the suite.
+        method: The method.
+        settings: Of its row.
+        student: What is trained.
+    """
+    teacher = student  # which is not asked for
+    if asks_teacher(method):
+        config = read_json(tree.model(pair, TEACHER, TEACHER_SEED) / "config.json")
+        teacher = Shape.of_config(config, "training.micro_batch: auto")
+    return objective(method, settings, student, teacher, tree.suite.decoding.max_new_tokens)
 
 
 @computes("arkd.training.trainee")
@@ -46,7 +72,7 @@ def distill(tree: Tree, pair: str, label: str, seed: int) -> None:
     entry = suite.entry(label)
     method = registry.build(entry)
     settings = suite.settings(entry)
-    device = prepare(suite.device)
+    device = prepare(suite.device, suite.training.tf32)
     ranks.start()
     inputs = {"tokens": tree.tokens(pair), INIT: trained_folder(tree, pair, INIT, seed)}
     if asks_teacher(method):
@@ -97,6 +123,9 @@ def distill(tree: Tree, pair: str, label: str, seed: int) -> None:
             suite.rouge,
         )
         student = Trainee.load(tree, pair, tree.model(pair, INIT, seed), device, seed)
+        stage.notes |= student.settle(
+            settings, lambda: step_objective(tree, pair, method, settings, student.shape)
+        )
         checkpoint = checkpoint_of(tree.training(pair, label, seed), stage)
         with stage.proper, named(method, label):
             run = train(
@@ -108,6 +137,7 @@ def distill(tree: Tree, pair: str, label: str, seed: int) -> None:
                 f"{label}, seed {seed}",
                 checkpoint,
                 student.judge(settings, "distill", seed),
+                tracker_of(tree, tree.training(pair, label, seed)),
             )
         ranks.stop()
         if processes.number() > 0:  # the first process writes for all

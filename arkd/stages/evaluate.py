@@ -24,7 +24,7 @@ def evaluate(tree: Tree, pair: str, label: str) -> None:
     from arkd.models.device import prepare
 
     suite = tree.suite
-    device = prepare(suite.device)
+    device = prepare(suite.device, suite.training.tf32)
     inputs = {
         "data": tree.data,
         "tasks": benchmarks_dir() / "tasks",

@@ -69,6 +69,7 @@ def open_stage(
     if processes.number() == 0:
         if name in ("teacher", "init", "distill"):
             remove_dir(checkpoint_folder(out))
+            metrics_file(out).unlink(missing_ok=True)
         elif name == "evaluate":
             remove_dir(kept_folder(out))
 
@@ -118,6 +119,24 @@ def checkpoint_of(training: Path, stage: stage_writer.Stage) -> Any:
     from arkd.training.checkpoint import Checkpoint
 
     return Checkpoint(checkpoint_folder(training), made_for(stage))
+
+
+def metrics_file(training: Path) -> Path:
+    """Return where a training that runs has a line a step: beside its folder, until it is done."""
+    return training.parent / "metrics.jsonl"
+
+
+def tracker_of(tree: Tree, training: Path) -> Any:
+    """Return what shows a training while it runs.
+
+    Raises:
+        ArkdError: the suite asks for TensorBoard, which is not installed.
+    """
+    from arkd.training.tracking import Tracker
+
+    run = training.parent.relative_to(tree.root)
+    events = tree.root / "logs" / "tensorboard" / run if tree.suite.tracking else None
+    return Tracker(metrics_file(training), events)
 
 
 def kept_folder(evaluation: Path) -> Path:

@@ -31,7 +31,7 @@ TRAINING_CORE = (
         "suite/tuned.py",
         "suite/load.py",
     ),
-    *("methods/_policy.py", "divergence/*.py"),
+    *("methods/_policy.py", "divergence/*.py", "sizes/*.py"),
     *("models/*.py", "teacher/*.py", "training/*.py"),
     *("stages/stage.py", "stages/prepare.py", "stages/build_models.py", "stages/cache.py"),
     "stages/distill.py",

@@ -11,7 +11,7 @@ from arkd.data.source import DataSpec
 from arkd.storage.manifest import NAME
 from arkd.suite import checks as own_suite
 from arkd.suite.load import load_suite, suite_path
-from arkd.suite.settings import Folder, Pair
+from arkd.suite.settings import Folder, Hub, Pair
 from arkd.suite.suite import Suite
 
 TEACHER, INIT, UNTRAINED = "teacher", "init", "untrained"
@@ -119,8 +119,14 @@ def tree(suite: str, results: str | Path = "results") -> Tree:
 
 def seeds(suite: Suite, method: str) -> tuple[int, ...]:
     """Return the observations of a method or control: seeds, or worlds (`Suite.seeds_of`)."""
-    one_model = method == TEACHER and not suite.worlds
-    return (TEACHER_SEED,) if one_model else suite.seeds_of(method)
+    found = suite.seeds_of(method)
+    if suite.worlds:
+        return found
+    if method == TEACHER:
+        return (TEACHER_SEED,)
+    # Students that are given are the same before any training, whatever the seed.
+    given = all(isinstance(pair.student, Folder | Hub) for pair in suite.pairs)
+    return found[:1] if method == UNTRAINED and given else found
 
 
 def methods(suite: Suite) -> list[tuple[str, str]]:

@@ -196,6 +196,8 @@ def config_slice(suite: Suite, stage: str, pair: str = "", method: str = "") -> 
     scores = stage == "evaluate" or "decoding" in parts or "max_new_tokens" in parts
     if suite.rouge != "rouge_l" and (scores or stage == "data"):
         parts["rouge"] = suite.rouge
+    if suite.training.tf32 and stage in ("cache", "prefixes", "evaluate"):
+        parts["tf32"] = True
     if suite.public_tasks and stage in ("data", "evaluate"):
         parts |= {"public_tasks": suite.public_tasks, "public_items": suite.public_items}
     parts |= {"version": suite.version, "device": suite.device, "kernels": suite.kernels}

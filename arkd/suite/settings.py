@@ -9,6 +9,9 @@ from pydantic import Field, model_validator
 from arkd.suite.protocol import Optimisation, Temperature
 from arkd.validated import Frozen
 
+# Rows that run at once: a number, or as many as an accelerator has the memory for.
+Rows = Annotated[int, Field(gt=0)] | Literal["auto"]
+
 # A name of a folder, and softening that float32 can still tell from the greedy choice.
 NAME = r"^[A-Za-z0-9_-][A-Za-z0-9._-]*$"
 # Of a suite, and of one block of it: `longtail-blocks@3001`.
@@ -120,7 +123,11 @@ class Decoding(Frozen):
     top_k: int = Field(0, ge=0, description="0 means no limit")
     no_repeat_ngram: int = Field(0, ge=0)
     max_new_tokens: int = Field(48, gt=0)
-    batch_size: int = Field(256, gt=0)
+    batch_size: Rows = Field(
+        256,
+        description="texts drawn or scored at once; auto: of either kind as many as a GPU has the "
+        "memory for, and 64 on a CPU",
+    )
     variants: tuple[DecodingChange, ...] = Field(
         (), description="decode once more so, for ROUGE-L alone: what decoding does to it"
     )
@@ -180,11 +187,11 @@ class Training(Frozen):
         description="bfloat16: bodies run, and frozen weights lie, in it; what is trained, logits "
         "and losses stay in float32",
     )
-    micro_batch: int | None = Field(
+    micro_batch: Rows | None = Field(
         None,
-        gt=0,
         description="rows of a batch that run at once, the others before and after them; the loss "
-        "is of the whole batch; none: all at once",
+        "is of the whole batch; auto: as many as a GPU has the memory for by the plan; none, and "
+        "auto on a CPU: all at once",
     )
     devices: int = Field(
         1,
@@ -194,4 +201,9 @@ class Training(Frozen):
     )
     checkpoint_layers: bool = Field(
         False, description="keep no activations within a block, compute them again"
+    )
+    tf32: bool = Field(
+        False,
+        description="on a GPU, round the factors of float32 matrix products to TF32: faster, and "
+        "off by 1e-3 where float32 is off by 1e-7",
     )

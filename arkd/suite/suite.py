@@ -105,6 +105,11 @@ class Suite(Frozen):
         "portable",
         description="of the CPU: the same bytes on every x86-64 processor with AVX2, or `fast`",
     )
+    tracking: Literal["tensorboard"] | None = Field(
+        None,
+        description="show trainings while they run; needs `arkd[tracking]`. Each has a line of "
+        "JSON a step in any case",
+    )
     cache_dtype: Literal["float32", "bfloat16"] = Field(
         "float32", description="of the teacher's cached states; bfloat16 halves the disk they take"
     )
@@ -138,6 +143,7 @@ class Suite(Frozen):
 
     @cached_property
     def rows_by_label(self) -> dict[str, MethodEntry]:
+        """The rows of the tables by the name of their folder."""
         return {entry.label: entry for entry in self.entries}
 
     def pair(self, name: str) -> Pair:
@@ -186,6 +192,11 @@ class Suite(Frozen):
             }
         )
 
+    @cached_property
+    def tuned(self) -> dict[str, float]:
+        """The rates of the suite's tuning run, by method."""
+        return tuned_rates(self.distillation.tuning)
+
     def settings(self, entry: MethodEntry) -> Distillation:
         """Return the protocol of a row: the suite's, with the row's own changes and tuned rate.
 
@@ -194,8 +205,7 @@ class Suite(Frozen):
         """
         changes = entry.changes
         if "lr" not in changes and not self.lr_grid:
-            tuned = tuned_rates(self.distillation.tuning)
-            rate = tuned.get(entry.label, tuned.get(entry.name))
+            rate = self.tuned.get(entry.label, self.tuned.get(entry.name))
             changes |= {"lr": rate} if rate else {}
         return self.distillation.model_copy(update=changes)
 

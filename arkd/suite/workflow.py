@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -64,9 +65,13 @@ class Suites:
         A change of the latter two, and no other, reruns it.
         """
 
+        @cache
+        def fingerprint(suite: str, *axes: str) -> str:  # all seeds have one
+            return jobs.fingerprint(self.trees[suite].suite, name, *axes)
+
         def config(wildcards: Any) -> str:
             axes = (wildcards.get("pair", ""), wildcards.get("method", ""))
-            return jobs.fingerprint(self.trees[wildcards.suite].suite, name, *axes)
+            return fingerprint(wildcards.suite, *axes)
 
         def given(wildcards: Any) -> str:
             pair = wildcards.get("pair", "")

@@ -20,7 +20,7 @@ from arkd import ranks
 from arkd.storage.files import read_json, recover, staged_dir
 
 TENSORS, TREE = "tensors.safetensors", "state.json"
-EVERY_S = 60.0
+EVERY_S = 60.0  # from one save to the next, for each second that a save takes, and at least
 
 
 def flatten(value: Any, tensors: dict[str, Tensor]) -> Any:
@@ -63,6 +63,7 @@ class Checkpoint:
     made_for: dict[str, Any]  # settings, inputs and code, as the stage's manifest has them
     every_s: float = EVERY_S
     _last: float = field(default_factory=time.monotonic)
+    _took_s: float = 0.0
 
     def load(self) -> dict[str, Any] | None:
         """Return the saved state, or none if there is none that fits."""
@@ -78,14 +79,16 @@ class Checkpoint:
         return state
 
     def due(self) -> bool:
-        """Tell whether the last state is old enough for a new one."""
-        return time.monotonic() - self._last >= self.every_s
+        """Tell whether the last state is old enough for a new one, given what saving it took."""
+        return time.monotonic() - self._last >= self.every_s * max(1.0, self._took_s)
 
     def save(self, state: dict[str, Any]) -> None:
         """Replace the saved state; a kill meanwhile leaves the old one."""
+        started = time.monotonic()
         tensors: dict[str, Tensor] = {}
         tree = {"made_for": self.made_for, "state": flatten(state, tensors)}
         with staged_dir(self.folder) as folder:
             save_file(tensors or {"none": torch.zeros(0)}, folder / TENSORS)
             (folder / TREE).write_text(json.dumps(tree), encoding="utf-8")
         self._last = time.monotonic()
+        self._took_s = self._last - started

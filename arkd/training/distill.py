@@ -21,6 +21,7 @@ from arkd.training.loop import Trained, optimise
 from arkd.training.method_errors import check_step, check_weights
 from arkd.training.sources import Sources
 from arkd.training.step_tools import StepTools
+from arkd.training.tracking import Tracker
 
 
 class Step(torch.nn.Module):
@@ -151,6 +152,7 @@ def distill(
     label: str,
     checkpoint: Checkpoint | None = None,
     judge: Callable[[], float] | None = None,
+    tracker: Tracker | None = None,
 ) -> Trained:
     """Train a student by one method; the data order depends on the seed alone.
 
@@ -163,6 +165,7 @@ def distill(
         label: Of the progress bar.
         checkpoint: Where to go on from, and to save to.
         judge: Scores the student as it is, higher is better, where the settings select a state.
+        tracker: Shows each step while the run goes on.
     """
     rows = rows_of(settings.split, len(next(iter(sources.sets.values())).tokens))
     settings = settings.over(len(rows))
@@ -176,4 +179,5 @@ def distill(
         checkpoint,
         step.state,
         judge,
+        tracker,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +22,7 @@ from arkd.progress import progress
 from arkd.suite.protocol import Optimisation
 from arkd.training.checkpoint import Checkpoint
 from arkd.training.termination import TERMINATED, told_to_end
+from arkd.training.tracking import Tracker
 
 # What one step computes: the loss to descend, and what to log of it.
 StepLoss = Callable[[int], tuple[Tensor, dict[str, float]]]
@@ -59,6 +61,7 @@ def optimise(
     checkpoint: Checkpoint | None = None,
     state: State | None = None,
     judge: Callable[[], float] | None = None,
+    tracker: Tracker | None = None,
 ) -> Trained:
     """Descend `step_loss` with AdamW; a loss that is not finite ends the run as failed.
 
@@ -72,6 +75,7 @@ def optimise(
         checkpoint: Where to go on from, and to save to; a resumed run ends in the same bytes.
         state: What the loss keeps from step to step and must survive with the model.
         judge: Scores the model as it is, higher is better, where the settings select a state.
+        tracker: Shows each step while the run goes on.
 
     Raises:
         SystemExit: SIGTERM came.
@@ -103,7 +107,13 @@ def optimise(
         if state is not None:
             state.load_state_dict(saved["state"])
     started = time.monotonic() - spent_s
-    with told_to_end() as terminated:
+    if ranks.number() > 0:
+        tracker = None
+    with ExitStack() as ending:
+        terminated = ending.enter_context(told_to_end())
+        if tracker:
+            tracker.start(rows)
+            ending.callback(tracker.close)
         for step in progress(range(len(rows), settings.steps), label):
             loss, log = step_loss(step)
             optimiser.zero_grad(set_to_none=True)
@@ -117,6 +127,8 @@ def optimise(
             optimiser.step()
             taken = {"step": step, "loss": float(loss.detach()), **log, "grad_norm": float(norm)}
             rows.append(taken)
+            if tracker:
+                tracker.add(taken)
             if judge and best.asked(step + 1):
                 best.add(step + 1, judge())
             ends = any(ranks.total(terminated()))  # several processes after the same step
@@ -181,6 +193,7 @@ def fit_language_model(
     *axes: str | int,
     checkpoint: Checkpoint | None = None,
     judge: Callable[[], float] | None = None,
+    tracker: Tracker | None = None,
 ) -> Trained:
     """Train by cross-entropy on the responses of a token set, in the order of the named axes.
 
@@ -192,6 +205,7 @@ def fit_language_model(
         *axes: What order and draws are for; see `derive_seed`.
         checkpoint: Where to go on from, and to save to.
         judge: Scores the model as it is, higher is better, where the settings select a state.
+        tracker: Shows each step while the run goes on.
     """
     optimisation = optimisation.over(len(tokens))
     device = next(model.parameters()).device
@@ -213,4 +227,4 @@ def fit_language_model(
         counts = ranks.total(float(batch.tokens), float(padding(model, batch)))
         return loss, dict(zip(("tokens", "padding"), counts, strict=True))
 
-    return optimise(model, optimisation, step_loss, label, checkpoint, judge=judge)
+    return optimise(model, optimisation, step_loss, label, checkpoint, judge=judge, tracker=tracker)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +14,11 @@ from arkd.data.tokenizer import load_tokenizer
 from arkd.data.tokens import TokenSet
 from arkd.errors import ArkdError
 from arkd.models import model as models
+from arkd.models import room
 from arkd.models.forward import set_training
 from arkd.models.sign import save_signed
+from arkd.sizes.memory import Held, Objective, largest_micro_batch
+from arkd.sizes.shapes import Shape
 from arkd.suite.folders import Tree
 from arkd.suite.protocol import Distillation, Optimisation
 from arkd.suite.settings import Lora
@@ -29,6 +33,7 @@ class Trainee:
     pair: str
     model: Any
     parameters: int  # of the model alone
+    lora: Lora | None = None
     adapters: Any = None
 
     @classmethod
@@ -63,7 +68,40 @@ class Trainee:
 
             adapters = add_adapters(model, lora, *axes)
         set_training(model, tree.suite.training)
-        return cls(tree, pair, model, parameters, adapters)
+        return cls(tree, pair, model, parameters, lora, adapters)
+
+    @property
+    def shape(self) -> Shape:
+        """The model's shape.
+
+        Raises:
+            ArkdError: its family is not known.
+        """
+        return Shape.of_config(self.model.config.to_dict(), "training.micro_batch: auto")
+
+    def settle(self, settings: Optimisation, objective: Callable[[], Objective]) -> dict[str, int]:
+        """Settle how many rows run at once where the suite leaves it to a GPU's memory.
+
+        Args:
+            settings: Of the training.
+            objective: Tells what its loss holds; not asked where there is nothing to settle.
+
+        Returns:
+            What was settled, for the stage's notes.
+
+        Raises:
+            ArkdError: not one row fits, or the model's family is not known.
+        """
+        training, device = self.tree.suite.training, self.model.device
+        if training.micro_batch != "auto" or device.type == "cpu":
+            return {}
+        selects = settings.selection is not None
+        held = Held(self.shape, training, True, self.lora, selects)
+        rows = math.ceil(settings.batch_size / training.devices)
+        length, there = self.tree.suite.max_tokens, room.whole(device)
+        micro = largest_micro_batch(held, rows, length, objective(), there)
+        set_training(self.model, training.model_copy(update={"micro_batch": micro}))
+        return {"micro_batch": micro}
 
     def judge(self, settings: Optimisation, *axes: str | int) -> Callable[[], float] | None:
         """Return what scores the model's states, if the settings select one."""

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import oracles
 import pytest
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from arkd.data.tokens import TokenSet
 from arkd.divergence.head import Head
 from arkd.evaluation.fidelity import TOKEN_BANDS, frequency_bands
 from arkd.metrics.token_fidelity import Calibration, measure, measure_tokens, rank_bins
+from arkd.plan.work import MEASURED_PASSES
 from arkd.suite.settings import TailSettings
 
 N, V = 12, 40
@@ -125,6 +129,38 @@ def test_calibration_equals_hand_counts() -> None:
     assert errors["ece"] == pytest.approx(abs(3 - 3.05) / 4, abs=1e-6)
     # Every probability counts: below 0.5 lie .2 .4 .3 .05 with one hit.
     assert errors["full_ece"] == pytest.approx((abs(1 - 0.95) + abs(3 - 3.05)) / 4, abs=1e-6)
+
+
+@pytest.mark.gpu
+def test_a_gpu_bins_where_its_logits_lie(logits: tuple[Tensor, Tensor, Tensor]) -> None:
+    student, _, labels = logits
+    here, there = Calibration(bins=15), Calibration(15, "cuda")
+    here.add(student, labels)
+    there.add(student.cuda(), labels.cuda())
+    assert there.full.is_cuda
+    assert there.errors() == pytest.approx(here.errors(), rel=1e-5)
+
+
+def test_the_plan_counts_the_arrays_of_logits_that_are_read_and_written() -> None:
+    tokens, vocabulary = 8, 5000
+    counted = 0
+
+    class Counting(TorchDispatchMode):
+        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None):
+            nonlocal counted
+            result = func(*args, **(kwargs or {}))
+            if not func.is_view:
+                for value in tree_leaves((args, kwargs, result)):
+                    if isinstance(value, Tensor) and value.numel() >= tokens * vocabulary // 2:
+                        counted += value.nbytes
+            return result
+
+    student, teacher = torch.randn(2, tokens, vocabulary)
+    labels = torch.zeros(tokens, dtype=torch.int64)
+    with Counting():
+        measure(student, teacher, labels, SETTINGS)
+        Calibration(SETTINGS.ece_bins).add(student, labels)
+    assert counted / (4 * tokens * vocabulary) == pytest.approx(MEASURED_PASSES, rel=0.05)
 
 
 def test_chunks_do_not_change_the_result(logits: tuple[Tensor, Tensor, Tensor]) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from conftest import ROOT
 
+from arkd.models import generate, room
 from arkd.models.draw import Draw, kept, uniforms
 from arkd.models.generate import sample
 from arkd.models.model import load
@@ -79,8 +82,39 @@ def test_scores_that_are_no_numbers_are_refused(
         draw(torch.zeros(2, 1), both_BV)  # type: ignore[arg-type]
 
 
+def smoke_teacher() -> Any:
+    return load(ROOT / "benchmarks" / "fixtures" / "smoke-teacher", torch.device("cpu"))
+
+
+PROMPTS = [[3] * length for length in (5, 2, 7, 2, 3, 5, 9, 2)]
+
+
+def test_prompts_of_like_length_share_a_batch_where_all_need_not_be_of_one() -> None:
+    apart = list(generate._by_length(range(8), PROMPTS, 3, alike=True))
+    assert apart == [[1, 3, 7], [4], [0, 5], [2], [6]]
+    together = list(generate._by_length(range(8), PROMPTS, 3, alike=False))
+    assert together == [[1, 3, 7], [4, 0, 5], [2, 6]]
+
+
+def test_padded_batches_of_like_length_draw_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, options = smoke_teacher(), {"seed": 1, "max_new_tokens": 12, "label": ""}
+    apart = generate.sample(model, PROMPTS, batch_size=3, **options)
+    assert generate.sample(model, PROMPTS, batch_size="auto", **options) == apart
+    cut = generate._by_length
+    monkeypatch.setattr(generate, "_by_length", lambda *given: cut(*given[:3], False))
+    assert generate.sample(model, PROMPTS, batch_size=3, **options) == apart
+
+
+@pytest.mark.gpu
+def test_a_gpu_draws_as_many_at_once_as_fit() -> None:
+    model = smoke_teacher().cuda()
+    found = generate.sample(model, PROMPTS, seed=1, max_new_tokens=4, batch_size="auto", label="")
+    assert [len(answer) for answer in found]
+    assert room.fitting("auto", 1, model.device) == room.MOST
+
+
 def test_batches_of_any_size_draw_the_same() -> None:
-    model = load(ROOT / "benchmarks" / "fixtures" / "smoke-teacher", torch.device("cpu"))
+    model = smoke_teacher()
     prompts = [[5 + row % 40, 7, 9 + row % 3] for row in range(24)]
     before = torch.random.get_rng_state()
     together, apart = (

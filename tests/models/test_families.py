@@ -211,6 +211,28 @@ def test_a_text_comes_back_as_it_was(pair: Pair, writer: Any) -> None:
         assert writer.tok_decode([*ids, 2, 0, 0]) == text
 
 
+def test_choices_are_scored_in_float32_and_auto_is_settled_for_each_kind(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from arkd.evaluation.lm_eval_model import Writer
+
+    writer = Writer(pair.saved, "cpu", "bfloat16", "auto")
+    assert writer.softmax_dtype == torch.float32
+    asked: list[int] = []
+
+    def fitting(wanted: str, row_bytes: int, _: object) -> int:
+        assert wanted == "auto"
+        asked.append(row_bytes)
+        return 2
+
+    monkeypatch.setattr("arkd.models.room.fitting", fitting)
+    requests = [(None, [3], [4, 5]), (None, [3], [5, 4, 6])]
+    found = writer._loglikelihood_tokens(requests, disable_tqdm=True)
+    assert asked == [3 * len(models.head(writer.model)) * 6]
+    assert writer.batch_size == 2
+    assert all(nats != float(torch.tensor(nats).bfloat16()) for nats, _ in found)
+
+
 def test_every_end_token_ends_an_answer(pair: Pair, writer: Any) -> None:
     expected = {2, *pair.tokenizer.convert_tokens_to_ids(list(pair.family.ends))}
     assert set(end_ids(pair.tokenizer)) == set(models.end_tokens(pair.model)) == expected

@@ -22,17 +22,19 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from arkd.cli.main import main
 from arkd.divergence import chunked as sweeps
 from arkd.errors import ArkdError
+from arkd.models import room
 from arkd.models.lora import add_adapters
 from arkd.paths import benchmarks_dir
-from arkd.plan import memory, records, text
+from arkd.plan import records, text
 from arkd.plan.gpus import GPUS, chosen
 from arkd.plan.jobs import Assumed, Job, jobs
-from arkd.plan.memory import Held, Objective
-from arkd.plan.methods import objective
 from arkd.plan.records import Plan
 from arkd.plan.resolve import TABLE
-from arkd.plan.shapes import Shape
 from arkd.plan.work import drawing, training
+from arkd.sizes import memory
+from arkd.sizes.memory import Held, Objective
+from arkd.sizes.objective import objective
+from arkd.sizes.shapes import Shape
 from arkd.storage.files import read_json
 from arkd.suite import folders
 from arkd.suite.load import suite_names
@@ -119,7 +121,25 @@ def test_an_unknown_family_is_named() -> None:
 
 def test_constants_are_those_of_the_code() -> None:
     assert (memory.CHUNK_BYTES, memory.BLOCK_BYTES) == (sweeps.CHUNK_BYTES, sweeps.BLOCK_BYTES)
+    assert memory.ACCELERATOR_CHUNK_BYTES == sweeps.ACCELERATOR_CHUNK_BYTES
+    assert memory.SAMPLING == room.SAMPLING
     assert memory.BATCH_TOKENS == cache.BATCH_TOKENS
+
+
+@pytest.mark.parametrize("name", [name for name in ODD if "wider" not in name])
+def test_rows_that_fit_are_counted_as_the_plan_counts_them(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shape, model = Shape.of_config(ODD[name], name), real(ODD[name])
+    each = memory.decoding(shape, 1, 20, Training())
+    assert room.decoded_row(model, 20) == each
+    assert room.scored_row(model, 20) == 20 * shape.vocabulary * 8
+    monkeypatch.setattr(room, "free", lambda _: 100 * each)
+    cuda, cpu = torch.device("cuda"), torch.device("cpu")
+    assert room.fitting("auto", each, cuda) == 64  # a power of two in four fifths of it
+    assert room.fitting("auto", 200 * each, cuda) == 1
+    assert room.fitting("auto", 1, cuda) == room.MOST
+    assert (room.fitting("auto", each, cpu), room.fitting(7, each, cuda)) == (room.ON_CPU, 7)
 
 
 WIDE: dict[str, Config] = {
@@ -195,9 +215,28 @@ def peak(rows: int = 16, length: int = 256, **settings: Any) -> int:
 
 
 def test_micro_batches_and_checkpoints_save_memory() -> None:
-    assert peak(micro_batch=1) < peak(micro_batch=4) < peak()
+    assert peak(64, micro_batch=8) < peak(64, micro_batch=32) < peak(64)
     assert peak(checkpoint_layers=True) < peak()
     assert peak(length=512) > peak()
+
+
+def test_the_largest_micro_batch_that_fits_is_a_half_or_a_quarter_and_so_on() -> None:
+    shape, auto = Shape.of_config(SHIPPED["gpt2"], ""), Training(micro_batch="auto")
+    held, of = Held(shape, auto, gpu=True), Objective()
+
+    def takes(micro: int) -> int:
+        training = Training(micro_batch=micro)
+        return memory.training(Held(shape, training, gpu=True), 60, 512, of).peak
+
+    def found(room: int) -> int:
+        return memory.largest_micro_batch(held, 60, 512, of, room)
+
+    assert found(takes(60)) == 60
+    assert found(takes(60) - 1) == 30
+    assert found(takes(15)) in (15, 8)
+    assert memory.training(held, 60, 512, of).peak == takes(1)
+    with pytest.raises(ArkdError, match=r"one row takes .* GiB by the plan, and there are 1\.0"):
+        found(2**30)
 
 
 def test_the_loss_does_not_grow_with_the_batch_by_a_vocabulary() -> None:

@@ -57,5 +57,5 @@ def test_a_suite_without_a_plan_says_so_once_and_asks_for_little(
         raise ArkdError("pairs.fixture.teacher: not known")
 
     monkeypatch.setattr("arkd.plan.requests.jobs", unknown)
-    assert asked("smoke", "teacher") == (LIBRARIES_MIB, START_MIN)
+    assert asked("smoke", "teacher") == (LIBRARIES_MIB, START_MIN + 1)
     assert capsys.readouterr().err.count("\n") == 1

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import select
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
+from conftest import PATIENCE_S, ROOT
 
 from arkd.storage import gpus
 from arkd.suite.folders import Tree
@@ -35,7 +36,18 @@ def lists(bin_dir: Path, text: str) -> None:
 @pytest.fixture
 def eight(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A machine of eight GPUs, whose locks lie in a folder of the test."""
-    lines = [f"GPU {i}: NVIDIA A100-SXM4-40GB (UUID: {uuid(i)})\n" for i in range(8)]
+    return machine(tmp_path, monkeypatch, 8)
+
+
+@pytest.fixture
+def three(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A machine of three."""
+    return machine(tmp_path, monkeypatch, 3)
+
+
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> Path:
+    """Let this be a machine of so many GPUs."""
+    lines = [f"GPU {i}: NVIDIA A100-SXM4-40GB (UUID: {uuid(i)})\n" for i in range(number)]
     lists(tmp_path, "".join(lines))
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("TMPDIR", str(tmp_path))
@@ -51,9 +63,9 @@ class Holders:
     def __init__(self) -> None:
         self.started: list[subprocess.Popen[str]] = []
 
-    def start(self, **environment: str) -> subprocess.Popen[str]:
+    def start(self, code: str = HOLDER, **environment: str) -> subprocess.Popen[str]:
         process = subprocess.Popen(
-            [sys.executable, "-c", HOLDER],
+            [sys.executable, "-c", code],
             env={**os.environ, **environment},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -92,6 +104,50 @@ def test_eight_processes_take_eight_gpus_and_a_ninth_gets_that_of_a_killed_one(
     assert ninth.poll() is None
     held[uuid(5)].kill()
     assert line(ninth.stdout) == uuid(5)
+
+
+PAIR_HOLDER = HOLDER.replace("gpus.take()", "gpus.take(2)")
+
+
+def test_two_jobs_of_two_gpus_on_a_machine_of_three_never_share_one_and_never_block(
+    three: Path, holders: Holders
+) -> None:
+    """Both ask at once, so each may hold the one that the other lacks; a killed one leaves both."""
+    for kill in (True, False, True):
+        started = [holders.start(PAIR_HOLDER) for _ in range(2)]
+        first, second = first_of(started)
+        held = set(line(first.stdout).split(","))
+        assert len(held) == 2
+        assert line(second.stderr).startswith("arkd: waiting for 2 free GPUs")
+        third = holders.start()  # what is left over is nobody's while the second waits
+        assert line(third.stdout) not in held
+        third.kill()
+        assert second.poll() is None
+        if kill:
+            first.kill()
+        else:
+            first.communicate("\n")
+        assert len({*line(second.stdout).split(",")}) == 2
+        second.communicate("\n")
+
+
+def test_a_machine_of_eight_serves_jobs_of_several_gpus_as_they_come(
+    eight: Path, holders: Holders
+) -> None:
+    started = [holders.start(PAIR_HOLDER) for _ in range(4)]
+    held = [name for process in started for name in line(process.stdout).split(",")]
+    assert sorted(held) == [uuid(i) for i in range(8)]
+    waiting = holders.start(PAIR_HOLDER)
+    assert line(waiting.stderr).startswith("arkd: waiting for 2 free GPUs")
+    started[1].kill()
+    assert line(waiting.stdout) == ",".join(held[2:4])
+
+
+def first_of(started: list[subprocess.Popen[str]]) -> list[subprocess.Popen[str]]:
+    """Return processes, the one first that has something to say."""
+    streams = {process.stdout: process for process in started}
+    ready, _, _ = select.select(list(streams), [], [], PATIENCE_S)
+    return sorted(started, key=lambda process: process.stdout not in ready)
 
 
 def test_of_those_that_the_user_lists_a_free_one_is_taken(eight: Path, holders: Holders) -> None:

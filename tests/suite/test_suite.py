@@ -10,6 +10,7 @@ import yaml
 
 from arkd.errors import ArkdError
 from arkd.paths import benchmarks_dir
+from arkd.suite import folders
 from arkd.suite.jobs import config_slice
 from arkd.suite.load import load_suite, suite_names
 from arkd.suite.suite import Suite
@@ -27,6 +28,14 @@ def write(folder: Path, **changes: object) -> str:
 @pytest.mark.parametrize("name", suite_names())
 def test_shipped_suites_load_and_are_named_as_their_files(name: str) -> None:
     assert load_suite(name).name == name
+
+
+def test_students_that_are_given_are_evaluated_once_before_training() -> None:
+    given, drawn, cut = (load_suite(name) for name in ("gpt2-dolly", "longtail", "smollm2"))
+    assert folders.seeds(given, "untrained") == (101,)
+    assert len(folders.seeds(given, "init")) == 5
+    assert folders.seeds(drawn, "untrained") == drawn.seeds
+    assert folders.seeds(cut, "untrained") == cut.seeds
 
 
 def test_the_default_suite_is_the_papers_protocol() -> None:

@@ -117,6 +117,27 @@ def test_a_killed_training_goes_on_to_the_same_bytes(tmp_path: Path) -> None:
     assert other.load() is None  # of other settings
 
 
+def test_the_dearer_a_save_the_longer_until_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+    monkeypatch.setattr("arkd.training.checkpoint.time.monotonic", lambda: now)
+    checkpoint = Checkpoint(tmp_path / "checkpoint", {}, _last=now)
+
+    def save(*_: object) -> None:
+        nonlocal now
+        now += 40.0
+
+    monkeypatch.setattr("arkd.training.checkpoint.save_file", save)
+    now = 61.0
+    assert checkpoint.due()
+    checkpoint.save({})
+    now += 2399.0
+    assert not checkpoint.due()
+    now += 2.0
+    assert checkpoint.due()
+
+
 def test_a_state_of_a_strange_kind_is_refused() -> None:
     with pytest.raises(TypeError, match="a state holds tensors, numbers, text"):
         flatten({"thing": object()}, {})

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from arkd.method import FullStep, Method, TokenDivergence, WeightedDivergences
-from arkd.plan.memory import Objective
-from arkd.plan.shapes import Shape
+from arkd.sizes.memory import Objective
+from arkd.sizes.shapes import Shape
 from arkd.suite import rows
 from arkd.suite.protocol import Distillation
 

@@ -6,17 +6,19 @@ tokens of a batch, V vocabulary, H and G the hidden sizes of student and teacher
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from arkd.plan.shapes import BYTES, Shape
+from arkd.errors import ArkdError
+from arkd.sizes.shapes import BYTES, Shape
 from arkd.suite.settings import Lora, Training
 
 # As in `arkd.divergence.chunked` and `arkd.teacher.cache`, which load torch; a test compares them.
 CHUNK_BYTES = 32 * 2**20
+ACCELERATOR_CHUNK_BYTES = 256 * 2**20
 BLOCK_BYTES = 2 * 2**20
 BATCH_TOKENS = 4096
 
-SAMPLING = 36  # bytes a logit at once: scores, their sorted copies and places, probabilities
+SAMPLING = 36  # bytes a logit at once, as in `arkd.models.room`
 MEASURED = 15  # chunk-sized tensors at once where fidelity is measured
 
 
@@ -53,6 +55,10 @@ class Objective:
     mixed: bool = False  # the live teacher draws along
 
 
+# A cross-entropy of the responses, by which teachers and starts are trained.
+CROSS_ENTROPY = Objective(tensors=3)
+
+
 @dataclass(frozen=True)
 class Held:
     """How a model that is trained lies and runs, and what is selected."""
@@ -62,6 +68,11 @@ class Held:
     gpu: bool
     lora: Lora | None = None
     selects: bool = False
+
+    @property
+    def micro_batch(self) -> int | None:
+        """Rows at once; of `auto`, which is for `largest_micro_batch` to settle, one."""
+        return 1 if self.training.micro_batch == "auto" else self.training.micro_batch
 
     @property
     def trained(self) -> int:
@@ -89,6 +100,11 @@ class Held:
         return shape.layers * block + ends + copies, block
 
 
+def chunk_bytes(gpu: bool) -> int:
+    """Return the bytes of a chunk of logits."""
+    return ACCELERATOR_CHUNK_BYTES if gpu else CHUNK_BYTES
+
+
 def training(held: Held, rows: int, length: int, objective: Objective) -> Memory:
     """Return what training takes, with rows all as long as they may be.
 
@@ -103,7 +119,7 @@ def training(held: Held, rows: int, length: int, objective: Objective) -> Memory
     weights, moments = held.weights, (3 if held.selects else 2) * gradients
     if objective.live:
         weights += BYTES[held.training.precision] * objective.live.parameters
-    micro = held.training.micro_batch or rows
+    micro = held.micro_batch or rows
     at_once = min(micro, rows) * length
     kept, block = held.kept(at_once)
     split = micro < rows
@@ -133,10 +149,37 @@ def training(held: Held, rows: int, length: int, objective: Objective) -> Memory
     return Memory(most.weights, most.optimiser, most.activations, most.loss, copy)
 
 
+def largest_micro_batch(held: Held, rows: int, length: int, objective: Objective, room: int) -> int:
+    """Return how many rows of a batch may run at once: all, or a half, a quarter and so on of them.
+
+    Args:
+        held: The model.
+        rows: Of a batch.
+        length: Tokens of a row.
+        objective: The loss.
+        room: The bytes that there are, those included which the model has already.
+
+    Raises:
+        ArkdError: not one row fits.
+    """
+    micro = rows
+    while True:
+        training_ = held.training.model_copy(update={"micro_batch": micro})
+        peak = training(replace(held, training=training_), rows, length, objective).peak
+        if peak <= room:
+            return micro
+        if micro == 1:
+            raise ArkdError(
+                f"training.micro_batch: one row takes {peak / 2**30:.1f} GiB by the plan, and "
+                f"there are {room / 2**30:.1f}; set checkpoint_layers: true, or take a larger GPU"
+            )
+        micro = -(-micro // 2)
+
+
 def _loss(held: Held, tokens: int, objective: Objective) -> tuple[int, int, int, int]:
     """Return what a loss holds: always, as one gradient on the head, at its most, and backward."""
     shape, teacher = held.shape, objective.teacher
-    chunk = min(CHUNK_BYTES, 4 * shape.vocabulary * tokens)
+    chunk = min(chunk_bytes(held.gpu), 4 * shape.vocabulary * tokens)
     block = chunk if held.gpu else min(BLOCK_BYTES, chunk)
     states = 4 * tokens * shape.hidden
     of_head = 0 if held.lora else 4 * shape.head
@@ -204,13 +247,13 @@ def evaluating(
         wide * student.parameters,
         wide * (student.parameters + teacher.parameters),
     )
-    chunk = min(CHUNK_BYTES, 4 * student.vocabulary * positions)
+    chunk = min(chunk_bytes(gpu), 4 * student.vocabulary * positions)
     copied = 4 * (student.head + teacher.head) if wide == 2 else 0  # before a chunk is measured
     measured = max(MEASURED * chunk, copied + 2 * chunk)
     states = 4 * positions * (student.hidden + teacher.hidden)
     # The states of all positions are gathered in RAM.
     beside = 0 if gpu else 2 * states
-    logits = 2 * wide * rows * scored * student.vocabulary  # and their logarithms
+    logits = (wide + 4) * rows * scored * student.vocabulary  # and their logarithms in float32
     moments = [
         Memory(student_bytes, 0, decoding(student, rows, length, training), 0),
         Memory(student_bytes, 0, rows * scored * student.passing(wide), logits),
