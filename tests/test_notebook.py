@@ -9,6 +9,8 @@ import shlex
 import sys
 from pathlib import Path
 
+import nbclient
+import nbformat
 import pytest
 from conftest import ROOT
 
@@ -43,9 +45,6 @@ def test_what_it_links_to_is_there() -> None:
 def test_it_runs_from_the_first_cell_to_the_last(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    nbformat = pytest.importorskip("nbformat")
-    nbclient = pytest.importorskip("nbclient")
-    pytest.importorskip("ipykernel")
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     notebook = nbformat.read(FILE, as_version=4)
     where = {"metadata": {"path": str(tmp_path)}}

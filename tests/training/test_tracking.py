@@ -55,7 +55,6 @@ def test_without_tensorboard_a_suite_that_asks_for_it_ends_in_one_line(
 
 
 def test_tensorboard_reads_what_was_logged(tmp_path: Path) -> None:
-    pytest.importorskip("tensorboard", reason="needs `pip install 'arkd[tracking]'`")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     with pytest.raises(KeyboardInterrupt):
