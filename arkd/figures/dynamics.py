@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import LogLocator, NullFormatter
+from matplotlib.ticker import MaxNLocator, NullLocator
 
 from arkd.figures.alpha import BAND, interval_series
 from arkd.figures.marks import by_renown, mark
@@ -56,8 +56,8 @@ def dynamics(make: Builder) -> Figure | None:
             if column != "alpha":
                 axis.set_yscale("log")
                 axis.yaxis.set_major_formatter("{x:g}")
-                axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-                axis.yaxis.set_minor_formatter(NullFormatter())
+                axis.yaxis.set_major_locator(MaxNLocator(6, steps=(1, 2, 5, 10)))
+                axis.yaxis.set_minor_locator(NullLocator())
         axes[0].set_ylim(-0.03, 1.03)
     handles = [
         Line2D([], [], label=row, **mark(row).style(5) | {"ls": "-", "lw": 1.5}) for row in shown
@@ -72,7 +72,7 @@ def _line(axis: Axes, row: str, seeds: dict[int, pd.Series], offset: float, band
     if not seeds:
         return
     mean, drawn = rolled(mean_series(seeds)), mark(row)
-    if banded:
+    if banded and len(seeds) > 1:
         band = interval_series({seed: rolled(series) for seed, series in seeds.items()})
         axis.fill_between(band.index, band["low"], band["high"], color=drawn.colour, **BAND)
     apart = max(1, len(mean) // MARKED)
