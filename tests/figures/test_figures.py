@@ -675,7 +675,6 @@ def test_no_two_methods_share_mark_and_colour() -> None:
     every = [*registry.names(), "teacher", "init", "untrained"]
     found = [marks.mark(name) for name in every]
     assert len(set(found)) == len(found)
-    assert set(registry.names()) <= marks.METHODS.keys()  # each has its place in the table
     known = {*marks.METHODS.values(), *marks.CONTROLS.values()}
     assert marks.mark("a_method_of_my_own") not in known
 
@@ -692,6 +691,27 @@ def test_a_changed_row_has_its_methods_mark_half_filled() -> None:
     assert (half.colour, half.marker) == (whole.colour, whole.marker)
     assert half.style()["fillstyle"] == "left"
     assert whole != half
+
+
+def test_temperatures_stand_beside_forward_kl_at_the_same_temperature(tmp_path: Path) -> None:
+    suite = suite_of(
+        ("forward_kl", "arkd", "forward_kl@temperature=1.0,seeds=2", "arkd@temperature=1.0")
+    )
+    save(suite, tmp_path, rows_of(suite, sd=0.3))
+    chosen = Chosen(only=("temperature",))
+    figure = figures.build(suite, tmp_path, chosen=chosen)["temperature"]
+    frame = pd.read_csv(tmp_path / suite.name / "records.csv", keep_default_na=False)
+    upper, lower = figure.axes[0], figure.axes[len(figure.axes) // 2]
+    hot, cold = "arkd", "arkd@temperature=1.0"  # the suite's own temperature is 2
+    values = {row: by_seed(frame, row, suite.test_sets[0], "rouge_l") for row in (hot, cold)}
+    line = next(line for line in upper.get_lines() if line.get_label() == "arkd")
+    assert np.asarray(line.get_ydata()) == pytest.approx([values[cold].mean(), values[hot].mean()])
+    for row, base in ((cold, "forward_kl@temperature=1.0"), (hot, "forward_kl")):
+        its = values[row] - by_seed(frame, base, suite.test_sets[0], "rouge_l")
+        assert len(its.dropna()) == (2 if row == cold else 3)
+        ends = t_interval(its.dropna())
+        assert any(at[2:] == pytest.approx(ends) for at in segments(lower)), row
+    assert "forward_kl" not in points_of(lower)
 
 
 def test_the_papers_numbers_stand_beside_a_pair_of_the_paper(tmp_path: Path) -> None:
