@@ -87,7 +87,14 @@ def dots(
 def bar(
     cells: Mapping[str, Cell], values: Mapping[str, SeedValues], row: str, against: str
 ) -> Ends | None:
-    """Return the ends of a row's bar in the unit of its values; None where it has none."""
+    """Return the ends of a row's bar in the unit of its values; None where it has none.
+
+    Args:
+        cells: Means by row.
+        values: Values by row and seed.
+        row: Whose bar it is.
+        against: The row that it is compared with; its name need not be among the cells.
+    """
     cell = cells[row]
     base = cells[against].mean if against in cells else None
     if base is None:
@@ -97,7 +104,7 @@ def bar(
     seeds = sorted(values[row].keys() & values[against].keys())
     if row == against or not seeds:
         return None
-    first, second = ([values[one][seed] for seed in seeds] for one in (row, against))
+    first, second = ([values[name][seed] for seed in seeds] for name in (row, against))
     found = paired_difference(first, second)
     if found.low is None or found.high is None:
         return None

@@ -110,7 +110,7 @@ def _of_name(name: str) -> Mark:
     """Return the mark of a method that the table does not know: its name decides."""
     used = {*METHODS.values(), *CONTROLS.values()}
     every = [Mark(c, m, fill) for fill in (FULL, HOLLOW) for m in MARKERS for c in COLOURS]
-    free = [one for one in every if one not in used]
+    free = [drawn for drawn in every if drawn not in used]
     return free[crc32(name.encode()) % len(free)]
 
 

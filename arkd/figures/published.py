@@ -59,6 +59,12 @@ def columns(
 
     Ranks are those among the methods that all columns have; a pair of the paper that has too few of
     them is left out.
+
+    Args:
+        make: The suite's records.
+        pair: Name of teacher and student in the suite.
+        kind: `IN` or `OUT`, which of the paper's sets are meant.
+        key: What `quality` calls the suite's own score of that kind.
     """
     ours = {row: v for row in make.methods if (v := quality(make, pair, row).get(key))}
     scores = _scores(kind)

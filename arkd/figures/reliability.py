@@ -83,6 +83,12 @@ def curve(make: Builder, pair: str, row: str, kinds: dict[str, float]) -> Curve:
     """Return the entropy of the belief, mean and interval over seeds, by that of the truth.
 
     The records hold the gap between the two, belief less truth.
+
+    Args:
+        make: The suite's records.
+        pair: Name of teacher and student in the suite.
+        row: A method's label, or a control.
+        kinds: The entropy of the truth by kind of question, nats.
     """
     found = []
     for kind, truth in kinds.items():
