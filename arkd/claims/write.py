@@ -25,6 +25,7 @@ from arkd.suite.suite import Suite
 from arkd.tables.grid import Grid, Look, terminal, to_markdown
 from arkd.tables.grid import show as show_grid
 from arkd.tables.latex import to_long_latex
+from arkd.tables.table import table_label
 
 TITLE = "Verdicts on the paper's claims"
 SHARES = (0.04, 0.2, 0.085, 0.13, 0.065, 0.145, 0.095, 0.06, 0.04, 0.065)  # of the line, in LaTeX
@@ -55,7 +56,8 @@ def write(suite: Suite, claims: Claims, found: Sequence[Judgement], folder: Path
     paragraphs = [f"## {TITLE}", caption, to_markdown(texts), *notes]
     write_text(folder / "claims.md", "\n\n".join(paragraphs) + "\n")
     plain = replace(texts, bold=frozenset())  # reasons are too long to be bold
-    latex = to_long_latex(plain, "claims", f"{TITLE}. {caption}", notes, SHARES)
+    label = table_label(suite.name, "claims")
+    latex = to_long_latex(plain, label, f"{TITLE}. {caption}", notes, SHARES)
     write_text(folder / "claims.tex", latex)
 
 

@@ -1,4 +1,4 @@
-"""Figures of how training went: α over the steps, and what arkd's agent saw."""
+"""Figures of α over the steps: of arkd beside the published curve, and of every strategy."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from arkd.figures.style import COLOURS, SMALL, broken
+from arkd.figures.marks import mark
+from arkd.figures.style import SMALL, broken
 from arkd.paths import benchmarks_dir
 from arkd.results.trajectories import Curves, mean_series, progress, rolled
 from arkd.statistics.intervals import mean_interval
@@ -19,10 +20,10 @@ from arkd.tables.builder import Builder, base_name
 
 CONSTANT = ("forward_kl", "reverse_kl", "fixed_mix")  # their α needs no picture
 COLUMNS = 5  # panels side by side, at most
-ONE_SEED: dict[str, Any] = {"color": "#56B4E9", "lw": 0.7}
-MEAN: dict[str, Any] = {"color": "#0072B2", "lw": 2.0}
+ONE_SEED: dict[str, Any] = {"lw": 0.7, "alpha": 0.4}
+MEAN: dict[str, Any] = {"lw": 2.0}
 PAPER: dict[str, Any] = {"color": "0.45", "lw": 1.1, "ls": "--"}
-BAND: dict[str, Any] = {"color": "#56B4E9", "alpha": 0.3, "lw": 0}
+BAND: dict[str, Any] = {"alpha": 0.2, "lw": 0}
 
 
 def alpha(make: Builder) -> Figure | None:
@@ -35,15 +36,15 @@ def alpha(make: Builder) -> Figure | None:
         return None
     figure = Figure(figsize=(5.6 * len(runs), 3.5), layout="constrained")
     grid = figure.subplots(1, len(runs), squeeze=False, sharey=True)[0]
-    paper = published_alpha()
+    paper, colour = published_alpha(), mark("arkd").colour
     for axis, (pair, seeds) in zip(grid, runs.items(), strict=True):
         for series in seeds.values():
-            axis.plot(rolled(series), **ONE_SEED)
+            axis.plot(rolled(series), color=colour, **ONE_SEED)
         mean = rolled(mean_series(seeds))
         band = interval_series({seed: rolled(series) for seed, series in seeds.items()})
         if len(band):
-            axis.fill_between(band.index, band["low"], band["high"], **BAND)
-        axis.plot(mean, **MEAN)
+            axis.fill_between(band.index, band["low"], band["high"], color=colour, **BAND)
+        axis.plot(mean, color=colour, **MEAN)
         above = axis.twiny()
         above.plot(paper, **PAPER)
         above.grid(False)
@@ -56,9 +57,11 @@ def alpha(make: Builder) -> Figure | None:
             axis.set_title(pair)
     grid[0].set_ylabel("α, weight of forward KL")
     names = {"mean over seeds": MEAN, "single seeds": ONE_SEED}
-    handles: list[Any] = [Line2D([], [], **style, label=name) for name, style in names.items()]
+    handles: list[Any] = [
+        Line2D([], [], color=colour, **style, label=name) for name, style in names.items()
+    ]
     if any(len(seeds) > 1 for seeds in runs.values()):
-        handles.append(Patch(**BAND, label="95 % t interval"))
+        handles.append(Patch(color=colour, **BAND, label="95 % t interval"))
     handles.append(Line2D([], [], **PAPER, label="paper, Figure 5"))
     figure.legend(handles=handles, loc="outside lower center", ncols=4, fontsize=SMALL)
     return figure
@@ -119,7 +122,11 @@ def alphas(make: Builder) -> Figure | None:
         axis.set(xlim=(0, 1), ylim=(-0.03, 1.03), ylabel="α")
         axis.set_xticks((0, 0.5, 1), ("0", "0.5", "1"))
     figure.supxlabel("share of training", fontsize=9)
-    names = {"mean over seeds": MEAN, "single seeds": ONE_SEED, "paper, Figure 5": PAPER}
+    names = {
+        "mean over seeds": MEAN | {"color": "0.2"},
+        "single seeds": ONE_SEED | {"color": "0.2"},
+        "paper, Figure 5": PAPER,
+    }
     handles = [Line2D([], [], **style, label=name) for name, style in names.items()]
     figure.legend(handles=handles, loc="outside upper left", ncols=len(handles))
     return figure
@@ -127,35 +134,10 @@ def alphas(make: Builder) -> Figure | None:
 
 def _draw_seeds(axis: Axes, arm: str, seeds: Mapping[int, pd.Series]) -> None:
     """Draw the seeds and their mean; of a choice between two, the share of seeds that made it."""
-    mean = mean_series(dict(seeds))
+    mean, colour = mean_series(dict(seeds)), mark(arm).colour
     if base_name(arm) == "greedy_min":
-        axis.fill_between(progress(mean), mean, step="mid", color="#56B4E9", alpha=0.5, lw=0)
+        axis.fill_between(progress(mean), mean, step="mid", color=colour, alpha=0.3, lw=0)
     else:
         for series in seeds.values():
-            axis.plot(progress(series), rolled(series), **ONE_SEED)
-    axis.plot(progress(mean), rolled(mean), **MEAN)
-
-
-def dynamics(make: Builder) -> Figure | None:
-    """Reward, forward KL and reverse KL of arkd over training."""
-    if "arkd" not in make.methods:
-        return None
-    logged = Curves(make)
-    shown = {"reward": "reward", "fkl": "forward KL", "rkl": "reverse KL"}
-    runs = {(p, c): logged.of(p, "arkd", c) for p in make.pairs for c in shown}
-    if not any(runs.values()):
-        return None
-    count = len(make.pairs)
-    figure = Figure(figsize=(9, 2.9 * count), layout="constrained")
-    grid = figure.subplots(count, len(shown), squeeze=False)
-    for row, pair in zip(grid, make.pairs, strict=True):
-        for axis, (column, label), colour in zip(row, shown.items(), COLOURS, strict=False):
-            seeds = runs[pair, column]
-            for series in seeds.values():
-                axis.plot(series, color=colour, lw=0.5, alpha=0.35)
-            if seeds:
-                axis.plot(rolled(mean_series(seeds)), color=colour, lw=2)
-            axis.set(xlabel="step", ylabel=f"{label} (nats/token)", title=label)
-        if count > 1:
-            row[0].set_title(pair, loc="left")
-    return figure
+            axis.plot(progress(series), rolled(series), color=colour, **ONE_SEED)
+    axis.plot(progress(mean), rolled(mean), color=colour, **MEAN)

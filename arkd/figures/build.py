@@ -11,17 +11,21 @@ from matplotlib import style
 from matplotlib.figure import Figure
 
 from arkd.errors import ArkdError
-from arkd.figures.alpha import alpha, alphas, dynamics
+from arkd.figures.alpha import alpha, alphas
 from arkd.figures.chosen import Chosen
+from arkd.figures.dynamics import dynamics
 from arkd.figures.effects import effects
-from arkd.figures.fidelity import head_tail, pareto, ranks, tail
+from arkd.figures.fidelity import head_tail, ranks, tail
 from arkd.figures.forest import forest
 from arkd.figures.grid import grid
-from arkd.figures.profile import profile
-from arkd.figures.scores import seeds, test_sets
+from arkd.figures.published import published
+from arkd.figures.recall import recall
+from arkd.figures.reliability import reliability
+from arkd.figures.scores import seeds
 from arkd.figures.sparse import sparse
 from arkd.figures.strategies import strategies, strategies_bertscore, strategies_jsd
 from arkd.figures.style import RC
+from arkd.figures.temperature import temperature
 from arkd.storage.files import staged_file
 from arkd.suite.suite import Suite
 from arkd.tables.builder import Builder
@@ -36,9 +40,6 @@ METADATA: dict[str, dict[str, None]] = {
 FIGURES: dict[str, Callable[[Builder], Figure | None]] = {
     "effects": effects,
     "seeds": seeds,
-    "test_sets": test_sets,
-    "profile": profile,
-    "pareto": pareto,
     "strategies": strategies,
     "strategies_bertscore": strategies_bertscore,
     "strategies_jsd": strategies_jsd,
@@ -48,6 +49,10 @@ FIGURES: dict[str, Callable[[Builder], Figure | None]] = {
     "head_tail": head_tail,
     "tail": tail,
     "ranks": ranks,
+    "recall": recall,
+    "reliability": reliability,
+    "temperature": temperature,
+    "published": published,
     "grid": grid,
     "sparse": sparse,
 }

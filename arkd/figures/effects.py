@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from matplotlib.figure import Figure
 
+from arkd.figures.marks import mark
 from arkd.figures.style import SMALL, foot, main_rows
 from arkd.results.records import SeedValues
 from arkd.tables.builder import Builder
@@ -13,7 +14,8 @@ from arkd.tables.kinds.summary import TRUTH
 from arkd.tables.quantities import FORWARD, difference, quality
 from arkd.tables.table import Cell
 
-BLUE, GREY, LINE_IN = "#0072B2", "0.55", 0.2
+LINE_IN = 0.2  # inches a row
+PALE = 0.35  # opacity of what the seeds do not tell apart
 
 
 @dataclass(frozen=True)
@@ -57,12 +59,12 @@ def effects(make: Builder) -> Figure | None:
                 if cell.mean is None:
                     continue
                 decided = cell.half is not None and abs(cell.mean) > cell.half
-                colour = BLUE if decided else GREY
+                drawn, alpha = mark(row), 1.0 if decided else PALE
                 if cell.half is not None:
                     ends = (cell.mean - cell.half, cell.mean + cell.half)
-                    axis.plot(ends, (at, at), color=colour, lw=1.3)
-                face = colour if decided else "white"
-                axis.plot(cell.mean, at, "o", color=colour, mfc=face, ms=4.5, label=row, zorder=3)
+                    axis.plot(ends, (at, at), color=drawn.colour, lw=1.3, alpha=alpha)
+                style = drawn.style(5) | {"alpha": alpha}
+                axis.plot(cell.mean, at, label=row, zorder=3, **style)
             lead = f"{pair}\n" if len(found) > 1 else ""
             axis.set_title(lead + measure.title, fontsize=9)
             better = "← better" if measure.lower_is_better else "better →"
@@ -72,7 +74,7 @@ def effects(make: Builder) -> Figure | None:
             axis.tick_params(axis="y", length=0)
             axis.tick_params(axis="x", labelsize=SMALL)
             axis.locator_params(axis="x", nbins=4)
-    foot(figure, f"zero: {FORWARD}; filled: the interval leaves out zero", choice.note)
+    foot(figure, f"zero: {FORWARD}; pale: the interval holds zero", choice.note)
     return figure
 
 

@@ -22,7 +22,8 @@ from arkd.claims.judge import Judgement, judge
 from arkd.claims.kinds import IN_PRINT
 from arkd.claims.registered import load_claims
 from arkd.claims.wording import describe
-from arkd.figures.style import SMALL, Mark
+from arkd.figures.marks import HOLLOW, Mark
+from arkd.figures.style import SMALL, foot
 from arkd.paths import claims_path
 from arkd.tables.builder import Builder
 
@@ -32,9 +33,20 @@ VERDICTS = {
     SUPPORTED: Mark("#0072B2", "o"),
     CONTRADICTED: Mark("#D55E00", "X"),
     EQUIVALENT: Mark("#009E73", "s"),
-    INCONCLUSIVE: Mark("#000000", "D", hollow=True),
+    INCONCLUSIVE: Mark("#000000", "D", HOLLOW),
 }
 CLAIMED = "0.88"
+WORDS = {"rouge": "ROUGE-L", "jsd": "JSD", "kl": "KL", "arkd": "ARKD", "alpha": "α", "018": "0.18"}
+PHRASES = {  # names that need more than their words
+    "never_forward": "Never chooses forward KL",
+    "reward_reaches_figure": "Reward reaches that of Figure 6",
+    "rouge_at_two": "ROUGE-L at temperature 2",
+}
+PLACES = {
+    "fidelity_gold": "gold prefixes",
+    "fidelity_student": "prefixes of the student",
+    "fidelity_teacher": "prefixes of the teacher",
+}
 
 
 def forest(make: Builder, partial: bool = False) -> Figure | None:
@@ -54,16 +66,20 @@ def forest(make: Builder, partial: bool = False) -> Figure | None:
     figure = Figure(
         figsize=(9.0, LINE_IN * sum(lines) + 0.62 * len(lines) + 0.5), layout="constrained"
     )
+    reasons = {judgement.provisional for judgement in shown}
+    each = len(reasons) > 1  # else the foot says it of all
     grid = figure.subplots(len(lines), 1, squeeze=False, height_ratios=[n + 0.2 for n in lines])
     for axis, (unit, judgements) in zip(grid[:, 0], units.items(), strict=True):
-        _panel(axis, judgements, len(make.pairs) > 1)
+        _panel(axis, judgements, len(make.pairs) > 1, each)
         axis.set_xlabel(unit, fontsize=SMALL)
     handles: list[Line2D | Patch] = [
         Line2D([], [], **mark.style(6), label=word) for word, mark in VERDICTS.items()
     ]
     handles.append(Patch(color=CLAIMED, label="where the claim holds"))
     handles.append(Line2D([], [], color="black", marker="|", ms=9, ls="none", label="boundary"))
-    figure.legend(handles=handles, loc="outside upper left", ncols=5, fontsize=SMALL)
+    figure.legend(handles=handles, loc="outside upper left", ncols=6, fontsize=SMALL)
+    if not each and (reason := reasons.pop()):
+        foot(figure, f"all verdicts are provisional: {reason}")
     return figure
 
 
@@ -96,15 +112,32 @@ def _unit(comparison: Comparison) -> str:
     return RATIO if comparison.kind == "ratio" else comparison.unit or "share of seeds"
 
 
-def _panel(axis: Axes, judgements: Sequence[Judgement], several: bool) -> None:
+def readable(test: str) -> str:
+    """Return the name of a test as words: `rouge_on_rare` is "ROUGE-L on rare"."""
+    if test in PHRASES:
+        return PHRASES[test]
+    text = " ".join(WORDS.get(word, word) for word in test.split("_"))
+    return text[:1].upper() + text[1:] if text.isascii() else text
+
+
+def _name(judgement: Judgement, several: bool) -> str:
+    """Return the two lines that name a claim and the comparison that its verdict hangs on."""
+    comparison = _decisive(judgement).comparison
+    arms = describe(comparison).partition(": ")[2].partition(", ")[0]
+    task = PLACES.get(comparison.task or "", (comparison.task or "").replace("_", " "))
+    where = ", ".join(filter(None, (task, (comparison.group or "").replace("_", " "))))
+    pair = f" ({judgement.pair})" if several else ""
+    first = f"{judgement.claim.id}{pair}  {readable(comparison.test)}"
+    return f"{first}\n{arms}" + (f" on {where}" if where else "")
+
+
+def _panel(axis: Axes, judgements: Sequence[Judgement], several: bool, each: bool) -> None:
+    """Draw the claims of one unit; `each` says of each verdict whether it is provisional."""
     names = []
     ends: list[float] = []
     for place, judgement in enumerate(judgements):
         decisive, mark = _decisive(judgement), VERDICTS[judgement.verdict]
-        test, _, what = describe(decisive.comparison).partition(": ")
-        names.append(
-            f"{judgement.claim.id}{f' ({judgement.pair})' if several else ''}  {test}\n{what}"
-        )
+        names.append(_name(judgement, several))
         assert decisive.effect is not None
         ends.append(decisive.effect)
         if decisive.low is not None and decisive.high is not None:
@@ -112,7 +145,7 @@ def _panel(axis: Axes, judgements: Sequence[Judgement], several: bool) -> None:
             ends += [decisive.low, decisive.high]
         axis.plot(decisive.effect, place, zorder=4, label=judgement.claim.id, **mark.style(7))
         ends += boundaries(decisive.comparison)
-        text = judgement.verdict + (" (provisional)" if judgement.provisional else "")
+        text = judgement.verdict + (" (provisional)" if each and judgement.provisional else "")
         axis.annotate(
             text, (1.02, place), xycoords=("axes fraction", "data"), va="center", fontsize=SMALL
         )

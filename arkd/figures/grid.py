@@ -5,7 +5,8 @@ from __future__ import annotations
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from arkd.figures.style import SMALL, marks
+from arkd.figures.marks import in_turn
+from arkd.figures.style import SMALL
 from arkd.statistics.intervals import mean_interval
 from arkd.tables.builder import Builder
 from arkd.tables.kinds.grid import SOURCES, VOCABULARY, grid_places, grid_values
@@ -29,7 +30,7 @@ def grid(make: Builder) -> Figure | None:
     sources = [source for source in SOURCES if source in {place[0] for place in places.values()}]
     kinds = list(dict.fromkeys(place[1:] for place in places.values()))
     kinds.sort(key=lambda kind: (kind[0] != VOCABULARY, *kind))
-    known = marks([", ".join(kind) for kind in kinds])
+    known = in_turn([", ".join(kind) for kind in kinds])
     pair = make.pairs[0]
     values = {method: grid_values(make, pair, method) for method in places}
     panels = {k: t for k, t in PANELS.items() if any(values[m].get(k) for m in places)}

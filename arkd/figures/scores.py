@@ -1,4 +1,4 @@
-"""Figures of scores: every method on every test set, and every seed of every method."""
+"""Figure of scores: every seed of every method."""
 
 from __future__ import annotations
 
@@ -6,66 +6,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from arkd import exact
-from arkd.figures.style import MANY, SMALL, panels
+from arkd.figures.marks import mark
+from arkd.figures.style import MANY, SMALL
 from arkd.results.records import SeedValues
 from arkd.statistics.intervals import mean_interval
 from arkd.suite.folders import CONTROLS, TEACHER
-from arkd.tables.builder import GOLD, Builder, Source, short_name
-from arkd.tables.table import FAILED, MISSING
+from arkd.tables.builder import GOLD, Builder, Source
 
-SEED_DOT: dict[str, Any] = {"marker": "o", "color": "#0072B2", "ms": 3, "ls": "none"}
-SEED_DOT |= {"mfc": "none", "mew": 0.8}
-
-
-def test_sets(make: Builder) -> Figure | None:
-    """Heat map: methods by test sets, ROUGE-L written in the cells."""
-    sets = make.suite.test_sets
-    line = 0.34 if len(make.methods) <= MANY else 0.24
-    longest = max(map(len, make.methods), default=0)
-    figure, axes = panels(
-        make, 0.9 + 0.07 * longest + 0.95 * len(sets), 1.6 + line * len(make.methods)
-    )
-    for axis, pair in zip(axes, make.pairs, strict=True):
-        columns = [make.column(Source(t, make.suite.rouge, t), pair, make.methods) for t in sets]
-        cells = [[column[method] for column in columns] for method in make.methods]
-        values = np.array([[np.nan if c.mean is None else c.mean for c in row] for row in cells])
-        # Each test set has its own scale: its difficulty would otherwise hide the methods.
-        known = ~np.isnan(values)
-        low = np.min(values, axis=0, initial=np.inf, where=known)
-        high = np.max(values, axis=0, initial=-np.inf, where=known)
-        shade = np.where(known, (values - low) / np.where(high > low, high - low, 1.0), np.nan)
-        image = axis.imshow(
-            np.ma.masked_invalid(shade), cmap="Greys", vmin=0, vmax=1.25, aspect="auto"
-        )
-        for (row, column), value in np.ndenumerate(values):
-            text = {FAILED: "failed", MISSING: "–"}.get(
-                cells[row][column].word or "", f"{value:.1f}"
-            )
-            dark = known[row, column] and shade[row, column] > 0.65
-            colour = "white" if dark else "black"
-            axis.text(column, row, text, ha="center", va="center", color=colour)
-        axis.set_xticks(range(len(sets)), [short_name(make.suite, t) for t in sets])
-        axis.set_yticks(range(len(make.methods)), make.methods)
-        axis.set(xlabel="test set")
-        axis.grid(False)
-        axis.tick_params(length=0)
-        axis.spines[:].set_visible(False)
-        bar = figure.colorbar(
-            image,
-            ax=axis,
-            boundaries=np.linspace(0, 1, 65),
-            ticks=[0, 1],
-            aspect=20 if len(make.methods) <= MANY else 60,
-        )
-        bar.ax.set_yticklabels(["lowest", "highest"])
-        bar.set_label("ROUGE-L within its test set", labelpad=-24)
-    return figure
+SEED_DOT: dict[str, Any] = {"marker": "o", "ms": 3, "ls": "none", "mfc": "none", "mew": 0.8}
 
 
 @dataclass(frozen=True)
@@ -112,8 +65,8 @@ def seeds(make: Builder) -> Figure | None:
             lead = f"{pair}\n" if len(make.pairs) > 1 else ""
             upper.set_title(lead + strip.label.split(" (")[0], fontsize=9)
     handles = [
-        Line2D([], [], **SEED_DOT, label="one seed"),
-        Line2D([], [], color="black", marker="D", ms=4, lw=1.2, label="mean and 95 % t interval"),
+        Line2D([], [], color="0.3", **SEED_DOT, label="one seed"),
+        Line2D([], [], color="0.3", marker="D", ms=4, lw=1.2, label="mean and 95 % t interval"),
         Line2D([], [], color="0.85", lw=6, label="span of the panel above"),
     ]
     figure.legend(handles=handles, loc="outside upper left", ncols=3, fontsize=SMALL)
@@ -155,11 +108,13 @@ def _strip(axis: Axes, strip: Strip, rows: Sequence[str]) -> None:
         values = [*strip.values[row].values()]
         if not values:
             continue
-        axis.plot(values, [at - 0.12] * len(values), label=row, **SEED_DOT)
+        drawn = mark(row)
+        axis.plot(values, [at - 0.12] * len(values), label=row, color=drawn.colour, **SEED_DOT)
         interval = mean_interval(values)
         if interval.low is not None and interval.high is not None:
-            axis.plot((interval.low, interval.high), (at + 0.22,) * 2, color="black", lw=1.1)
-        axis.plot(interval.mean, at + 0.22, "D", color="black", ms=3, zorder=3)
+            ends = (interval.low, interval.high)
+            axis.plot(ends, (at + 0.22,) * 2, color=drawn.colour, lw=1.1)
+        axis.plot(interval.mean, at + 0.22, zorder=3, **drawn.style(3.5))
     axis.set_ylim(len(rows) - 0.4, -0.6)
     axis.set_yticks(range(len(rows)), rows)
     axis.tick_params(axis="y", length=0)

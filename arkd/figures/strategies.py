@@ -7,17 +7,10 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 
 from arkd.figures.dots import dots
-from arkd.figures.style import Mark, foot, main_rows
+from arkd.figures.style import foot, main_rows
 from arkd.tables.builder import GOLD, Builder, Source, base_name, short_name
 from arkd.tables.kinds.table5 import ALPHA_GROUPS, ALPHA_STRATEGIES
-
-MARKS = {
-    "constant α": Mark("#000000", "o"),
-    "schedule": Mark("#D55E00", "s"),
-    "rule of the batch": Mark("#009E73", "D"),
-    "learnt": Mark("#0072B2", "^"),
-    "control": Mark("#555555", "v", hollow=True),
-}
+from arkd.tables.quantities import FORWARD
 
 
 def strategies(make: Builder) -> Figure | None:
@@ -76,6 +69,6 @@ def _draw(make: Builder, sources: Sequence[Source], unit: str) -> Figure | None:
         return {method: printed.value for method, printed in make.printed(source, pair).items()}
 
     groups = {name: rows for name, rows in groups.items() if rows}
-    figure = dots(make, groups, sources, unit, MARKS, quoted, reference="arkd")
+    figure = dots(make, groups, sources, unit, quoted, against=FORWARD, named=True)
     foot(figure, choice.note)
     return figure

@@ -1,4 +1,4 @@
-"""What all figures share: style, marks that tell rows apart in grey, labels that do not overlap."""
+"""What all figures share: style, the rows that they show, labels that do not overlap."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.optimize import linear_sum_assignment
 
+from arkd.figures.marks import Mark, mark
 from arkd.statistics.intervals import Interval
 from arkd.tables.builder import Builder
 
@@ -29,27 +30,10 @@ RC: dict[Any, Any] = {
     "legend.frameon": False,
     "figure.dpi": 100.0,
 }
-# Colours of Okabe and Ito, safe for colour-blind readers; markers and dashes carry them in grey.
-COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
-MARKERS = "os^Dv<>pP*Xhd"
 MANY = 15  # rows; above it a figure in which rows meet shows the main ones alone
 LINE = 1.25  # distance of two lines of text, in font sizes
 SMALL = 8.0  # points, of labels beside a plot
 COLUMN = 1.07  # where names beside a plot begin, in widths of its axes
-
-
-@dataclass(frozen=True)
-class Mark:
-    """How a row is drawn: shape and filling tell it apart, colour only helps."""
-
-    colour: str = "black"
-    marker: str = "o"
-    hollow: bool = False
-
-    def style(self, size: float = 6.0) -> dict[str, Any]:
-        """Return the keywords of a point."""
-        face = "white" if self.hollow else self.colour
-        return {"marker": self.marker, "color": self.colour, "mfc": face, "ms": size, "ls": "none"}
 
 
 @dataclass(frozen=True)
@@ -78,29 +62,6 @@ def main_rows(make: Builder, rows: Sequence[str], plain: bool = False) -> Choice
     return Choice(kept, f"{len(kept)} of {len(rows)} rows, those {rule}")
 
 
-def marks(rows: Sequence[str]) -> dict[str, Mark]:
-    """Give each row a shape, and a second round of shapes hollow."""
-    return {
-        row: Mark(
-            COLOURS[place % len(COLOURS)],
-            MARKERS[place % len(MARKERS)],
-            place // len(MARKERS) % 2 == 1,
-        )
-        for place, row in enumerate(rows)
-    }
-
-
-def panels(make: Builder, width: float, height: float) -> tuple[Figure, list[Axes]]:
-    """Return a figure with one panel a pair, side by side."""
-    count = len(make.pairs)
-    figure = Figure(figsize=(width * count, height), layout="constrained")
-    axes = list(figure.subplots(1, count, squeeze=False)[0])
-    if count > 1:
-        for axis, pair in zip(axes, make.pairs, strict=True):
-            axis.set_title(pair)
-    return figure, axes
-
-
 def broken(label: str) -> str:
     """Return a row's label for the title of a narrow panel: each further change on a new line."""
     return label.replace(",", ",\n")
@@ -113,27 +74,25 @@ def foot(figure: Figure, *parts: str) -> None:
         figure.supxlabel(text, x=0.01, ha="left", fontsize=SMALL, color="0.3")
 
 
-def cross(axis: Axes, x: Interval, y: Interval, mark: Mark, size: float = 6.0) -> None:
+def cross(axis: Axes, x: Interval, y: Interval, drawn: Mark, size: float = 6.0) -> None:
     """Draw a point with its intervals on both axes; without any where one seed gives none.
 
     Args:
         axis: To draw on.
         x: Mean and interval across, in the axis's unit.
         y: Mean and interval upwards.
-        mark: Colour and marker.
+        drawn: Colour and marker.
         size: Of the marker, in points.
     """
-    style: dict[str, Any] = {"color": mark.colour, "lw": 0.8, "alpha": 0.55}
+    style: dict[str, Any] = {"color": drawn.colour, "lw": 0.8, "alpha": 0.55}
     if x.low is not None and x.high is not None:
         axis.plot((x.low, x.high), (y.mean, y.mean), **style)
     if y.low is not None and y.high is not None:
         axis.plot((x.mean, x.mean), (y.low, y.high), **style)
-    axis.plot(x.mean, y.mean, zorder=3, **mark.style(size))
+    axis.plot(x.mean, y.mean, zorder=3, **drawn.style(size))
 
 
-def label_points(
-    figure: Figure, axis: Axes, points: Mapping[str, tuple[float, float]], known: Mapping[str, Mark]
-) -> None:
+def label_points(figure: Figure, axis: Axes, points: Mapping[str, tuple[float, float]]) -> None:
     """Name points in a column right of the axes, each with its mark and a line to its point.
 
     A column keeps names apart however close the points are. Names are given to places so that the
@@ -144,7 +103,6 @@ def label_points(
         figure: That the axes belong to; it is laid out by the call.
         axis: On which the points are drawn.
         points: x and y by name, in the axes' units.
-        known: The mark of each name.
     """
     if not points:
         return
@@ -172,7 +130,7 @@ def label_points(
                 "relpos": (0.0, 0.5),
             },
         )
-        style = known[name].style(5) | {"clip_on": False, "transform": axis.transAxes}
+        style = mark(name).style(5) | {"clip_on": False, "transform": axis.transAxes}
         axis.plot(COLUMN - 8 / box.width * figure.dpi / 72, place, **style)
 
 

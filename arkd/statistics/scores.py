@@ -96,19 +96,3 @@ def probability_of_improvement(first: np.ndarray, second: np.ndarray) -> np.ndar
     # Shares of a count are exact as they are; their mean over tasks need not be.
     ahead = (x > y).mean(axis=(-3, -2)) + 0.5 * (x == y).mean(axis=(-3, -2))
     return exact.means(ahead, -1)
-
-
-def performance_profile(scores: np.ndarray, thresholds: Sequence[float] | np.ndarray) -> np.ndarray:
-    """Return the share of runs × tasks whose score exceeds each threshold.
-
-    Profiles that do not cross order two methods whatever the threshold (stochastic dominance).
-
-    Args:
-        scores: Shape [..., runs, tasks].
-        thresholds: τ, shape [grid].
-
-    Returns:
-        Shape [..., grid].
-    """
-    above = np.asarray(scores, dtype=float)[..., None] > np.asarray(thresholds, dtype=float)
-    return above.mean(axis=(-3, -2))

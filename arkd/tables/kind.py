@@ -49,6 +49,7 @@ class TableKind:
             rows=layout.rows,
             notes=layout.notes,
             section=self.section,
+            suite=make.suite.name,
         )
 
 

@@ -39,12 +39,12 @@ def escape(text: str) -> str:
     return "".join(known)
 
 
-def to_latex(grid: Grid, name: str, caption: str, notes: Sequence[str] = ()) -> str:
+def to_latex(grid: Grid, label: str, caption: str, notes: Sequence[str] = ()) -> str:
     """Return a table in floats, each scaled to the line.
 
     Args:
         grid: Its texts.
-        name: What the label `tab:arkd-…` calls it.
+        label: Its label, as `tab:longtail-summary`.
         caption: Its title and caption; floats after the first repeat the title.
         notes: Paragraphs below it.
     """
@@ -60,7 +60,7 @@ def to_latex(grid: Grid, name: str, caption: str, notes: Sequence[str] = ()) -> 
             hrules=True,
             column_format="l" * grid.left + "r" * grid.numbers,
             caption=escape(_continued(caption) if start else caption),
-            label=None if start else f"tab:arkd-{name}",
+            label=None if start else label,
         )
         text = text.replace(r"\begin{tabular}", f"{SCALED}%\n\\begin{{tabular}}")
         text = text.replace(r"\end{tabular}", "\\end{tabular}}")
@@ -73,13 +73,13 @@ def to_latex(grid: Grid, name: str, caption: str, notes: Sequence[str] = ()) -> 
 
 
 def to_long_latex(
-    grid: Grid, name: str, caption: str, notes: Sequence[str], shares: Sequence[float]
+    grid: Grid, label: str, caption: str, notes: Sequence[str], shares: Sequence[float]
 ) -> str:
     """Return a table of paragraphs, sideways and over as many pages as it takes.
 
     Args:
         grid: Its texts.
-        name: What the label `tab:arkd-…` calls it.
+        label: Its label, as `tab:longtail-summary`.
         caption: Its title and caption.
         notes: Paragraphs below it.
         shares: The width of each column as a share of the line.
@@ -89,7 +89,7 @@ def to_long_latex(
         hrules=True,
         column_format="".join(PARAGRAPH.format(share) for share in shares),
         caption=escape(caption),
-        label=f"tab:arkd-{name}",
+        label=label,
     )
     text = text.replace(f"[]{{{escape(caption)}", f"[]{{{escape(_continued(caption))}")
     # A narrow column may break a method's label behind its signs.

@@ -88,6 +88,17 @@ class Table:
     rows: tuple[Row, ...]
     notes: tuple[str, ...] = ()
     section: str = ""  # of the report
+    suite: str = ""  # whose results it shows
+
+    @property
+    def label(self) -> str:
+        """What LaTeX calls it: two suites can stand in one paper."""
+        return table_label(self.suite, self.name)
+
+
+def table_label(suite: str, name: str) -> str:
+    """Return LaTeX's label of a suite's table, as `tab:longtail-summary`."""
+    return "tab:" + "-".join(filter(None, (suite, name)))
 
 
 def make_cell(values: Mapping[int, float], failed: Iterable[int], expected: Iterable[int]) -> Cell:

@@ -107,4 +107,4 @@ def to_markdown(table: Table) -> str:
 def to_latex(table: Table) -> str:
     """Return a booktabs table that a paper can input."""
     caption = f"{table.title}. {table.caption}"
-    return latex.to_latex(grid(table), table.name, caption, table.notes)
+    return latex.to_latex(grid(table), table.label, caption, table.notes)

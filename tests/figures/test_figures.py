@@ -25,12 +25,14 @@ from arkd.claims.judge import judge
 from arkd.errors import ArkdError
 from arkd.figures import build as figures
 from arkd.figures import forest as claim_figures
+from arkd.figures import marks
 from arkd.figures import style as plotting
 from arkd.figures.chosen import Chosen
 from arkd.paths import benchmarks_dir
 from arkd.report.figures import captions
 from arkd.results import trajectories as curves
 from arkd.results.trajectories import Curves
+from arkd.suite import registry
 from arkd.suite.load import load_suite
 from arkd.suite.suite import Suite
 from arkd.tables.builder import Builder
@@ -40,15 +42,13 @@ NAMES = [
     *(
         "effects",
         "seeds",
-        "test_sets",
-        "profile",
-        "pareto",
         "strategies",
         "strategies_jsd",
         "alpha",
         "alphas",
     ),
-    *("dynamics", "head_tail", "tail", "ranks"),  # simulated controls fail the claims' precondition
+    *("dynamics", "head_tail", "tail", "ranks", "recall", "reliability", "published"),
+    # simulated controls fail the claims' precondition
 ]
 
 
@@ -167,19 +167,6 @@ def test_smoothing_is_a_centred_mean_over_a_twentieth() -> None:
     assert smooth[0] == pytest.approx((0 + 1 + 4) / 3)
 
 
-def test_the_map_writes_each_value(tmp_path: Path) -> None:
-    suite = suite_of(METHODS)
-    level = {method: 20.0 + place for place, method in enumerate(METHODS)}
-    rows = rows_of(suite, lambda method, task, metric: level.get(method, 1.0), sd=0.0)
-    save(suite, tmp_path, rows)
-    figure = figures.test_sets(Builder(suite, tmp_path))
-    assert figure is not None
-    found = [text.get_text() for text in figure.findobj(Text)]
-    for method in METHODS:
-        assert method in found
-        assert found.count(f"{level[method]:.1f}") == len(suite.test_sets)
-
-
 def test_a_missing_trajectory_is_named(tmp_path: Path) -> None:
     suite = suite_of(METHODS)
     save(suite, tmp_path, rows_of(suite))
@@ -191,20 +178,20 @@ def test_a_missing_trajectory_is_named(tmp_path: Path) -> None:
     assert "arkd 2 seeds" in panels_of(drawn["alphas"])
 
 
-def test_a_failed_run_is_left_out_of_curves_and_named_in_the_map(tmp_path: Path) -> None:
+def test_a_failed_run_is_left_out_of_curves_and_named_beside_the_others(tmp_path: Path) -> None:
     suite = suite_of(METHODS)
     rows = [row for row in rows_of(suite) if row["method"] != "akl"]
     # What a run logged before it failed is still there.
     save(suite, tmp_path, rows + [failed_row(suite, "akl", seed) for seed in suite.seeds])
     drawn = figures.render(suite, tmp_path)
     assert not any("akl" in text for text in texts(drawn["alphas"]["svg"]))
-    assert texts(drawn["test_sets"]["svg"]).count("failed") == len(suite.test_sets)
+    assert texts(drawn["strategies"]["svg"]).count("failed") == len(suite.test_sets)
 
 
 def test_figures_without_an_adaptive_method_are_left_out(tmp_path: Path) -> None:
     suite = suite_of(("forward_kl", "reverse_kl"))
     save(suite, tmp_path, rows_of(suite))
-    absent = {"alpha", "alphas", "dynamics"}
+    absent = {"alpha", "alphas", "dynamics", "published"}
     assert list(figures.render(suite, tmp_path)) == [n for n in NAMES if n not in absent]
 
 
@@ -276,7 +263,13 @@ def named_points(axis: Axes) -> dict[str, tuple[float, float]]:
 Kept = tuple[Suite, pd.DataFrame, dict[str, Figure]]
 
 
-def test_strategies_draw_means_and_intervals_of_the_records(kept: Kept) -> None:
+def paired_bar(row: pd.Series, base: pd.Series) -> tuple[float, float]:
+    """The t interval of row less base within seed, laid on the mean of base."""
+    low, high = t_interval((row - base).dropna())
+    return base.mean() + low, base.mean() + high
+
+
+def test_strategies_draw_means_and_paired_intervals_of_the_records(kept: Kept) -> None:
     suite, frame, drawn = kept
     for task in suite.test_sets:
         axis = titled(drawn["strategies"], task.removeprefix("longtail_"))
@@ -284,10 +277,16 @@ def test_strategies_draw_means_and_intervals_of_the_records(kept: Kept) -> None:
         names = [text.get_text() for text in drawn["strategies"].axes[0].get_yticklabels()]
         assert list(shown) == names
         bars = {round(y, 6): (low, high) for low, high, y, _ in segments(axis) if low != high}
+        base = by_seed(frame, "forward_kl", task, "rouge_l")
+        (dotted,) = [line for line in axis.get_lines() if line.get_linestyle() == ":"]
+        assert np.asarray(dotted.get_xdata()) == pytest.approx(base.mean())
         for row, (x, y) in shown.items():
             values = by_seed(frame, row, task, "rouge_l")
             assert x == pytest.approx(values.mean())
-            assert bars[round(y, 6)] == pytest.approx(t_interval(values))
+            if row == "forward_kl":
+                assert round(y, 6) not in bars
+            else:
+                assert bars[round(y, 6)] == pytest.approx(paired_bar(values, base))
 
 
 def test_strategies_differ_in_alpha_alone(kept: Kept) -> None:
@@ -346,8 +345,8 @@ def test_effects_are_paired_differences_to_forward_kl(kept: Kept) -> None:
             assert x == pytest.approx(differences.mean())
             assert bars[y] == pytest.approx((low, high))
             (point,) = [line for line in axis.get_lines() if line.get_label() == row]
-            filled = point.get_markerfacecolor() != "white"
-            assert filled == (low > 0 or high < 0), (title, row)
+            full = point.get_alpha() == 1
+            assert full == (low > 0 or high < 0), (title, row)
     order = [*points_of(titled(drawn["effects"], "JSD to the teacher"))]
     means = {row: by_seed(frame, row, "fidelity_gold", "jsd").mean() for row in order}
     assert order == sorted(order, key=lambda row: means[row])
@@ -375,18 +374,20 @@ def test_head_and_tail_are_shares_of_the_gap(kept: Kept) -> None:
         .sum()
         for name, own in (("head", errors[head]), ("tail", errors[~head]))
     }
-    for row in ("arkd", "sft", "reverse_kl"):
+    for row in ("arkd", "greedy_min", "reverse_kl"):
         # The teacher's error is 0: what is closed is 1 less the share of the start's error left.
         x, y = ((1 - sums[part][row] / sums[part]["init"]).mean() for part in ("head", "tail"))
         assert shown[row] == pytest.approx((x, y), abs=1e-6)
-    assert len(shown) == 2 + (15 if suite.name == "longtail-full" else len(suite.methods))
+    assert len(shown) == 8  # names a figure, whatever the suite has
+    grey = [p for p in part.get_lines() if p.get_marker() == "."]
+    assert len(grey) == len(suite.methods) - 6
 
 
 def test_the_tail_plane_shows_recall_and_precision(kept: Kept) -> None:
     _, frame, drawn = kept
     whole, part = drawn["tail"].axes
     shown = named_points(whole) | named_points(part)
-    for row in ("teacher", "untrained", "init", "arkd", "sft"):
+    for row in ("teacher", "untrained", "init", "arkd", "forward_kl"):
         recall, precision = (
             by_seed(frame, row, "fidelity_gold", metric)
             for metric in ("tail_recall", "tail_precision")
@@ -400,55 +401,122 @@ def test_the_tail_plane_shows_recall_and_precision(kept: Kept) -> None:
             assert any(at == pytest.approx((*level, *t_interval(precision))) for at in crossed)
 
 
-def test_the_front_is_what_no_other_row_beats(kept: Kept) -> None:
-    suite, frame, drawn = kept
-    costs = pd.read_csv(REFERENCE / suite.name / "cost.csv", keep_default_na=False)
-    own = costs[costs["stage"] == "distill"]
-    seconds = own.assign(t=own["train_s"].astype(float)).groupby("method")["t"].mean()
-    means = {
-        m.label: (seconds[m.label], by_seed(frame, m.label, "fidelity_gold", "jsd").mean())
-        for m in suite.methods
-    }
-    best = {
-        row
-        for row, (x, y) in means.items()
-        if not any(a <= x and b <= y and (a, b) != (x, y) for a, b in means.values())
-    }
-    axis = drawn["pareto"].axes[0]
-    line = next(line for line in axis.get_lines() if line.get_label() == "front")
-    expected = np.array(sorted(means[row] for row in best))
-    assert np.asarray(line.get_xydata()) == pytest.approx(expected)
-    shown = named_points(axis)
-    assert best <= set(shown)
-    assert all(shown[row] == pytest.approx(means[row]) for row in shown)
-
-
-def test_profiles_count_runs_and_test_sets(kept: Kept) -> None:
-    suite, frame, drawn = kept
-    panel = next(a for a in drawn["profile"].axes if a.get_title().startswith("arkd\n"))
-    line = next(line for line in panel.get_lines() if line.get_label() == "arkd")
-    x, y = np.asarray(line.get_xdata()), np.asarray(line.get_ydata())
-    closed = []
-    for task in suite.test_sets:
-        own, start, teacher = (
-            by_seed(frame, m, task, "rouge_l") for m in ("arkd", "init", "teacher")
-        )
-        assert teacher.iloc[0] > start.max()  # so that no test set is left out
-        closed += [(own[s] - start[s]) / (teacher.iloc[0] - start[s]) for s in suite.seeds]
-    for tau in (0.0, 0.5, 0.8, 1.0):
-        assert y[np.flatnonzero(x <= tau)[-1]] == pytest.approx(
-            sum(c > tau for c in closed) / len(closed)
-        )
-    assert f"mean {np.mean(closed):.2f}, {len(suite.seeds)} seeds" in panel.get_title()
-
-
 def test_ranks_draw_the_error_of_each_bin(kept: Kept) -> None:
     _, frame, drawn = kept
     axis = titled(drawn["ranks"], "ranks 2–10")
     values = by_seed(frame, "arkd", "fidelity_gold", "abs_gap", "rank_2_10")
+    base = by_seed(frame, "forward_kl", "fidelity_gold", "abs_gap", "rank_2_10")
     assert points_of(axis)["arkd"][0] == pytest.approx(values.mean())
-    assert any(at[:2] == pytest.approx(t_interval(values)) for at in segments(axis))
+    assert any(at[:2] == pytest.approx(paired_bar(values, base)) for at in segments(axis))
     assert "init" in points_of(axis)
+
+
+def test_recall_draws_the_share_right_of_each_band(kept: Kept) -> None:
+    _, frame, drawn = kept
+    for band in ("head", "torso", "tail"):
+        for title, quantity in {
+            f"{band}, recalled": ("truth", "truth_accuracy", f"certain_{band}"),
+            f"{band}, chosen": (f"longtail_mc_{band}", "acc", ""),
+        }.items():
+            axis = titled(drawn["recall"], title)
+            base = by_seed(frame, "forward_kl", *quantity)
+            for row in ("arkd", "sft", "init", "teacher"):
+                values = by_seed(frame, row, *quantity)
+                assert points_of(axis)[row][0] == pytest.approx(values.mean())
+                if row != "teacher":
+                    found = [at[:2] for at in segments(axis) if at[2] == points_of(axis)[row][1]]
+                    assert any(at == pytest.approx(paired_bar(values, base)) for at in found)
+
+
+def test_reliability_draws_the_entropy_of_belief_on_that_of_the_truth(kept: Kept) -> None:
+    _, frame, drawn = kept
+    # Two answers of probabilities p and 1 − p, and one that is certain.
+    truths = {"certain": 0.0} | {
+        f"ratio{round(100 * p)}": float(stats.entropy([p, 1 - p])) for p in (0.5, 0.7, 0.9)
+    }
+    axis = titled(drawn["reliability"], "arkd")
+    line = next(line for line in axis.get_lines() if line.get_label() == "arkd")
+    expected = []
+    for kind, truth in truths.items():
+        belief = truth + by_seed(frame, "arkd", "truth", "truth_entropy_gap", kind)
+        expected.append((truth, belief.mean()))
+        assert any(
+            at == pytest.approx((truth, truth, *t_interval(belief))) for at in segments(axis)
+        )
+    assert np.asarray(line.get_xydata()) == pytest.approx(np.array(sorted(expected)))
+
+
+def test_published_ranks_stand_beside_those_of_the_records(kept: Kept) -> None:
+    suite, frame, drawn = kept
+    printed = pd.read_csv(benchmarks_dir() / "published" / "arkd.csv")
+    printed = printed[(printed["metric"] == "rouge_l") & (printed["provenance"] == "read")]
+    inside, *outside = suite.test_sets
+    for title, sets, tasks in (
+        ("ROUGE-L in distribution", ["dolly"], [inside]),
+        ("ROUGE-L out of distribution", ["selfinst", "vicuna", "sni", "unni"], outside),
+    ):
+        axis = titled(drawn["published"], title)
+        lines = {str(line.get_label()): line for line in axis.get_lines()}
+        rows = sorted(name for name in lines if not name.startswith("_"))
+        assert rows == ["arkd", "fixed_mix", "forward_kl", "reverse_kl", "seqkd", "sft"]
+        columns = []
+        for pair in ("gpt2-1.5B-120M", "gpt2-1.5B-340M", "llama-13B-7B"):
+            its = printed[(printed["pair"] == pair) & printed["dataset"].isin(sets)]
+            once = its.drop_duplicates(["method", "dataset"]).groupby("method")["value"].mean()
+            columns.append(once[rows].rank(ascending=False))
+        by_row = {row: sum(by_seed(frame, row, task, "rouge_l") for task in tasks) for row in rows}
+        here = pd.Series({row: values.mean() for row, values in by_row.items()})
+        columns.append(here.rank(ascending=False))
+        single = pd.DataFrame(by_row).rank(axis=1, ascending=False)
+        for row in rows:
+            assert list(lines[row].get_ydata()) == [column[row] for column in columns]  # type: ignore[arg-type]
+            ends = (single[row].min(), single[row].max())
+            assert any(at[0] == at[1] and at[2:] == ends for at in segments(axis)), row
+        tau = stats.kendalltau(columns[0], columns[-1]).statistic
+        assert f"τ = {tau:.2f}" in axis.get_xticklabels()[0].get_text()
+
+
+def test_dynamics_draw_the_logged_means_of_each_method(kept: Kept) -> None:
+    suite, _, drawn = kept
+    frame = pd.read_csv(REFERENCE / suite.name / "trajectories.csv")
+    loss, alpha = (titled(drawn["dynamics"], title) for title in (
+        "loss (nats per token)", "α, weight of forward KL"))  # fmt: skip
+    for axis, column in ((loss, "loss"), (alpha, "alpha")):
+        for row in ("arkd", "reverse_kl"):
+            line = next(line for line in axis.get_lines() if line.get_label() == row)
+            its = frame[frame["method"] == row].groupby("window", sort=True)[column].mean()
+            middle = its.rolling(5, center=True).mean().to_numpy()[2:-2]
+            assert np.asarray(line.get_ydata())[2:-2] == pytest.approx(middle)
+    assert 4 < len(points_of(loss)) <= 8
+
+
+def kinds_of(axis: Axes) -> dict[str, tuple[Any, ...]]:
+    """Colour, shape and filling of each labelled point or line."""
+    return {
+        str(line.get_label()): (
+            line.get_color(), line.get_marker(), line.get_fillstyle(),
+            line.get_markerfacecolor() == "white",
+        )
+        for line in axis.get_lines()
+        if not str(line.get_label()).startswith("_") and line.get_marker() not in ("None", "x")
+    }  # fmt: skip
+
+
+def test_a_method_has_one_mark_and_colour_in_every_figure(kept: Kept) -> None:
+    suite, _, drawn = kept
+    rows = {entry.label for entry in suite.entries} | {"teacher", "init", "untrained"}
+    found: dict[str, set[tuple[Any, ...]]] = {}
+    for name in ("effects", "strategies", "strategies_jsd", "dynamics", "ranks", "recall",
+                 "reliability", "published"):  # fmt: skip
+        for axis in drawn[name].axes:
+            shown = {row: kind for row, kind in kinds_of(axis).items() if row in rows}
+            plain = [kind for row, kind in shown.items() if "@" not in row]
+            assert len(set(plain)) == len(plain), name
+            for row, kind in shown.items():
+                found.setdefault(row, set()).add(kind)
+    assert len(found) > 8
+    for row, kinds in found.items():
+        assert len(kinds) == 1, f"{row}: {kinds}"
 
 
 def test_alpha_has_the_interval_over_seeds(kept: Kept) -> None:
@@ -520,7 +588,8 @@ def test_the_forests_interval_is_a_t_interval_at_its_level(tmp_path: Path) -> No
     )
     assert list(np.asarray(edges)) == [0.0]
     words = [t.get_text() for t in axis.texts if isinstance(t, Annotation) and t.xy[1] == y]
-    assert words == ["contradicted (provisional)"]
+    assert words == ["contradicted"]
+    assert "all verdicts are provisional" in figure._supxlabel.get_text()  # type: ignore[attr-defined]
 
 
 def boxes(figure: Figure, axis: Axes) -> dict[str, Bbox]:
@@ -541,7 +610,9 @@ def boxes(figure: Figure, axis: Axes) -> dict[str, Bbox]:
     }
 
 
-@pytest.mark.parametrize("name", ["head_tail", "tail", "pareto", "forest", "strategies", "ranks"])
+@pytest.mark.parametrize(
+    "name", ["head_tail", "tail", "forest", "strategies", "ranks", "recall", "published"]
+)
 def test_labels_do_not_overlap(kept: Kept, name: str) -> None:
     figure = kept[2][name]
     with mpl.rc_context(plotting.RC):
@@ -587,25 +658,60 @@ def test_rows_left_out_are_counted_on_the_figure(kept: Kept) -> None:
     suite, _, drawn = kept
     many = suite.name == "longtail-full"
     rule = "15 of 53 rows, those with all 10 seeds and no changed setting"
-    for name in ("head_tail", "tail", "pareto", "profile", "ranks"):
+    for name in ("effects", "ranks", "recall", "reliability"):
         note = drawn[name]._supxlabel.get_text() if drawn[name]._supxlabel else ""  # type: ignore[attr-defined]
         assert (rule in note) == many, name
 
 
 def test_many_rows_keep_their_seeds_apart(kept: Kept) -> None:
     suite, _, drawn = kept
-    for name, axis in (
-        ("seeds", titled(drawn["seeds"], "JSD to the teacher")),
-        ("test_sets", drawn["test_sets"].axes[0]),
-    ):
-        drawn[name].draw_without_rendering()
-        line = axis.get_window_extent().height / drawn[name].dpi / len(suite.methods)
-        assert line > 0.13, name  # inches; a line of text of 9 points is 0.125
+    axis = titled(drawn["seeds"], "JSD to the teacher")
+    drawn["seeds"].draw_without_rendering()
+    line = axis.get_window_extent().height / drawn["seeds"].dpi / len(suite.methods)
+    assert line > 0.13  # inches; a line of text of 9 points is 0.125
 
 
-def test_marks_tell_main_rows_apart_without_colour() -> None:
-    found = plotting.marks([f"row{k}" for k in range(2 * len(plotting.MARKERS))])
-    assert len({(mark.marker, mark.hollow) for mark in found.values()}) == len(found)
+def test_no_two_methods_share_mark_and_colour() -> None:
+    every = [*registry.names(), "teacher", "init", "untrained"]
+    found = [marks.mark(name) for name in every]
+    assert len(set(found)) == len(found)
+    known = {*marks.METHODS.values(), *marks.CONTROLS.values()}
+    assert marks.mark("a_method_of_my_own") not in known
+
+
+def test_the_usual_methods_are_told_apart_without_colour() -> None:
+    usual = [*marks.METHODS][:25]
+    assert {"arkd", "sft", "skew_rkl"} <= set(usual)
+    found = [(marks.mark(name).marker, marks.mark(name).fill) for name in usual]
+    assert len(set(found)) == len(found)
+
+
+def test_a_changed_row_has_its_methods_mark_half_filled() -> None:
+    whole, half = marks.mark("arkd"), marks.mark("arkd@baseline=teacher")
+    assert (half.colour, half.marker) == (whole.colour, whole.marker)
+    assert half.style()["fillstyle"] == "left"
+    assert whole != half
+
+
+def test_temperatures_stand_beside_forward_kl_at_the_same_temperature(tmp_path: Path) -> None:
+    suite = suite_of(
+        ("forward_kl", "arkd", "forward_kl@temperature=1.0,seeds=2", "arkd@temperature=1.0")
+    )
+    save(suite, tmp_path, rows_of(suite, sd=0.3))
+    chosen = Chosen(only=("temperature",))
+    figure = figures.build(suite, tmp_path, chosen=chosen)["temperature"]
+    frame = pd.read_csv(tmp_path / suite.name / "records.csv", keep_default_na=False)
+    upper, lower = figure.axes[0], figure.axes[len(figure.axes) // 2]
+    hot, cold = "arkd", "arkd@temperature=1.0"  # the suite's own temperature is 2
+    values = {row: by_seed(frame, row, suite.test_sets[0], "rouge_l") for row in (hot, cold)}
+    line = next(line for line in upper.get_lines() if line.get_label() == "arkd")
+    assert np.asarray(line.get_ydata()) == pytest.approx([values[cold].mean(), values[hot].mean()])
+    for row, base in ((cold, "forward_kl@temperature=1.0"), (hot, "forward_kl")):
+        its = values[row] - by_seed(frame, base, suite.test_sets[0], "rouge_l")
+        assert len(its.dropna()) == (2 if row == cold else 3)
+        ends = t_interval(its.dropna())
+        assert any(at[2:] == pytest.approx(ends) for at in segments(lower)), row
+    assert "forward_kl" not in points_of(lower)
 
 
 def test_the_papers_numbers_stand_beside_a_pair_of_the_paper(tmp_path: Path) -> None:
@@ -639,8 +745,8 @@ def test_one_seed_and_two_methods_have_no_intervals(tmp_path: Path) -> None:
     suite = suite_of(("contrastive", "arkd"), seeds=(1,))
     save(suite, tmp_path, rows_of(suite))
     drawn = figures.build(suite, tmp_path)
-    # Without a forest plot, since one seed decides no claim, and without forward KL no effects.
-    assert set(drawn) == set(NAMES) - {"effects"}
+    # One seed decides no claim; without forward KL there are no effects; two have no order.
+    assert set(drawn) == set(NAMES) - {"effects", "published"}
     for name in ("strategies", "ranks", "head_tail", "tail"):
         for axis in drawn[name].axes:
             upright = [s for s in segments(axis) if s[0] != s[1] and s[2] == s[3]]
@@ -660,7 +766,7 @@ def test_every_figure_has_title_caption_and_text_for_screen_readers() -> None:
 
 
 def assert_titles_are_apart(drawn: dict[str, Figure]) -> None:
-    for name in ("alphas", "profile"):
+    for name in ("alphas", "reliability"):
         figure = drawn[name]
         figure.draw_without_rendering()
         renderer = figure._get_renderer()  # type: ignore[attr-defined]

@@ -22,7 +22,6 @@ from arkd.statistics.scores import (
     gap_closed,
     iqm,
     mean,
-    performance_profile,
     probability_of_improvement,
 )
 
@@ -58,8 +57,6 @@ def test_uneven_scores_are_summed_up_as_by_rliable() -> None:
     y = np.array([[0.7, 0.61, 0.57], [0.38, 0.13, 0.51], [0.58, 0.02, 0.77], [0.0, 0.43, 0.26]])
     assert iqm(x) == pytest.approx(0.5733333333333334, rel=1e-14)
     assert probability_of_improvement(x, y) == 0.625
-    profile = performance_profile(x, [0.0, 0.25, 0.5, 0.75, 1.0])
-    assert profile == pytest.approx([1.0, 1.0, 0.6666666666666666, 0.16666666666666666, 0.0])
 
 
 @pytest.mark.parametrize(("runs", "tasks"), [(1, 1), (3, 5), (10, 5), (7, 3)])
@@ -93,27 +90,12 @@ def test_probability_of_improvement_is_mann_and_whitneys(ties: bool) -> None:
     assert probability_of_improvement(y, x) == pytest.approx(1 - counted / 72, rel=1e-14)
 
 
-def test_a_profile_counts_the_runs_above_each_threshold() -> None:
-    scores = [[0.2, 0.5], [0.5, 0.9], [1.1, 0.0]]
-    found = performance_profile(np.array(scores), [-0.1, 0.0, 0.5, 0.9, 1.1])
-    assert found == pytest.approx([6 / 6, 5 / 6, 2 / 6, 1 / 6, 0.0])
-
-
-def test_a_profile_falls_and_its_area_is_the_mean() -> None:
-    scores = np.random.default_rng(3).random((10, 5))
-    grid = np.linspace(0, 1, 20_001)
-    profile = performance_profile(scores, grid)
-    assert (np.diff(profile) <= 0).all()
-    assert np.trapezoid(profile, grid) == pytest.approx(scores.mean(), abs=1e-4)
-
-
 def test_stacks_of_matrices_pass_at_once() -> None:
     a, b = draws(7, 4, 3), draws(7, 5, 3, seed=1)
     assert iqm(a) == pytest.approx([iqm(part) for part in a])
     both = zip(a, b, strict=True)
     expected = [probability_of_improvement(x, y) for x, y in both]
     assert probability_of_improvement(a, b) == pytest.approx(expected)
-    assert performance_profile(a, [0.5]).shape == (7, 1)
 
 
 def test_gap_closed_by_hand() -> None:

@@ -30,7 +30,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     suite, claims = load_suite(RUN.name), load_claims()
     tables.write(suite, RUN.parent, folder, partial=True)
     verdicts.write(suite, claims, judgement.judge(Tree(RUN.parent, suite), claims, True), folder)
-    (folder / "hard.tex").write_text(to_latex(grid(90, 20, TEXT), "hard", TEXT, [TEXT]))
+    (folder / "hard.tex").write_text(to_latex(grid(90, 20, TEXT), "tab:hard", TEXT, [TEXT]))
     return sorted(folder.glob("*.tex"))
 
 
@@ -56,6 +56,13 @@ def test_every_row_is_whole_and_nothing_is_left_that_latex_would_read(made: list
                 assert len(re.findall(r"(?<!\\)&", line)) == columns - 1, (path, line)
 
 
+def test_labels_carry_the_suites_name_so_that_two_stand_in_one_paper(made: list[Path]) -> None:
+    for path in made:
+        labels = re.findall(r"\\label\{(.*?)\}", path.read_text(encoding="utf-8"))
+        suite = "" if path.stem == "hard" else f"{RUN.name}-"
+        assert labels == [f"tab:{suite}{path.stem}"], path.name
+
+
 def test_text_is_printed_as_it_stands() -> None:
     assert escape("a_b & 5 % ± −1 ↑") == r"a\_b \& 5 \% $\pm$ $-$1 $\uparrow$"
     assert escape("漢") == "[U+6F22]"
@@ -67,10 +74,10 @@ def test_text_is_printed_as_it_stands() -> None:
     [(10, 3, "table"), (10, 12, "sidewaystable"), (100, 3, "table"), (100, 12, "sidewaystable")],
 )
 def test_a_table_stays_on_the_page(rows: int, columns: int, kind: str) -> None:
-    text = to_latex(grid(rows, columns), "name", "Title. Caption.")
+    text = to_latex(grid(rows, columns), "tab:name", "Title. Caption.")
     floats = -(-rows // ROWS[kind])
     assert text.count(rf"\begin{{{kind}}}[t]") == text.count(r"\resizebox") == floats
-    assert text.count("Title. Caption.") == text.count(r"\label{tab:arkd-name}") == 1
+    assert text.count("Title. Caption.") == text.count(r"\label{tab:name}") == 1
     assert text.count("Title (continued)") == text.count("addtocounter") == floats - 1
     assert text.count("method") == rows
     assert ("rotating" in text.partition("\n")[0]) == (kind == "sidewaystable")
@@ -79,7 +86,7 @@ def test_a_table_stays_on_the_page(rows: int, columns: int, kind: str) -> None:
 def test_groups_are_ruled_and_the_best_is_bold() -> None:
     lines = [["a", "x", "1"], ["a", "y", "2"], ["b", "x", "3"]]
     found = Grid(["Pair", "Method", "value"], lines, left=2, bold=frozenset({(1, 2)}))
-    text = to_latex(found, "name", "Title.")
+    text = to_latex(found, "tab:name", "Title.")
     assert "a & y & \\textbf{2} \\\\\n\\midrule\nb & x & 3 \\\\" in text
 
 

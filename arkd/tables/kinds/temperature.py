@@ -8,27 +8,30 @@ from arkd.tables.quantities import FORWARD, REVERSE, difference, quality
 from arkd.tables.table import Column, Layout, Row
 
 
-def build(make: Builder) -> Layout | None:
-    families: dict[str, dict[float, str]] = {}  # plain label → temperature → label
+def families(make: Builder) -> dict[str, dict[float, str]]:
+    """Return the rows that differ in T alone: by the label without it, label by temperature."""
+    found: dict[str, dict[float, str]] = {}
     for entry in make.suite.entries:
         plain = entry.model_copy(update={"temperature": None}).label
         degree = entry.temperature or make.suite.distillation.temperature
-        families.setdefault(plain, {})[degree] = entry.label
-    families = {
-        name: dict(sorted(rows.items())) for name, rows in families.items() if len(rows) > 1
-    }
+        found.setdefault(plain, {})[degree] = entry.label
+    return {name: dict(sorted(rows.items())) for name, rows in found.items() if len(rows) > 1}
+
+
+def build(make: Builder) -> Layout | None:
+    same = families(make)
     rows = []
     for pair in make.pairs:
         values = {
             label: [*quality(make, pair, label).values()]
-            for labels in families.values()
+            for labels in same.values()
             for label in labels.values()
         }
-        for plain, labels in families.items():
+        for plain, labels in same.items():
             for degree, label in labels.items():
                 cells = tuple(make.cell(v, pair, label, "temperature") for v in values[label])
                 rows.append(Row((*make.lead(pair), plain, f"{degree:g}"), cells, pair, label))
-        forward, reverse = families.get(FORWARD, {}), families.get(REVERSE, {})
+        forward, reverse = same.get(FORWARD, {}), same.get(REVERSE, {})
         for degree in [degree for degree in forward if degree in reverse]:
             a, b = forward[degree], reverse[degree]
             cells = tuple(
