@@ -7,10 +7,10 @@ import warnings
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from matplotlib import style
 from matplotlib.figure import Figure
 
 from arkd.errors import ArkdError
+from arkd.figures import style
 from arkd.figures.alpha import alpha, alphas
 from arkd.figures.chosen import Chosen
 from arkd.figures.dynamics import dynamics
@@ -24,7 +24,6 @@ from arkd.figures.reliability import reliability
 from arkd.figures.scores import seeds
 from arkd.figures.sparse import sparse
 from arkd.figures.strategies import strategies, strategies_bertscore, strategies_jsd
-from arkd.figures.style import RC
 from arkd.figures.temperature import temperature
 from arkd.storage.files import staged_file
 from arkd.suite.suite import Suite
@@ -102,7 +101,7 @@ def render(
         chosen: Which figures, of which rows and how wide.
     """
     files: dict[str, dict[str, bytes]] = {}
-    with style.context(["default", RC]):  # whatever a user's matplotlibrc says
+    with style.applied():
         for name, figure in build(suite, results_dir, partial, chosen).items():
             files[name] = {}
             _lay_out(name, figure, chosen)
@@ -149,7 +148,7 @@ def build(
     make = Builder(suite, results_dir)
     wanted = chosen.names([*FIGURES, FOREST])
     chosen.narrow(make)
-    with style.context(["default", RC]):  # whatever a user's matplotlibrc says
+    with style.applied():
         figures = {
             name: figure
             for name, draw in FIGURES.items()

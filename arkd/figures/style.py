@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import matplotlib
 import numpy as np
+from matplotlib import font_manager, style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.optimize import linear_sum_assignment
@@ -34,6 +38,20 @@ MANY = 15  # rows; above it a figure in which rows meet shows the main ones alon
 LINE = 1.25  # distance of two lines of text, in font sizes
 SMALL = 8.0  # points, of labels beside a plot
 COLUMN = 1.07  # where names beside a plot begin, in widths of its axes
+
+
+@contextmanager
+def applied() -> Iterator[None]:
+    """Draw in this style whatever a user's matplotlibrc says, with Matplotlib's own fonts.
+
+    Those of a machine differ by the machine, and its list of them may be of another environment.
+    """
+    fonts = font_manager.fontManager
+    fonts.ttflist.clear()
+    for path in sorted(Path(matplotlib.get_data_path(), "fonts", "ttf").glob("*.ttf")):
+        fonts.addfont(path)
+    with style.context(["default", RC]):
+        yield
 
 
 @dataclass(frozen=True)

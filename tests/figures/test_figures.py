@@ -82,11 +82,15 @@ def test_files_are_svg_png_and_pdf(written: list[Path]) -> None:
         assert path.read_bytes().startswith(heads[path.suffix[1:]]), path
 
 
-def test_files_are_the_same_twice_whatever_a_matplotlibrc_says(
+def test_files_are_the_same_twice_whatever_a_matplotlibrc_or_a_list_of_fonts_says(
     written: list[Path], tmp_path: Path
 ) -> None:
     suite = suite_of(METHODS)
     save(suite, tmp_path, rows_of(suite))
+    another = Path(mpl.get_data_path(), "fonts", "ttf", "cmr10.ttf")
+    mpl.font_manager.fontManager.ttflist = [
+        mpl.font_manager.FontEntry(fname=str(another), name="DejaVu Sans")
+    ]
     with mpl.rc_context({"lines.linewidth": 9, "axes.grid": True, "font.family": "serif"}):
         again = figures.write(suite, tmp_path, tmp_path / "figures")
     assert [p.name for p in again] == [p.name for p in written]
