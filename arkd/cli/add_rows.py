@@ -11,7 +11,7 @@ import yaml
 from pydantic import ValidationError
 
 from arkd.errors import ArkdError
-from arkd.storage.yaml_text import read_yaml
+from arkd.storage.yaml_text import parse_yaml, read_yaml
 from arkd.suite import registry
 from arkd.suite.load import load_suite, suite_names, suite_path
 from arkd.suite.protocol import MethodEntry
@@ -90,8 +90,8 @@ def _method(typed: str) -> str:
 def _setting(typed: str) -> tuple[str, Any]:
     key, equals, value = typed.partition("=")
     try:
-        found = yaml.safe_load(value)
-    except yaml.YAMLError:
+        found = parse_yaml(value, typed)
+    except ArkdError:
         found = None
     if not (key and equals) or found is None:
         raise ArkdError(f"add: {typed}: KEY=VALUE is wanted, such as alpha=0.2")

@@ -21,6 +21,7 @@ import pytest
 from arkd.data.files.hub_split import HubSplit
 from arkd.errors import ArkdError
 from arkd.storage import hub
+from arkd.storage.offline import OURS, SWITCHES
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 ROW = {"prompt": "Capital of France?", "response": " Paris."}
@@ -124,12 +125,12 @@ def server(repository: Path) -> Iterator[Server]:
 
 def typed(tmp_path: Path, server: Server | None, *words: str) -> subprocess.CompletedProcess[str]:
     """Run a command with caches of the test's own; without a server there is no network."""
-    own = {"HF_HOME": str(tmp_path / "hf"), "ARKD_CACHE": str(tmp_path / "arkd")}
+    own = {"HF_HOME": str(tmp_path / "hf"), "ARKD_CACHE": str(tmp_path / "kept")}
     if server:
         own |= {"HF_ENDPOINT": f"http://127.0.0.1:{server.server_port}"}
     else:
         own |= {"HF_HUB_OFFLINE": "1"}
-    passed = ("HF_HUB_CACHE", "HF_DATASETS_CACHE", "http_proxy", "HTTP_PROXY")
+    passed = ("HF_HUB_CACHE", "HF_DATASETS_CACHE", "http_proxy", "HTTP_PROXY", OURS, *SWITCHES)
     kept = {name: value for name, value in os.environ.items() if name not in passed}
     command = [sys.executable, "-m", "arkd", *words]
     return subprocess.run(

@@ -216,7 +216,7 @@ def test_every_setting_is_shown(suite: Path) -> None:
     keys = {key for model in (*models, TailSettings) for key in model.model_fields}
     left_out = {"open_tasks", "choice_tasks", "perplexity_task", "published", "tuning"}
     left_out |= {"worlds", "claims"}
-    told = set(re.findall(r"([a-z_]+):", suite.read_text()))
+    told = set(re.findall(r"([a-z_0-9]+):", suite.read_text()))
     assert keys - told == left_out
 
 

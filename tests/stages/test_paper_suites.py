@@ -15,7 +15,7 @@ import test_public_tasks
 from conftest import ROOT, snakemake
 
 from arkd.data.public_tasks import SOURCES
-from arkd.suite import jobs as workflow
+from arkd.suite import trees as workflow
 from arkd.suite.load import load_suite
 
 SETS = ("dolly", "selfinst", "vicuna", "sni", "unni")

@@ -15,6 +15,7 @@ from arkd.storage.records import read_csv
 from arkd.suite import folders
 from arkd.suite import jobs as workflow
 from arkd.suite.folders import Tree
+from arkd.suite.trees import trees
 from arkd.training.distill import rows_of
 
 SUITE = """
@@ -102,4 +103,4 @@ def test_a_replay_without_its_run_is_refused(tmp_path: Path, rows: str, message:
     path = tmp_path / "own.yaml"
     path.write_text(f"extends: smoke\nname: own\nseeds: [1, 2]\nmethods: {rows}\n")
     with pytest.raises(ArkdError, match=message):
-        workflow.trees(str(path), str(tmp_path))
+        trees(str(path), str(tmp_path))

@@ -13,10 +13,9 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import yaml
-
 from arkd.errors import ArkdError
 from arkd.storage import hub
+from arkd.storage.yaml_text import parse_yaml
 
 SCHEME = "hub:"
 FORM = "hub:owner/name@COMMIT[:config][:split]"
@@ -79,8 +78,8 @@ class HubSplit:
         card = hub.fetch_card(self.repo, self.revision).read_text(encoding="utf-8")
         head = re.match(r"---\s*\n(.*?)\n---", card, re.DOTALL)
         try:
-            said = yaml.safe_load(head[1]) if head else None
-        except yaml.YAMLError:
+            said = parse_yaml(head[1], CARD) if head else None
+        except ArkdError:  # as good as none: the hub's naming of files is left
             return []
         configs = said.get("configs") if isinstance(said, dict) else None
         return [each for each in configs or () if isinstance(each, dict)]
