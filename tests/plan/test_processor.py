@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from pathlib import Path
 
 import pytest
 from conftest import ROOT
@@ -28,9 +29,9 @@ def test_a_suites_minutes_are_those_of_its_reference_within_a_third(name: str) -
 
 
 def test_a_cpu_suite_is_planned_in_minutes_and_on_gpus_if_they_are_named(
-    capsys: pytest.CaptureFixture[str],
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    assert main(["plan", "longtail"]) == 0
+    assert main(["plan", "longtail", "--results", str(tmp_path)]) == 0
     plain = capsys.readouterr().out
     assert "It takes one core some 19 minutes, two cores 9" in " ".join(plain.split())
     assert "GPU-hours" not in plain

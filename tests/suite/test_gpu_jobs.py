@@ -98,6 +98,7 @@ def test_there_are_as_many_as_gpus_or_as_the_user_says(
     assert provided(suite) == ["1"]
 
 
+@pytest.mark.heavy
 def test_a_suite_on_eight_gpus_uses_all_and_no_two_jobs_share_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
