@@ -101,6 +101,9 @@ def _setting(typed: str) -> tuple[str, Any]:
 def _write_checked(path: Path, text: str, label: str, results: str) -> None:
     """Write a suite once all that a run would refuse is checked.
 
+    The trial lies beside it under a suite's suffix: that is how it is read, and paths count from
+    there.
+
     Args:
         path: Its file.
         text: What it will be.

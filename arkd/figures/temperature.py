@@ -27,7 +27,7 @@ Family = Mapping[float, SeedValues]  # a measure of a method by temperature and 
 
 
 def temperature(make: Builder) -> Figure | None:
-    """Draw a panel a measure, temperature across; below, what is left of forward KL at each T."""
+    """Draw a panel a measure, temperature across; below, each less forward KL at the same T."""
     rows = {
         name: kept
         for name, labels in families(make).items()

@@ -153,9 +153,9 @@ def _batch_size(
     model: Any, other: Any, prompts: list[list[int]], new_tokens: int, wanted: Rows
 ) -> int:
     """Return how many prompts are answered at once, by one model or by two together."""
-    if wanted != "auto" or not prompts:
-        return 1 if wanted == "auto" else wanted
-    length = max(map(len, prompts)) + new_tokens
+    if wanted != "auto":
+        return wanted
+    length = max(map(len, prompts), default=0) + new_tokens
     models = [model] if other is None else [model, other]
     return room.fitting(wanted, sum(room.decoded_row(m, length) for m in models), model.device)
 

@@ -11,12 +11,12 @@ from typing import Any
 import torch
 
 from arkd.models.model import head, text_config
+from arkd.sizes.memory import SAMPLING
 from arkd.suite.settings import Rows
 
 ON_CPU = 64  # rows at once
 MOST = 1024  # beyond them a product gains nothing
 USABLE = 0.8  # of what is free; the rest is lost between tensors
-SAMPLING = 36  # bytes a logit at once: scores, their sorted copies and places, probabilities
 
 
 def decoded_row(model: Any, length: int) -> int:

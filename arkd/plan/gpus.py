@@ -30,8 +30,8 @@ class Gpu:
 
 
 # NVIDIA's data sheets of A100 80GB SXM, H100 SXM, L40S and V100 SXM2 32GB, and its whitepapers on
-# GA102 and Ada for the GeForce cards. The V100 has neither bfloat16
-# nor TF32: PyTorch computes in float32.
+# GA102 and Ada for the GeForce cards. The V100 has neither bfloat16 nor TF32: PyTorch computes in
+# float32.
 GPUS = (
     Gpu("H100-80GB", 80, 989.4, 494.7, 66.9, 3350),
     Gpu("A100-80GB", 80, 312.0, 156.0, 19.5, 2039),

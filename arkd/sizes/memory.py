@@ -18,7 +18,7 @@ ACCELERATOR_CHUNK_BYTES = 256 * 2**20
 BLOCK_BYTES = 2 * 2**20
 BATCH_TOKENS = 4096
 
-SAMPLING = 36  # bytes a logit at once, as in `arkd.models.room`
+SAMPLING = 36  # bytes a logit at once: scores, their sorted copies and places, probabilities
 MEASURED = 15  # chunk-sized tensors at once where fidelity is measured
 
 

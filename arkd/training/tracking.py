@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from arkd.errors import ArkdError
 
@@ -27,6 +27,7 @@ class Tracker:
     def __init__(self, lines: Path, events: Path | None = None) -> None:
         self.lines = lines
         self.events = events
+        self._written: TextIO | None = None
         self._writer: Any = None
         if events is not None:
             try:
@@ -40,21 +41,24 @@ class Tracker:
     def start(self, rows: Sequence[Mapping[str, float]]) -> None:
         """Begin with the steps that stand: none, or those of the checkpoint gone on from."""
         self.lines.parent.mkdir(parents=True, exist_ok=True)
-        self.lines.write_text("".join(map(_line, rows)), encoding="utf-8")
+        self._written = self.lines.open("w", encoding="utf-8", buffering=1)  # line by line
+        self._written.writelines(map(_line, rows))
         if self.events is not None:  # what was written after the checkpoint is hidden
             self._writer = self._make(str(self.events), purge_step=len(rows))
 
     def add(self, row: Mapping[str, float]) -> None:
         """Write a step, so that it can be read at once."""
-        with self.lines.open("a", encoding="utf-8") as lines:
-            lines.write(_line(row))
+        assert self._written is not None, "not started"
+        self._written.write(_line(row))
         if self._writer is not None:
             for name, value in row.items():
                 if name != "step":
                     self._writer.add_scalar(name, value, int(row["step"]))
 
     def close(self) -> None:
-        """Write out what TensorBoard still holds."""
+        """End the lines, and write out what TensorBoard still holds."""
+        if self._written is not None:
+            self._written.close()
         if self._writer is not None:
             self._writer.close()
 
