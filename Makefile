@@ -85,7 +85,7 @@ reference: ## keep a finished run's numbers: make reference SUITE=longtail VERSI
 	rm -rf results/reference/$(VERSION)/$(SUITE)
 	mkdir -p results/reference/$(VERSION)
 	cd results && find $(SUITE) \( -path $(SUITE)/data -o -path $(SUITE)/report -o -name '.arkd*' \) -prune -o \( -name '*.csv' ! -name trajectory.csv ! -path '*/evaluation/*' -o -name manifest.json \
-		-o -name data.manifest.json -o -name suite.yaml -o -name report.html -o -path '*/tables/*' -o -path '*/claims/*' -o -path '*/figures/*' \) -type f -print0 \
+		-o -name data.manifest.json -o -name samples.jsonl -o -name suite.yaml -o -name report.html -o -path '*/tables/*' -o -path '*/claims/*' -o -path '*/figures/*' \) -type f -print0 \
 		| tar --create --null --files-from - | tar --extract --directory reference/$(VERSION)
 	test ! -f results/$(SUITE)/data/manifest.json || \
 		cp results/$(SUITE)/data/manifest.json results/reference/$(VERSION)/$(SUITE)/data.manifest.json

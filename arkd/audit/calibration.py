@@ -27,9 +27,7 @@ from arkd.storage.records import write_csv
 from arkd.suite.folders import TEACHER, Tree
 from arkd.tables.builder import GOLD, Source
 from arkd.tables.kinds.blocks import FIDELITY
-from arkd.tables.quantities import FORWARD, LATE, REVERSE
-
-MIX = "fixed_mix"
+from arkd.tables.quantities import FORWARD, LATE, MIX, REVERSE
 
 # Half of a response's tokens are the most frequent ones (`arkd.evaluation.fidelity.BAND_ENDS`):
 # stops and words of templates, which have no tail. Where there is a choice it is twice as much.

@@ -25,6 +25,7 @@ from arkd.figures.scores import seeds
 from arkd.figures.sparse import sparse
 from arkd.figures.strategies import strategies, strategies_bertscore, strategies_jsd
 from arkd.figures.temperature import temperature
+from arkd.figures.trade_off import trade_off
 from arkd.storage.files import staged_file
 from arkd.suite.suite import Suite
 from arkd.tables.builder import Builder
@@ -46,6 +47,7 @@ FIGURES: dict[str, Callable[[Builder], Figure | None]] = {
     "alphas": alphas,
     "dynamics": dynamics,
     "head_tail": head_tail,
+    "trade_off": trade_off,
     "tail": tail,
     "ranks": ranks,
     "recall": recall,

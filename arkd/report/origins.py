@@ -99,7 +99,7 @@ def _quantity(origin: Origin, decoded: set[tuple[str, str, str]]) -> tuple[tuple
 
 
 def _run(tree: Tree, out_file: Path, pair: str, method: str) -> dict[str, Any]:
-    """Return a run's manifests that are there, and the commands that make it again."""
+    """Return a run's manifests and samples that are there, and the commands that make it again."""
     manifests = run_manifests(tree, pair, method)
     evaluation = tree.evaluation(pair, method) / "manifest.json"
     again = Tree(Path(AGAIN), tree.suite, tree.named)
@@ -116,6 +116,9 @@ def _run(tree: Tree, out_file: Path, pair: str, method: str) -> dict[str, Any]:
         run |= {"one": training_command(again, pair, method, first), "first": first}
     if evaluation.is_file():
         run["evaluation"] = relative(evaluation, out_file)
+    samples = evaluation.with_name("samples.jsonl")
+    if samples.is_file():
+        run["samples"] = relative(samples, out_file)
     return run
 
 

@@ -13,7 +13,7 @@ from arkd.statistics.intervals import paired_difference
 from arkd.tables.builder import GOLD, Builder, Source, short_name
 from arkd.tables.table import FAILED, MISSING, Cell, Origin, make_cell
 
-FORWARD, REVERSE = "forward_kl", "reverse_kl"
+FORWARD, REVERSE, MIX = "forward_kl", "reverse_kl", "fixed_mix"
 LATE = 0.10  # the share of training at its end over which α is averaged
 # What the others are compared with: the first of these that a suite has, else its first row.
 REFERENCES = ("fixed_mix", "fixed_mix@alpha=0.5", "forward_kl", "seqkd", "sft")

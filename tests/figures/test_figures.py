@@ -718,6 +718,29 @@ def test_temperatures_stand_beside_forward_kl_at_the_same_temperature(tmp_path: 
     assert "forward_kl" not in points_of(lower)
 
 
+def test_head_and_tail_are_less_the_even_mix_of_the_same_seed(tmp_path: Path) -> None:
+    suite = suite_of(("forward_kl", "reverse_kl", "fixed_mix", "fixed_mix@alpha=0.75", "arkd"))
+    save(suite, tmp_path, rows_of(suite, sd=0.3))
+    figure = figures.build(suite, tmp_path, chosen=Chosen(only=("trade_off",)))["trade_off"]
+    frame = pd.read_csv(tmp_path / suite.name / "records.csv", keep_default_na=False)
+    (axis,) = figure.axes  # tail overlap is not recorded here
+    facts = ("truth", "truth_error")
+    drawn = [np.array(line.get_xydata()) for line in axis.get_lines()]
+    means = {}
+    for row in ("reverse_kl", "fixed_mix", "fixed_mix@alpha=0.75", "forward_kl", "arkd"):
+        its = np.column_stack(
+            [
+                by_seed(frame, row, *facts, band) - by_seed(frame, "fixed_mix", *facts, band)
+                for band in ("certain_head", "certain_tail")
+            ]
+        )
+        assert any(len(xy) == 3 and xy == pytest.approx(its) for xy in drawn), row
+        means[row] = its.mean(axis=0)
+        assert any(len(xy) == 1 and xy[0] == pytest.approx(means[row]) for xy in drawn), row
+    ladder = [*means.values()][:-1]  # in the order of α, and ARKD is none of it
+    assert any(len(xy) == 4 and xy == pytest.approx(np.array(ladder)) for xy in drawn)
+
+
 def test_the_papers_numbers_stand_beside_a_pair_of_the_paper(tmp_path: Path) -> None:
     base = suite_of(("forward_kl", "reverse_kl", "fixed_mix", "arkd"))
     pair = base.pairs[0].model_copy(update={"published": "gpt2-1.5B-120M"})

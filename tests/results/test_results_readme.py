@@ -108,7 +108,8 @@ def test_what_make_keeps_is_small_anchored_and_whole(desk: Path) -> None:
     assert (kept / "data.manifest.json").is_file()
     names = {path.name for path in checksums.files(kept)}
     assert names >= {"records.csv", "items.csv", "trajectories.csv", "cost.csv", "report.html"}
-    assert not {"model.safetensors", "samples.jsonl", "trajectory.csv", "train.jsonl"} & names
+    assert "samples.jsonl" in names  # a number can be followed to the sentences behind it
+    assert not {"model.safetensors", "trajectory.csv", "train.jsonl"} & names
     (kept / "report.html").write_text("another")
     assert set(verify(kept).problems) == {kept / "report.html"}
 
