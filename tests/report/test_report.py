@@ -234,6 +234,16 @@ def test_what_is_not_in_the_records_as_it_stands_names_its_file(data: dict[str, 
     assert files("bins") == {"records.csv"}
 
 
+def test_a_score_leads_to_the_sentences_it_is_of() -> None:
+    root = ROOT / "results" / "reference" / "1.0" / "longtail"
+    page = Page((root / "report.html").read_text(encoding="utf-8"))
+    for run in json.loads(page.data)["runs"]:
+        lines = (root / run["samples"]).read_text(encoding="utf-8").splitlines()
+        first = json.loads(lines[0])
+        assert {"seed", "task", "decode_seed", "id", "text"} == first.keys()
+        assert len(lines) % len(run["seeds"]) == 0, run["method"]
+
+
 def test_the_data_cannot_end_the_script_they_stand_in(tmp_path: Path) -> None:
     suite = suite_of(METHODS)
     save(suite, tmp_path, rows_of(suite))
