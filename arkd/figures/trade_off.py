@@ -7,22 +7,15 @@ from typing import NamedTuple
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from arkd import exact
 from arkd.figures.marks import mark
-from arkd.figures.style import SMALL, foot
+from arkd.figures.style import SMALL, foot, label_points
 from arkd.tables.builder import GOLD, Builder, Source
 from arkd.tables.quantities import FORWARD, MIX, REVERSE
 
 # From α = 0 to 1; the line through them is what constant weights can have.
-LADDER = {
-    REVERSE: "0",
-    f"{MIX}@alpha=0.25": ".25",
-    MIX: ".5",
-    f"{MIX}@alpha=0.75": ".75",
-    FORWARD: "1",
-}
+LADDER = (REVERSE, f"{MIX}@alpha=0.25", MIX, f"{MIX}@alpha=0.75", FORWARD)
 BESIDE = "arkd"
 
 
@@ -59,25 +52,25 @@ def trade_off(make: Builder) -> Figure | None:
     trades = [t for t in TRADES if all(_recorded(make, source) for source in (t.across, t.up))]
     if not trades:
         return None
-    figure = Figure(figsize=(4.2 * len(trades), 0.5 + 3.3 * len(make.pairs)), layout="constrained")
+    figure = Figure(figsize=(5.4 * len(trades), 0.5 + 3.3 * len(make.pairs)), layout="constrained")
     grid = figure.subplots(len(make.pairs), len(trades), squeeze=False)
+    named = []
     for axes, pair in zip(grid, make.pairs, strict=True):
         for axis, trade in zip(axes, trades, strict=True):
-            _draw(axis, make, pair, trade)
+            named.append((axis, _draw(axis, make, pair, trade)))
             lead = f"{pair}: " if len(make.pairs) > 1 else ""
             axis.set_title(lead + trade.title, fontsize=9)
-    rows = [row for row in (REVERSE, MIX, FORWARD, BESIDE) if row in make.methods]
-    handles = [Line2D([], [], label=row, **mark(row).style(6)) for row in rows]
-    figure.legend(handles=handles, loc="outside upper left", ncols=2 * len(trades), fontsize=SMALL)
-    foot(figure, f"each less {MIX} of the same {make.suite.observation}; numbers: α")
+    foot(figure, f"each less {MIX} of the same {make.suite.observation}")
+    for axis, means in named:
+        label_points(figure, axis, means)
     return figure
 
 
-def _draw(axis: Axes, make: Builder, pair: str, trade: Trade) -> None:
-    """Draw the points of every row, and the line through the means of the ladder."""
+def _draw(axis: Axes, make: Builder, pair: str, trade: Trade) -> dict[str, tuple[float, float]]:
+    """Draw each row's points and the line through the ladder's means; return the means by row."""
     axis.axhline(0, color="0.6", lw=0.8, zorder=1)
     axis.axvline(0, color="0.6", lw=0.8, zorder=1)
-    means = {}
+    means: dict[str, tuple[float, float]] = {}
     for row in (*LADDER, BESIDE):
         found = _points(make, pair, row, (trade.across, trade.up)) if row in make.methods else []
         if found:
@@ -85,14 +78,12 @@ def _draw(axis: Axes, make: Builder, pair: str, trade: Trade) -> None:
             means[row] = (exact.mean([*across]), exact.mean([*up]))
             axis.plot(across, up, zorder=2, alpha=0.5, **mark(row).style(3))
             axis.plot(*means[row], zorder=4, **mark(row).style(8))
-            axis.annotate(
-                LADDER.get(row, ""), means[row], (6, 6), textcoords="offset points", fontsize=SMALL
-            )
     line = [means[row] for row in LADDER if row in means]
     axis.plot(*zip(*line, strict=True), color="0.4", lw=1.0, zorder=3)
     axis.set_xlabel(f"{trade.across.title}{make.arrow(trade.across)}")
     axis.set_ylabel(f"{trade.up.title}{make.arrow(trade.up)}")
     axis.tick_params(labelsize=SMALL)
+    return means
 
 
 def _points(
