@@ -11,8 +11,10 @@ from arkd.statistics.intervals import mean_interval
 from arkd.tables.builder import Builder
 from arkd.tables.kinds.grid import SOURCES, VOCABULARY, grid_places, grid_values
 
+OVERLAP = "tail_overlap"  # where it is recorded it stands for recall and precision
 PANELS = {
     "jsd": "JSD to the teacher (nats)",
+    OVERLAP: "tail overlap",
     "tail_recall": "tail recall",
     "tail_precision": "tail precision",
     "entropy_gap": "entropy gap (nats)",
@@ -34,6 +36,8 @@ def grid(make: Builder) -> Figure | None:
     pair = make.pairs[0]
     values = {method: grid_values(make, pair, method) for method in places}
     panels = {k: t for k, t in PANELS.items() if any(values[m].get(k) for m in places)}
+    if OVERLAP in panels:
+        panels = {k: t for k, t in panels.items() if k not in ("tail_recall", "tail_precision")}
     figure = Figure(figsize=(8.4, 1.2 + 1.9 * -(-len(panels) // 2)), layout="constrained")
     grid_of_axes = figure.subplots(-(-len(panels) // 2), 2, squeeze=False)
     for axis, (key, title) in zip(grid_of_axes.flat, panels.items(), strict=False):

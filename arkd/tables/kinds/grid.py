@@ -20,12 +20,14 @@ def build(make: Builder) -> Layout | None:
     if not places:
         return None
     truth = "" in make.records.groups("truth", "truth_error")
+    tails = {"tail_recall": "tail recall ↑", "tail_precision": "tail precision ↑"}
+    if "" in make.records.groups(GOLD, "tail_overlap"):  # one number for both, if the suite has it
+        tails = {"tail_overlap": "tail overlap ↑"}
     columns = (
         Column("rouge_l", "ROUGE-L ↑"),
         Column("outside", "other sets ↑"),
         Column("jsd", "JSD (nats) ↓", 4),
-        Column("tail_recall", "tail recall ↑", 3),
-        Column("tail_precision", "tail precision ↑", 3),
+        *(Column(key, title, 3) for key, title in tails.items()),
         *([Column("truth_error", "truth error ↓", 3)] if truth else []),
         Column("length_tokens", "tokens"),
         Column("entropy_gap", "entropy gap (nats)", 3),
@@ -46,7 +48,8 @@ def build(make: Builder) -> Layout | None:
 def grid_values(make: Builder, pair: str, method: str) -> dict[str, SeedValues]:
     """Return a row's values by column and seed, those of its training left out."""
     sources = [
-        *((GOLD, name) for name in ("tail_recall", "tail_precision", "entropy_gap")),
+        *((GOLD, f"tail_{name}") for name in ("overlap", "recall", "precision")),
+        (GOLD, "entropy_gap"),
         ("truth", "truth_error"),
         (make.suite.test_sets[0], "length_tokens"),
     ]
