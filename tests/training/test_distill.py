@@ -231,7 +231,7 @@ def jsd_to_the_teacher(tree: Tree, model: Any) -> float:
     return torch.cat(found).mean().item()
 
 
-@pytest.mark.parametrize("method", by_kind(CLASSES))
+@pytest.mark.parametrize("method", by_kind(n for n in CLASSES if n != "fixed_advantage"))
 def test_twenty_steps_on_smoke_bring_the_student_nearer_to_its_teacher(
     tree: Tree, method: str
 ) -> None:
