@@ -291,7 +291,7 @@ class Altered:
 class Unmixed(Altered):
     """Tools that draw from the student alone."""
 
-    def sample(self, *, temperature: float = 1.0, **asked: Any) -> Responses:
+    def sample(self, *, temperature: float = 1.0, **options: Any) -> Responses:
         drawn: Responses = self.tools.sample(temperature=temperature)
         return drawn
 
