@@ -155,10 +155,14 @@ class Tools(Protocol):
     def responses(self, source: Source = "gold") -> Responses:
         """Return the batch's responses of a set that the method declares."""
 
-    def sample(self, *, teacher_share: float = 0.0, temperature: float = 1.0) -> Responses:
+    def sample(
+        self, *, teacher_share: float = 0.0, teacher_top_k: int = 0, temperature: float = 1.0
+    ) -> Responses:
         """Draw a response to each prompt of the batch from teacher_share·p + (1 − teacher_share)·q.
 
-        The temperature softens both; no nucleus, no top-k.
+        With `teacher_top_k`, in the share's place, a token that q proposes stands if it is among
+        the k most probable of p; otherwise one is drawn from p. The temperature softens both; no
+        nucleus.
         """
 
     def replay(self, samples: list[int], answers: list[list[int]]) -> Responses:
@@ -172,7 +176,8 @@ class Tools(Protocol):
     ) -> Tensor:
         """Return a value of each token [N], without gradient: what a loss must know beforehand.
 
-        `value` is called as the loss of `mean_loss` is, in a sweep of its own.
+        `value` is called as the loss of `mean_loss` is, in a sweep of its own; without log p where
+        the method reads no teacher.
         """
 
     def mean_loss(

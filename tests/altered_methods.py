@@ -278,8 +278,8 @@ class SkewOnStudents(Declared, TokenDivergence):
         return skew_kl(log_q, log_p, self.skew)
 
 
-class Unmixed:
-    """Tools that draw from the student alone."""
+class Altered:
+    """Tools of a step, to be altered in one place."""
 
     def __init__(self, tools: Any) -> None:
         self.tools = tools
@@ -287,7 +287,11 @@ class Unmixed:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.tools, name)
 
-    def sample(self, *, teacher_share: float = 0.0, temperature: float = 1.0) -> Responses:
+
+class Unmixed(Altered):
+    """Tools that draw from the student alone."""
+
+    def sample(self, *, temperature: float = 1.0, **options: Any) -> Responses:
         drawn: Responses = self.tools.sample(temperature=temperature)
         return drawn
 
@@ -297,6 +301,42 @@ class UnmixedMiniLLM(shipped("minillm")):  # type: ignore[misc]
 
     def loss(self, context: Context, tools: Tools) -> tuple[Tensor, dict[str, float]]:
         return super().loss(context, Unmixed(tools))
+
+
+class StricterSkd(shipped("skd")):  # type: ignore[misc]
+    """Lets a proposal stand among the teacher's five best tokens alone."""
+
+    def loss(self, context: Context, tools: Tools) -> tuple[Tensor, dict[str, float]]:
+        return super(StricterSkd, replace(self, teacher_top_k=5)).loss(context, tools)
+
+
+class LastingVeto(shipped("veto")):  # type: ignore[misc]
+    """Holds the target back to the end as at the start."""
+
+    def loss(self, context: Context, tools: Tools) -> tuple[Tensor, dict[str, float]]:
+        return super(LastingVeto, replace(self, beta_end=self.beta)).loss(context, tools)
+
+
+class Negated(Altered):
+    """Tools that measure the opposite."""
+
+    def measure(self, *arguments: Any, **named: Any) -> Tensor:
+        return -self.tools.measure(*arguments, **named)
+
+
+class SuppressesTheProbable(shipped("fixed_advantage")):  # type: ignore[misc]
+    """Pushes down the tokens that are the most probable."""
+
+    def loss(self, context: Context, tools: Tools) -> tuple[Tensor, dict[str, float]]:
+        return super().loss(context, Negated(tools))
+
+
+class MeanOfAll(shipped("fixed_advantage")):  # type: ignore[misc]
+    """Divides by all tokens, those that are left alone among them."""
+
+    def loss(self, context: Context, tools: Tools) -> tuple[Tensor, dict[str, float]]:
+        loss, log = super().loss(context, tools)
+        return loss * self.share, log
 
 
 class OtherSkewLater(shipped("contrastive")):  # type: ignore[misc]
@@ -356,6 +396,10 @@ ALTERED: list[tuple[Method, str, set[str]]] = [
     (GoldSeqKD(), "seqkd", {"sources"}),
     (SkewOnStudents(), "skew_kl", {"sources"}),
     (UnmixedMiniLLM(), "minillm", {"distributions"}),
+    (StricterSkd(), "skd", {"distributions"}),
+    (LastingVeto(), "veto", {"value", "gradient", "state"}),
+    (SuppressesTheProbable(), "fixed_advantage", {"gradient"}),
+    (MeanOfAll(), "fixed_advantage", {"value", "gradient"}),
     (OtherSkewLater(), "contrastive", {"value"}),
     (FrozenTaid(), "taid", {"value"}),
     (LooksUniform(), "random_alpha", {"distributions"}),

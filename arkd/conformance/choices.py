@@ -10,6 +10,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+from torch import Tensor
+
 
 @dataclass(frozen=True)
 class Moment:
@@ -61,18 +64,48 @@ CHOICES: dict[str, Callable[[Moment], dict[str, float]]] = {
     "minillm": proximal,
     "distillm": scheduled,
 }
-ON_POLICY = ("opd", "vopd", "iw_opd", "eopd")  # each step draws from the student, at 1
+# Each step draws from the student, at temperature 1.
+ON_POLICY = ("opd", "vopd", "iw_opd", "eopd", "veto", "fixed_advantage")
 # The sets of methods whose steps all train on the same ones; of all others it is gold alone.
 SETS: dict[str, set[str]] = {
     "seqkd": {"teacher"},
     "contrastive": {"teacher", "student"},
     "bridge_garden": {"teacher"},
+    "skd": {"sampled"},
     **{name: {"sampled"} for name in ON_POLICY},
 }
-# Temperature of a method's samples, and the teacher's share of the mixture that they come from.
-SAMPLING: dict[str, Callable[[Mapping[str, Any]], tuple[float, float]]] = {
-    "gkd": lambda params: (params["sample_temperature"], 0.0),
-    "distillm": lambda params: (params["sample_temperature"], 0.0),
-    "minillm": lambda params: (1.0, params["teacher_share"]),
-    **dict.fromkeys(ON_POLICY, lambda params: (1.0, 0.0)),
+
+
+@dataclass(frozen=True)
+class Law:
+    """What samples come from: the student, softened, or what a teacher of some share makes of it.
+
+    With a top-k the student's token stands if it is among the teacher's k most probable ones, and
+    is the teacher's otherwise.
+    """
+
+    temperature: float = 1.0
+    share: float = 0.0
+    top_k: int = 0
+
+    @property
+    def of_both(self) -> bool:
+        """Whether the teacher takes part."""
+        return self.share > 0 or self.top_k > 0
+
+    def __call__(self, p_NV: Tensor, q_NV: Tensor) -> Tensor:
+        """Return the probability of each token [N, V], from the softened ones of both models."""
+        if self.top_k == 0:
+            return (1 - self.share) * q_NV + self.share * p_NV
+        stands_NV = torch.zeros_like(p_NV)
+        stands_NV.scatter_(1, p_NV.argsort(descending=True)[:, : self.top_k], 1.0)
+        return stands_NV * q_NV + p_NV * (1 - (stands_NV * q_NV).sum(-1, keepdim=True))
+
+
+SAMPLING: dict[str, Callable[[Mapping[str, Any]], Law]] = {
+    "gkd": lambda params: Law(params["sample_temperature"]),
+    "distillm": lambda params: Law(params["sample_temperature"]),
+    "minillm": lambda params: Law(share=params["teacher_share"]),
+    "skd": lambda params: Law(top_k=params["teacher_top_k"]),
+    **dict.fromkeys(ON_POLICY, lambda params: Law()),
 }

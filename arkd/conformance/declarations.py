@@ -75,13 +75,16 @@ PUBLISHED: dict[str, dict[str, object]] = {
     "distillm": {"divergence": "skew_kl", "skew": 0.1, "threshold": 0.0, "threshold_step": 0.1}
     | {"loss_rise": 0.1, "capacity": 1000, "sample_temperature": 1.0},
     "drkl": {"gamma": 1.0},
+    "fixed_advantage": {"advantage": -0.5, "share": 0.2},
     "fixed_mix": {"alpha": 0.5},
     "gkd": {"on_policy_share": 0.5, "beta": 0.5, "sample_temperature": 1.0},
     "jsd": {"beta": 0.5},
     "minillm": {"teacher_share": 0.2, "epochs": 4, "clip": 0.2, "gamma": 0.95, "whiten": True},
+    "skd": {"teacher_top_k": 25},
     "skew_kl": {"skew": 0.1},
     "skew_rkl": {"skew": 0.1},
     "taid": {"t_start": 0.4, "t_end": 1.0, "alpha": 5e-4, "beta": 0.99},
+    "veto": {"beta": 0.3, "beta_end": 0.0, "direction": "forward"},
 }
 
 

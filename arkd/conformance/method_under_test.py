@@ -60,6 +60,11 @@ class Subject:
         return self.oracle
 
     @property
+    def has_aim(self) -> bool:
+        """Whether it learns from the teacher's values or from responses that are there before."""
+        return self.reads_teacher or bool(self.method.responses)
+
+    @property
     def reads_teacher(self) -> bool:
         """Whether its loss looks at the teacher's values."""
         return self.method.reads_teacher

@@ -217,6 +217,9 @@ ORACLES: dict[str, Oracle] = {
     "csd": lambda c: concrete_scores(c.p_NV, c.q_NV, c.first, c.second),
     "vopd": recent.control_variate,
     "iw_opd": recent.importance_weighted,
+    "veto": recent.held_back,
+    "skd": lambda c: kl(c.p_NV, c.q_NV),
+    "fixed_advantage": recent.suppressed,
     "bridge_garden": recent.bridges_and_gardens,
     "adakd": recent.token_adaptive,
 }
@@ -267,6 +270,13 @@ VARIANTS: dict[str, tuple[dict[str, Any], ...]] = {
     ),
     "vopd": ({"baseline_top_k": 4},),
     "iw_opd": ({"gamma": 3.0},),
+    "veto": ({"beta": 1.2, "direction": "reverse"}, {"beta": 0.8, "beta_end": 0.5}),
+    "skd": ({"teacher_top_k": 2},),
+    "fixed_advantage": (
+        {"entropy_weight": 1.0},
+        {"advantage": 0.2, "share": 1.0},
+        {"share": 0.01, "entropy_weight": 0.5},
+    ),
     "bridge_garden": (
         {"scheme": "entropy", "exponent": 0.5},
         {"scheme": "curriculum", "warmup": 0.8, "soft_weight": 0.9},

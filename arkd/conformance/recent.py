@@ -76,6 +76,35 @@ def importance_weighted(case: Case) -> Tensor:
     return by_sampled_token(case, torch.tensor(weights, dtype=torch.float64), 0.0)
 
 
+def held_back(case: Case) -> Tensor:
+    """KL(r‖q) or KL(q‖r), r ∝ p·sg(q)^β, β from β₀ to β₁ in N steps. Veto, arXiv 2601.07155."""
+    left = 1 - case.step / case.steps
+    power = left * case.beta + (1 - left) * case.beta_end
+    case.notes.log["beta"] = power
+    r_NV = case.p_NV * case.q_NV.detach() ** power
+    r_NV = r_NV / r_NV.sum(-1, keepdim=True)
+    return kl(r_NV, case.q_NV) if case.direction == "forward" else kl(case.q_NV, r_NV)
+
+
+def suppressed(case: Case) -> Tensor:
+    """−A of the f·N tokens of lowest q(y), N over their number, with that times ∇log q(y).
+
+    With w, A grows by w times how far a token's entropy is from the least of them to the most.
+    OPSA, arXiv 2608.31046.
+    """
+    q_N = case.q_NV.gather(1, case.labels_N[:, None]).squeeze(1)
+    least = sorted(range(len(q_N)), key=q_N.tolist().__getitem__)
+    least = least[: max(1, int(case.params["share"] * len(q_N)))]
+    h_N = -(case.q_NV * case.q_NV.log()).sum(-1).detach()
+    low, high = h_N[least].min(), h_N[least].max()
+    loss_N = torch.zeros_like(q_N)
+    for n in least:
+        place = (h_N[n] - low) / (high - low) if high > low else 1.0
+        cost = -case.advantage * (1 + case.entropy_weight * place) * len(q_N) / len(least)
+        loss_N[n] = cost * q_N[n] / q_N[n].detach()
+    return loss_N
+
+
 def bridges_and_gardens(case: Case) -> Tensor:
     """λ·KL(p_T‖q_T) + (1 − λ)·(−log q(y)), λ by the scheme. Bridge-Garden, 2605.26246."""
     p_NV, q_NV = (x_NV**case.temperature for x_NV in (case.p_NV, case.q_NV))

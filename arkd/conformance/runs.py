@@ -15,7 +15,7 @@ from torch import Tensor
 from arkd.conformance import formulas
 from arkd.conformance import toy_models as setting
 from arkd.conformance.dense import dense_logits, descend
-from arkd.conformance.method_under_test import SAMPLES, Failure, Subject
+from arkd.conformance.method_under_test import SAMPLES, Failure, NotApplicable, Subject
 from arkd.conformance.toy_models import BATCH, PROMPTS
 from arkd.conformance.values import WITHOUT_LM
 from arkd.conformance.watched_step import new_step
@@ -157,7 +157,12 @@ def progress(subject: Subject) -> str:
 
     Raises:
         Failure: the JSD has not fallen.
+        NotApplicable: the method learns from nothing but the student's own samples.
     """
+    if not subject.has_aim:
+        raise NotApplicable(
+            "it learns from the student's own samples alone: nothing leads it there"
+        )
     settings = WITHOUT_LM.model_copy(update={"steps": PROGRESS_STEPS})
     step = new_step(setting.usual(), subject.method, settings)
     first = distance(step.model)

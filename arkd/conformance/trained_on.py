@@ -115,10 +115,10 @@ def note_draws(
     """
     if subject.name not in SAMPLING or subject.own_oracle:
         return
-    temperature, share = SAMPLING[subject.name](subject.method.params)
-    p_NV, q_NV = ((x_NV / temperature).softmax(-1) for x_NV in (p_logits_NV, q_logits_NV))
-    mixed_NV = (1 - share) * q_NV + share * p_NV
-    rank_NV = q_NV / p_NV if share > 0 else -q_NV
+    law = SAMPLING[subject.name](subject.method.params)
+    p_NV, q_NV = ((x_NV / law.temperature).softmax(-1) for x_NV in (p_logits_NV, q_logits_NV))
+    mixed_NV = law(p_NV, q_NV)
+    rank_NV = q_NV / p_NV if law.of_both else -q_NV
     label_N1 = labels_N[:, None]
     below_N = torch.where(rank_NV < rank_NV.gather(1, label_N1), mixed_NV, 0.0).sum(-1)
     notes.even("tokens", below_N, mixed_NV.gather(1, label_N1))

@@ -81,9 +81,9 @@ class WatchedTools(StepTools):
         """Return a response set's part of the batch, and note its name."""
         return self._note(super().responses(source), source)
 
-    def sample(self, *, teacher_share: float = 0.0, temperature: float = 1.0) -> Responses:
+    def sample(self, **options: Any) -> Responses:
         """Draw responses, and note it."""
-        drawn = super().sample(teacher_share=teacher_share, temperature=temperature)
+        drawn = super().sample(**options)
         self.trace.drawn += zip(drawn.samples, drawn.answers, strict=True)
         return self._note(drawn, "sampled")
 

@@ -209,22 +209,31 @@ def token_divergence(
 
 @torch.no_grad()
 def token_values(
-    hidden_NH: Tensor, head: Head, teacher: Teacher, value: ChunkLoss, *, temperature: float
+    hidden_NH: Tensor,
+    head: Head,
+    teacher: Teacher | None,
+    value: ChunkLoss,
+    *,
+    temperature: float,
 ) -> Tensor:
     """Return a value of each token [N] without gradient, in a sweep as `token_divergence` has it.
 
     Args:
         hidden_NH: The student's hidden states before its head.
         head: The student's head.
-        teacher: The teacher's values over the same tokens.
+        teacher: The teacher's values over the same tokens; none if the method needs none.
         value: From log-probabilities of some rows to the value of each.
         temperature: Softens both models.
     """
-    (head, other), place = _pair(head, teacher), Place.of(len(hidden_NH))
+    others, place = [], Place.of(len(hidden_NH))
+    if teacher is not None:
+        head, other = _pair(head, teacher)
+        others = [other]
     found_N = hidden_NH.new_zeros(place.total, dtype=head.dtype)
-    for rows, logits in sweep(place, Projection(hidden_NH, head), other):
-        log_q, log_p = (torch.log_softmax(x.to(head.dtype) / temperature, dim=-1) for x in logits)
-        found_N[rows] = value(log_q, log_p, rows)
+    for rows, logits in sweep(place, Projection(hidden_NH, head), *others):
+        logs = [torch.log_softmax(x.to(head.dtype) / temperature, dim=-1) for x in logits]
+        log_p: Any = logs[1] if others else None
+        found_N[rows] = value(logs[0], log_p, rows)
     ranks.complete(found_N)
     return found_N
 

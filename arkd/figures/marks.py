@@ -78,6 +78,9 @@ METHODS: dict[str, Mark] = {
     "eopd": Mark(GREEN, "v"),
     "iw_opd": Mark(GREEN, "P"),
     "vopd": Mark(GREEN, "p"),
+    "veto": Mark(GREEN, "h"),
+    "skd": Mark(GREEN, "d"),
+    "fixed_advantage": Mark(SKY, "P", HOLLOW),
 }
 CONTROLS = {
     TEACHER: Mark(BLACK, "*"),

@@ -69,6 +69,17 @@ def kept(p_BV: Tensor, top_p: float, top_k: int) -> Tensor:
     return p_BV.where(p_BV >= least_B1, 0.0)
 
 
+def interleaved(p_BV: Tensor, q_BV: Tensor, top_k: int) -> Tensor:
+    """Return the distribution of a token that q proposes and p replaces [B, V].
+
+    A proposal stands if it is among the k most probable tokens of p and their equals; in its place
+    one is drawn from p otherwise. So it is q there, and p times the mass of q elsewhere on top.
+    Speculative KD, arXiv 2410.11325.
+    """
+    standing_BV = q_BV.where(kept(p_BV, 1.0, top_k) > 0, 0.0)
+    return standing_BV + (q_BV - standing_BV).sum(-1, keepdim=True) * p_BV
+
+
 def _ascending(p_BV: Tensor) -> Tensor:
     """Return each row's values, sorted: on a CPU by numpy, which is 18 times as fast."""
     if p_BV.device.type == "cpu":

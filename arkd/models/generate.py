@@ -12,7 +12,7 @@ from transformers import LogitsProcessor, LogitsProcessorList
 from arkd import ranks
 from arkd.data.tokenizer import until_end
 from arkd.models import room
-from arkd.models.draw import Draw, uniforms
+from arkd.models.draw import Draw, interleaved, uniforms
 from arkd.models.model import end_tokens, evaluating, head
 from arkd.progress import progress
 from arkd.suite.settings import Rows
@@ -21,21 +21,30 @@ from arkd.suite.settings import Rows
 class Mixture(LogitsProcessor):
     """Turns a model's scores into log(share·p + (1 − share)·q), p another model's probabilities.
 
-    The other model reads along with a cache of its own. Both are softened by the temperature here.
-    Of either, only the rows that stand for a token of the vocabulary count.
+    Or into the logarithm of `interleaved` p and q. The other model reads along with a cache of its
+    own. Both are softened by the temperature here. Of either, only the rows that stand for a token
+    of the vocabulary count.
 
     Args:
         other: The model whose probabilities are p.
         share: Of p, 0–1.
+        top_k: How many tokens of p keep a proposal of q; 0 for a mixture by the share.
         mask_BT: Which positions of the left-padded prompts are tokens.
         temperature: What both models' logits are divided by.
         vocabulary: How many tokens there are; none for the length of the other's head.
     """
 
     def __init__(
-        self, other: Any, share: float, mask_BT: Tensor, temperature: float, vocabulary: int | None
+        self,
+        other: Any,
+        share: float,
+        top_k: int,
+        mask_BT: Tensor,
+        temperature: float,
+        vocabulary: int | None,
     ) -> None:
         self.other = other
+        self.top_k = top_k
         self.vocabulary = len(head(other)) if vocabulary is None else vocabulary
         self.share = share
         self.mask_BT = mask_BT
@@ -59,6 +68,9 @@ class Mixture(LogitsProcessor):
         vocabulary = min(scores.shape[-1], output.logits.shape[-1], self.vocabulary)
         q = (scores / self.temperature).softmax(-1)
         p = (output.logits[:, -1, :vocabulary] / self.temperature).softmax(-1)
+        if self.top_k > 0:
+            p = torch.nn.functional.pad(p, (0, q.shape[-1] - vocabulary))
+            return interleaved(p, q, self.top_k).log()
         mixed = (1 - self.share) * q
         mixed[:, :vocabulary] += self.share * p
         return mixed.log()
@@ -77,6 +89,7 @@ def sample(
     vocabulary: int | None = None,
     mixed_with: Any = None,
     share: float = 0.0,
+    vetted_by: int = 0,
     padded: bool = False,
     label: str = "sampling",
 ) -> list[list[int]]:
@@ -97,8 +110,10 @@ def sample(
         batch_size: Prompts a batch, or `auto`.
         vocabulary: The tokenizer's size. A head may be padded beyond it: those rows are no tokens
             and never drawn. None for a model whose head is known to have no such rows.
-        mixed_with: A second model, to sample from a mixture of the two.
-        share: The second model's share of the mixture.
+        mixed_with: A second model, to sample from both.
+        share: The second model's share of a mixture of the two.
+        vetted_by: In the mixture's place: a token stands if it is among so many most probable ones
+            of the second model, which otherwise draws its own; 0 for the mixture.
         padded: Pad shorter prompts on the left; faster for few prompts of many lengths.
         label: Of the progress bar; none without one.
     """
@@ -121,7 +136,8 @@ def sample(
             mask_BT = (torch.arange(width, device=model.device) >= width - lengths_B1).long()
             last = LogitsProcessorList()
             if mixed_with is not None:
-                last.append(Mixture(mixed_with, share, mask_BT, temperature, vocabulary))
+                given = share, vetted_by, mask_BT, temperature, vocabulary
+                last.append(Mixture(mixed_with, *given))
             last.append(Draw(draws[rows], 1.0 if mixed_with else temperature, top_p, top_k))
             output = model.generate(
                 input_ids=ids_BT,

@@ -1,8 +1,9 @@
 """Ways to one and the same gradient: ours, and those that others publish.
 
 Each runs forward and backward from hidden states and heads to the gradients of the student's hidden
-states and head, of 0.5·FKL + 0.5·RKL at temperature 1, mean over tokens. TRL's loss is the
-generalised Jensen–Shannon divergence at β = 0.5 instead, its trainer's default.
+states and head, of 0.5·FKL + 0.5·RKL at temperature 1, mean over tokens. No other package has this
+mix: each is timed at its default, which is reverse KL in TRL's tiles and the generalised
+Jensen–Shannon divergence at β = 0.5 in TRL's GKD loss and in Liger's chunks.
 
 Shapes: N tokens, V vocabulary, H student's hidden size, G teacher's hidden size, C tokens of a
 chunk.
@@ -116,6 +117,35 @@ def trl_gkd(inputs: Inputs) -> Tensor:
     return loss
 
 
+def trl_tiled(inputs: Inputs) -> Tensor:
+    """TRL's stable loss at its default, reverse KL: tiles, and their gradients in closed form.
+
+    Called as its trainer calls it. Without Triton its tiles are torch's, as on every CPU.
+    """
+    trainer = import_module("trl.trainer.distillation_trainer")
+    states = inputs.hidden_NH[None], inputs.hidden_NG[None]
+    every_BT = torch.ones_like(inputs.labels_N[None], dtype=torch.bool)
+    loss: Tensor
+    loss, _, _ = trainer._chunked_divergence_loss(
+        *states, inputs.weight_VH, inputs.weight_VG, every_BT, beta=1.0
+    )
+    return loss
+
+
+def liger(inputs: Inputs) -> Tensor:
+    """Liger's fused linear JSD in chunks, its part of cross-entropy left out; it needs no Triton.
+
+    Not compiled, which would ask for a C++ compiler.
+    """
+    chunked = import_module("liger_kernel.chunked_loss")
+    fused = chunked.LigerFusedLinearJSDLoss(
+        weight_hard_loss=0.0, weight_soft_loss=1.0, beta=0.5, compiled=False
+    )
+    models = inputs.hidden_NH, inputs.weight_VH, inputs.hidden_NG, inputs.weight_VG
+    loss: Tensor = fused(*models, inputs.labels_N)
+    return loss
+
+
 def authors(inputs: Inputs) -> Tensor:
     """The two divergences of ARKD's authors, github.com/agi-content-generation/ARKD@28d5c38.
 
@@ -179,11 +209,17 @@ def headed(inputs: Inputs) -> Tensor:
 
 
 def jensen_shannon(inputs: Inputs) -> Tensor:
-    """TRL's divergence at β = 0.5, as its paper writes it; an oracle, in float64."""
+    """The divergence of GKD at β = 0.5, as its paper writes it; an oracle, in float64."""
     log_q, log_p = inputs.student_NV.log_softmax(-1), inputs.teacher_NV.log_softmax(-1)
     log_m = ((log_q.exp() + log_p.exp()) / 2).log()
     terms = log_q.exp() * (log_q - log_m) + log_p.exp() * (log_p - log_m)
     return terms.sum(-1).mean() / 2
+
+
+def reverse(inputs: Inputs) -> Tensor:
+    """KL(q‖p) by its definition; an oracle, in float64."""
+    log_q, log_p = inputs.student_NV.log_softmax(-1), inputs.teacher_NV.log_softmax(-1)
+    return (log_q.exp() * (log_q - log_p)).sum(-1).mean()
 
 
 def mixed(inputs: Inputs) -> Tensor:
@@ -209,6 +245,8 @@ CONTENDERS = (
     Contender("dense", "dense autograd", dense),
     Contender("checkpointed", "checkpointed chunks", checkpointed),
     Contender("trl", "TRL 1.16, GKD loss", trl_gkd, jensen_shannon),
+    Contender("trl_tiled", "TRL 1.16, tiled reverse KL", trl_tiled, reverse),
+    Contender("liger", "Liger 0.8.5, chunked JSD", liger, jensen_shannon),
     Contender("authors", "ARKD's authors, two KLs", authors),
     Contender("authors_whole", "ARKD's authors, two KLs and head ratio", authors_whole, headed),
 )

@@ -15,7 +15,7 @@ from arkd.perf.contenders import CONTENDERS
 from arkd.perf.inputs import Inputs, Loss, Shape, gradients
 
 PROC = Path("/proc/self")
-INSTALL = "pip install --no-deps trl==1.16.0, as `make perf` does"
+INSTALL = "pip install --no-deps trl==1.16.0 liger-kernel==0.8.5, as `make perf` does"
 SPARE = 0.9  # share of the free memory that a run may take
 WARM_UP = Shape(8, 16, 16, 64)  # starts threads and libraries, whose memory is no run's
 

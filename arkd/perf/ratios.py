@@ -54,8 +54,9 @@ TIMES: dict[str, tuple[Limit, ...]] = {
     ),
     SMOLLM2: LATE,
 }
-STATED = tuple(
-    dict.fromkeys((first, second) for limits in TIMES.values() for first, second, *_ in limits)
+STATED = (
+    *dict.fromkeys((first, second) for limits in TIMES.values() for first, second, *_ in limits),
+    *(("trl_tiled", "early"), ("liger", "early")),
 )
 MEMORY_LIMITS = {LARGE: 1 / 8}  # of early's memory to dense's, inputs and gradients left out
 STEPS: tuple[tuple[str, str, float | None], ...] = (
@@ -76,6 +77,8 @@ def of_shape(part: dict[str, Any]) -> list[Ratio]:
     limits = {(first, second): rest for first, second, *rest in TIMES.get(setting, ())}
     found = []
     for first, second in STATED:
+        if not {first, second} <= {*rows}:  # a run of before there was such a contender
+            continue
         limit, at_least = limits.get((first, second), (None, False))
         what = f"time: {rows[first]['label']} / {rows[second]['label']}"
         found.append(Ratio(setting, what, _times(rows, first, second), limit, bool(at_least)))

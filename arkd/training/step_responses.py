@@ -79,12 +79,15 @@ class StepResponses:
         answers = self._draw(self.model, prompts, temperature, top_p=settings.prefix_top_p)
         return self.replay(self.samples, answers)
 
-    def sample(self, *, teacher_share: float = 0.0, temperature: float = 1.0) -> Responses:
+    def sample(
+        self, *, teacher_share: float = 0.0, teacher_top_k: int = 0, temperature: float = 1.0
+    ) -> Responses:
         """Draw a response to each prompt of the batch."""
         self._must_need("student_samples")
-        if teacher_share > 0:
+        if teacher_share > 0 or teacher_top_k > 0:
             self._must_need("teacher_samples")
-        answers = self._draw(self.model, self._prompts(self.samples), temperature, teacher_share)
+        prompts = self._prompts(self.samples)
+        answers = self._draw(self.model, prompts, temperature, teacher_share, teacher_top_k)
         return self.replay(self.samples, answers)
 
     def replay(self, samples: list[int], answers: list[list[int]]) -> Responses:
@@ -105,6 +108,7 @@ class StepResponses:
         prompts: list[list[int]],
         temperature: float,
         teacher_share: float = 0.0,
+        teacher_top_k: int = 0,
         top_p: float = 1.0,
     ) -> list[list[int]]:
         self._draws += 1
@@ -116,8 +120,9 @@ class StepResponses:
             temperature=temperature,
             top_p=top_p,
             vocabulary=min(len(head(self.model)), self.sources.vocabulary or len(head(model))),
-            mixed_with=self.sources.teacher if teacher_share > 0 else None,
+            mixed_with=self.sources.teacher if teacher_share > 0 or teacher_top_k > 0 else None,
             share=teacher_share,
+            vetted_by=teacher_top_k,
             padded=True,
             batch_size=max(1, len(prompts)),
             label="",

@@ -175,7 +175,7 @@ class StepTools(StepResponses):
         return token_values(
             self.predicting(responses),
             head(self.model),
-            self.teacher(responses),
+            self.teacher(responses) if self.method.reads_teacher else None,
             value,
             temperature=temperature or self.temperature,
         )

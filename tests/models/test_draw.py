@@ -9,7 +9,7 @@ import torch
 from conftest import ROOT
 
 from arkd.models import generate, room
-from arkd.models.draw import Draw, kept, uniforms
+from arkd.models.draw import Draw, interleaved, kept, uniforms
 from arkd.models.generate import sample
 from arkd.models.model import load
 
@@ -55,6 +55,23 @@ def test_nucleus_and_top_k_leave_what_brute_force_leaves(top_p: float, top_k: in
     for p, left in zip(p_BV.tolist(), left_BV.tolist(), strict=True):
         chosen = _nucleus(p, top_p, top_k)
         assert left == [of if token in chosen else 0.0 for token, of in enumerate(p)]
+
+
+@pytest.mark.parametrize("top_k", [1, 7, V, 2 * V])
+def test_a_proposal_stands_among_the_others_best_or_is_drawn_from_it(top_k: int) -> None:
+    """Every proposal in turn, weighed by its probability."""
+    numbers = torch.Generator().manual_seed(3)
+    p_BV, q_BV = (torch.randn(4, V, generator=numbers).mul(3).softmax(-1) for _ in range(2))
+    found_BV = interleaved(p_BV, q_BV, top_k)
+    for p, q, found in zip(p_BV.tolist(), q_BV.tolist(), found_BV.tolist(), strict=True):
+        expected, best = [0.0] * V, _nucleus(p, 1.0, top_k)
+        for proposed in range(V):
+            if proposed in best:
+                expected[proposed] += q[proposed]
+            else:
+                expected = [e + q[proposed] * x for e, x in zip(expected, p, strict=True)]
+        assert found == pytest.approx(expected, abs=1e-6)
+        assert sum(found) == pytest.approx(1.0, abs=1e-5)
 
 
 def test_equal_tokens_stay_or_go_together() -> None:

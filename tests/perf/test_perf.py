@@ -19,6 +19,8 @@ from rich.console import Console
 from torch import Tensor
 
 from arkd.data.tokens import TokenSet
+from arkd.divergence.head import Head
+from arkd.divergence.losses import Teacher, weighted_divergences
 from arkd.models import model as models
 from arkd.perf import losses, memory, pair, report, run, steps, suite
 from arkd.perf.contenders import CONTENDERS, Contender, bare, largest_error
@@ -36,20 +38,26 @@ from arkd.teacher.cache import Evidence
 SMALLER, LARGER = Shape(7, 5, 6, 23), Shape(7, 6, 5, 23)  # a student below its teacher, and above
 
 
+PACKAGES = {"trl": "trl", "trl_tiled": "trl", "liger": "liger_kernel"}
+
+
 def by_name(name: str) -> Contender:
     return next(contender for contender in CONTENDERS if contender.name == name)
 
 
 def exact(contender: Contender, inputs: Inputs) -> tuple[Tensor, ...]:
     """Loss and both gradients in float64, of the formulas that the methods are tested against."""
-    if contender.name == "trl":
-        pytest.importorskip("trl", reason=f"TRL is not installed: {INSTALL}")
+    package = PACKAGES.get(contender.name)
+    if package:
+        pytest.importorskip(package, reason=f"{package} is not installed: {INSTALL}")
     hidden, weight = (
         x.detach().double().requires_grad_() for x in (inputs.hidden_NH, inputs.weight_VH)
     )
     student, teacher = hidden @ weight.T, inputs.hidden_NG.double() @ inputs.weight_VG.double().T
-    if contender.name == "trl":
+    if contender.name in ("trl", "liger"):
         loss = oracles.jsd(student, teacher, 0.5).mean()
+    elif contender.name == "trl_tiled":
+        loss = oracles.rkl(student, teacher).mean()
     else:
         ratio = head_ratio(student, teacher) if contender.name == "authors_whole" else 1.0
         loss = (
@@ -82,11 +90,24 @@ def test_every_contender_has_the_loss_and_gradients_of_its_formula(name: str) ->
 def test_the_oracles_of_the_benchmark_are_those_of_the_tests() -> None:
     inputs = Inputs.of(SMALLER).double()
     student, teacher = inputs.student_NV.detach(), inputs.teacher_NV
-    found = [by_name(name).oracle(inputs).item() for name in ("early", "trl")]
-    both = oracles.fkl(student, teacher) + oracles.rkl(student, teacher)
-    assert found == pytest.approx(
-        [both.mean().item() / 2, oracles.jsd(student, teacher, 0.5).mean().item()], rel=1e-12
-    )
+    found = [by_name(name).oracle(inputs).item() for name in ("early", "trl", "trl_tiled")]
+    fkl, rkl = (divergence(student, teacher) for divergence in (oracles.fkl, oracles.rkl))
+    expected = [(fkl + rkl) / 2, oracles.jsd(student, teacher, 0.5), rkl]
+    assert found == pytest.approx([x.mean().item() for x in expected], rel=1e-12)
+
+
+def test_trls_tiles_and_our_loss_have_one_reverse_kl() -> None:
+    pytest.importorskip("trl", reason=f"TRL is not installed: {INSTALL}")
+    inputs = Inputs.of(LARGER)
+    teacher = Teacher(inputs.hidden_NG, Head(inputs.weight_VG))
+    given = inputs.hidden_NH, Head(inputs.weight_VH), teacher
+
+    def ours(inputs: Inputs) -> Tensor:
+        return weighted_divergences(*given, 0.0, 1.0, temperature=1.0)[0]
+
+    found, expected = (gradients(loss, inputs) for loss in (by_name("trl_tiled").loss, ours))
+    for x, y in zip(found, expected, strict=True):
+        assert torch.allclose(x, y, rtol=1e-4, atol=1e-6)
 
 
 def test_an_error_is_relative_to_the_largest_exact_value() -> None:
@@ -180,6 +201,7 @@ def test_a_limit_is_met_not_met_or_not_judged() -> None:
     assert verdicts["authors / early"] == (3.0, True)
     assert verdicts["late_batch / dense"] == (1.25, True)
     assert verdicts["late_token / dense"] == (1.5, False)
+    assert not {"trl_tiled / early", "liger / early"} & {*verdicts}  # of runs without them
     value, met = verdicts["trl / early"]
     assert value != value
     assert met is None

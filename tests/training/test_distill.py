@@ -231,7 +231,7 @@ def jsd_to_the_teacher(tree: Tree, model: Any) -> float:
     return torch.cat(found).mean().item()
 
 
-@pytest.mark.parametrize("method", by_kind(CLASSES))
+@pytest.mark.parametrize("method", by_kind(n for n in CLASSES if n != "fixed_advantage"))
 def test_twenty_steps_on_smoke_bring_the_student_nearer_to_its_teacher(
     tree: Tree, method: str
 ) -> None:
@@ -239,7 +239,7 @@ def test_twenty_steps_on_smoke_bring_the_student_nearer_to_its_teacher(
     before = jsd_to_the_teacher(tree, step.model)
     settings, nearer = tree.suite.distillation, 0.005
     assert settings.steps == 20
-    if method == "minillm":  # a policy gradient's first twenty steps are noise
+    if method in ("minillm", "veto"):  # noise in the first twenty steps, and a target held back
         settings = settings.model_copy(update={"steps": 60})
     elif method in ("eopd", "iw_opd", "vopd"):  # by the sampled token: noise alone at smoke's rate
         settings, nearer = settings.model_copy(update={"steps": 60, "lr": 1e-3}), 0.0
