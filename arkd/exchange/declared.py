@@ -54,7 +54,11 @@ def of_words(words: Iterable[str]) -> Declared:
 
 
 def noted(row: Path) -> dict[str, Any]:
-    """Return what was declared of a foreign row when it was scored, as its first seed has it."""
+    """Return what was declared of a foreign row when it was scored, as its first seed has it.
+
+    Raises:
+        ArkdError: its manifest is not as stages write it, or declares what cannot be.
+    """
     for path in sorted(row.glob(f"seed*/training/{manifest.NAME}")):
         notes = manifest.read_foreign(path.parent).get("notes", {})
         try:
