@@ -5,6 +5,8 @@ from __future__ import annotations
 from importlib.util import find_spec
 from pathlib import Path
 
+from arkd.errors import ArkdError
+
 
 def claims_path(version: str = "1.0") -> Path:
     """Return the shipped file of registered claims of a version."""
@@ -32,6 +34,20 @@ def snakefile() -> Path:
         if (path := beside / name / "Snakefile").is_file():
             return path
     raise FileNotFoundError(f"{beside}: no workflow lies beside the package; install arkd again")
+
+
+def expanded(typed: str) -> Path:
+    """Return the path that a user typed, a leading `~` or `~name` put out.
+
+    Raises:
+        ArkdError: there is no such user.
+    """
+    try:
+        return Path(typed).expanduser()
+    except RuntimeError:
+        raise ArkdError(
+            f"{typed:.200}: there is no home of that name on this machine; write the path out"
+        ) from None
 
 
 def _package_dir(name: str) -> Path:

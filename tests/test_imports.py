@@ -68,7 +68,7 @@ EXEMPT = {
     "stages.references": "refuses what cannot be scored, changes nothing",
     "stages.contexts": "refuses what is too long, changes nothing",
     "suite.workflow": "what waits for what",
-    "suite.time_limit": "refuses what hangs, changes nothing",
+    "time_limit": "refuses what hangs, changes nothing",
     "suite.folders": "where a suite's folders lie",
     "suite.jobs": "what waits for what; slices are compared as values",
 }

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from arkd.errors import ArkdError
 from arkd.storage.files import read_json, sha256_file
-from arkd.storage.manifest import NAME
+from arkd.storage.manifest import NAME, read_foreign
 from arkd.storage.records import COLUMNS, number, read_csv, whole
 from arkd.suite.load import load_suite, suite_names
 
@@ -72,6 +72,10 @@ def read(path: Path) -> Side:
     file = path / RECORDS if path.is_dir() else path
     if not file.is_file():
         raise ArkdError(f"{file}: no such file; name a suite's folder or its {RECORDS}")
+    if (file.parent / NAME).is_file():
+        named = read_foreign(file.parent).get("outputs", {}).get(file.name)
+        if named and named != sha256_file(file):
+            raise ArkdError(f"{file}: not as {NAME} beside it says; restore it, or collect again")
     values: dict[Key, float] = {}
     failed: set[Run] = set()
     suites: set[tuple[str, str]] = set()

@@ -7,6 +7,7 @@ manifest, and a changed manifest contradicts the next one, up to the suite's own
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -19,7 +20,7 @@ from arkd.stages.blocks import STAGE as BLOCKS
 from arkd.storage import given
 from arkd.storage.checksums import LOGS
 from arkd.storage.files import read_json, sha256_file
-from arkd.storage.manifest import NAME, digest_of
+from arkd.storage.manifest import NAME, digest_of, foreign_problem
 from arkd.suite.folders import INIT, TEACHER, TEACHER_SEED, Tree
 from arkd.suite.suite import Suite
 
@@ -59,6 +60,13 @@ class Findings:
     def absent(self) -> Counter[str]:
         """Return how many named files are not kept, by stage."""
         return Counter(self.not_kept.values())
+
+
+def _is_place(stage: str, name: str) -> bool:
+    """Tell whether an input of a joined folder is named as one: a part of it, or a block beside."""
+    if stage == MERGE:
+        return re.fullmatch(rf"{SOURCES}/[0-9]+", name) is not None
+    return stage != BLOCKS or re.fullmatch(r"[^/@]+@[0-9]{1,18}", name) is not None
 
 
 class Chain:
@@ -141,15 +149,15 @@ class Chain:
         except (ArkdError, UnicodeDecodeError):
             self.findings.blame(path, "not a manifest any more (no valid JSON); restore it")
             return None
-        whole = isinstance(made, dict) and isinstance(made.get("stage"), str)
-        for key in ("outputs", "inputs"):
-            named = made.get(key) if whole else None
-            whole = isinstance(named, dict) and all(isinstance(v, str) for v in named.values())
-        if not whole:
-            lacks = "not a manifest any more (no stage, inputs or outputs); restore it"
-            self.findings.blame(path, lacks)
+        wrong = next((key for key in ("stage", "outputs", "inputs") if key not in made), None)
+        wrong = f"no {wrong}" if wrong else foreign_problem(made)
+        if not wrong:
+            strange = (name for name in made["inputs"] if not _is_place(made["stage"], name))
+            wrong = next((f"an input '{name:.80}'" for name in strange), None)
+        if wrong:
+            self.findings.blame(path, f"not a manifest any more ({wrong}); restore it")
             return None
-        return cast(dict[str, Any], made)
+        return made
 
     def _outputs(self, folder: Path, made: dict[str, Any]) -> None:
         """Hash what a manifest says it wrote; a stage's folder holds that and nothing else."""

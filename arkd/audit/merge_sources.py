@@ -54,9 +54,9 @@ class Source:
             ArkdError: another version of arkd wrote it, with keys that this one does not read.
         """
         try:
-            return Suite.model_validate(self.top["config"])
+            return Suite.model_validate(self.top.get("config"))
         except ValidationError as error:
-            where = place(error, self.top["config"])
+            where = place(error, self.top.get("config"))
             what = f"config.{where}: another version of arkd wrote it; merge with that version"
             raise ArkdError(f"{self.root / NAME}: {what}") from None
 
@@ -104,6 +104,8 @@ def read(path: Path) -> Source:
     if len(below) > 1:
         raise ArkdError(f"{path}: holds {len(below)} suites; name the folder of one")
     source = Source(Chain(below[0]))
+    if not source.top:
+        raise ArkdError(f"{source.root / NAME}: no manifest; `arkd verify {source.root}` says more")
     if source.chain.merged:
         folders = ", ".join(part["folder"] for part in source.top["sources"])
         raise ArkdError(

@@ -75,12 +75,21 @@ def run(paths: Sequence[Path], *, write: bool = False) -> int:
     Args:
         paths: Suites' folders, or parents of some.
         write: Write the `SHA256SUMS` of each folder in which nothing is wrong.
+
+    Raises:
+        ArkdError: there are no results, or sums are to be written into what is no suite's folder.
     """
     from rich.console import Console
 
     console = Console(soft_wrap=True, highlight=False, markup=False, emoji=False)
     folders = suite_folders(paths)
     bad = 0
+    for folder in folders if write else ():
+        if not _is_suite(folder):
+            raise ArkdError(
+                f"{folder}: no suite's folder, so its {checksums.NAME} is not ours to write; "
+                "leave --write out to check it"
+            )
     for folder in folders:
         findings = verify(folder, anchored=not write)
         for text, style in report(findings):

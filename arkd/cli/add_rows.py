@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from arkd.storage.yaml_text import parse_yaml, read_yaml
 from arkd.suite import registry
 from arkd.suite.load import load_suite, suite_names, suite_path
 from arkd.suite.protocol import MethodEntry
+from arkd.suite.settings import NAME
 from arkd.suite.trees import trees
 from arkd.validated import problem
 
@@ -61,6 +63,10 @@ def add(method: str, typed: Sequence[str], to: str, results: str, name: str | No
 
 def _file(to: str, name: str | None) -> Path:
     """Return the file of the further rows: the one that is named, or the one of a suite."""
+    if name is not None and not re.fullmatch(NAME, name):
+        raise ArkdError(
+            f"add: --name {name:.100}: a suite's name is wanted: letters, digits, '.', '_' and '-'"
+        )
     base = suite_path(to)
     if "beside" in read_yaml(base):
         return base

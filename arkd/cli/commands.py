@@ -12,6 +12,8 @@ from arkd.errors import ArkdError
 if TYPE_CHECKING:
     pass
 
+MOST_TOKENS = 10**7  # of a prompt or an answer, in a plan
+
 
 def verify(options: argparse.Namespace) -> int:
     """Check results against their hashes, manifests and records."""
@@ -53,12 +55,14 @@ def plan(options: argparse.Namespace) -> None:
     configs = {}
     for given in options.config:
         repo, equals, file = given.partition("=")
-        if not equals:
+        if not (repo and equals and file):
             raise ArkdError(f"--config: REPO=FILE is wanted, found '{given}'")
         configs[repo] = Path(file)
     for name in ("prompt_tokens", "response_tokens"):
-        if (value := getattr(options, name)) is not None and value <= 0:
-            raise ArkdError(f"--{name.replace('_', '-')}: must be above 0, found {value:g}")
+        value = getattr(options, name)
+        if value is not None and not 0 < value <= MOST_TOKENS:
+            where = f"--{name.replace('_', '-')}"
+            raise ArkdError(f"{where}: must be above 0, at most {MOST_TOKENS:,}, found {value:g}")
     assumed = Assumed(options.prompt_tokens, options.response_tokens, configs)
     tree = trees(options.suite, options.results).popitem()[1]
     text.show(records.plan(tree, options.gpu, assumed), options.format)
@@ -176,11 +180,15 @@ def new_suite(options: argparse.Namespace) -> None:
 def calibrate(options: argparse.Namespace) -> int:
     """Hold a development world against the marks; 1 if one is not met."""
     from arkd.audit.calibration import marks, write
+    from arkd.storage import manifest
     from arkd.suite import folders
     from arkd.tables.grid import Grid, Look, show, terminal
 
     tree = folders.tree(options.suite, options.results)
     doubled = folders.tree(options.doubled, options.results) if options.doubled else None
+    for each in (tree, doubled):
+        if each:
+            manifest.check_collected(each.root)
     found = marks(tree, doubled)
     rows = [
         [pair, name, f"{value:.4g}", f"{least:g} to {most:g}", "yes" if mark.met else "no"]

@@ -8,6 +8,7 @@ import gc
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
 from arkd import kernels, processes
 from arkd.cli import commands, exchange_commands, run_commands, together
@@ -17,6 +18,8 @@ from arkd.cli.parser import parser
 from arkd.errors import ArkdError, out_of_memory
 from arkd.storage.caches import place_caches
 from arkd.storage.offline import keep_offline
+
+LONGEST_NAME = 300  # of a file, as an error has it
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -36,6 +39,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             kernels.choose("portable")  # those choose, or start what chooses, themselves
         with heard():
             status: int | None = options.command(options)
+        if sys.stdout:
+            sys.stdout.flush()  # what cannot be written is told here, and not as Python ends
         return status or 0
     except ArkdError as error:
         _tell(error)
@@ -48,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             os._exit(130)
         return 130
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return 141
     except (MemoryError, RuntimeError) as error:
         if not (what := out_of_memory(error)):
@@ -56,10 +61,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         _tell(refusal(error, what, vars(options).get("stage")))
         return 2
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
+        if error.strerror is None:  # not of the system, but of a library
             raise
-        print(f"arkd: error: {error.filename or 'output'}: {error.strerror}", file=sys.stderr)
+        if error.errno in (errno.ENOSPC, errno.EDQUOT) and not error.filename:
+            _drop_output()
+        named = str(error.filename or "a file or the output")[:LONGEST_NAME]
+        blocked = error.errno == errno.EEXIST
+        what = "a file, where a folder is wanted" if blocked else error.strerror
+        _tell(ArkdError(f"{named}: {what}"))
         return 2
+
+
+def _drop_output() -> None:
+    """Let what is still to be printed go nowhere: it would fail once more as Python ends."""
+    with suppress(OSError, ValueError):  # where the output is no file of the system's
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _tell(error: ArkdError) -> None:

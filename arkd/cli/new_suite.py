@@ -13,6 +13,7 @@ import yaml
 from jinja2 import Environment, StrictUndefined
 
 from arkd.errors import ArkdError
+from arkd.paths import expanded
 from arkd.storage.files import write_text
 from arkd.suite.checks import check_names
 from arkd.suite.load import suite_names
@@ -47,7 +48,7 @@ def create(name: str, given: Given, out: str | None = None) -> str:
         ArkdError: a name cannot be used, or the file is there already.
     """
     _check_name(name)
-    path = Path(out or f"{name}.yaml").expanduser()
+    path = expanded(out or f"{name}.yaml")
     if path.suffix not in (".yaml", ".yml"):
         raise ArkdError(f"new-suite: --out {path}: a suite's file ends in .yaml")
     if path.exists():

@@ -78,7 +78,8 @@ def stage(options: argparse.Namespace) -> None:
     """Run one stage of the pipeline.
 
     Raises:
-        ArkdError: `--seed` without `--source student` or the reverse, or the stage refuses.
+        ArkdError: `--seed` without `--source student` or the reverse, or none of the suite's; or
+            the stage refuses.
     """
     from arkd import kernels
     from arkd.suite import folders
@@ -91,6 +92,9 @@ def stage(options: argparse.Namespace) -> None:
         tree.suite.pair(options.pair)
     if "method" in options and options.method not in folders.CONTROLS:
         tree.suite.entry(options.method)
+    if getattr(options, "seed", None) not in (None, *tree.suite.seeds):
+        known = ", ".join(map(str, tree.suite.seeds))
+        raise ArkdError(f"--seed: {options.seed} is no training seed of the suite: {known}")
     if name == "figures" and _drawn_for_a_paper(tree, options):
         return
     if name in ("tables", "figures", "report"):
@@ -135,12 +139,14 @@ def _drawn_for_a_paper(tree: Tree, options: argparse.Namespace) -> bool:
     """
     from arkd.figures import build
     from arkd.figures.chosen import Chosen
+    from arkd.storage import manifest
 
     chosen = Chosen(tuple(options.only), tuple(options.rows), options.width)
     if not chosen:
         if options.out:
             raise ArkdError("--out: goes with --only, --rows or --width; a suite has its own place")
         return False
+    manifest.check_collected(tree.root)
     folder = Path(options.out or f"{tree.suite.name}-figures")
     for path in build.write(tree.suite, tree.results, folder, options.partial, chosen):
         print(path)

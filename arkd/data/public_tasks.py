@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from arkd.errors import ArkdError
+from arkd.paths import expanded
 from arkd.storage.files import read_jsonl, sha256_file, write_jsonl
 
 PublicTask = Literal["lambada_openai", "hellaswag", "arc_easy", "piqa", "winogrande", "popqa"]
@@ -115,7 +116,7 @@ def write(
     facts: dict[str, Row] = {}
     for task in tasks:
         source = SOURCES[task]
-        path = _own(task, Path(data_dir).expanduser()) if data_dir else _fetched(source)
+        path = _own(task, expanded(data_dir)) if data_dir else _fetched(source)
         rows = _read(path)
         lacking = [column for column in source.columns if not rows or column not in rows[0]]
         if lacking:
@@ -142,7 +143,7 @@ def own_files(tasks: Iterable[PublicTask], data_dir: str | None) -> dict[str, Pa
     """Return the files of tasks that are in a user's folder, by what they are."""
     found: dict[str, Path] = {}
     for task in tasks if data_dir else ():
-        stem = Path(data_dir or "").expanduser() / "public" / task
+        stem = expanded(data_dir or "") / "public" / task
         there = [path for suffix in READERS if (path := stem.with_suffix(suffix)).is_file()]
         found |= {f"public.{task}": path for path in there[:1]}
     return found
@@ -177,15 +178,18 @@ def _read_parquet(path: Path) -> list[Row]:
 
     try:
         rows: list[Row] = pyarrow.parquet.read_table(path).to_pylist()
-    except pyarrow.ArrowInvalid as error:
-        first = str(error).splitlines()[0]
+    except (pyarrow.ArrowException, OSError) as error:
+        first = next(iter(str(error).splitlines()), type(error).__name__)
         raise ArkdError(f"{path}: not a parquet file ({first}); fetch it again") from None
     return rows
 
 
 def _read_tsv(path: Path) -> list[Row]:
-    with path.open(encoding="utf-8", newline="") as lines:
-        return list(csv.DictReader(lines, delimiter="\t"))
+    try:
+        with path.open(encoding="utf-8", newline="") as lines:
+            return list(csv.DictReader(lines, delimiter="\t"))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ArkdError(f"{path}: not tab-separated text ({error}); fetch it again") from None
 
 
 READERS = {".parquet": _read_parquet, ".jsonl": read_jsonl, ".tsv": _read_tsv}

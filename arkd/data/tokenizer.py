@@ -146,10 +146,11 @@ def keep_ends(tokenizer: Any, folders: Iterable[Path]) -> None:
     for folder in folders:
         for name in ("config.json", "generation_config.json"):
             found = read_json(folder / name) if (folder / name).is_file() else {}
-            for part in (found, found.get("text_config") or {}):
-                ids = part.get("eos_token_id")
+            for part in (found, found.get("text_config")):
+                ids = part.get("eos_token_id") if isinstance(part, dict) else None
                 ends += ids if isinstance(ids, list) else [ids]
-    ends = [token for token in dict.fromkeys(ends) if token in added]
+    numbers = [token for token in ends if isinstance(token, int)]
+    ends = [token for token in dict.fromkeys(numbers) if token in added]
     if len(ends) > 1:
         tokenizer.init_kwargs[ENDS] = tokenizer.convert_ids_to_tokens(ends)
 

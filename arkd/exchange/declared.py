@@ -11,7 +11,6 @@ from pydantic import Field, ValidationError
 from arkd.errors import ArkdError
 from arkd.method import Axis
 from arkd.storage import manifest
-from arkd.storage.files import read_json
 from arkd.validated import Frozen, problem
 
 
@@ -55,8 +54,16 @@ def of_words(words: Iterable[str]) -> Declared:
 
 
 def noted(row: Path) -> dict[str, Any]:
-    """Return what was declared of a foreign row when it was scored, as its first seed has it."""
+    """Return what was declared of a foreign row when it was scored, as its first seed has it.
+
+    Raises:
+        ArkdError: its manifest is not as stages write it, or declares what cannot be.
+    """
     for path in sorted(row.glob(f"seed*/training/{manifest.NAME}")):
-        found: dict[str, Any] = read_json(path).get("notes", {}).get("declared", {})
-        return found
+        notes = manifest.read_foreign(path.parent).get("notes", {})
+        try:
+            return Declared.model_validate(notes.get("declared", {})).model_dump(exclude_none=True)
+        except ValidationError as error:
+            what = problem(error, notes["declared"])
+            raise ArkdError(f"{path}: notes.declared: {what}; score the student again") from None
     return {}

@@ -16,6 +16,7 @@ from arkd.exchange.declared import Declared
 from arkd.stages.evaluate import evaluate
 from arkd.stages.stage import cache_folders, computes
 from arkd.storage import given, manifest, stage_writer
+from arkd.suite import contexts
 from arkd.suite.folders import FOREIGN, INIT, TEACHER, TEACHER_SEED, Tree
 from arkd.suite.settings import NAME, Folder
 
@@ -125,9 +126,12 @@ def _take_in(tree: Tree, pair: str, row: str, seed: int, folder: Path, declared:
 
     suite, tokens = tree.suite, tree.tokens(pair)
     spec = Folder(source="folder", path=str(folder.absolute()))
+    manifest.digest(tokens)  # as its stage wrote them, before anything is compared with them
     suites_own = Folder(source="folder", path=str((tokens / "tokenizer").absolute()))
     with tempfile.TemporaryDirectory() as scratch:
         shared_tokenizer(suites_own, spec, Path(scratch) / "tokenizer")
+    longest = manifest.read(tokens, ["notes"])["notes"].get("longest", {})
+    contexts.check(str(folder), {"student": contexts.limit_of(folder / "config.json")}, longest)
     inputs = {"tokens": tokens, TEACHER: tree.training(pair, TEACHER, TEACHER_SEED)}
     axes: dict[str, Any] = {"suite": suite.name, "suite_version": suite.version}
     axes |= {"pair": pair, "method": row, "seed": seed}

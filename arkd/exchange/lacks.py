@@ -12,7 +12,6 @@ from arkd.exchange import worlds
 from arkd.exchange.declared import noted
 from arkd.exchange.form import Submission
 from arkd.storage import manifest
-from arkd.storage.files import read_json
 from arkd.storage.provenance import core_hash
 from arkd.suite.folders import CONTROLS, FOREIGN, TEACHER
 
@@ -37,7 +36,7 @@ def of_run(run: Path, submission: Submission) -> Lacks:
     """
     found = Lacks([], [])
     try:
-        top = read_json(run / manifest.NAME)
+        top = manifest.read_foreign(run)
         side = read(run)
     except ArkdError as error:
         return Lacks([f"no collected run: {error}"], [])

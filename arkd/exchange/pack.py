@@ -119,7 +119,9 @@ def check(folder: Path) -> dict[str, Any]:
     made = manifest.read(folder)
     if made["stage"] != STAGE:
         raise ArkdError(f"{folder}: no pack (its manifest is of {made['stage']}); name a pack")
-    remedy = "take the pack anew"
+    starts, remedy = made.get("starts"), "take the pack anew"
+    if not isinstance(starts, dict) or not all(isinstance(s, list) for s in starts.values()):
+        raise ArkdError(f"{folder / manifest.NAME}: starts: not as packs have it; {remedy}")
     for name, sha in made["outputs"].items():
         file = folder / name
         if not file.is_file():

@@ -8,6 +8,7 @@ from __future__ import annotations
 import shutil
 import tarfile
 import tempfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from arkd.audit.manifest_chain import DATA
 from arkd.errors import ArkdError
 from arkd.exchange import form, lacks, worlds
 from arkd.storage import checksums, manifest
-from arkd.storage.files import read_json, staged_dir, staged_file
+from arkd.storage.files import staged_dir, staged_file
 from arkd.suite.folders import FOREIGN
 
 SHOWN = ("data", "tables", "claims", "figures", "report", checksums.LOGS)  # made again, or text
@@ -44,6 +45,7 @@ def pack(run: Path, form_file: Path, out: Path) -> list[str]:
         path, what = next(iter(sorted(damage.items())))
         raise ArkdError(f"{path}: {what}; `arkd verify {run}` has all that is wrong")
     if out.name.endswith(ARCHIVE):
+        refuse_other(out)
         with tempfile.TemporaryDirectory() as scratch:
             folder = Path(scratch) / submission.name
             for part in worlds.folders(run):
@@ -55,6 +57,22 @@ def pack(run: Path, form_file: Path, out: Path) -> list[str]:
             with staged_dir(out / part.name, f"submission {submission.name}") as folder:
                 _write(part, form_file if part == run else None, folder)
     return found.notes
+
+
+def refuse_other(out: Path) -> None:
+    """Refuse to replace an archive that is no submission.
+
+    Raises:
+        ArkdError: such a file stands at the path, or a folder.
+    """
+    if out.exists():
+        try:
+            with tarfile.open(out) as archive:
+                ours = any(Path(name).name == form.FILE for name in archive.getnames())
+        except (tarfile.TarError, EOFError, OSError, zlib.error):
+            ours = False
+        if not ours:
+            raise ArkdError(f"{out}: there already, and no submission; give another --out")
 
 
 def _write(run: Path, form_file: Path | None, out: Path) -> None:
@@ -77,7 +95,7 @@ def kept(run: Path) -> dict[str, Path]:
     """
     collected = (*recompute.COLLECTED, manifest.NAME, "suite.yaml", DATA, f"data/{manifest.NAME}")
     found = {name: run / name for name in collected if (run / name).is_file()}
-    config = read_json(run / manifest.NAME).get("config")
+    config = manifest.read_foreign(run).get("config")
     if beside := config.get("beside") if isinstance(config, dict) else None:
         passed = (*collected[:-1], FOREIGN)
         of_run = kept(run.parent / beside).items()
@@ -111,9 +129,12 @@ def check(path: Path) -> lacks.Lacks:
             try:
                 with tarfile.open(path) as archive:
                     archive.extractall(scratch, filter="data")
-            except (tarfile.TarError, EOFError, OSError) as error:
+            except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
                 raise ArkdError(f"{path}: no archive that can be read ({error})") from None
-            found = check(Path(scratch))
+            try:
+                found = check(Path(scratch))
+            except ArkdError as error:
+                raise ArkdError(str(error).replace(scratch, str(path))) from None
             return lacks.Lacks(
                 [text.replace(f"{scratch}/", "") for text in found.missing],
                 [text.replace(f"{scratch}/", "") for text in found.notes],
@@ -133,9 +154,10 @@ def check(path: Path) -> lacks.Lacks:
 def _check_one(folder: Path) -> lacks.Lacks:
     try:
         found = lacks.of_run(folder, form.read(folder / form.FILE))
+        parts = worlds.folders(folder)
     except ArkdError as error:
-        found = lacks.Lacks([str(error)], [])
-    for part in worlds.folders(folder):
+        found, parts = lacks.Lacks([str(error)], []), [folder]
+    for part in parts:
         if not (part / checksums.NAME).is_file():
             found.missing.append(
                 f"no {checksums.NAME} in {part.name}: pack it with `arkd submit RUN --form FILE`"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from arkd.errors import ArkdError
 from arkd.storage import manifest
-from arkd.storage.files import read_json
 from arkd.suite.folders import Tree
+from arkd.suite.settings import SUITE_NAME
 
 
 def check_one(tree: Tree) -> None:
@@ -26,9 +27,16 @@ def check_one(tree: Tree) -> None:
 
 
 def folders(run: Path) -> list[Path]:
-    """Return a run's folder, and those of its blocks beside it where it has several worlds."""
+    """Return a run's folder, and those of its blocks beside it where it has several worlds.
+
+    Raises:
+        ArkdError: its manifest is not as stages write it, or names what lies elsewhere.
+    """
     from arkd.stages.blocks import STAGE  # loads NumPy, for which `arkd score` chooses the kernels
 
-    made = read_json(run / manifest.NAME) if (run / manifest.NAME).is_file() else {}
+    made = manifest.read_foreign(run) if (run / manifest.NAME).is_file() else {}
     blocks = made.get("inputs", {}) if made.get("stage") == STAGE else {}
+    for name in blocks:
+        if not re.fullmatch(SUITE_NAME, name):
+            raise ArkdError(f"{run / manifest.NAME}: inputs: '{name:.100}' is no block's name")
     return [run, *(run.parent / name for name in blocks)]

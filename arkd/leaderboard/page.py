@@ -16,11 +16,12 @@ from arkd.leaderboard.boards import build
 from arkd.leaderboard.form import Board, Effect, Leaderboard, Measure, Row
 from arkd.report.page import label
 from arkd.results import published
-from arkd.storage.files import write_text
+from arkd.storage.files import refuse_unlike, write_text
 from arkd.storage.records import significant, write_csv
 from arkd.suite.folders import INIT
 
 PAGE, JSON, CSV = "index.html", "leaderboard.json", "leaderboard.csv"
+SIGN = "<title>Leaderboard: white-box distillation"  # in the head of every page
 COLUMNS = (
     *("suite", "suite_version", "pair", "measure", "group", "method", "run", "origin", "effect"),
     *("low", "high", "seeds", "value", "base", "prefixes", "family", "foreign", "failed"),
@@ -39,8 +40,9 @@ def write(results: Path, out: Path) -> Leaderboard:
         out: The folder to write to.
 
     Raises:
-        ArkdError: no run has a place.
+        ArkdError: no run has a place, or another page stands in its place.
     """
+    refuse_unlike(out / PAGE, SIGN)
     found = build(results, out / PAGE)
     write_text(out / JSON, found.model_dump_json(indent=2) + "\n")
     write_csv(out / CSV, COLUMNS, _lines(found))

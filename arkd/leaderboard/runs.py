@@ -17,7 +17,6 @@ from arkd.leaderboard.form import Cost, Origin, Run, Unit
 from arkd.report.views import relative
 from arkd.results.records import SeedValues
 from arkd.storage import manifest
-from arkd.storage.files import read_json
 from arkd.storage.records import number, read_csv
 from arkd.suite.folders import FOREIGN
 
@@ -175,7 +174,9 @@ def _folders(results: Path) -> Iterator[tuple[Path, Origin]]:
 
 def _read(name: str, folder: Path, origin: Origin) -> Entry:
     submission = submissions.read(folder / submissions.FILE) if origin == "submission" else None
-    entry = Entry(name, folder, origin, read(folder), read_json(folder / manifest.NAME), submission)
+    entry = Entry(name, folder, origin, read(folder), manifest.read_foreign(folder), submission)
+    if not entry.test_sets:
+        raise ArkdError(f"{folder / manifest.NAME}: config.test_sets: names none; collect it anew")
     for path in sorted((folder / FOREIGN).glob(f"*/*/evaluation/{RECORDS}")):
         row = f"{FOREIGN}:{path.parents[2].name}"
         entry.foreign[path.parents[1].name, row] = path.parent

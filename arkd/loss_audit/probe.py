@@ -13,6 +13,9 @@ from torch import Tensor
 from arkd.errors import ArkdError
 from arkd.loss_audit.batches import IGNORED, Batch
 from arkd.loss_audit.targets import Target
+from arkd.time_limit import Late, within
+
+LIMIT_S = 120.0  # of one call on a batch of a few hundred tokens
 
 
 class Refused(Exception):
@@ -78,7 +81,8 @@ def measure(
         **knobs,
     }
     try:
-        returned = _tensor(target.name, target.call(given))
+        with within(LIMIT_S):
+            returned = _tensor(target.name, target.call(given))
         if not returned.requires_grad:
             raise ArkdError(f"{target.name}: its loss has no gradient on the student's logits")
         wanted = (student_BTV, teacher_BTV) if teacher_gradient else (student_BTV,)
@@ -86,7 +90,11 @@ def measure(
         grads = torch.autograd.grad(total, wanted, allow_unused=True)
     except (ArkdError, KeyboardInterrupt):
         raise
-    except Exception as error:  # whatever another's code raises is what is to be told
+    except Late:
+        raise ArkdError(
+            f"{target.name}: a call of the loss was not done after {LIMIT_S:g} s"
+        ) from None
+    except (Exception, SystemExit) as error:  # whatever another's code raises is what is to be told
         lines = str(error).strip().splitlines() or [""]
         raise Refused(f"{type(error).__name__}: {lines[0][:160]}") from error
     student = torch.zeros_like(student_BTV) if grads[0] is None else grads[0]

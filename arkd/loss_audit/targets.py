@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib.util
 import inspect
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module, metadata
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 
 from arkd.errors import ArkdError, nearest
 from arkd.loss_audit.declared import Declared, declared
+from arkd.time_limit import Late, within
 
 ADAPTERS = Path(__file__).parent / "adapters"
 # Names under which released losses take what the audit hands over.
@@ -25,6 +27,7 @@ SYNONYMS = {
     "beta": ("beta",),
 }
 NEEDED = ("student", "teacher")
+LIMIT_S = 120.0  # of loading one; a library that it needs may be read from a slow disk
 TYPED = "PACKAGE:LOSS (`arkd audit --list`), FILE.py:NAME or package.module:NAME"
 
 
@@ -114,23 +117,39 @@ def _file(name: str, path: Path) -> Any:
     sys.modules[spec.name] = module  # where its dataclasses look for their module
     sys.path.insert(0, str(path.parent.resolve()))  # what lies beside it can be imported
     try:
-        spec.loader.exec_module(module)
-    except ModuleNotFoundError as error:
-        raise ArkdError(f"{name}: {_missing(error)}") from None
-    except Exception as error:
-        raise ArkdError(f"{name}: cannot be loaded: {_said(error)}") from error
+        with _loading(name):
+            spec.loader.exec_module(module)
     finally:
         sys.path.pop(0)
     return module
 
 
 def _module(name: str, module: str) -> Any:
-    try:
+    with _loading(name, module):
         return import_module(module)
+
+
+@contextmanager
+def _loading(name: str, module: str = "") -> Iterator[None]:
+    """Say in one line why a target's code cannot be loaded; it may do whatever code does.
+
+    Args:
+        name: As it was typed.
+        module: That is imported, if it is one.
+
+    Raises:
+        ArkdError: it raises, ends the process, or is not done in time.
+    """
+    try:
+        with within(LIMIT_S):
+            yield
     except ModuleNotFoundError as error:
-        hint = nearest(name.partition(":")[0], shipped()) if error.name == module else ""
+        misspelt = bool(module) and error.name == module
+        hint = nearest(name.partition(":")[0], shipped()) if misspelt else ""
         raise ArkdError(f"{name}: {_missing(error)}{hint}") from None
-    except Exception as error:
+    except Late:
+        raise ArkdError(f"{name}: cannot be loaded: not done after {LIMIT_S:g} s") from None
+    except (Exception, SystemExit) as error:
         raise ArkdError(f"{name}: cannot be loaded: {_said(error)}") from error
 
 
@@ -142,8 +161,10 @@ def _attribute(name: str, module: Any, attribute: str) -> Any:
         except AttributeError:
             public = [key for key in vars(module) if not key.startswith("_")]
             raise ArkdError(f"{name}: no '{attribute}' in it{nearest(attribute, public)}") from None
-        except ModuleNotFoundError as error:
+        except ModuleNotFoundError as error:  # a module may load its parts when they are named
             raise ArkdError(f"{name}: {_missing(error)}") from None
+        except (Exception, SystemExit) as error:
+            raise ArkdError(f"{name}: cannot be loaded: {_said(error)}") from error
     if not callable(found):
         raise ArkdError(f"{name}: a function or class is wanted, found {type(found).__name__}")
     return found
@@ -155,6 +176,8 @@ def _instance(name: str, loss: Any) -> Any:
         made = loss()
     except TypeError as error:
         raise ArkdError(f"{name}: the class needs arguments ({error}); {_write(name)}") from None
+    except (Exception, SystemExit) as error:
+        raise ArkdError(f"{name}: cannot be made: {_said(error)}; {_write(name)}") from error
     return getattr(made, "forward", made)
 
 
@@ -164,7 +187,10 @@ def _parameters(name: str, loss: Any) -> dict[str, str]:
     Raises:
         ArkdError: logits of student and teacher are not found, or something else is needed.
     """
-    taken = inspect.signature(loss).parameters
+    try:
+        taken = inspect.signature(loss).parameters
+    except (ValueError, TypeError):  # of what is written in C
+        raise ArkdError(f"{name}: does not tell its parameters; {_write(name)}") from None
     found = {
         thing: synonym for thing, names in SYNONYMS.items() for synonym in names if synonym in taken
     }
@@ -188,11 +214,13 @@ def _write(name: str) -> str:
 
 
 def _missing(error: ModuleNotFoundError) -> str:
-    package = (error.name or "").partition(".")[0]
+    if not error.name:
+        return f"cannot be loaded: {_said(error)}"
+    package = error.name.partition(".")[0]
     return f"module '{error.name}' is not installed; install the package that brings '{package}'"
 
 
-def _said(error: Exception) -> str:
+def _said(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"
 
 

@@ -19,7 +19,12 @@ from transformers import (
     LlamaConfig,
     LlamaForCausalLM,
 )
-from transformers.utils.logging import disable_progress_bar
+from transformers.utils.logging import (
+    disable_progress_bar,
+    get_verbosity,
+    set_verbosity,
+    set_verbosity_error,
+)
 
 from arkd.data.tokenizer import end_ids
 from arkd.data.tokens import Batch, Packed
@@ -70,6 +75,8 @@ def load(folder: Path, device: torch.device, dtype: str = "float32") -> Any:
         ArkdError: the folder is not a model that can be read, or not one of a kind that is known;
             its weights are not all of the model's and no others, or not all finite.
     """
+    before = get_verbosity()
+    set_verbosity_error()  # what the library reports in a table is told below in a line
     try:
         model, report = AutoModelForCausalLM.from_pretrained(
             folder,
@@ -78,10 +85,13 @@ def load(folder: Path, device: torch.device, dtype: str = "float32") -> Any:
             use_safetensors=True,
             trust_remote_code=False,
             output_loading_info=True,
+            ignore_mismatched_sizes=True,
         )
     except Exception as error:  # of whatever kind: the libraries check little of what they read
         reason = " ".join(str(error).split())[:300] or type(error).__name__
         raise ArkdError(f"{folder}: not a readable Hugging Face model: {reason}") from error
+    finally:
+        set_verbosity(before)
     check_weights(folder, model, report)
     config = text_config(model)
     if config is not model.config:  # a composite keeps there what all read from its own

@@ -32,7 +32,9 @@ def check_weights(folder: Path, model: Any, report: Mapping[str, Any]) -> None:
         ("unexpected_keys", "they would be left out; config.json describes another model"),
         ("mismatched_keys", "their shapes are not those of config.json"),
     ):
-        if keys := sorted(str(key) for key in report.get(kind) or ()):
+        # Of another shape the report has key and shapes, of the others keys alone.
+        found = (key[0] if isinstance(key, tuple) else key for key in report.get(kind) or ())
+        if keys := sorted(map(str, found)):
             raise ArkdError(
                 f"{folder}: {len(keys)} {kind.replace('_', ' ')}, the first {keys[0]}: {remedy}"
             )

@@ -17,6 +17,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from arkd.errors import ArkdError
 from arkd.report import parts
 from arkd.report.claims import claims_view
 from arkd.report.figures import figure_views
@@ -25,13 +26,15 @@ from arkd.report.origins import panel_data, suite_command
 from arkd.report.views import sections, slug, span, table_view
 from arkd.results.records import read_csv
 from arkd.results.trajectories import read_windows, trained_steps
-from arkd.storage.files import read_json, staged_dir, write_text
+from arkd.storage import manifest as manifests
+from arkd.storage.files import refuse_unlike, staged_dir, write_text
 from arkd.suite.folders import Tree, methods, seeds
 from arkd.suite.suite import Suite
 from arkd.tables import build as tables
 from arkd.tables.table import Table
 
 STYLE = "report.css.j2"
+SIGN = ": distillation benchmark</title>"  # in the head of every page
 SCRIPTS = {"script": "report.js.j2", "panel": "report_panel.js.j2"}
 
 
@@ -53,6 +56,8 @@ def write(
             is written then.
     """
     tree = Tree(results_dir, suite, named)
+    refuse_unlike(out_file, SIGN)
+    _refuse_other_parts(out_file.with_suffix(""))
     made = tables.build(suite, results_dir, partial)
     by_section = sections(made)
     views = [
@@ -81,6 +86,19 @@ def write(
         parts.write(folder, tree.root, by_section, drawn, claims)
         write_text(out_file, text)
     return out_file
+
+
+def _refuse_other_parts(folder: Path) -> None:
+    """Refuse to replace a folder that holds more than a report's parts.
+
+    Raises:
+        ArkdError: it does, or it is no folder.
+    """
+    there = sorted(p.name for p in folder.iterdir()) if folder.is_dir() else []
+    strange = [name for name in there if name not in parts.KINDS and name[0] != "."]
+    if strange or (folder.exists() and not folder.is_dir()):
+        what = f"holds {strange[0]}" if strange else "is no folder"
+        raise ArkdError(f"{folder}: {what}, and would be replaced by the report's parts; move it")
 
 
 def templates() -> tuple[Environment, dict[str, Any]]:
@@ -151,8 +169,8 @@ def strip(tree: Tree, made: Sequence[Table]) -> list[tuple[str, str]]:
 def facts(tree: Tree) -> list[tuple[str, str]]:
     """Return what was run, on what and with what, as names and values."""
     suite = tree.suite
-    manifest: dict[str, Any] = read_json(tree.root / "manifest.json")
-    host, git = manifest.get("host", {}), manifest.get("git", {})
+    manifest = manifests.read_foreign(tree.root)
+    host, git = (manifest.get(key) or {} for key in ("host", "git"))
     commit = str(git.get("commit") or "")[:12] + (" with changes" if git.get("dirty") else "")
     machine = [str(host[k]) for k in ("processor", "system", "machine") if host.get(k)]
     if host.get("cores"):
@@ -164,7 +182,7 @@ def facts(tree: Tree) -> list[tuple[str, str]]:
         "Training seeds": span(suite.seeds),
         "Decoding seeds": span(suite.decoding.seeds),
         "Host": ", ".join(machine),
-        "Versions": ", ".join(f"{k} {v}" for k, v in manifest.get("versions", {}).items()),
+        "Versions": ", ".join(f"{k} {v}" for k, v in (manifest.get("versions") or {}).items()),
         "Hash of the core": str(manifest.get("core", "")),
         "Commit": commit,
     }

@@ -15,6 +15,8 @@ from arkd.claims.write import TITLE as VERDICTS
 from arkd.storage.files import write_text
 from arkd.tables.table import Table
 
+KINDS = ("Tables", "Figures", "Claims")
+
 
 def write(
     folder: Path,

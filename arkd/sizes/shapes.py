@@ -14,7 +14,16 @@ from typing import Any
 from arkd.errors import ArkdError
 from arkd.suite.contexts import limit
 from arkd.suite.settings import Lora, Training
+from arkd.validated import shown
 
+# What a configuration counts; more than MOST of anything is a mistake, whatever the model.
+SIZES = (
+    *("n_embd", "n_layer", "n_head", "n_inner", "n_positions", "vocab_size", "hidden_size"),
+    *("num_hidden_layers", "num_attention_heads", "num_key_value_heads", "head_dim"),
+    *("intermediate_size",),
+)
+OPTIONAL = ("n_inner", "num_key_value_heads", "head_dim")  # null: as the family has it
+MOST = 10**9
 FAMILIES = ("gpt2", "llama", "mistral", "qwen2", "qwen3")
 QWEN3_HEAD = 128  # of a configuration that does not say
 BYTES = {"float32": 4, "bfloat16": 2}
@@ -66,11 +75,18 @@ class Shape:
                 f"{whose}: a model of the family '{family}' cannot be planned; known are "
                 f"{', '.join(FAMILIES)}"
             )
+        for key in SIZES:
+            if not _is_size(value := config.get(key, 1)) and (value or key not in OPTIONAL):
+                raise ArkdError(
+                    f"{whose}: {key}: a whole number above 0 is wanted, found {shown(value)}"
+                )
         try:
             found = _gpt2(config) if family == "gpt2" else _llama(family, config)
+            return replace(found, context=limit(config))
         except KeyError as error:
             raise ArkdError(f"{whose}: its configuration has no {error}") from None
-        return replace(found, context=limit(config))
+        except ArkdError as error:
+            raise ArkdError(f"{whose}: {error}") from None
 
     def cut(self, layers: int) -> Shape:
         """Return the shape with so many of the layers."""
@@ -164,6 +180,10 @@ class Shape:
         A token attends to half of the sequence on average.
         """
         return 2 * self.products + 2 * self.layers * self.query * length
+
+
+def _is_size(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value <= MOST
 
 
 def _gpt2(config: Mapping[str, Any]) -> Shape:

@@ -19,7 +19,7 @@ from arkd.paths import claims_path
 from arkd.stages import trajectories
 from arkd.stages.collect import COST_COLUMNS
 from arkd.storage import manifest, provenance
-from arkd.storage.files import write_json, write_text
+from arkd.storage.files import refuse_unlike, write_json, write_text
 from arkd.storage.records import COLUMNS, ITEM_COLUMNS, csv_text, number, read_csv, write_csv
 from arkd.suite import beside
 from arkd.suite.folders import Tree
@@ -67,6 +67,8 @@ def pool(tree: Tree, partial: bool = False) -> None:
     _of_one_make(blocks, made)
     named = {"suite": suite.name, "suite_version": suite.version}
     roots = {world: block.root for world, block in blocks.items()}
+    refuse_unlike(tree.root / "records.csv", ",".join(COLUMNS))
+    refuse_unlike(tree.root / manifest.NAME, '"stage"')
     for name in JOINED:
         write_text(tree.root / name, joined(name, roots, named))
     write_csv(tree.root / ITEMS, ITEM_COLUMNS, ())

@@ -10,7 +10,7 @@ from arkd.metrics.declared import names
 from arkd.paths import claims_path
 from arkd.stages import trajectories
 from arkd.storage import given, manifest, provenance
-from arkd.storage.files import write_json
+from arkd.storage.files import refuse_unlike, write_json
 from arkd.storage.records import COLUMNS, ITEM_COLUMNS, read_csv, write_csv
 from arkd.suite import beside
 from arkd.suite.folders import CONTROLS, Tree, methods, stages
@@ -48,6 +48,8 @@ def collect(tree: Tree, partial: bool = False) -> None:
     records.sort(key=lambda row: tuple(row[column] for column in COLUMNS[:9]))
     items.sort(key=lambda row: tuple(row[column] for column in ITEM_COLUMNS[:7]))
     costs = [cost(found) | named for found in manifests.values()]
+    refuse_unlike(tree.root / "records.csv", ",".join(COLUMNS))
+    refuse_unlike(tree.root / manifest.NAME, '"stage"')
     write_csv(tree.root / "records.csv", COLUMNS, records)
     write_csv(tree.root / "items.csv", ITEM_COLUMNS, items)
     write_csv(tree.root / "cost.csv", COST_COLUMNS, costs)

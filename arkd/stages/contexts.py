@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from arkd.storage.files import read_json, read_jsonl
-from arkd.suite.contexts import check, limit
+from arkd.storage.files import read_jsonl
+from arkd.suite.contexts import check, limit_of
 from arkd.suite.folders import Tree
 from arkd.suite.settings import Cut, Folder, Hub, Scratch
 
@@ -82,7 +82,7 @@ def _contexts(tree: Tree, pair: str) -> dict[str, int | None]:
             from arkd.models.external import folder_of
 
             path = folder_of(model) / "config.json"
-            found[role] = limit(read_json(path)) if path.is_file() else None
+            found[role] = limit_of(path) if path.is_file() else None
         elif isinstance(model, Cut):  # the teacher's
             found[role] = found["teacher"]
         else:

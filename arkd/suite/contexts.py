@@ -3,19 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from arkd.errors import ArkdError
+from arkd.storage.files import read_json
+from arkd.validated import shown
 
 # Where a configuration has its longest sequence, in the order in which lm-eval looks.
 KEYS = ("n_positions", "max_position_embeddings", "n_ctx")
 
 
 def limit(config: Mapping[str, Any]) -> int | None:
-    """Return the most tokens that a model reads, by its config.json; none: it names no limit."""
+    """Return the most tokens that a model reads, by its config.json; none: it names no limit.
+
+    Raises:
+        ArkdError: it is no number of tokens.
+    """
     inside = config.get("text_config") or config
-    found = (inside.get(key) for key in KEYS)
-    return next((int(most) for most in found if most is not None), None)
+    if not isinstance(inside, Mapping):
+        raise ArkdError(f"text_config: a mapping is wanted, found {shown(inside)}")
+    for key in KEYS:
+        most = inside.get(key)
+        if most is not None:
+            if not isinstance(most, int) or isinstance(most, bool) or most < 1:
+                raise ArkdError(f"{key}: a number of tokens is wanted, found {shown(most)}")
+            return most
+    return None
+
+
+def limit_of(path: Path) -> int | None:
+    """Return the most tokens that a model reads, by the file of its configuration.
+
+    Raises:
+        ArkdError: it is no JSON object, or names no number of tokens.
+    """
+    config = read_json(path)
+    try:
+        return limit(config)
+    except ArkdError as error:
+        raise ArkdError(f"{path}: {error}") from None
 
 
 def check(where: str, contexts: Mapping[str, int | None], lengths: Mapping[str, int]) -> None:

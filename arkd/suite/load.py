@@ -90,6 +90,8 @@ def _check_name(name: str, path: Path) -> None:
     copied = path.name == "suite.yaml" and path.resolve().parent.name == name
     if namesake and path.resolve() != namesake.resolve() and not copied:
         raise ArkdError(f"{path}: name: '{name}' is a shipped suite's; give yours another")
+    if "@" in name and not copied:
+        raise ArkdError(f"{path}: name: '{name}' is that of a block of another; leave out the '@'")
     if name.casefold() in BESIDE_SUITES:
         raise ArkdError(f"{path}: name: '{name}' is taken by a folder of the results")
 

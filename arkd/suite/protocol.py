@@ -13,12 +13,15 @@ from arkd.errors import ArkdError
 from arkd.validated import Frozen
 
 Temperature = Annotated[float, Field(ge=0.01, le=100)]
+# As records can hold one: a whole number of at most 18 digits.
+Seed = Annotated[int, Field(strict=True, ge=0, lt=10**18)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 Split = Literal["all", "first", "second"]
 Prefixes = Literal["gold", "teacher", "student", "mixed"]
 Support = Literal["vocabulary", "teacher_top_k", "student_top_k"]
 SupportTail = Literal["bucket", "renormalised", "dropped"]
 TeacherSupport = Literal["exact", "top_k", "top_k_bucket", "top_p", "sampled"]
+MOST_ENTRIES = 10**6  # of a token's stored teacher; no vocabulary is larger
 FOLDER = re.compile(r"(?!\.)[^/\x00-\x1f\x7f]{1,200}")  # the label of a row
 BESIDE_ROWS = ("tokens", "cache", "teacher", "init", "untrained")
 
@@ -130,7 +133,7 @@ class Distillation(Optimisation):
         "renormalised; or the shares of so many draws from it",
     )
     teacher_support_size: int = Field(
-        64, gt=0, description="k of a stored top-k, or the number of draws"
+        64, gt=0, le=MOST_ENTRIES, description="k of a stored top-k, or the number of draws"
     )
     teacher_support_mass: float = Field(
         0.9, gt=0, lt=1, description="of the teacher that a stored top-p reaches"
@@ -138,6 +141,12 @@ class Distillation(Optimisation):
     tuning: str | None = Field(
         None, description="name of the committed tuning run that sets each method's rate"
     )
+
+    @model_validator(mode="after")
+    def _trains(self) -> Self:
+        if not (self.steps or self.epochs):
+            raise ValueError("steps: 0 would distil nothing; give one at least")
+        return self
 
     @property
     def narrowed(self) -> bool:
@@ -182,7 +191,7 @@ class MethodEntry(Frozen):
     support_size: int | None = Field(None, gt=0)
     support_tail: SupportTail | None = None
     teacher_support: TeacherSupport | None = None
-    teacher_support_size: int | None = Field(None, gt=0)
+    teacher_support_size: int | None = Field(None, gt=0, le=MOST_ENTRIES)
     teacher_support_mass: float | None = Field(None, gt=0, lt=1)
     seeds: int | None = Field(None, gt=0, description="only the first so many of the suite's seeds")
     worlds: int | None = Field(

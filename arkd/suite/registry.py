@@ -17,7 +17,7 @@ from arkd.errors import ArkdError, nearest
 from arkd.method import Method
 from arkd.paths import baselines_dir
 from arkd.suite.protocol import MethodEntry
-from arkd.suite.time_limit import Late, within
+from arkd.time_limit import Late, within
 from arkd.validated import problem
 
 ENTRY_POINTS = "arkd.methods"

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from arkd.suite.protocol import Optimisation, Temperature
+from arkd.suite.protocol import Optimisation, Seed, Temperature
 from arkd.validated import Frozen
 
 # Rows that run at once: a number, or as many as an accelerator has the memory for.
@@ -117,7 +117,7 @@ class DecodingChange(Frozen):
 class Decoding(Frozen):
     """Sampling of evaluated text."""
 
-    seeds: tuple[int, ...] = (1, 2, 3)
+    seeds: tuple[Seed, ...] = (1, 2, 3)
     temperature: Temperature = 1.0
     top_p: float = Field(0.9, gt=0, le=1)
     top_k: int = Field(0, ge=0, description="0 means no limit")

@@ -20,7 +20,7 @@ from arkd.data.source import DataSpec
 from arkd.errors import ArkdError, nearest
 from arkd.kernels import Kernels
 from arkd.rouge import Rouge
-from arkd.suite.protocol import Distillation, MethodEntry, Optimisation
+from arkd.suite.protocol import Distillation, MethodEntry, Optimisation, Seed
 from arkd.suite.settings import SUITE_NAME, Decoding, Pair, Scratch, TailSettings, Training
 from arkd.suite.tuned import tuned_rates
 from arkd.validated import Frozen
@@ -51,7 +51,7 @@ class Suite(Frozen):
         (), description="further prompts to answer, scored by what the answers state"
     )
     choice_tasks: tuple[str, ...] = ()
-    perplexity_task: str | None = None
+    perplexity_task: str | None = Field(None, min_length=1)
     public_tasks: tuple[PublicTask, ...] = Field(
         (), description="lm-eval's own tasks on public data, fetched from the hub or from data_dir"
     )
@@ -63,8 +63,8 @@ class Suite(Frozen):
     lr_grid: tuple[Annotated[float, Field(gt=0)], ...] = Field(
         (), description="run every method at each of these rates; one that names a rate, at that"
     )
-    seeds: tuple[int, ...] = Field(min_length=1)
-    worlds: tuple[int, ...] = Field(
+    seeds: tuple[Seed, ...] = Field(min_length=1)
+    worlds: tuple[Seed, ...] = Field(
         (),
         description="run the suite once in each of these generated worlds, a block with its own "
         "teacher; intervals are then over worlds",
@@ -243,6 +243,8 @@ class Suite(Frozen):
     def _distinct(self) -> Suite:
         for what, names in (
             ("test_sets", list(self.test_sets)),
+            ("tasks", [*self.test_sets, *self.open_tasks, *self.choice_tasks]),
+            ("tail.prefixes", list(self.tail.prefixes)),
             ("public_tasks", list(self.public_tasks)),
             ("methods", [entry.label for entry in self.entries]),
             ("pairs", [pair.name.casefold() for pair in self.pairs]),  # on any file system

@@ -13,6 +13,7 @@ from typing import Any
 from arkd.errors import ArkdError, nearest
 from arkd.storage import gpus
 from arkd.storage.locks import hold_suite
+from arkd.storage.roots import claim
 from arkd.suite import jobs, trees
 from arkd.suite.folders import Tree
 
@@ -84,8 +85,8 @@ class Suites:
     ) -> Callable[[Any], list[str]]:
         """Return what tells the inputs of the data, or of the collection, before any job runs.
 
-        So here a second run into the same results is refused in one line. Further rows beside a
-        finished run have no data of their own.
+        So here a second run into the same results is refused in one line, and one into a folder of
+        somebody else's. Further rows beside a finished run have no data of their own.
 
         Args:
             waits: Tells what a suite's rule waits for.
@@ -96,6 +97,7 @@ class Suites:
             tree = self.trees[wildcards.suite]
             if runs():
                 try:
+                    claim(tree.root, tree.suite.name)
                     hold_suite(tree.root, Path(".snakemake"))
                 except ArkdError as error:
                     sys.exit(f"arkd: error: {error}")

@@ -82,6 +82,36 @@ def test_an_instruction_becomes_a_prompt_by_the_template(tmp_path: Path) -> None
     assert made["references"] == ["Fine."]
 
 
+UNREAD: dict[str, tuple[Row, str]] = {
+    "a system prompt": ({"system": "Be brief."}, "system"),
+    "what was said before": ({"history": [["a", "b"]]}, "history"),
+    "instances of Self-Instruct": ({"instances": [{"input": "a", "output": "b"}]}, "instances"),
+    "an input without an instruction": ({"input": "a"}, "input"),
+    "a context without an instruction": ({"context": "a"}, "context"),
+    "an input and a context": ({"instruction": "a", "input": "b", "context": "c"}, "context"),
+    "a second answer": ({"output": "b"}, "output"),
+}
+
+
+@pytest.mark.parametrize(("beside", "key"), UNREAD.values(), ids=UNREAD.keys())
+def test_what_would_be_lost_is_refused_unless_it_is_listed(
+    beside: Row, key: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ArkdError, match=rf"train\.jsonl:3: {key}: would not be read") as caught:
+        build(tmp_path, [*numbered(2), ROW | beside], [ROW])
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "out").exists()
+    out, _ = build(tmp_path, [*numbered(2), ROW | beside], [ROW], ignore=[key], dev="test.jsonl")
+    assert len(read_jsonl(out / "train.jsonl")) == 3
+
+
+def test_an_empty_key_holds_nothing_and_a_context_is_an_input(tmp_path: Path) -> None:
+    empty: Row = {"system": "", "history": [], "input": ""}
+    row = {"instruction": "Name it.", "context": "{x}", "response": "Fine."}
+    out, _ = build(tmp_path, [ROW | empty] * 2, [row], template="plain")
+    assert [row["prompt"] for row in read_jsonl(out / "test_own.jsonl")] == ["Name it.\n\n{x}\n\n"]
+
+
 def test_a_separator_is_put_where_it_is_missing(tmp_path: Path) -> None:
     rows = [{"prompt": "Q", "response": "a", "references": ["b", " c"]}]
     out, _ = build(tmp_path, numbered(2), rows, separator=" ")

@@ -79,7 +79,7 @@ def with_nan(weights: Weights) -> Weights:
         (lambda w: {f"base_model.model.{k}": v for k, v in w.items()}, "missing keys"),
         (without_a_layer, "missing keys, the first .*the checkpoint is not whole"),
         (lambda w: w | {"model.more.weight": torch.ones(2)}, "1 unexpected keys.*left out"),
-        (cut_short, "not a readable Hugging Face model"),
+        (cut_short, r"1 mismatched keys, the first .*mlp.*not those of config\.json"),
         (with_nan, "holds NaN or infinite values"),
         (lambda w: {}, "missing keys"),
     ],

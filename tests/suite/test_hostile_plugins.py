@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from arkd.suite import trial
-from arkd.suite.time_limit import Late, within
+from arkd.time_limit import Late, within
 
 METHOD = """
 from dataclasses import dataclass

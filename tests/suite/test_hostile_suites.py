@@ -10,6 +10,7 @@ import yaml
 
 from arkd.errors import ArkdError
 from arkd.suite.load import load_suite, suite_path
+from arkd.suite.trees import trees
 
 SMOKE = yaml.safe_load(suite_path("smoke").read_text(encoding="utf-8")) | {"name": "mine"}
 PAIR = SMOKE["pairs"][0]
@@ -76,6 +77,22 @@ CASES: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "no seeds": (suite(seeds=[]), "seeds"),
     "a seed of text": (suite(seeds=["x"]), r"seeds\.0"),
+    "a seed in quotes": (suite(seeds=["1"]), r"seeds\.0"),
+    "a seed of true": (suite(seeds=[True]), r"seeds\.0"),
+    "a seed of 1.0": (suite(seeds=[1.0]), r"seeds\.0"),
+    "a seed below 0": (suite(seeds=[-1]), r"seeds\.0"),
+    "a seed that no record can hold": (suite(seeds=[10**18]), r"seeds\.0"),
+    "a world below 0": (suite(worlds=[-1]), r"worlds\.0"),
+    "a decoding seed below 0": (inside("decoding", seeds=[-1]), r"decoding\.seeds\.0"),
+    "a long decoding seed": (inside("decoding", seeds=[10**18]), r"decoding\.seeds\.0"),
+    "a task twice": (suite(open_tasks=["longtail_id"]), "tasks: longtail_id stands twice"),
+    "prefixes twice": (suite(tail={"prefixes": ["gold", "gold"]}), r"tail\.prefixes: gold stands"),
+    "no steps of distillation": (inside("distillation", steps=0), "would distil nothing"),
+    "a perplexity task without a name": (suite(perplexity_task=""), "perplexity_task"),
+    "a million draws a token": (
+        inside("distillation", teacher_support_size=10**6 + 1), r"distillation\.teacher_support_s"
+    ),
+    "a name of a block": (suite(name="mine@11"), "block of another"),
     "an unknown kind of kernels": (suite(kernels="quick"), "kernels"),
     "an unknown tuning run": (inside("distillation", tuning="nowhere"), "no such tuning run"),
     "a tuning run elsewhere": (
@@ -132,6 +149,13 @@ def test_a_suite_that_cannot_be_is_refused_in_one_line(
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 600
     assert [p.name for p in tmp_path.iterdir()] == ["mine.yaml"]
+
+
+def test_claims_that_nobody_registered_are_refused_before_anything_runs(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump(suite(claims="9.9")), encoding="utf-8")
+    with pytest.raises(ArkdError, match=r"suite mine: claims: no version 9\.9 is registered"):
+        trees(str(path), str(tmp_path))
 
 
 def test_what_is_right_is_not_refused(tmp_path: Path) -> None:

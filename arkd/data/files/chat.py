@@ -15,11 +15,13 @@ from typing import Any
 
 from arkd.data.marks import mark
 from arkd.errors import ArkdError
+from arkd.time_limit import Late, within
 
 Message = dict[str, Any]
 ASSISTANT = "assistant"
 SHAREGPT = {"human": "user", "user": "user", "gpt": ASSISTANT, "chatgpt": ASSISTANT}
 SHAREGPT |= {ASSISTANT: ASSISTANT, "system": "system", "tool": "tool"}
+LIMIT_S = 20.0  # of writing one conversation; a template is a program
 FILLER = "\ue000"  # a letter that no template knows, in the place of what is no markup
 
 
@@ -122,11 +124,15 @@ class Chat:
         for masked in (False, True):
             turns = [self._masked(message) if masked else message for message in messages]
             try:
-                texts.append(
-                    self.tokenizer.apply_chat_template(
+                with within(LIMIT_S):
+                    text = self.tokenizer.apply_chat_template(
                         turns, tokenize=False, add_generation_prompt=generation, **self.options
                     )
-                )
+                texts.append(text)
+            except Late:
+                raise ArkdError(
+                    f"{place}: the chat template was not done after {LIMIT_S:g} s; it loops"
+                ) from None
             except Exception as error:  # of whatever kind: a template is a program
                 reason = " ".join(str(error).split())[:200] or type(error).__name__
                 raise ArkdError(f"{place}: the chat template refuses it: {reason}") from error
@@ -166,7 +172,8 @@ def messages_of(line: dict[str, Any], place: str) -> list[Message] | None:
         key, turns, names = "messages", line["messages"], ("role", "content")
     elif "conversations" in line:
         key, turns, names = "conversations", line["conversations"], ("from", "value")
-        if turns and isinstance(turns, list) and "role" in turns[0]:
+        first = turns[0] if isinstance(turns, list) and turns else None
+        if isinstance(first, dict) and "role" in first:
             names = ("role", "content")
     else:
         return None

@@ -82,7 +82,9 @@ class HubSplit:
         except ArkdError:  # as good as none: the hub's naming of files is left
             return []
         configs = said.get("configs") if isinstance(said, dict) else None
-        return [each for each in configs or () if isinstance(each, dict)]
+        if not isinstance(configs, list):
+            return []
+        return [each for each in configs if isinstance(each, dict)]
 
     def _files(self, listed: Sequence[str], configs: list[dict[str, Any]]) -> list[str]:
         """Return the names of the split's files in the repository.
@@ -101,7 +103,7 @@ class HubSplit:
             raise ArkdError(f"{where}: {unread[0]}: only {', '.join(READ)} are read of a data set")
         if not found:
             there = f"it has {', '.join(by_split)}" if by_split else "it has no files that are read"
-            names = ", ".join(c["config_name"] for c in configs if "config_name" in c)
+            names = ", ".join(str(c["config_name"]) for c in configs if "config_name" in c)
             there += f"; configs: {names}" if names else ""
             inside = f" of '{self.config}'" if self.config else ""
             raise ArkdError(f"{where}: no split '{self.split}'{inside}; {there}")
@@ -122,7 +124,8 @@ def _declared(configs: Iterable[dict[str, Any]], wanted: str | None) -> dict[str
     for files in (c.get("data_files") for c in chosen):
         for each in files if isinstance(files, list) else [files]:
             split, path = ("train", each) if isinstance(each, str) else _of_one(each)
-            found.setdefault(split, []).extend([path] if isinstance(path, str) else path)
+            paths = path if isinstance(path, list) else [path]
+            found.setdefault(split, []).extend(p for p in paths if isinstance(p, str))
     return {split: [p.removeprefix("./") for p in paths] for split, paths in found.items() if paths}
 
 

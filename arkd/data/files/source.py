@@ -5,7 +5,7 @@ A row is a line of JSON, or a row of Parquet or of a Hugging Face data set. What
 | key | in | meaning |
 |---|---|---|
 | `prompt` | all | what is asked, as the model reads it |
-| `instruction`, `input` | all | in place of `prompt`: what the suite's template makes a prompt of |
+| `instruction`, `input`, `context` | all | in place of `prompt`, by the suite's template |
 | `messages` | all | a conversation: turns with `role` and `content`, in place of all of these |
 | `conversations` | all | the same as ShareGPT has it, turns with `from` and `value` |
 | `response` or `output` | all | the gold answer; a test may lack it |
@@ -13,8 +13,10 @@ A row is a line of JSON, or a row of Parquet or of a Hugging Face data set. What
 | `band` | all | `head`, `torso` or `tail`: how popular that is which is asked about |
 | `kind` | all | any word for the kind of question |
 
-Other keys are passed over. Texts stand as they are given, white space and all: a tokenizer that
-glues a space to the word behind it wants answers that begin with one, which `separator` adds.
+Other keys are passed over, but for those by which others name more of what is asked or answered
+(`UNREAD`): they are refused, unless `data.ignore` lists them. Texts stand as they are given, white
+space and all: a tokenizer that glues a space to the word behind it wants answers that begin with
+one, which `separator` adds.
 A test without any answer has no ROUGE-L and no gold prefixes; its samples are described still.
 """
 
@@ -41,8 +43,11 @@ from arkd.storage.files import sha256_file, write_jsonl
 from arkd.storage.manifest import digest_of
 
 ASSUMED = 10_000  # rows that `arkd plan` takes a split of the hub's to have
-TEXTS = ("prompt", "instruction", "input", "response", "output", "band", "kind")
+TEXTS = ("prompt", "instruction", "input", "context", "response", "output", "band", "kind")
 KEYS = (*TEXTS, "references", "messages", "conversations")
+GIVEN = ("input", "context")  # what an instruction is applied to; Dolly has the latter
+# What other projects' rows hold beside these, and would be lost without a word.
+UNREAD = ("system", "history", "instances")
 
 
 def build(spec: FilesSpec, out_dir: Path) -> Row:
@@ -150,6 +155,7 @@ def _rows(spec: FilesSpec, role: str, paths: list[Path], chat: Chat | None) -> l
     rows: list[Row] = []
     for place, line in (found for path in paths for found in tables.rows(path)):
         _refuse_marks(place, line)
+        _refuse_unread(spec, place, line)
         if (messages := messages_of(line, place)) is None:
             rows.append(_row(spec, place, line, is_test))
         elif chat is None:
@@ -195,6 +201,26 @@ def _refuse_marks(place: str, line: Row) -> None:
         raise ArkdError(f"{place}: holds U+FDD0 or U+FDD1, which are no characters; remove them")
 
 
+def _refuse_unread(spec: FilesSpec, place: str, line: Row) -> None:
+    """Refuse a line of which something that is asked or answered would not be read.
+
+    Raises:
+        ArkdError: there is such a key, and `data.ignore` does not list it.
+    """
+    unread = [key for key in UNREAD if line.get(key)]
+    if not line.get("instruction"):
+        unread += [key for key in GIVEN if line.get(key)]
+    for read, other in (GIVEN, ("response", "output")):
+        if line.get(read) and line.get(other):
+            unread.append(other)
+    for key in unread:
+        if key not in spec.ignore:
+            raise ArkdError(
+                f"{place}: {key}: would not be read; write it into the prompt or the answer, or "
+                "list it in data.ignore"
+            )
+
+
 def _row(spec: FilesSpec, place: str, line: Row, is_test: bool) -> Row:
     """Return a line as the suite's files have it.
 
@@ -208,13 +234,15 @@ def _row(spec: FilesSpec, place: str, line: Row, is_test: bool) -> Row:
     if not isinstance(references, list) or not all(isinstance(text, str) for text in references):
         raise ArkdError(f"{place}: references: a list of texts is wanted, not {references!r:.40}")
     if line.get("instruction", "").strip():
-        question = prompt(spec.template, line["instruction"], line.get("input", ""))
+        given = next((line[key] for key in GIVEN if line.get(key)), "")
+        question = prompt(spec.template, line["instruction"], given)
     else:
         question = _wanted(place, line, "prompt")
     if is_test and "response" not in line and "output" not in line:
         response = next(iter(references), "")
     else:
-        response = _wanted(place, line, "output" if "output" in line else "response")
+        both = line.get("response") and line.get("output")
+        response = _wanted(place, line, "output" if "output" in line and not both else "response")
     if response and "references" not in line:
         references = [response]
     band = line.get("band", "none")

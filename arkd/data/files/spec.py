@@ -35,6 +35,9 @@ class FilesSpec(DataSpec):
     data_seed: int = Field(1, description="seed of the split and of the draws")
     template: Template = Field("alpaca", description="of rows that have an instruction")
     separator: str = Field("", description="put before every answer that does not begin with it")
+    ignore: tuple[str, ...] = Field(
+        (), description="keys of rows that hold text and are to be left unread, such as context"
+    )
     chat_template: str | None = Field(
         None, description="folder of the tokenizer whose chat template writes conversations"
     )

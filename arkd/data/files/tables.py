@@ -58,7 +58,8 @@ def parts(folder: Path) -> list[Path]:
     """
     if (folder / STATE).is_file():
         named = read_json(folder / STATE).get("_data_files")
-        names = [part.get("filename") for part in named or () if isinstance(part, dict)]
+        parts_ = named if isinstance(named, list) else ()
+        names = [part.get("filename") for part in parts_ if isinstance(part, dict)]
         found = [folder / str(name) for name in names]
     else:
         found = sorted(folder.glob("*.parquet")) or sorted(folder.glob("*.arrow"))

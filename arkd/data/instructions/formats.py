@@ -19,6 +19,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,6 +28,8 @@ from typing import Any
 from arkd.errors import ArkdError
 from arkd.storage.files import parse_json
 
+# What reading a text or an archive raises; the last two for a member that is locked or torn.
+UNREADABLE = (UnicodeDecodeError, zipfile.BadZipFile, RuntimeError, zlib.error)
 SNI_INSTANCES = 100  # its authors test on the first 100 of each task and put them there for it
 Row = dict[str, Any]
 
@@ -111,7 +114,7 @@ def read_rows(path: Path) -> Iterator[tuple[str, Row]]:
         text = _text(path)
     except FileNotFoundError:
         raise ArkdError(f"{path}: no such file; correct the path") from None
-    except (UnicodeDecodeError, zipfile.BadZipFile) as error:
+    except UNREADABLE as error:
         raise ArkdError(f"{path}: cannot be read ({error}); fetch it again") from None
     whole = path.suffix == ".json"
     for number, line in enumerate([text] if whole else io.StringIO(text), start=1):

@@ -15,6 +15,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator
 
 from arkd.errors import ArkdError
+from arkd.paths import expanded
 from arkd.storage import hub
 from arkd.storage.files import sha256_file
 from arkd.validated import Frozen
@@ -131,7 +132,7 @@ def locate(data_dir: str | None, origins: Origins, name: str) -> tuple[list[Path
             facts = {"host": origin.host, "repo": origin.repo, "revision": origin.revision}
             facts["file"] = origin.file
     else:
-        paths = _own(Path(data_dir).expanduser(), name)
+        paths = _own(expanded(data_dir), name)
         facts = {"files": [path.name for path in paths]}
     return paths, facts | {"sha256": _digest(paths)}
 

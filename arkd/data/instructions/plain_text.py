@@ -16,6 +16,7 @@ from pydantic import Field, model_validator
 from arkd.data.instructions.formats import read_rows
 from arkd.data.instructions.origins import Remote
 from arkd.errors import ArkdError
+from arkd.paths import expanded
 from arkd.storage.files import sha256_file
 from arkd.validated import Frozen
 
@@ -60,7 +61,7 @@ class Corpus(Frozen):
         Raises:
             ArkdError: no such file, no such column, or the hub is out of reach.
         """
-        path = Path(self.path).expanduser() if self.path else self.remote().fetch()[0]
+        path = expanded(self.path) if self.path else self.remote().fetch()[0]
         if not path.is_file():
             raise ArkdError(f"{path}: no such file; correct data.corpus.path")
         found = (text.strip() for text in self._read(path))

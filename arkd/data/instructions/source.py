@@ -38,6 +38,7 @@ from arkd.data.instructions.plain_text import Corpus
 from arkd.data.instructions.prompts import Template, prompt
 from arkd.data.source import DataSource, DataSpec, Place, PlannedRows, Row
 from arkd.errors import ArkdError
+from arkd.paths import expanded
 from arkd.seeding import derive_seed
 from arkd.storage.files import write_jsonl
 
@@ -230,12 +231,12 @@ def _inputs(spec: InstructionsSpec) -> dict[str, Path]:
     """Return the user's own files that are there, by where they lie; what lacks is said later."""
     found: dict[str, Path] = {}
     if spec.data_dir:
-        folder = Path(spec.data_dir).expanduser()
+        folder = expanded(spec.data_dir)
         for name in (*spec.sets, "dolly_test", "vicuna_references"):
             files = own_files(folder, name)
             found |= {f"data_dir.{path.relative_to(folder).as_posix()}": path for path in files}
     if spec.corpus and spec.corpus.path:
-        found["corpus.path"] = Path(spec.corpus.path).expanduser()
+        found["corpus.path"] = expanded(spec.corpus.path)
     return found
 
 

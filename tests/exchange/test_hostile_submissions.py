@@ -1,0 +1,165 @@
+"""Manifests and archives that somebody sends: one line that names file and key, no trace."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from arkd.audit.compare_records import read
+from arkd.audit.manifest_chain import MERGE
+from arkd.audit.verify import verify
+from arkd.cli import main as cli
+from arkd.errors import ArkdError
+from arkd.exchange import worlds
+from arkd.exchange.declared import noted
+from arkd.stages.blocks import STAGE
+from arkd.storage import manifest
+from arkd.storage.records import COLUMNS
+
+WRONG: dict[str, tuple[dict[str, Any], str]] = {
+    "git a list": ({"git": [1]}, "git"),
+    "a commit of a number": ({"git": {"commit": 5}}, "git.commit"),
+    "dirty of text": ({"git": {"dirty": "maybe"}}, "git.dirty"),
+    "host of text": ({"host": "x"}, "host"),
+    "a processor of a list": ({"host": {"processor": [1]}}, "host.processor"),
+    "versions of numbers": ({"versions": {"torch": 2}}, "versions.torch"),
+    "versions of text": ({"versions": "x"}, "versions"),
+    "a core of a list": ({"core": [1]}, "core"),
+    "config a list": ({"config": [1]}, "config"),
+    "test sets of text": ({"config": {"test_sets": "abc"}}, "config.test_sets"),
+    "test sets of lists": ({"config": {"test_sets": [[1]]}}, "config.test_sets.0"),
+    "kernels of a list": ({"config": {"kernels": [1]}}, "config.kernels"),
+    "rouge of another kind": ({"config": {"rouge": "rouge_9"}}, "config.rouge"),
+    "methods of a number": ({"config": {"methods": 5}}, "config.methods"),
+    "worlds of text": ({"config": {"worlds": ["x"]}}, "config.worlds.0"),
+    "beside a list": ({"config": {"beside": [1]}}, "config.beside"),
+    "inputs a list": ({"inputs": [1]}, "inputs"),
+    "outputs of numbers": ({"outputs": {"a": 1}}, "outputs.a"),
+    "notes a list": ({"notes": [1]}, "notes"),
+    "a stage of a number": ({"stage": 7}, "stage"),
+    "sources of a number": ({"sources": 5}, "sources"),
+    "runs of a source of text": ({"sources": [{"runs": "x"}]}, "sources.0.runs"),
+}
+
+
+@pytest.mark.parametrize(("facts", "key"), WRONG.values(), ids=WRONG.keys())
+def test_a_key_that_is_read_and_not_as_stages_write_it_is_named(
+    facts: dict[str, Any], key: str, tmp_path: Path
+) -> None:
+    path = tmp_path / manifest.NAME
+    path.write_text(json.dumps(facts))
+    with pytest.raises(ArkdError) as caught:
+        manifest.read_foreign(tmp_path)
+    assert str(caught.value).startswith(f"{path}: not as stages write it: {key}: ")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "facts", [{}, {"git": None, "host": None, "config": None, "core": None}, {"more": [1]}]
+)
+def test_what_is_absent_or_not_read_may_be_anything(facts: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / manifest.NAME).write_text(json.dumps(facts))
+    assert manifest.read_foreign(tmp_path) == facts
+
+
+@pytest.mark.parametrize("name", ["../../etc", "/etc", "..", "a/b", ""])
+def test_a_block_lies_beside_its_suite_and_nowhere_else(name: str, tmp_path: Path) -> None:
+    (tmp_path / manifest.NAME).write_text(json.dumps({"stage": STAGE, "inputs": {name: "0"}}))
+    with pytest.raises(ArkdError, match="no block's name"):
+        worlds.folders(tmp_path)
+
+
+CHAINS: dict[str, tuple[dict[str, Any], str]] = {
+    "a merger of what lies above": (
+        {"stage": MERGE, "outputs": {}, "inputs": {"../../..": "0"}}, "an input '../../..'"
+    ),
+    "blocks of what lies above": (
+        {"stage": STAGE, "outputs": {}, "inputs": {"../../etc": "0"}}, "an input '../../etc'"
+    ),
+    "a world of text": (
+        {"stage": STAGE, "outputs": {}, "inputs": {"a@b": "0"}}, "an input 'a@b'"
+    ),
+    "blocks of a list": ({"stage": STAGE, "outputs": {}, "inputs": [1]}, "inputs"),
+    "no outputs": ({"stage": "collect", "inputs": {}}, "no outputs"),
+    "beside a list": (
+        {"stage": "collect", "inputs": {}, "outputs": {}, "config": {"beside": [1]}},
+        "config.beside",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("facts", "said"), CHAINS.values(), ids=CHAINS.keys())
+def test_a_chain_of_manifests_that_leads_elsewhere_is_not_followed(
+    facts: dict[str, Any], said: str, tmp_path: Path
+) -> None:
+    path = tmp_path / manifest.NAME
+    path.write_text(json.dumps(facts))
+    found = verify(tmp_path).problems[path]
+    assert found.startswith("not a manifest any more (")
+    assert said in found
+
+
+@pytest.mark.parametrize("said", [[1], {"steps": "many"}, {"unheard": 1}])
+def test_what_is_declared_of_a_student_is_checked_again(said: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "seed1" / "training"
+    folder.mkdir(parents=True)
+    (folder / manifest.NAME).write_text(json.dumps({"notes": {"declared": said}}))
+    with pytest.raises(ArkdError, match=r"manifest\.json: notes\.declared: "):
+        noted(tmp_path)
+
+
+def test_records_that_their_manifest_does_not_name_so_are_not_compared(tmp_path: Path) -> None:
+    line = "s,1.0,p,m,1,,t,nll,,0.5,3,0\n"
+    (tmp_path / "records.csv").write_text(",".join(COLUMNS) + "\n" + line)
+    assert len(read(tmp_path).values) == 1
+    (tmp_path / manifest.NAME).write_text(json.dumps({"outputs": {"records.csv": "0" * 64}}))
+    with pytest.raises(ArkdError, match=r"records\.csv: not as manifest\.json beside it says"):
+        read(tmp_path)
+
+
+def torn(content: bytes) -> bytes:
+    return content[: len(content) // 2]
+
+
+def archive(name: str, kind: bytes = tarfile.REGTYPE, link: str = "") -> bytes:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w:gz") as packed:
+        info = tarfile.TarInfo(name)
+        info.type, info.linkname = kind, link
+        text = str([n * n for n in range(9999)]).encode() if kind == tarfile.REGTYPE else b""
+        info.size = len(text)
+        packed.addfile(info, io.BytesIO(text))
+    return stream.getvalue()
+
+
+PLAIN = archive("a/submission.yaml")
+ARCHIVES: dict[str, Callable[[], bytes]] = {
+    "empty": lambda: b"",
+    "text": lambda: b"hello",
+    "gzip of text": lambda: gzip.compress(b"hello"),
+    "torn": lambda: torn(PLAIN),
+    "climbs": lambda: archive("../../canary"),
+    "a link outside": lambda: archive("a/submission.yaml", tarfile.SYMTYPE, "/etc/passwd"),
+    "a device": lambda: archive("a/dev", tarfile.CHRTYPE),
+    "holds no submission": lambda: archive("a/notes.txt"),
+}
+
+
+@pytest.mark.parametrize("made", ARCHIVES.values(), ids=ARCHIVES.keys())
+def test_an_archive_that_is_no_submission_is_one_line(
+    made: Callable[[], bytes], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "x.tar.gz"
+    path.write_bytes(made())
+    assert cli.main(["submit", "--check", str(path)]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith(f"arkd: error: {path}: ")
+    assert told.count("\n") == 1
+    assert [found.name for found in tmp_path.iterdir()] == ["x.tar.gz"]
