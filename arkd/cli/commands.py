@@ -5,12 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from arkd.errors import ArkdError
-
-if TYPE_CHECKING:
-    pass
 
 MOST_TOKENS = 10**7  # of a prompt or an answer, in a plan
 

@@ -9,14 +9,10 @@ from arkd.figures.marks import in_turn
 from arkd.figures.style import SMALL
 from arkd.statistics.intervals import mean_interval
 from arkd.tables.builder import Builder
-from arkd.tables.kinds.grid import SOURCES, VOCABULARY, grid_places, grid_values
+from arkd.tables.kinds.grid import SOURCES, VOCABULARY, grid_places, grid_values, tails
 
-OVERLAP = "tail_overlap"  # where it is recorded it stands for recall and precision
-PANELS = {
-    "jsd": "JSD to the teacher (nats)",
-    OVERLAP: "tail overlap",
-    "tail_recall": "tail recall",
-    "tail_precision": "tail precision",
+JSD = {"jsd": "JSD to the teacher (nats)"}
+PANELS = {  # after it and the tails
     "entropy_gap": "entropy gap (nats)",
     "rouge_l": "ROUGE-L",
     "truth_error": "truth error",
@@ -35,9 +31,8 @@ def grid(make: Builder) -> Figure | None:
     known = in_turn([", ".join(kind) for kind in kinds])
     pair = make.pairs[0]
     values = {method: grid_values(make, pair, method) for method in places}
-    panels = {k: t for k, t in PANELS.items() if any(values[m].get(k) for m in places)}
-    if OVERLAP in panels:
-        panels = {k: t for k, t in panels.items() if k not in ("tail_recall", "tail_precision")}
+    titles = JSD | tails(make) | PANELS
+    panels = {k: t for k, t in titles.items() if any(values[m].get(k) for m in places)}
     figure = Figure(figsize=(8.4, 1.2 + 1.9 * -(-len(panels) // 2)), layout="constrained")
     grid_of_axes = figure.subplots(-(-len(panels) // 2), 2, squeeze=False)
     for axis, (key, title) in zip(grid_of_axes.flat, panels.items(), strict=False):

@@ -20,14 +20,11 @@ def build(make: Builder) -> Layout | None:
     if not places:
         return None
     truth = "" in make.records.groups("truth", "truth_error")
-    tails = {"tail_recall": "tail recall ↑", "tail_precision": "tail precision ↑"}
-    if "" in make.records.groups(GOLD, "tail_overlap"):  # one number for both, if the suite has it
-        tails = {"tail_overlap": "tail overlap ↑"}
     columns = (
         Column("rouge_l", "ROUGE-L ↑"),
         Column("outside", "other sets ↑"),
         Column("jsd", "JSD (nats) ↓", 4),
-        *(Column(key, title, 3) for key, title in tails.items()),
+        *(Column(key, f"{title} ↑", 3) for key, title in tails(make).items()),
         *([Column("truth_error", "truth error ↓", 3)] if truth else []),
         Column("length_tokens", "tokens"),
         Column("entropy_gap", "entropy gap (nats)", 3),
@@ -43,6 +40,13 @@ def build(make: Builder) -> Layout | None:
             found.append(Row((*make.lead(pair), *place), tuple(cells), pair, method))
     labels = (*make.lead("Pair"), "Prefixes", "Support", "Divergence")
     return make.finish(labels, columns, found, compared=False)
+
+
+def tails(make: Builder) -> dict[str, str]:
+    """Return the measures of tails to show: their overlap, or what a suite without it has."""
+    if "" in make.records.groups(GOLD, "tail_overlap"):
+        return {"tail_overlap": "tail overlap"}
+    return {"tail_recall": "tail recall", "tail_precision": "tail precision"}
 
 
 def grid_values(make: Builder, pair: str, method: str) -> dict[str, SeedValues]:
