@@ -45,6 +45,17 @@ def test_ascii_scores_are_those_of_rouge_score_bit_by_bit() -> None:
             assert rouge_l(pair[1], [pair[0]], metric) == expected, pair
 
 
+def test_of_many_references_the_best_counts_bit_by_bit() -> None:
+    rng = random.Random(1)
+    stock = RougeScorer(["rougeL"], use_stemmer=True)
+    pool = ["red", "lantern", "lanterns", "shining", "shines", "is", "was", "a", "b", "7", "!"]
+    for _ in range(50):
+        answer, *references = (" ".join(rng.choices(pool, k=rng.randint(0, 9))) for _ in range(30))
+        best = stock.score_multi(references, answer)["rougeL"].fmeasure
+        for metric in ROUGES:
+            assert rouge_l(answer, references, metric) == 100 * best, (answer, references)
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
