@@ -199,6 +199,17 @@ def _named(temporary: Path, path: Path) -> Iterator[None]:
 
 
 @contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Let an error of the system while a file is read name the file; Python names opened ones."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None and error.errno is not None:
+            error.filename = str(path)
+        raise
+
+
+@contextmanager
 def _full_disk_named(path: Path) -> Iterator[None]:
     """Turn a full disk into one line that names the file; other errors pass."""
     try:
@@ -234,7 +245,8 @@ def read_json(path: Path) -> dict[str, Any]:
     if not path.is_file():  # a pipe or a device might never end
         raise ArkdError(f"{path}: no such file; run the stage that writes it first")
     try:
-        return json_object(path.read_text(encoding="utf-8"))
+        with reading(path):
+            return json_object(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ArkdError(f"{path}: {error}; delete it and run again") from None
 
@@ -290,7 +302,7 @@ def read_jsonl(path: Path) -> list[dict[str, Any]]:
     if not path.is_file():
         raise ArkdError(f"{path}: no such file; run the stage that writes it first")
     rows = []
-    with path.open("rb") as lines:
+    with reading(path), path.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
             try:
                 rows.append(json_object(line.decode("utf-8")))
@@ -301,5 +313,5 @@ def read_jsonl(path: Path) -> list[dict[str, Any]]:
 
 def sha256_file(path: Path) -> str:
     """Return the SHA-256 of a file's bytes in hexadecimal."""
-    with path.open("rb") as stream:
+    with reading(path), path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

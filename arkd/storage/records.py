@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from arkd.errors import ArkdError
-from arkd.storage.files import write_text
+from arkd.storage.files import reading, write_text
 
 COLUMNS = (
     "suite",
@@ -59,7 +59,8 @@ def read_rows(path: Path) -> list[list[str]]:
     remedy = "restore the file, or make it again"
     csv.field_size_limit(FIELD_CHARS)
     try:
-        text = path.read_bytes().decode("utf-8")
+        with reading(path):
+            text = path.read_bytes().decode("utf-8")
         lines = [line for line in csv.reader(io.StringIO(text, newline=""), strict=True) if line]
     except UnicodeDecodeError:
         raise ArkdError(f"{path}: not UTF-8 text; {remedy}") from None

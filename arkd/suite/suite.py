@@ -59,7 +59,7 @@ class Suite(Frozen):
         None, gt=0, description="of each public task, evenly spaced; none: all"
     )
     pairs: tuple[Pair, ...] = Field(min_length=1)
-    methods: tuple[MethodEntry, ...]
+    methods: tuple[MethodEntry, ...] = Field(min_length=1)
     lr_grid: tuple[Annotated[float, Field(gt=0)], ...] = Field(
         (), description="run every method at each of these rates; one that names a rate, at that"
     )

@@ -8,7 +8,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -20,11 +20,13 @@ from arkd.storage.files import (
     read_jsonl,
     recover,
     remove_dir,
+    sha256_file,
     staged_dir,
     staged_file,
     write_jsonl,
     write_text,
 )
+from arkd.storage.records import read_rows
 
 
 def interrupt_file(path: Path) -> None:
@@ -248,6 +250,14 @@ def test_a_full_disk_is_one_line_that_names_the_file(tmp_path: Path) -> None:
     assert isinstance(caught.value.__cause__, OSError)
     assert caught.value.__cause__.errno == errno.ENOSPC
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("read", [sha256_file, read_json, read_jsonl, read_rows])
+def test_a_file_that_cannot_be_read_to_its_end_is_named(read: Callable[[Path], object]) -> None:
+    broken = Path("/proc/self/mem")  # a file that opens, and fails as its first byte is read
+    with pytest.raises(OSError, match="Input/output error") as caught:
+        read(broken)
+    assert caught.value.filename == str(broken)
 
 
 def test_rows_come_back_as_written(tmp_path: Path) -> None:

@@ -73,6 +73,7 @@ def test_the_default_suite_is_the_papers_protocol() -> None:
         ({"methods": ["arkd", "arkd"]}, "methods: arkd stands twice"),
         ({"seeds": [1, 1]}, "seeds: 1 stands twice"),
         ({"seeds": []}, r"seeds: .*at least 1"),
+        ({"methods": []}, r"methods: .*at least 1"),
         ({"name": "../up"}, r"name: .*pattern"),
     ],
 )
