@@ -278,6 +278,10 @@ METRICS: dict[Kind, tuple[Metric, ...]] = {
             "training, sampling, teacher passes and evaluation in it",
         ),
         Metric("train_s", "s", False, NOT_NEGATIVE, "the training loop"),
+        Metric(
+            *("train_processor_s", "s", False, NOT_NEGATIVE),
+            "processor time in it, over all threads; of several processes the first's",
+        ),
         Metric("tokens", "tokens", None, NOT_NEGATIVE, "what was trained on, padding left out"),
         Metric("tokens_per_s", "tokens/s", True, NOT_NEGATIVE, "`tokens` over `train_s`"),
         Metric("padding_share", "share", False, SHARE, "padding over all tokens of the batches"),

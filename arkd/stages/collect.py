@@ -17,7 +17,7 @@ from arkd.suite.folders import CONTROLS, Tree, methods, stages
 
 COST_COLUMNS = (*COLUMNS[:5], "stage", *names("cost"), "threads", "host")
 SHARED = "shared"  # method of a stage that serves all methods, in the costs
-OF_TRAINING = ("train_s", "tokens", "tokens_per_s", "padding_share")
+OF_TRAINING = ("train_s", "train_processor_s", "tokens", "tokens_per_s", "padding_share")
 
 
 def collect(tree: Tree, partial: bool = False) -> None:

@@ -156,9 +156,9 @@ def finish_training(stage: stage_writer.Stage, run: Any) -> None:
     trained, padded = (sum(row[column] for row in run.rows) for column in ("tokens", "padding"))
     stage.notes |= {
         "failed": run.failed,
-        "train_s": round(run.train_s, 3),
+        **{name: round(seconds, 3) for name, seconds in run.spent.items()},
         "tokens": int(trained),
-        "tokens_per_s": round(trained / run.train_s, 1) if run.train_s else 0.0,
+        "tokens_per_s": round(trained / run.spent["train_s"], 1) if run.spent["train_s"] else 0.0,
         "padding_share": round(padded / max(1.0, trained + padded), 4),
     }
     if run.judged:

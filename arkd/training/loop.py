@@ -24,6 +24,9 @@ from arkd.training.checkpoint import Checkpoint
 from arkd.training.termination import TERMINATED, told_to_end
 from arkd.training.tracking import Tracker
 
+# By which a training is timed: the wall's, and the processor's over all threads of this process.
+CLOCKS = {"train_s": time.monotonic, "train_processor_s": time.process_time}
+
 # What one step computes: the loss to descend, and what to log of it.
 StepLoss = Callable[[int], tuple[Tensor, dict[str, float]]]
 
@@ -33,7 +36,7 @@ class Trained:
     """How a run went: one row a step, and its cost."""
 
     rows: list[dict[str, float]]
-    train_s: float
+    spent: dict[str, float]  # seconds, by the clocks of CLOCKS
     failed: bool  # loss or gradient left the finite numbers; the weights before are kept
     judged: dict[int, float] = field(default_factory=dict)  # score after so many steps
 
@@ -97,16 +100,20 @@ def optimise(
     )
     model.train()
     rows: list[dict[str, float]] = []
-    spent_s = 0.0  # by the run before the kill
+    before = dict.fromkeys(CLOCKS, 0.0)  # spent by the run before the kill
     best = Best(settings, trained)
     if checkpoint and (saved := checkpoint.load()):
-        rows, spent_s = saved["rows"], saved["train_s"]
+        rows, before = saved["rows"], saved["spent"]
         copy_into(trained, saved["model"])
         best.judged, best.kept = saved["judged"], saved["best"]
         optimiser.load_state_dict(saved["optimiser"])
         if state is not None:
             state.load_state_dict(saved["state"])
-    started = time.monotonic() - spent_s
+    started = {name: clock() - before[name] for name, clock in CLOCKS.items()}
+
+    def spent() -> dict[str, float]:
+        return {name: clock() - started[name] for name, clock in CLOCKS.items()}
+
     if ranks.number() > 0:
         tracker = None
     with ExitStack() as ending:
@@ -121,7 +128,7 @@ def optimise(
             ranks.sum_gradients(model.parameters())
             norm = torch.nn.utils.clip_grad_norm_(model.parameters(), settings.clip_norm)
             if not bool(torch.isfinite(loss) & torch.isfinite(norm)):
-                return Trained(rows, time.monotonic() - started, failed=True)
+                return Trained(rows, spent(), failed=True)
             for group in optimiser.param_groups:
                 group["lr"] = learning_rate(step, settings)
             optimiser.step()
@@ -136,7 +143,7 @@ def optimise(
                 checkpoint.save(
                     {
                         "rows": rows,
-                        "train_s": time.monotonic() - started,
+                        "spent": spent(),
                         "model": trained,
                         "judged": best.judged,
                         "best": best.kept,
@@ -148,7 +155,7 @@ def optimise(
                 raise SystemExit(TERMINATED)
     best.restore()
     model.eval()
-    return Trained(rows, time.monotonic() - started, failed=False, judged=best.judged)
+    return Trained(rows, spent(), failed=False, judged=best.judged)
 
 
 class Best:

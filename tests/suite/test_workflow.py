@@ -271,6 +271,8 @@ def test_costs_tell_what_a_stage_is_for_from_what_it_costs_beside(smoke: Path) -
         assert (row["padding_share"] != "") == trains
         if trains:
             assert float(row["train_s"]) <= float(row["proper_s"]) + 0.002  # rounding
+            # One thread: no more than the clock's, but for the ticks in which systems count.
+            assert 0 < float(row["train_processor_s"]) <= float(row["train_s"]) + 0.05
             assert 0 <= float(row["padding_share"]) < 0.5
     # The two stages of one process: the second had nothing to start.
     started = {row["method"]: float(row["startup_s"]) for row in rows if row["stage"] == "init"}

@@ -13,7 +13,7 @@ from torch import nn
 from arkd.errors import ArkdError
 from arkd.suite.protocol import Optimisation, Selection
 from arkd.training.checkpoint import Checkpoint, flatten
-from arkd.training.loop import learning_rate, optimise
+from arkd.training.loop import CLOCKS, learning_rate, optimise
 
 SETTINGS = Optimisation(steps=10, batch_size=1, lr=0.1, warmup_share=0.2)
 
@@ -109,8 +109,11 @@ def test_a_killed_training_goes_on_to_the_same_bytes(tmp_path: Path) -> None:
     made_for = {"config": {"steps": 10}}
     with pytest.raises(KeyboardInterrupt):
         train(Checkpoint(tmp_path / "checkpoint", made_for, every_s=0), stop=6)
+    kept = Checkpoint(tmp_path / "checkpoint", made_for).load()
+    assert kept is not None
     resumed, again = train(Checkpoint(tmp_path / "checkpoint", made_for))
     assert resumed.rows == straight.rows
+    assert all(resumed.spent[name] > kept["spent"][name] > 0 for name in CLOCKS)
     assert torch.equal(again.weight, model.weight)
     assert torch.equal(again.bias, model.bias)
     other = Checkpoint(tmp_path / "checkpoint", {"config": {"steps": 11}})
