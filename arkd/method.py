@@ -72,7 +72,8 @@ class Context:
 class Signals:
     """What one sweep over a batch's N response tokens measured; nothing carries a gradient.
 
-    Entropies, variances and divergences (nats) are those of the softened distributions. `nll_N` is
+    Entropies, variances and divergences (nats) are those of the softened distributions, but for
+    variances over the logits (`distillation.variance`), which are not softened. `nll_N` is
     the student's −log q of the label at temperature 1. `head_gap_N` and `tail_gap_N` are Σ|p − q|
     over the teacher's head (its most probable tokens up to the suite's head mass) and over the
     rest; they are measured only when asked for.

@@ -108,7 +108,12 @@ def _of_training(make: SuiteResults, pair: str) -> Iterator[tuple[str, float, fl
             if series:
                 ends[arm] = exact.mean([last(run, LATE) for run in series.values()])
         lowest = min((value for arm, value in ends.items() if arm != pure), default=math.nan)
-        yield f"{column} of {pure} over the lowest of the others", ends[pure] / lowest, 0.0, 1.0
+        yield (
+            f"{column} of {pure} over the lowest of the others",
+            ends.get(pure, math.nan) / lowest,
+            0.0,
+            1.0,
+        )
     forward, reverse = (curves.of(pair, MIX, column) for column in ("fkl", "rkl"))
     shares = [float((reverse[seed] < forward[seed]).mean()) for seed in forward]
     yield f"steps of {MIX} at which reverse KL is the smaller", exact.mean(shares), 0.5, 1.0
@@ -141,7 +146,8 @@ def _of_steps(make: SuiteResults, more: SuiteResults, pair: str) -> tuple[str, f
             gaps.append([first[seed] - second[seed] for seed in first if seed in second])
         changes.append(_standardised(*gaps))
     name = "median change of a contrast by twice the steps, in standard errors"
-    return name, statistics.median(changes), 0.0, 1.0
+    unknown = any(map(math.isnan, changes))
+    return name, math.nan if unknown else statistics.median(changes), 0.0, 1.0
 
 
 def _standardised(before: list[float], after: list[float]) -> float:

@@ -116,6 +116,11 @@ def read(path: Path) -> Source:
             f"{source.root}: further rows beside {source.suite.beside}; list the rows in a suite "
             "that extends it and run that, then merge"
         )
+    if source.suite.worlds:
+        raise ArkdError(
+            f"{source.root}: joined from blocks; merge the folders of each block, "
+            f"{source.suite.name}@{source.suite.worlds[0]} and so on, then collect the suite"
+        )
     problems = sorted(verify(source.root, again=False).problems.items())
     if problems:
         raise ArkdError(

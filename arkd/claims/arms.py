@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from arkd import exact
@@ -15,7 +15,6 @@ from arkd.metrics.declared import names
 from arkd.results.records import SeedValues, read_csv
 from arkd.results.suite_results import SuiteResults
 from arkd.results.trajectories import FILE, read_windows, trained_steps
-from arkd.storage import manifest
 from arkd.storage.yaml_text import parse_yaml
 from arkd.suite.folders import CONTROLS, INIT, TEACHER, Tree
 from arkd.suite.protocol import ROW_SETTINGS
@@ -150,19 +149,10 @@ class Results(SuiteResults):
 
     def weights(self, pair: str, arm: str) -> dict[int, str]:
         """Return the SHA-256 of each planned seed's student, as the trainings' manifests say."""
-        hashes_by_seed = {s: self._weights(pair, arm, s) for s in self.expected(arm)}
+        hashes_by_seed = {s: self.student_weights(pair, arm, s) for s in self.expected(arm)}
         found = {seed: hashes for seed, hashes in hashes_by_seed.items() if hashes}
         kept = self.planned(dict.fromkeys(found, 0.0), pair, arm, "SHA-256 of the student")
         return {seed: found[seed] for seed in kept}
-
-    def _weights(self, pair: str, arm: str, observation: int) -> str:
-        """Return the hashes of a seed's student, or of all students of a world; "" if not kept."""
-        if not self.suite.worlds:
-            return manifest.weights(self.tree.training(pair, arm, observation))
-        block = self.tree.blocks[observation]
-        seeds = block.suite.seeds_of(arm)
-        found = [manifest.weights(block.training(pair, arm, seed)) for seed in seeds]
-        return "\n".join(found) if all(found) else ""
 
     def gap(
         self, pair: str, task: str, metric: str, group: str, start: str = INIT
@@ -178,19 +168,3 @@ class Results(SuiteResults):
         """
         found = self.values(pair, start, task, metric, group)
         return self.spread(self.values(pair, TEACHER, task, metric, group), TEACHER, found), found
-
-    def one_model(self, label: str) -> bool:
-        """Tell whether a row is one model that goes with every seed: the teacher of one world."""
-        return label == TEACHER and not self.suite.worlds
-
-    def spread(self, values: Mapping[int, Any], label: str, seeds: Iterable[int]) -> dict[int, Any]:
-        """Give the value of a row that is one model to every seed; leave other rows' as they are.
-
-        Args:
-            values: The row's values by seed.
-            label: The row.
-            seeds: Those that the one model goes with.
-        """
-        if not self.one_model(label):
-            return dict(values)
-        return {seed: value for seed in seeds for value in values.values()}

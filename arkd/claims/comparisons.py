@@ -186,13 +186,18 @@ def _orders(results: Results, template: Comparison, test: Order) -> Iterator[Com
                 for a, b in product(before, after):
                     value = partial(_plain, results, comparison)
                     found.append(_differences(results, replace(comparison, a=a, b=b), value))
+            # An arm that '*' stands for may have failed; those that are named are needed.
+            measured = {arm for pair in found if pair.values for arm in (pair.a, pair.b)}
+            unmeasured = [arm for arm in test.arms if arm not in measured]
             wrong = [
                 f"{pair.a} and {pair.b} in seed {seed}"
                 for pair in found
                 for seed, difference in pair.values.items()
                 if not beyond(difference, test.direction, test.margin)
             ]
-            if any(pair.values for pair in found):
-                yield replace(comparison, outcome=not wrong, note="; ".join(wrong[:3]))
-            else:
+            if not measured:
                 yield replace(comparison, reason=f"no {metric} was measured on {task}")
+            elif unmeasured:
+                yield replace(comparison, reason=f"{unmeasured[0]} has no {metric} on {task}")
+            else:
+                yield replace(comparison, outcome=not wrong, note="; ".join(wrong[:3]))

@@ -62,18 +62,14 @@ def tail(make: Builder) -> Figure | None:
 def _closed(make: Builder, pair: str, row: str, groups: Sequence[str]) -> SeedValues:
     """Return the share of the gap in |p − q|, summed over rank bins, that each seed closed."""
     distances, start, teacher = (_summed(make, pair, m, groups) for m in (row, INIT, TEACHER))
-    best = next(iter(teacher.values()), None)
-    if best is None:
-        return {}
-    if row == TEACHER:
+    best = make.spread(teacher, TEACHER, distances)
+    if make.one_model(row):
         start = dict.fromkeys(distances, exact.mean([*start.values()])) if start else {}
-    seeds = [seed for seed in distances if seed in start and start[seed] != best]
-    values, starts = (
-        np.array([[by_seed[seed]] for seed in seeds]) for by_seed in (distances, start)
-    )
+    seeds = [s for s in distances if s in start and s in best and start[s] != best[s]]
     if not seeds:
         return {}
-    return dict(zip(seeds, gap_closed(values, starts, [best])[:, 0].tolist(), strict=True))
+    ends = (np.array([[part[seed]] for seed in seeds]) for part in (distances, start, best))
+    return dict(zip(seeds, gap_closed(*ends)[:, 0].tolist(), strict=True))
 
 
 def _summed(make: Builder, pair: str, row: str, groups: Sequence[str]) -> SeedValues:

@@ -47,8 +47,18 @@ def groups(rows: Sequence[Ranked]) -> list[int | None]:
         others = [other for other in places if p_values.get((place, other)) is not None]
         adjusted = holm([p for other in others if (p := p_values[place, other]) is not None])
         apart = {other for other, p in zip(others, adjusted, strict=True) if p <= LEVEL}
-        found[place] = 1 + max((found[b] or 0 for b in places[:number] if b in apart), default=0)
+        better = [b for b in places[:number] if b in apart and _ahead(rows[b], rows[place])]
+        found[place] = 1 + max((found[b] or 0 for b in better), default=0)
     return found
+
+
+def _ahead(a: Ranked, b: Ranked) -> bool:
+    """Tell whether a row is ahead of another in what `_p_value` compares of them."""
+    if a.run != b.run:
+        return a.mean > b.mean
+    return (
+        exact.mean([a.effects[s] - b.effects[s] for s in a.effects.keys() & b.effects.keys()]) > 0
+    )
 
 
 def _p_value(a: Ranked, b: Ranked) -> float | None:

@@ -67,6 +67,17 @@ class Entry:
         """Return how many seeds of a row left the finite numbers."""
         return sum(run[:2] == (pair, row) for run in self.side.failed)
 
+    @property
+    def _gpus(self) -> int:
+        """How many GPUs trained a student; 0 where the processor did."""
+        device, host = self.config.get("device"), self.made.get("host")
+        found = isinstance(host, dict) and bool(host.get("gpus"))
+        if device != "cuda" and not (device == "auto" and found):
+            return 0
+        training = self.config.get("training")
+        devices = training.get("devices") if isinstance(training, dict) else None
+        return devices if isinstance(devices, int) else 1
+
     @cached_property
     def costs(self) -> dict[tuple[str, str], Cost]:
         """What the training of a student took, by (pair, row).
@@ -75,15 +86,17 @@ class Entry:
             ArkdError: a time or a number of threads is no number.
         """
         path = self.folder / "cost.csv"
+        gpus = self._gpus
         seconds: dict[tuple[str, str], list[float]] = {}
         for row in read_csv(path) if path.is_file() else ():
             if row.get("stage") == "distill" and row.get("train_s"):
                 try:
-                    spent = number(row["train_s"]) * number(row.get("threads") or "1")
+                    workers = gpus or number(row.get("threads") or "1")
+                    spent = number(row["train_s"]) * workers
                 except ValueError as error:
                     raise ArkdError(f"{path}: {error}; restore it") from None
                 seconds.setdefault((row["pair"], row["method"]), []).append(spent)
-        kind = "gpu" if self.config.get("device") == "cuda" else "processor"
+        kind = "gpu" if gpus else "processor"
         found = {
             key: Cost.model_validate(
                 {"seconds": exact.mean(spent), "kind": kind, "declared": False}

@@ -67,6 +67,8 @@ def comparison(line: Line) -> Comparison:
 
 def bounds(line: Line) -> tuple[float, float]:
     """Return the lower and upper boundary of the effect as it is shown."""
+    if line["kind"] == "identity":  # the share of seeds whose students have the same bytes
+        return 1.0, 1.0
     target, margin = float(line["target"] or 0), float(line["margin"] or 0)
     return target - margin, target + margin
 
@@ -74,9 +76,8 @@ def bounds(line: Line) -> tuple[float, float]:
 def condition(line: Line) -> str:
     """Say what the effect must be for the comparison to hold."""
     low, high = (f"{value:g}".replace("-", "−") for value in bounds(line))
-    return {"greater": f"> {high}", "less": f"< {low}", "equal": f"{low} to {high}"}[
-        line["direction"]
-    ]
+    equal = low if low == high else f"{low} to {high}"
+    return {"greater": f"> {high}", "less": f"< {low}", "equal": equal}[line["direction"]]
 
 
 def rounded(text: str, places: int) -> str:

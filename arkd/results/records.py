@@ -52,6 +52,9 @@ class Records:
             if len(found) == (len(wanted) - 1 if any(found) else 1):
                 of_row = self._values.setdefault((pair, method, *quantity), {})
                 of_row[int(seed)] = exact.mean([*found.values()])
+        self._groups: dict[tuple[str, str], dict[str, None]] = {}
+        for _, _, task, metric, group in self._values:
+            self._groups.setdefault((task, metric), {})[group] = None
 
     def values(self, pair: str, method: str, task: str, metric: str, group: str = "") -> SeedValues:
         """Return the value of each training seed; seeds without a complete value are absent.
@@ -80,8 +83,7 @@ class Records:
 
     def groups(self, task: str, metric: str) -> list[str]:
         """Return the groups in which a metric of a task was recorded, in order of appearance."""
-        found = [key[4] for key in self._values if key[2] == task and key[3] == metric]
-        return list(dict.fromkeys(found))
+        return [*self._groups.get((task, metric), ())]
 
 
 def read_csv(path: Path, suite: Suite, numbers: Iterable[str]) -> pd.DataFrame:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from typing import Any
+
 from arkd.results.records import SeedValues, gap_message, read_records
-from arkd.suite.folders import Tree, seeds
+from arkd.storage import manifest
+from arkd.suite.folders import TEACHER, Tree, seeds
 
 
 class SuiteResults:
@@ -20,7 +24,7 @@ class SuiteResults:
         self._seeds: dict[str, tuple[int, ...]] = {}  # by row, for each of its cells
 
     def expected(self, method: str) -> tuple[int, ...]:
-        """Return the seeds a row should have; the teacher is one model, filed under seed 0."""
+        """Return the seeds or worlds of a row; the teacher of one world is filed under seed 0."""
         if method not in self._seeds:
             self._seeds[method] = seeds(self.suite, method)
         return self._seeds[method]
@@ -44,6 +48,31 @@ class SuiteResults:
             if seed not in found:
                 self.gaps.setdefault(f"{pair}/{method}/seed{seed}", {})[quantity] = None
         return {seed: found[seed] for seed in wanted if seed in found}
+
+    def one_model(self, label: str) -> bool:
+        """Tell whether a row is one model that goes with every seed: the teacher of one world."""
+        return label == TEACHER and not self.suite.worlds
+
+    def spread(self, values: Mapping[int, Any], label: str, seeds: Iterable[int]) -> dict[int, Any]:
+        """Give the value of a row that is one model to every seed; leave other rows' as they are.
+
+        Args:
+            values: The row's values by seed.
+            label: The row.
+            seeds: Those that the one model goes with.
+        """
+        if not self.one_model(label):
+            return dict(values)
+        return {seed: value for seed in seeds for value in values.values()}
+
+    def student_weights(self, pair: str, method: str, observation: int) -> str:
+        """Return the hashes of a seed's student, or of all students of a world; "" if not kept."""
+        if not self.suite.worlds:
+            return manifest.weights(self.tree.training(pair, method, observation))
+        block = self.tree.blocks[observation]
+        seeds = block.suite.seeds_of(method)
+        found = [manifest.weights(block.training(pair, method, seed)) for seed in seeds]
+        return "\n".join(found) if all(found) else ""
 
     def gap_message(self, partial: str) -> str:
         """Say in one line which runs lack what, and what `--partial` would do instead."""

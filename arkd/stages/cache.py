@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from arkd.stages.stage import computes, open_stage, trained_folder
+from arkd.stages.stage import computes, made_for, open_stage, trained_folder
 from arkd.storage import manifest
 from arkd.storage.files import read_jsonl, write_jsonl
 from arkd.suite.folders import INIT, TEACHER, TEACHER_SEED, Tree
@@ -42,8 +42,7 @@ def cache(tree: Tree, pair: str, source: str, seed: int | None = None) -> None:
     # No training reads the prefixes: they belong to the code that measures.
     name = "prefixes" if source == "prefixes" else "cache"
     with open_stage(tree, name, out, inputs, pair=pair, source=source, seed=seed) as stage:
-        keys = ("stage", "config", "inputs", "core", "versions")
-        building = Building(out, {key: stage.made_of[key] for key in keys})
+        building = Building(out, made_for(stage))
         precision = suite.training.precision
         model = models.load(teacher_dir / "model", device, precision)
         sampler = model

@@ -146,7 +146,7 @@ def kept_folder(evaluation: Path) -> Path:
 
 def made_for(stage: stage_writer.Stage) -> dict[str, Any]:
     """Return what must be the same when a killed stage is taken up again."""
-    return {key: stage.made_of[key] for key in ("stage", "config", "inputs", "core")}
+    return {key: stage.made_of[key] for key in ("stage", "config", "inputs", "core", "versions")}
 
 
 def finish_training(stage: stage_writer.Stage, run: Any) -> None:

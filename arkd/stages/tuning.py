@@ -28,8 +28,11 @@ def write(tree: Tree) -> Path:
         )
     found: dict[str, list[float]] = {}
     for row in read_csv(tree.root / "records.csv"):
+        jsds = found.setdefault(row["method"], [])  # none of a rate at which every run failed
         if (row["task"], row["metric"], row["group"]) == ("fidelity_dev", "jsd", ""):
-            found.setdefault(row["method"], []).append(float(row["value"]))
+            jsds.append(float(row["value"]))
+    if missing := [entry.label for entry in suite.entries if entry.label not in found]:
+        raise ArkdError(f"{tree.root / 'records.csv'}: no record of {missing[0]}; run the suite")
     # A rate at which a run failed on any seed is none to choose.
     values = {
         label: sum(jsds) / len(jsds) if len(jsds) == len(suite.seeds) else math.inf

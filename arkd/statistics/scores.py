@@ -10,8 +10,6 @@ NeurIPS 2021; their code is google-research/rliable, `rliable/metrics.py` at 72f
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from arkd import exact
@@ -20,9 +18,7 @@ from arkd.errors import ArkdError
 TRIMMED = 0.25  # share of the scores that is left out at each end of the interquartile mean
 
 
-def gap_closed(
-    values: np.ndarray, start: np.ndarray, teacher: Sequence[float] | np.ndarray
-) -> np.ndarray:
+def gap_closed(values: np.ndarray, start: np.ndarray, teacher: np.ndarray) -> np.ndarray:
     """Return the share of the gap between start and teacher that each run closed.
 
     (value − start) / (teacher − start): 0 is the start, 1 the teacher, above 1 beyond it. The sign
@@ -31,7 +27,7 @@ def gap_closed(
     Args:
         values: A method's results, shape [runs, tasks], in the metrics' own units.
         start: The results of the start that each run was trained from, shape [runs, tasks].
-        teacher: The results of the one teacher, shape [tasks].
+        teacher: The results of the teacher of each run, shape [runs, tasks], or [tasks] of one.
 
     Returns:
         Shares, shape [runs, tasks].

@@ -156,10 +156,10 @@ def config_slice(suite: Suite, stage: str, pair: str = "", method: str = "") -> 
             "precision": suite.training.precision,
             "max_new_tokens": suite.decoding.max_new_tokens,
             "batch_size": suite.decoding.batch_size,
-            "prefixes": suite.tail.prefixes,
-            "items_per_set": suite.tail.items_per_set,
-            "test_sets": suite.test_sets,
         }
+        if stage == "prefixes":  # of measurements, on which no training depends
+            parts |= {"prefixes": suite.tail.prefixes, "test_sets": suite.test_sets}
+            parts |= {"items_per_set": suite.tail.items_per_set}
     elif stage == "distill":
         entry = suite.entry(method)
         method_ = registry.build(entry)
@@ -180,6 +180,9 @@ def config_slice(suite: Suite, stage: str, pair: str = "", method: str = "") -> 
             "bertscore": suite.bertscore,
             "mauve": suite.mauve,
         }
+        if suite.distillation.teacher_support != "exact":  # what is stored is measured as well
+            stored = ("teacher_support", "teacher_support_size", "teacher_support_mass")
+            parts |= {key: getattr(suite.distillation, key) for key in (*stored, "temperature")}
     elif stage == "collect":
         parts = {
             "methods": methods(suite),

@@ -163,12 +163,12 @@ ROW_SETTINGS = (
 )
 
 
-def _finite(value: Any) -> bool:
+def finite(value: Any) -> bool:
     """Tell whether a parameter holds no NaN and no infinity, itself or in a list."""
     if isinstance(value, dict):
-        return all(map(_finite, value.values()))
+        return all(map(finite, value.values()))
     if isinstance(value, list | tuple):
-        return all(map(_finite, value))
+        return all(map(finite, value))
     return not isinstance(value, float) or math.isfinite(value)
 
 
@@ -204,7 +204,7 @@ class MethodEntry(Frozen):
         if self.name.casefold() in BESIDE_ROWS:
             raise ValueError(f"the name '{self.name}' is taken by a folder beside the rows")
         for key, value in self.params.items():
-            if not _finite(value):
+            if not finite(value):
                 raise ValueError(f"{key}: a finite number is wanted, not {value!s:.40}")
         if not FOLDER.fullmatch(self.label):
             raise ValueError(

@@ -16,12 +16,12 @@ from pydantic import TypeAdapter, ValidationError
 from arkd.errors import ArkdError, nearest
 from arkd.method import Method
 from arkd.paths import baselines_dir
-from arkd.suite.protocol import MethodEntry
+from arkd.suite.protocol import BESIDE_ROWS, MethodEntry, finite
 from arkd.time_limit import Late, within
 from arkd.validated import problem
 
 ENTRY_POINTS = "arkd.methods"
-RESERVED = ("teacher", "init", "untrained", "shared", "cache", "tokens")  # folders beside methods
+RESERVED = (*BESIDE_ROWS, "shared")  # folders beside methods, and what costs are filed under
 METHODS_DIR = Path(__file__).parent.parent / "methods"
 IMPORT_LIMIT_S = 120.0  # of one method; a library that it needs may be read from a slow disk
 
@@ -164,9 +164,13 @@ def build(entry: MethodEntry) -> Method:
                 f"method '{entry.name}': unknown parameter '{key}'{nearest(key, known)}; {has}"
             )
     try:
-        return _adapter(cls).validate_python(entry.params, strict=False)
+        method = _adapter(cls).validate_python(entry.params, strict=False)
     except ValidationError as error:
         raise ArkdError(f"method '{entry.name}': {problem(error, entry.params)}") from None
+    for key, value in method.params.items():
+        if not finite(value):  # text that became a number: YAML's own are .nan and .inf
+            raise ArkdError(f"method '{entry.name}': {key}: a finite number is wanted, not {value}")
+    return method
 
 
 @cache

@@ -67,12 +67,14 @@ class Suites:
         """
 
         @cache
-        def fingerprint(suite: str, *axes: str) -> str:  # all seeds have one
-            return jobs.fingerprint(self.trees[suite].suite, name, *axes)
+        def fingerprint(suite: str, stage: str, *axes: str) -> str:  # all seeds have one
+            return jobs.fingerprint(self.trees[suite].suite, stage, *axes)
 
         def config(wildcards: Any) -> str:
             axes = (wildcards.get("pair", ""), wildcards.get("method", ""))
-            return fingerprint(wildcards.suite, *axes)
+            # What tails are measured on: no training depends on it, unlike on the other caches.
+            measured = wildcards.get("source") == "prefixes"
+            return fingerprint(wildcards.suite, "prefixes" if measured else name, *axes)
 
         def given(wildcards: Any) -> str:
             pair = wildcards.get("pair", "")

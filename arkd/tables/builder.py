@@ -197,7 +197,10 @@ class Builder(SuiteResults):
         rows, columns = tuple(rows), tuple(columns)
         trained = {row.method for row in rows if row.method in self.methods}
         uneven = len({len(self.expected(method)) for method in trained}) > 1
-        below = (*notes(rows, compared, uneven, dash), *self._in_no_mean(columns))
+        below = (
+            *notes(rows, compared, uneven, dash, bool(self.suite.worlds)),
+            *self._in_no_mean(columns),
+        )
         return Layout(labels, columns, rows, below)
 
     def _in_no_mean(self, columns: Iterable[Column]) -> list[str]:

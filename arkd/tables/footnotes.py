@@ -7,7 +7,9 @@ from collections.abc import Iterable, Iterator
 from arkd.tables.table import FAILED, FEW_SEEDS, MISSING, NOT_REPORTED, Row
 
 
-def notes(rows: Iterable[Row], compared: bool, uneven: bool, dash: str) -> Iterator[str]:
+def notes(
+    rows: Iterable[Row], compared: bool, uneven: bool, dash: str, worlds: bool
+) -> Iterator[str]:
     """Yield the notes that the cells call for.
 
     Args:
@@ -15,10 +17,14 @@ def notes(rows: Iterable[Row], compared: bool, uneven: bool, dash: str) -> Itera
         compared: Whether the methods of a column were tested against each other.
         uneven: Whether trained rows differ in the number of seeds they should have.
         dash: What the mark of an empty cell means, where the cell does not say it.
+        worlds: Whether values are of worlds, each with a teacher, and not of training seeds.
     """
     cells = [cell for row in rows for cell in row.cells]
     if any(cell.n < FEW_SEEDS for cell in cells if cell.word is None and cell.n):
-        yield "† fewer than three seeds; one seed has no interval. The teacher is one model."
+        if worlds:
+            yield "† fewer than three worlds; one world has no interval."
+        else:
+            yield "† fewer than three seeds; one seed has no interval. The teacher is one model."
     if any(cell.bold for cell in cells):
         yield (
             "Bold: the best trained method, where its lead over the runner-up, paired by seed, is "

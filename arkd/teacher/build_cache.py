@@ -89,7 +89,7 @@ class Building:
             try:
                 os.link(path, folder / path.name)
             except OSError:  # a file system without hard links
-                path.replace(folder / path.name)
+                shutil.copyfile(path, folder / path.name)
 
     def remove(self) -> None:
         """Remove the folder, once the cache stands or if it is of something else."""

@@ -104,14 +104,14 @@ class Step(torch.nn.Module):
         self, method: WeightedDivergences, context: Context, tools: StepTools
     ) -> tuple[Tensor, dict[str, float]]:
         weights = method.weights(context, tools)
-        check_weights(method, weights, len(tools.prefixes.labels_N))
+        logged = check_weights(method, weights, len(tools.prefixes.labels_N))
         loss, fkl_N, rkl_N = tools.weighted_loss(weights)
         log = {
             "fkl": float(fkl_N.mean()),
             "rkl": float(rkl_N.mean()),
             "alpha": float(torch.as_tensor(weights.fkl).mean()),
         }
-        return loss, log | weights.log
+        return loss, log | logged
 
     def _token_losses(
         self, method: TokenDivergence, context: Context, tools: StepTools

@@ -9,10 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from arkd.errors import ArkdError, out_of_memory
 from arkd.method import Method, Weights
+
+LOGGED_BY_THE_LOOP = {"step", "loss", "distil", "lm", "entries", "tokens", "padding", "grad_norm"}
 
 
 @contextmanager
@@ -55,8 +58,8 @@ def check_losses(method: Method, losses: Any, log_q_CV: Tensor) -> None:
         raise _wrong(method, "the losses do not depend on the student: no gradient leads to it")
 
 
-def check_weights(method: Method, weights: Any, tokens: int) -> None:
-    """Refuse weights that are neither one number for all tokens nor one for each.
+def check_weights(method: Method, weights: Any, tokens: int) -> dict[str, float]:
+    """Return what to log; refuse weights that are neither one number for all tokens nor one each.
 
     Raises:
         ArkdError: they are not.
@@ -72,7 +75,7 @@ def check_weights(method: Method, weights: Any, tokens: int) -> None:
             raise _wrong(
                 method, f"weight {name}: one number, or one a token, [{tokens}], not {shape}"
             )
-    _check_log(method, weights.log)
+    return _log(method, weights.log)
 
 
 def check_step(method: Method, result: Any) -> tuple[Tensor, dict[str, float]]:
@@ -89,19 +92,22 @@ def check_step(method: Method, result: Any) -> tuple[Tensor, dict[str, float]]:
         raise _wrong(method, f"the loss of a step is one number, a tensor of shape [], not {shape}")
     if not loss.requires_grad:
         raise _wrong(method, "the loss does not depend on the student: no gradient leads to it")
-    _check_log(method, log)
-    return loss, log
+    return loss, _log(method, log)
 
 
-def _check_log(method: Method, log: Any) -> None:
+def _log(method: Method, log: Any) -> dict[str, float]:
+    """Return what a method logs as numbers."""
     if not isinstance(log, dict):
         raise _wrong(method, f"what to log is a mapping of numbers, not {_kind(log)}")
+    if taken := LOGGED_BY_THE_LOOP & log.keys():
+        raise _wrong(method, f"log {min(taken)}: the loop logs that itself; take another name")
     for key, value in log.items():
         single = isinstance(value, int | float) or (
             isinstance(value, Tensor) and value.numel() == 1
         )
         if not isinstance(key, str) or not single:
             raise _wrong(method, f"log {key!s:.40}: one number is wanted, not {_kind(value)}")
+    return {key: float(torch.as_tensor(value).detach()) for key, value in log.items()}
 
 
 def _wrong(method: Method, what: str) -> ArkdError:

@@ -125,6 +125,18 @@ def test_twice_the_steps_are_held_against_the_standard_error(
     assert mark.met is met
 
 
+def test_a_contrast_that_was_not_measured_leaves_the_median_unknown(tmp_path: Path) -> None:
+    once, twice = finished(tmp_path / "once", 100), finished(tmp_path / "twice", 200)
+    path = twice.root / "records.csv"
+    lines = path.read_text().splitlines(keepends=True)
+    of_arm = [line for line in lines if ",truth_error," in line and f",{ARMS[0]}," in line]
+    assert of_arm
+    path.write_text("".join(line for line in lines if line not in of_arm))
+    mark = found(calibration.marks(once, twice), "twice the steps")
+    assert math.isnan(mark.value)
+    assert not mark.met
+
+
 def test_what_is_not_twice_the_steps_is_refused(tmp_path: Path) -> None:
     once, more = finished(tmp_path / "once", 100), finished(tmp_path / "more", 150)
     with pytest.raises(ArkdError, match="150 steps, twice the 100"):

@@ -626,6 +626,23 @@ def test_an_order_must_be_right_in_every_seed(tmp_path: Path) -> None:
     ]
 
 
+def test_an_order_with_an_arm_that_was_never_measured_does_not_hold(tmp_path: Path) -> None:
+    """All seeds of one arm failed: of '*' it may be missing, of those that are named it may not."""
+    (precondition,) = CLAIMS.preconditions
+    lost = [("fixed_mix", seed) for seed in THREE.seeds]
+    found = Results(write_results(tmp_path, THREE, between, failed=lost), CLAIMS.roles)
+    outcomes = {one.outcome for one in comparisons(found, "", precondition, PAIR)}
+    assert outcomes == {True}
+    assert isinstance(precondition, Order)
+    order = ("teacher", "init", "fixed_mix", "untrained")
+    named = precondition.model_copy(update={"order": order})
+    for one in comparisons(found, "", named, PAIR):
+        assert (one.outcome, one.reason) == (
+            None,
+            f"fixed_mix has no {one.metric} on {one.task}",
+        )
+
+
 def test_printed_and_derived_numbers_are_compared_as_they_stand(tmp_path: Path) -> None:
     tree = write_results(tmp_path, THREE, between)
     results = Results(tree, CLAIMS.roles)

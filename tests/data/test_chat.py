@@ -87,8 +87,11 @@ def spec(folder: Path, **changes: Any) -> FilesSpec:
     return FilesSpec(
         train=str(folder / "train.jsonl"),
         tests={"asked": str(folder / "test.jsonl")},
-        dev=str(folder / "train.jsonl"),
-        **{"chat_template": str(folder / "tokenizer"), **changes},
+        **{
+            "dev": str(folder / "train.jsonl"),
+            "chat_template": str(folder / "tokenizer"),
+            **changes,
+        },
     )
 
 
@@ -180,6 +183,33 @@ def test_a_test_asks_for_the_last_turn_alone(tmp_path: Path) -> None:
     (test,) = rows(data / "test_asked.jsonl")
     assert test["references"] == ["1+2=3"]
     assert test["prompt"] == rows(data / "train.jsonl")[1]["prompt"]
+
+
+def test_no_development_answer_stands_in_a_prompt_of_training(tmp_path: Path) -> None:
+    """Conversations of several turns go whole to one side: later prompts hold earlier answers."""
+    write_tokenizer(tmp_path / "tokenizer", "qwen")
+    talks = [
+        [
+            {"role": role, "content": f"{role} {turn} of talk {talk}"}
+            for turn in range(3)
+            for role in ("user", "assistant")
+        ]
+        for talk in range(6)
+    ]
+    data = built(tmp_path, talks, dev=None, dev_examples=4)
+    dev, train = rows(data / "dev.jsonl"), rows(data / "train.jsonl")
+    assert len(dev) == 4
+    assert len(train) == 3 * (6 - 2)  # two talks were needed for four rows
+    for row in dev:
+        assert not any(row["response"] in other["prompt"] + other["response"] for other in train)
+
+
+def test_an_answer_beside_a_conversation_is_refused(tmp_path: Path) -> None:
+    write_tokenizer(tmp_path / "tokenizer", "qwen")
+    write_lines(tmp_path / "train.jsonl", [{"messages": TALK}])
+    write_lines(tmp_path / "test.jsonl", [{"messages": TALK[:4], "response": "An answer."}])
+    with pytest.raises(ArkdError, match=r"test\.jsonl.* response: would not be read"):
+        build(spec(tmp_path), tmp_path / "out")
 
 
 def test_a_conversation_that_waits_for_an_answer_is_a_test_without_one(tmp_path: Path) -> None:

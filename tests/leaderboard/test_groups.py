@@ -63,6 +63,14 @@ def test_pairing_within_a_run_sees_what_runs_apart_do_not() -> None:
     assert groups([better, Ranked("b", paired.effects)]) == [1, 1]
 
 
+def test_no_row_is_put_behind_one_that_it_beats_on_the_seeds_of_both() -> None:
+    """Of ten seeds the first has the higher mean; on the three that both have it is the worse."""
+    first = Ranked("a", {s: 0.0 if s <= 3 else 5.7 for s in range(1, 11)})
+    second = Ranked("a", {1: 1.0, 2: 1.01, 3: 0.99})
+    assert first.mean > second.mean
+    assert groups([first, second]) == [1, 1]
+
+
 def test_one_seed_has_no_group_and_puts_nobody_behind() -> None:
     draw = np.random.default_rng(6)
     rows = [Ranked("a", {1: 100.0}), row(0.0, draw), row(0.0, draw, "b")]

@@ -69,6 +69,25 @@ def test_the_best_rate_of_each_row_is_written_and_an_edge_is_refused(
     assert not path.exists()
 
 
+def test_a_rate_at_which_the_run_failed_is_none_to_choose(
+    suite: Suite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "tuning").mkdir()
+    monkeypatch.setattr(tuning, "benchmarks_dir", lambda: tmp_path)
+    values = dict(zip([e.label for e in suite.entries], (4, 3, 2, 4, 3, 5, 2.5), strict=True))
+    lost = values.pop("forward_kl@lr=0.002")
+    tree = records(suite, tmp_path / "failed", values)
+    with pytest.raises(ArkdError, match=r"records\.csv: no record of forward_kl@lr=0\.002"):
+        tuning.write(tree)
+    path = tree.root / "records.csv"
+    failed = path.read_text().splitlines()[1].replace("fidelity_dev,jsd", "run,failed")
+    path.write_text(path.read_text() + failed.replace("forward_kl@lr=0.001", "forward_kl@lr=0.002"))
+    rows = read_csv(tuning.write(tree))
+    (row,) = [r for r in rows if (r["method"], r["lr"]) == ("forward_kl", "0.002")]
+    assert (row["dev_jsd"], row["chosen"]) == ("inf", "0")
+    assert lost
+
+
 # Of version 1.0, whose rule was three rates for all; its caption says so.
 BEFORE_THE_RULE = ("longtail",)
 

@@ -195,3 +195,26 @@ def test_a_state_selected_by_its_answers_depends_on_how_they_are_decoded(stage: 
 
     assert selecting("rouge_l")["decoding"]["top_p"] == 1.0
     assert "decoding" not in selecting("nll")
+
+
+def test_how_much_is_measured_is_no_setting_of_a_training() -> None:
+    suite = load_suite("longtail")
+    tail = suite.tail.model_copy(update={"items_per_set": 7, "prefixes": ("gold",)})
+    other = suite.model_copy(update={"tail": tail})
+    pair = suite.pairs[0].name
+    for stage in ("data", "tokens", "teacher", "init", "cache", "distill"):
+        assert config_slice(suite, stage, pair, "arkd") == config_slice(other, stage, pair, "arkd")
+    for stage in ("prefixes", "evaluate"):
+        assert config_slice(suite, stage, pair, "arkd") != config_slice(other, stage, pair, "arkd")
+
+
+def test_controls_are_measured_anew_when_another_teacher_is_stored() -> None:
+    def evaluation(**settings: Any) -> dict[str, Any]:
+        suite = load_suite("longtail")
+        changed = suite.distillation.model_copy(update=settings)
+        suite = suite.model_copy(update={"distillation": changed})
+        return config_slice(suite, "evaluate", suite.pairs[0].name, "init")
+
+    stored = {"teacher_support": "top_k", "teacher_support_size": 32}
+    assert evaluation(**stored) != evaluation(**stored | {"teacher_support_size": 64})
+    assert evaluation() == evaluation(temperature=1.0)  # no teacher is stored

@@ -65,6 +65,11 @@ CASES: dict[str, tuple[type[Method], Result, str]] = {
     "weights: of half": (Weighted, lambda f: W(f[:2], 0.5), "or one a token, ["),
     "weights: a table": (Weighted, lambda f: W(0.5, f[:, None]), "weight rkl: one number, or one"),
     "weights: a wrong log": (Weighted, lambda f: W(0.5, 0.5, log={"f": f}), "log f: one number"),
+    "weights: the loop's own log": (
+        Weighted,
+        lambda f: W(0.5, 0.5, log={"loss": 1.0}),
+        "log loss: the",
+    ),
     "step: None": (Whole, lambda kl: None, "a pair of loss and log is wanted, not None"),
     "step: no log": (Whole, lambda kl: kl, "a pair of loss and log is wanted, not Tensor"),
     "step: three": (Whole, lambda kl: (kl, {}, {}), "not a tuple of 3"),

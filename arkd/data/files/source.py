@@ -48,6 +48,7 @@ KEYS = (*TEXTS, "references", "messages", "conversations")
 GIVEN = ("input", "context")  # what an instruction is applied to; Dolly has the latter
 # What other projects' rows hold beside these, and would be lost without a word.
 UNREAD = ("system", "history", "instances")
+Numbered = list[tuple[int, Row]]  # rows by the line of the file; a conversation's are of one line
 
 
 def build(spec: FilesSpec, out_dir: Path) -> Row:
@@ -64,9 +65,10 @@ def build(spec: FilesSpec, out_dir: Path) -> Row:
     paths |= {role: split.fetch() for role, split in spec.splits.items()}
     chat = Chat(Path(spec.chat_template), spec.chat_options) if spec.chat_template else None
     roles = [role for role in spec.roles if role != "corpus"]
-    files = {role: _rows(spec, role, paths[role], chat) for role in roles}
-    if "dev" not in files:
-        files = _split(spec, paths["train"][0], files.pop("train")) | files
+    numbered = {role: _rows(spec, role, paths[role], chat) for role in roles}
+    if "dev" not in numbered:
+        numbered = _split(spec, paths["train"][0], numbered.pop("train")) | numbered
+    files = {role: [row for _, row in rows] for role, rows in numbered.items()}
     first = next(iter(spec.tests))
     if not any(row["response"] for row in files[f"test_{first}"]):
         raise ArkdError(
@@ -129,19 +131,29 @@ def _licences(spec: FilesSpec) -> Row:
     return found | {name: f"see the card of {split.repo}" for name, split in splits.items()}
 
 
-def _split(spec: FilesSpec, path: Path, rows: list[Row]) -> dict[str, list[Row]]:
-    """Deal training rows out to training and development; each keeps the order of the file."""
-    if len(rows) <= spec.dev_examples:
+def _split(spec: FilesSpec, path: Path, rows: Numbered) -> dict[str, Numbered]:
+    """Deal training rows out to training and development; each keeps the order of the file.
+
+    A conversation goes whole to one of them: the prompt of each turn holds the answers before it.
+    What the last one drawn has beyond `dev_examples` is left out.
+    """
+    lines = list(dict.fromkeys(line for line, _ in rows))
+    of_line = Counter(line for line, _ in rows)
+    rng = random.Random(derive_seed("files", spec.data_seed, "dev"))
+    chosen: set[int] = set()
+    for place in rng.sample(range(len(lines)), min(spec.dev_examples, len(lines))):
+        if sum(of_line[line] for line in chosen) < spec.dev_examples:
+            chosen.add(lines[place])
+    split = {
+        "train": [(line, row) for line, row in rows if line not in chosen],
+        "dev": [(line, row) for line, row in rows if line in chosen][: spec.dev_examples],
+    }
+    if not split["train"] or len(split["dev"]) < spec.dev_examples:
         raise ArkdError(
             f"{path}: {len(rows)} rows, and data.dev_examples splits {spec.dev_examples} off, "
             "which leaves none to train on; lower it, or name a file in data.dev"
         )
-    rng = random.Random(derive_seed("files", spec.data_seed, "dev"))
-    chosen = set(rng.sample(range(len(rows)), spec.dev_examples))
-    return {
-        "train": [row for place, row in enumerate(rows) if place not in chosen],
-        "dev": [rows[place] for place in sorted(chosen)],
-    }
+    return split
 
 
 def _in_repo(path: Path, split: HubSplit) -> str:
@@ -149,15 +161,15 @@ def _in_repo(path: Path, split: HubSplit) -> str:
     return path.as_posix().partition(f"/snapshots/{split.revision}/")[2]
 
 
-def _rows(spec: FilesSpec, role: str, paths: list[Path], chat: Chat | None) -> list[Row]:
+def _rows(spec: FilesSpec, role: str, paths: list[Path], chat: Chat | None) -> Numbered:
     """Return the rows of a file, or of a split's several, or a draw of them in their order."""
     is_test = role.startswith("test_")
-    rows: list[Row] = []
-    for place, line in (found for path in paths for found in tables.rows(path)):
+    rows: Numbered = []
+    for number, (place, line) in enumerate(found for path in paths for found in tables.rows(path)):
         _refuse_marks(place, line)
         _refuse_unread(spec, place, line)
         if (messages := messages_of(line, place)) is None:
-            rows.append(_row(spec, place, line, is_test))
+            rows.append((number, _row(spec, place, line, is_test)))
         elif chat is None:
             raise ArkdError(
                 f"{place}: a conversation, and no template to write it by; set data.chat_template "
@@ -166,7 +178,7 @@ def _rows(spec: FilesSpec, role: str, paths: list[Path], chat: Chat | None) -> l
         else:
             pairs = _asked(chat, messages, place, is_test)
             beside = {key: line[key] for key in ("references", "band", "kind") if key in line}
-            rows += [_row(spec, place, beside | pair, is_test) for pair in pairs]
+            rows += [(number, _row(spec, place, beside | pair, is_test)) for pair in pairs]
     if not rows:
         raise ArkdError(
             f"{paths[0]}: no rows; data.{role.replace('_', 's.', 1)} needs one at least"
@@ -208,6 +220,8 @@ def _refuse_unread(spec: FilesSpec, place: str, line: Row) -> None:
         ArkdError: there is such a key, and `data.ignore` does not list it.
     """
     unread = [key for key in UNREAD if line.get(key)]
+    if "messages" in line or "conversations" in line:  # whose last turn is the answer
+        unread += [key for key in ("response", "output") if line.get(key)]
     if not line.get("instruction"):
         unread += [key for key in GIVEN if line.get(key)]
     for read, other in (GIVEN, ("response", "output")):

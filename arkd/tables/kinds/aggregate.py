@@ -116,21 +116,21 @@ def _against(make: Builder, pair: str, row: str, closed: Closed, other: Closed) 
 
 
 def open_gaps(make: Builder, pair: str) -> list[str]:
-    """Return the test sets on which the teacher is ahead of the start of every seed."""
+    """Return the test sets on which the teacher is ahead of every seed's (or world's) start."""
     sets = []
     for task in make.scored:
-        teacher, start = (_rouge(make, pair, row, task) for row in (TEACHER, INIT))
-        if teacher and start:
-            low, high = min(teacher.values()), max(start.values())
-            if low > high and not exact.same(low, high):
-                sets.append(task)
+        start = _rouge(make, pair, INIT, task)
+        teacher = make.spread(_rouge(make, pair, TEACHER, task), TEACHER, start)
+        ends = [(teacher[seed], start[seed]) for seed in start if seed in teacher]
+        if ends and all(high > low and not exact.same(high, low) for high, low in ends):
+            sets.append(task)
     return sets
 
 
 def closed_by_seed(make: Builder, pair: str, row: str, sets: Sequence[str]) -> Closed:
     """Return the share of the gap in ROUGE-L that a row closed, for each seed with every value.
 
-    The gap is that between the start of the same seed and the one teacher.
+    The gap is that between the start of the same seed or world and its teacher.
 
     Args:
         make: The builder of the suite's tables.
@@ -141,11 +141,12 @@ def closed_by_seed(make: Builder, pair: str, row: str, sets: Sequence[str]) -> C
     student, start, teacher = (
         [_rouge(make, pair, model, task) for task in sets] for model in (row, INIT, TEACHER)
     )
-    best = [next(iter(part.values())) for part in teacher]
-    shared = [s for s in make.expected(row) if all(s in part for part in (*student, *start))]
-    values, starts = (
+    seeds = make.expected(row)
+    teacher = [make.spread(part, TEACHER, seeds) for part in teacher]
+    shared = [s for s in seeds if all(s in part for part in (*student, *start, *teacher))]
+    values, starts, best = (
         np.array([[part[seed] for part in parts] for seed in shared]).reshape(-1, len(sets))
-        for parts in (student, start)
+        for parts in (student, start, teacher)
     )
     return dict(zip(shared, gap_closed(values, starts, best), strict=True))
 

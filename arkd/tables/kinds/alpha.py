@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from arkd import exact
 from arkd.results import trajectories as curves
 from arkd.results.records import SeedValues
-from arkd.results.trajectories import Curves
-from arkd.storage import manifest
+from arkd.results.suite_results import SuiteResults
+from arkd.results.trajectories import FILE, Curves
 from arkd.suite.protocol import Distillation, MethodEntry
 from arkd.tables.builder import Builder
 from arkd.tables.kind import TableKind
@@ -16,7 +17,12 @@ EARLY = 0.05  # the share of training at its start over which α is averaged
 
 
 def build(make: Builder) -> Layout | None:
-    logged = Curves(make)
+    of_suite = Curves(make)
+    blocks = {
+        world: Curves(SuiteResults(tree))
+        for world, tree in make.tree.blocks.items()
+        if (tree.root / FILE).is_file()
+    }
     columns = (
         Column("alpha first", "α, first 5 % of steps", 3),
         Column("alpha last", "α, last 10 %", 3),
@@ -28,23 +34,38 @@ def build(make: Builder) -> Layout | None:
     rows = []
     for pair in make.pairs:
         for method in make.methods:
-            seeds = logged.alpha(pair, method)
-            if not seeds:
+            if not of_suite.alpha(pair, method):
                 continue
-            smooth = {seed: curves.rolled(series) for seed, series in seeds.items()}
-            statistics: tuple[SeedValues, ...] = (
-                {seed: curves.first(series, EARLY) for seed, series in seeds.items()},
-                {seed: curves.last(series, LATE) for seed, series in seeds.items()},
-                {seed: float(series.min()) for seed, series in smooth.items()},
-                {seed: float(series.max()) for seed, series in smooth.items()},
-                logged.above_half(pair, method),
-            )
+            statistics = _statistics(of_suite, pair, method)
+            if blocks:  # extremes of single runs, not of the mean curve over a world's seeds
+                of_worlds = {w: _statistics(logged, pair, method) for w, logged in blocks.items()}
+                statistics = [
+                    {
+                        w: exact.mean([*found[i].values()])
+                        for w, found in of_worlds.items()
+                        if found[i]
+                    }
+                    for i in range(len(statistics))
+                ]
             cells = [make.cell(values, pair, method, "α") for values in statistics]
             cells += [_same_weights(make, pair, method, other) for other in (FORWARD, REVERSE)]
             rows.append(Row((*make.lead(pair), method), tuple(cells), pair, method))
     dash = "no such run: the row is that method itself, or the suite lacks it under its settings"
     labels = (*make.lead("Pair"), "Method")
     return make.finish(labels, columns, rows, compared=False, dash=dash) if rows else None
+
+
+def _statistics(logged: Curves, pair: str, method: str) -> list[SeedValues]:
+    """Return each column's values of a row by seed."""
+    seeds = logged.alpha(pair, method)
+    smooth = {seed: curves.rolled(series) for seed, series in seeds.items()}
+    return [
+        {seed: curves.first(series, EARLY) for seed, series in seeds.items()},
+        {seed: curves.last(series, LATE) for seed, series in seeds.items()},
+        {seed: float(series.min()) for seed, series in smooth.items()},
+        {seed: float(series.max()) for seed, series in smooth.items()},
+        logged.above_half(pair, method),
+    ]
 
 
 def _same_weights(make: Builder, pair: str, method: str, other: str) -> Cell:
@@ -68,14 +89,14 @@ def _same_weights(make: Builder, pair: str, method: str, other: str) -> Cell:
         return Cell(word=MISSING)
     twin = twins[0]
     weights, pure = (
-        {seed: manifest.weights(make.tree.training(pair, label, seed)) for seed in seeds}
+        {seed: make.student_weights(pair, label, seed) for seed in make.expected(label)}
         for label in (method, twin.label)
-        for seeds in [make.expected(label)]
     )
     seeds = [seed for seed, hashes in weights.items() if hashes and pure.get(seed)]
     if not seeds:
         return Cell(word=MISSING)
     text = f"{sum(weights[seed] == pure[seed] for seed in seeds)} of {len(seeds)}"
+    text += " worlds" if suite.worlds else ""
     same_rate = suite.settings(twin).lr == own_rate
     return Cell(word=text if same_rate else f"{text} (other rate)")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from arkd.results.records import SeedValues
-from arkd.suite.folders import TEACHER
 from arkd.tables.builder import Builder
 from arkd.tables.kind import TableKind
 from arkd.tables.quantities import derived, difference, quality, reference
@@ -30,9 +29,8 @@ def build(make: Builder) -> Layout | None:
             names = ("ROUGE-L", "ROUGE-L out of distribution", "drop in ROUGE-L")
             cells = [derived(make, v, pair, row, n) for v, n in zip(parts, names, strict=True)]
             if chosen:
-                if row == TEACHER:  # one model, set beside every seed
-                    drop = {seed: value for seed in base for value in drop.values()}
-                cells.append(difference(make, pair, (row, chosen), drop, base))
+                paired = make.spread(drop, row, base)
+                cells.append(difference(make, pair, (row, chosen), paired, base))
             rows.append(Row((*make.lead(pair), row), tuple(cells), pair, row))
     labels = (*make.lead("Pair"), "Method")
     return make.finish(labels, columns, rows, compared=False)
