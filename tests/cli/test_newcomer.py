@@ -82,6 +82,16 @@ def test_its_page_and_its_golden_losses_are_written(checkout: Path) -> None:
     assert (checkout / "tests" / "golden" / "mymethod.json").is_file()
 
 
+def test_the_method_of_the_page_passes_in_the_place_of_the_file(checkout: Path) -> None:
+    path = checkout / "baselines" / "linear_turn.py"
+    run(checkout, "arkd new linear_turn --kind weights")
+    assert "WeightedDivergences" in path.read_text()
+    page = (ROOT / "docs" / "methods.md").read_text(encoding="utf-8")
+    path.write_text(page.partition("```python\n")[2].partition("```")[0])
+    assert "formula not compared" in run(checkout, "arkd check linear_turn")
+    path.unlink()
+
+
 def test_a_package_is_written_where_it_is_asked_for(checkout: Path) -> None:
     assert "arkd-method-another" in run(checkout, "arkd new another --package")
     assert (checkout / "arkd-method-another" / "pyproject.toml").is_file()

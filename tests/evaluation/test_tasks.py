@@ -161,13 +161,13 @@ def test_the_readme_names_no_task_that_is_not_there(family: str) -> None:
 def test_the_readme_cites_the_paper_and_this_software(family: str) -> None:
     assert method_class("arkd").reference.bibtex.strip() in readme(family)
     software = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
-    entry = re.search(r"@software\{arkd,\n(.*?)\n\}", readme(family), re.S)
+    entry = re.search(r"@software\{arkd_benchmark,\n(.*?)\n\}", readme(family), re.S)
     assert entry
     fields = dict(re.findall(r"(\w+) += \{+(.*?)\}+,?$", entry[1], re.M))
     assert fields["author"] == software["authors"][0]["name"]
     assert fields["version"] == software["version"]
     assert fields["license"] == software["license"]
-    assert fields["title"].startswith(f"{software['title']}: A reproducibility benchmark")
+    assert fields["title"].startswith(f"{software['title']}: a reproducibility benchmark")
 
 
 def used_by(name: str, suite: Suite) -> set[str]:
