@@ -16,6 +16,8 @@ from arkd.evaluation.kept import Kept, Measured
 from arkd.evaluation.measure_model import Subject
 from arkd.evaluation.value import Value
 from arkd.stages.evaluate import evaluate
+from arkd.stages.stage import made_for
+from arkd.storage.stage_writer import Stage
 from arkd.suite.folders import Tree
 from arkd.suite.load import load_suite
 
@@ -59,6 +61,18 @@ def test_a_killed_evaluation_measures_only_the_rest_and_ends_in_the_same_bytes(
     evaluate(tree, "fixture", "arkd")
     assert json.loads((folder / "manifest.json").read_text())["outputs"] == whole
     assert not (folder.parent / "measured").exists()
+
+
+def test_what_a_killed_stage_left_is_of_its_code_settings_and_libraries(tmp_path: Path) -> None:
+    """A training that goes on under another torch would be of two, with one in its manifest."""
+    made_of = {"stage": "distill", "config": {"lr": 1}, "inputs": {}, "core": "a", "git": "b"}
+    stages = [
+        Stage(tmp_path, made_of | {"versions": {"torch": version}})
+        for version in ("2.13.0", "2.14")
+    ]
+    first, second = map(made_for, stages)
+    assert first != second
+    assert first == made_for(Stage(tmp_path, stages[0].made_of | {"git": "c"}))
 
 
 def test_parts_of_another_evaluation_are_measured_anew(tmp_path: Path) -> None:
