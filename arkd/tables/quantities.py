@@ -13,10 +13,10 @@ from arkd.statistics.intervals import paired_difference
 from arkd.tables.builder import GOLD, Builder, Source, short_name
 from arkd.tables.table import FAILED, MISSING, Cell, Origin, make_cell
 
-FORWARD, REVERSE, MIX = "forward_kl", "reverse_kl", "fixed_mix"
+FORWARD, REVERSE, MIX, SFT = "forward_kl", "reverse_kl", "fixed_mix", "sft"
 LATE = 0.10  # the share of training at its end over which α is averaged
 # What the others are compared with: the first of these that a suite has, else its first row.
-REFERENCES = ("fixed_mix", "fixed_mix@alpha=0.5", "forward_kl", "seqkd", "sft")
+REFERENCES = (MIX, f"{MIX}@alpha=0.5", FORWARD, "seqkd", SFT)
 
 
 def quality_sources(make: Builder, sets: Iterable[str]) -> list[Source]:

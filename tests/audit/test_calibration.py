@@ -20,33 +20,40 @@ from arkd.suite.suite import Suite
 
 ARMS = ("forward_kl", "reverse_kl", "fixed_mix")
 SEEDS = (1, 2, 3)
-# Of each arm: error on head facts, tail overlap, and forward and reverse KL at the end of training.
+# Of each arm: error on head facts, tail overlap, JSD in distribution, and forward and reverse KL at
+# the end of training; fine-tuning logs neither.
 PLANTED = {
-    "forward_kl": (0.04, 0.3, 0.10, 0.20),
-    "reverse_kl": (0.06, 0.5, 0.30, 0.05),
-    "fixed_mix": (0.11, 0.1, 0.20, 0.10),
+    "sft": (0.09, 0.2, 0.20, None, None),
+    "forward_kl": (0.04, 0.3, 0.10, 0.10, 0.20),
+    "reverse_kl": (0.06, 0.5, 0.25, 0.30, 0.05),
+    "fixed_mix": (0.11, 0.1, 0.15, 0.20, 0.10),
 }
-TEACHER_ERROR, TEACHER_TAIL = 0.02, 0.03
+TEACHER_ERROR, TEACHER_TAIL, TEACHER_ROUGE = 0.02, 0.03, 2.68
 
 
 def finished(folder: Path, steps: int, shift: float = 0.0) -> Tree:
     """Write a finished suite; `shift` is added to forward KL's scores."""
-    base = suite_of(ARMS, seeds=SEEDS, tail=TailSettings(overlap=True))
+    base = suite_of(("sft", *ARMS), seeds=SEEDS, tail=TailSettings(overlap=True))
     training = base.distillation.model_copy(update={"steps": steps})
     suite = base.model_copy(update={"distillation": training})
     tree = Tree(folder, suite)
     tree.root.mkdir(parents=True)
     rows = [row(suite, "teacher", 0, "fidelity_gold", "tail_mass", "", TEACHER_TAIL)]
     rows += [row(suite, "teacher", 0, "truth", "truth_error", "certain_head", TEACHER_ERROR)]
+    rows += [
+        {**row(suite, "teacher", 0, "longtail_id", "rouge_l", "", TEACHER_ROUGE), "decode_seed": d}
+        for d in suite.decoding.seeds
+    ]
     windows = []
-    for arm, (error, overlap, fkl, rkl) in PLANTED.items():
+    for arm, (error, overlap, jsd, fkl, rkl) in PLANTED.items():
         for seed in SEEDS:
             rows += [row(suite, arm, seed, "truth", "truth_error", "certain_head", error)]
             in_distribution = row(
                 suite, arm, seed, "fidelity_gold", "tail_overlap", "longtail_id", overlap
             )
             moving = error * seed + (shift if arm == "forward_kl" else 0.0)
-            rows += [in_distribution]
+            near = row(suite, arm, seed, "fidelity_gold", "jsd", "longtail_id", jsd)
+            rows += [in_distribution, near]
             rows += [
                 row(suite, arm, seed, task, metric, "", moving)
                 for task, metric in (
@@ -63,6 +70,7 @@ def finished(folder: Path, steps: int, shift: float = 0.0) -> Tree:
                 run = {"suite": suite.name, "suite_version": suite.version, "method": arm}
                 run |= {"pair": suite.pairs[0].name, "seed": seed}
                 logged = {"fkl": fkl if late else 1.0, "rkl": rkl if late else 2.0}
+                logged = logged if fkl else {}
                 windows.append(run | {"first_step": step, "last_step": step} | logged)
     write_csv(tree.root / "records.csv", COLUMNS, rows)
     columns = ("suite", "suite_version", "pair", "method", "seed", "first_step", "last_step")
@@ -91,6 +99,10 @@ def found(marks: list[Mark], words: str) -> Mark:
         ("fkl of forward_kl", 0.10 / 0.20, True),
         ("rkl of reverse_kl", 0.05 / 0.10, True),
         ("steps of fixed_mix", 0.5, True),  # .2 against .1 in the second half alone
+        ("teacher less that of sft", TEACHER_ROUGE - 0.09 * 2, True),  # mean of seeds 1 to 3
+        ("JSD of forward_kl", 0.10 / 0.20, True),
+        ("JSD of reverse_kl", 0.25 / 0.20, False),  # farther from the teacher than fine-tuning
+        ("JSD of fixed_mix", 0.15 / 0.20, True),
         ("teacher's mass", TEACHER_TAIL, True),
         ("error on head facts of forward_kl", 0.04 / 0.02, True),
         ("error on head facts of reverse_kl", 0.06 / 0.02, True),
@@ -145,7 +157,7 @@ def test_what_is_not_twice_the_steps_is_refused(tmp_path: Path) -> None:
 
 def test_a_suite_without_the_arms_is_refused(tmp_path: Path) -> None:
     suite = suite_of(["forward_kl", "arkd"], tail=TailSettings(overlap=True))
-    with pytest.raises(ArkdError, match="needs fixed_mix, reverse_kl"):
+    with pytest.raises(ArkdError, match="needs fixed_mix, reverse_kl, sft"):
         calibration.marks(Tree(tmp_path, suite))
 
 
