@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from arkd.errors import ArkdError, out_of_memory
@@ -107,7 +106,7 @@ def _log(method: Method, log: Any) -> dict[str, float]:
         )
         if not isinstance(key, str) or not single:
             raise _wrong(method, f"log {key!s:.40}: one number is wanted, not {_kind(value)}")
-    return {key: float(torch.as_tensor(value).detach()) for key, value in log.items()}
+    return {k: float(v.detach() if isinstance(v, Tensor) else v) for k, v in log.items()}
 
 
 def _wrong(method: Method, what: str) -> ArkdError:
