@@ -57,7 +57,7 @@ def measured(model: type[Paired] | type[Slope], **keys: Any) -> Any:
 def the_arms() -> list[str]:
     """Every row that a test of the file names; the suite trains at temperature 2."""
     found = [arm for claim in CLAIMS.claims for test in claim.tests for arm in test.arms]
-    found = [arm for arm in found if arm != TEACHER and "temperature=2.0" not in arm]
+    found = [arm for arm in found if arm != TEACHER and "@temperature=2.0" not in arm]
     return list(dict.fromkeys(found))
 
 
