@@ -23,6 +23,7 @@ from arkd.cli import main as cli
 from arkd.exchange import form, submit
 from arkd.leaderboard import form as board_form
 from arkd.leaderboard import page
+from arkd.leaderboard.runs import Entry
 
 PAIR = "llama-0.5M-0.1M"
 REFERENCE = ROOT / "results" / "reference"
@@ -130,6 +131,30 @@ def test_cost_is_that_of_the_run_or_what_is_declared(found: dict[str, Any]) -> N
     assert rows["seqkd"]["cost"]["seconds"] == pytest.approx(np.mean(spent))
     assert rows["seqkd"]["cost"]["declared"] is False
     assert rows[FOREIGN]["cost"] == {"seconds": 145, "kind": "processor", "declared": True}
+
+
+@pytest.mark.parametrize(
+    ("device", "gpus", "kind", "workers"),
+    [
+        ("cpu", 2, "processor", 4),  # a GPU that is there and does nothing
+        ("cuda", 1, "gpu", 2),
+        ("auto", 1, "gpu", 2),
+        ("auto", 0, "processor", 4),
+    ],
+)
+def test_seconds_are_counted_by_what_trained(
+    tmp_path: Path, device: str, gpus: int, kind: str, workers: int
+) -> None:
+    """Four threads feed two GPUs: their seconds are the GPUs', not the threads'."""
+    lines = ["stage,pair,method,train_s,threads", "distill,p,arkd,10,4", "distill,p,arkd,30,4"]
+    (tmp_path / "cost.csv").write_text("\n".join(lines) + "\n")
+    made = {
+        "config": {"device": device, "training": {"devices": 2}},
+        "host": {"gpus": [{"name": "H100"}] * gpus} if gpus else {},
+    }
+    entry = Entry("x", tmp_path, "reference", None, made)  # type: ignore[arg-type]
+    cost = entry.costs["p", "arkd"]
+    assert (cost.seconds, cost.kind) == (20.0 * workers, kind)
 
 
 def test_a_submission_from_another_core_joins_by_its_own_effects(found: dict[str, Any]) -> None:

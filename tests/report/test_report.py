@@ -410,6 +410,14 @@ def test_a_sentence_says_what_the_verdicts_are_worth(
     assert report_claims.lead(load_suite("longtail"), load_claims(), lines) == said
 
 
+def test_an_identity_of_weights_must_be_that_of_every_seed() -> None:
+    line = comparison_line("X1", "same_weights", kind="identity", direction="equal")
+    assert report_comparisons.bounds(line) == (1.0, 1.0)
+    assert report_comparisons.condition(line) == "1"
+    equal = comparison_line("E3", "drop", direction="equal", margin="0.8")
+    assert report_comparisons.condition(equal) == "−0.8 to 0.8"
+
+
 def test_only_the_registered_seeds_and_world_give_final_verdicts() -> None:
     assert report_claims.verdict_suites(load_claims())[0] == "longtail-full"
     for name in report_claims.verdict_suites(load_claims()):

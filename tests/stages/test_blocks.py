@@ -11,6 +11,7 @@ import pytest
 from conftest import snakemake
 from scipy import stats
 
+from arkd.audit.merge import merge
 from arkd.audit.verify import verify
 from arkd.errors import ArkdError
 from arkd.plan.jobs import Assumed
@@ -201,3 +202,15 @@ def test_blocks_run_to_one_report(suite_file: Path, tmp_path: Path) -> None:
     assert "Mean over worlds" in page
     for folder in (root, *(tmp_path / f"several@{world}" for world in WORLDS)):
         assert not verify(folder, anchored=False).problems
+
+
+def test_joined_blocks_are_not_merged_and_the_remedy_is_said(
+    suite_file: Path, tmp_path: Path
+) -> None:
+    whole = tree(str(suite_file), tmp_path)
+    for world, block in whole.blocks.items():
+        write_block(block, world)
+    blocks.pool(whole)
+    with pytest.raises(ArkdError, match="merge the folders of each block, several@11 and so on"):
+        merge(tmp_path / "out", [whole.root, whole.root])
+    assert not (tmp_path / "out").exists()

@@ -49,6 +49,13 @@ def test_a_wrong_parameter_is_named(params: dict, message: str) -> None:
         registry.build(MethodEntry(name="fixed_mix", params=params))
 
 
+@pytest.mark.parametrize("text", ["nan", "inf", "-inf"])
+def test_text_that_is_no_finite_number_is_refused(text: str) -> None:
+    """YAML's own are .nan and .inf; without the point they are text, which a float accepts."""
+    with pytest.raises(ArkdError, match="entropy_weight: a finite number is wanted"):
+        registry.build(MethodEntry(name="arkd", params={"entropy_weight": text}))
+
+
 def test_a_setting_with_few_values_takes_no_other() -> None:
     params = {"first_baseline": "frist_reward"}
     with pytest.raises(ArkdError, match=r"first_baseline: .*'first_reward' or 'zero'"):
