@@ -141,9 +141,11 @@ def _split(spec: FilesSpec, path: Path, rows: Numbered) -> dict[str, Numbered]:
     of_line = Counter(line for line, _ in rows)
     rng = random.Random(derive_seed("files", spec.data_seed, "dev"))
     chosen: set[int] = set()
+    drawn = 0
     for place in rng.sample(range(len(lines)), min(spec.dev_examples, len(lines))):
-        if sum(of_line[line] for line in chosen) < spec.dev_examples:
+        if drawn < spec.dev_examples:
             chosen.add(lines[place])
+            drawn += of_line[lines[place]]
     split = {
         "train": [(line, row) for line, row in rows if line not in chosen],
         "dev": [(line, row) for line, row in rows if line in chosen][: spec.dev_examples],
