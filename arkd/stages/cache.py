@@ -6,6 +6,7 @@ from arkd.stages.stage import computes, made_for, open_stage, trained_folder
 from arkd.storage import manifest
 from arkd.storage.files import read_jsonl, write_jsonl
 from arkd.suite.folders import INIT, TEACHER, TEACHER_SEED, Tree
+from arkd.suite.jobs import cache_stage
 
 
 @computes("arkd.teacher.build_cache")
@@ -39,9 +40,9 @@ def cache(tree: Tree, pair: str, source: str, seed: int | None = None) -> None:
     if seed is not None:
         inputs[INIT] = trained_folder(tree, pair, INIT, seed)
     out = tree.cache(pair, source, seed)
-    # No training reads the prefixes: they belong to the code that measures.
-    name = "prefixes" if source == "prefixes" else "cache"
-    with open_stage(tree, name, out, inputs, pair=pair, source=source, seed=seed) as stage:
+    with open_stage(
+        tree, cache_stage(source), out, inputs, pair=pair, source=source, seed=seed
+    ) as stage:
         building = Building(out, made_for(stage))
         precision = suite.training.precision
         model = models.load(teacher_dir / "model", device, precision)

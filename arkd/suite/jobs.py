@@ -207,6 +207,11 @@ def config_slice(suite: Suite, stage: str, pair: str = "", method: str = "") -> 
     return {key: _plain(value) for key, value in parts.items()}
 
 
+def cache_stage(source: str) -> str:
+    """Return the stage of a set of responses: no training reads the prefixes, unlike the others."""
+    return "prefixes" if source == "prefixes" else "cache"
+
+
 def fingerprint(suite: Suite, stage: str, pair: str = "", method: str = "") -> str:
     """Return a stage's slice as one line of JSON, for Snakemake to compare; see `config_slice`.
 

@@ -72,9 +72,8 @@ class Suites:
 
         def config(wildcards: Any) -> str:
             axes = (wildcards.get("pair", ""), wildcards.get("method", ""))
-            # What tails are measured on: no training depends on it, unlike on the other caches.
-            measured = wildcards.get("source") == "prefixes"
-            return fingerprint(wildcards.suite, "prefixes" if measured else name, *axes)
+            stage = jobs.cache_stage(wildcards.source) if name == "cache" else name
+            return fingerprint(wildcards.suite, stage, *axes)
 
         def given(wildcards: Any) -> str:
             pair = wildcards.get("pair", "")

@@ -44,6 +44,14 @@ def records(suite: Suite, results: Path, jsd: dict[str, float]) -> Tree:
     return Tree(results, suite)
 
 
+@pytest.fixture
+def values(suite: Suite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
+    """A development JSD of each row; choices are written below the test's own folder."""
+    (tmp_path / "tuning").mkdir()
+    monkeypatch.setattr(tuning, "benchmarks_dir", lambda: tmp_path)
+    return dict(zip([e.label for e in suite.entries], (4, 3, 2, 4, 3, 5, 2.5), strict=True))
+
+
 def test_a_row_that_names_a_rate_is_one_more_beside_the_grid(suite: Suite) -> None:
     assert [entry.label for entry in suite.entries] == [
         *(f"forward_kl@lr={lr}" for lr in (0.001, 0.002, 0.004)),
@@ -53,11 +61,8 @@ def test_a_row_that_names_a_rate_is_one_more_beside_the_grid(suite: Suite) -> No
 
 
 def test_the_best_rate_of_each_row_is_written_and_an_edge_is_refused(
-    suite: Suite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    suite: Suite, values: dict[str, float], tmp_path: Path
 ) -> None:
-    (tmp_path / "tuning").mkdir()
-    monkeypatch.setattr(tuning, "benchmarks_dir", lambda: tmp_path)
-    values = dict(zip([e.label for e in suite.entries], (4, 3, 2, 4, 3, 5, 2.5), strict=True))
     path = tuning.write(records(suite, tmp_path / "inside", values))
     chosen = [(row["method"], row["lr"]) for row in read_csv(path) if row["chosen"] == "1"]
     assert chosen == [("forward_kl", "0.004"), ("forward_kl@prefixes=student", "0.002")]
@@ -70,12 +75,9 @@ def test_the_best_rate_of_each_row_is_written_and_an_edge_is_refused(
 
 
 def test_a_rate_at_which_the_run_failed_is_none_to_choose(
-    suite: Suite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    suite: Suite, values: dict[str, float], tmp_path: Path
 ) -> None:
-    (tmp_path / "tuning").mkdir()
-    monkeypatch.setattr(tuning, "benchmarks_dir", lambda: tmp_path)
-    values = dict(zip([e.label for e in suite.entries], (4, 3, 2, 4, 3, 5, 2.5), strict=True))
-    lost = values.pop("forward_kl@lr=0.002")
+    del values["forward_kl@lr=0.002"]
     tree = records(suite, tmp_path / "failed", values)
     with pytest.raises(ArkdError, match=r"records\.csv: no record of forward_kl@lr=0\.002"):
         tuning.write(tree)
@@ -85,7 +87,7 @@ def test_a_rate_at_which_the_run_failed_is_none_to_choose(
     rows = read_csv(tuning.write(tree))
     (row,) = [r for r in rows if (r["method"], r["lr"]) == ("forward_kl", "0.002")]
     assert (row["dev_jsd"], row["chosen"]) == ("inf", "0")
-    assert lost
+    assert [r["lr"] for r in rows if (r["method"], r["chosen"]) == ("forward_kl", "1")] == ["0.004"]
 
 
 # Of version 1.0, whose rule was three rates for all; its caption says so.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from arkd import exact
 from arkd.results import trajectories as curves
 from arkd.results.records import SeedValues
@@ -36,17 +38,9 @@ def build(make: Builder) -> Layout | None:
         for method in make.methods:
             if not of_suite.alpha(pair, method):
                 continue
-            statistics = _statistics(of_suite, pair, method)
-            if blocks:  # extremes of single runs, not of the mean curve over a world's seeds
-                of_worlds = {w: _statistics(logged, pair, method) for w, logged in blocks.items()}
-                statistics = [
-                    {
-                        w: exact.mean([*found[i].values()])
-                        for w, found in of_worlds.items()
-                        if found[i]
-                    }
-                    for i in range(len(statistics))
-                ]
+            statistics = (
+                _by_world(blocks, pair, method) if blocks else _statistics(of_suite, pair, method)
+            )
             cells = [make.cell(values, pair, method, "α") for values in statistics]
             cells += [_same_weights(make, pair, method, other) for other in (FORWARD, REVERSE)]
             rows.append(Row((*make.lead(pair), method), tuple(cells), pair, method))
@@ -65,6 +59,19 @@ def _statistics(logged: Curves, pair: str, method: str) -> list[SeedValues]:
         {seed: float(series.min()) for seed, series in smooth.items()},
         {seed: float(series.max()) for seed, series in smooth.items()},
         logged.above_half(pair, method),
+    ]
+
+
+def _by_world(blocks: Mapping[int, Curves], pair: str, method: str) -> list[SeedValues]:
+    """Return the same by world, the mean over its seeds.
+
+    Extremes are those of single runs, not of the mean curve over a world's seeds.
+    """
+    found = {world: _statistics(logged, pair, method) for world, logged in blocks.items()}
+    columns = zip(*found.values(), strict=True)
+    return [
+        {w: exact.mean([*seeds.values()]) for w, seeds in zip(found, column, strict=True) if seeds}
+        for column in columns
     ]
 
 
