@@ -10,7 +10,6 @@ This module imports neither numpy nor torch; `portable_ops` holds the operators 
 from __future__ import annotations
 
 import os
-import platform
 import sys
 from pathlib import Path
 from typing import Any, Literal
@@ -119,7 +118,7 @@ def facts() -> dict[str, Any]:
 def _lacking() -> list[str]:
     """Return what a portable run needs and this processor lacks; empty on other architectures."""
     info = Path("/proc/cpuinfo")
-    if platform.machine().lower() not in ("x86_64", "amd64") or not info.is_file():
+    if os.uname().machine.lower() not in ("x86_64", "amd64") or not info.is_file():
         return []
     for line in info.read_text(encoding="utf-8", errors="replace").splitlines():
         if line.startswith("flags"):

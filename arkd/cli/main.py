@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from arkd import kernels, processes
-from arkd.cli import commands, exchange_commands, run_commands, together
+from arkd.cli import commands, exchange_commands, run_commands
 from arkd.cli.interrupts import heard
 from arkd.cli.memory import refusal
 from arkd.cli.parser import parser
@@ -81,6 +81,8 @@ def _drop_output() -> None:
 def _tell(error: ArkdError) -> None:
     """Say what is wrong, or leave it to the process that started this one and others."""
     if processes.together():
+        from arkd.cli import together
+
         together.record(str(error))
     else:
         print(f"arkd: error: {error}", file=sys.stderr)

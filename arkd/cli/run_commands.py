@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from arkd import processes
-from arkd.cli import together
 from arkd.errors import ArkdError
 
 if TYPE_CHECKING:
@@ -114,6 +113,7 @@ def stage(options: argparse.Namespace) -> None:
 
         (blocks.pool if tree.suite.worlds else collect.collect)(tree, options.partial)
     else:
+        from arkd.cli import together
         from arkd.stages import build_models, distill, evaluate, prepare
 
         axes = {a: getattr(options, a) for a in ("pair", "method", "seed") if a in options}

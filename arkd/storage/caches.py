@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 
 CACHE, MATPLOTLIB = "XDG_CACHE_HOME", "MPLCONFIGDIR"
@@ -17,6 +16,8 @@ def place_caches() -> None:
     chosen = os.environ.get(CACHE)
     if _writable(Path(chosen) if chosen else Path(os.path.expanduser("~/.cache"))):  # noqa: PTH111
         return
+    import tempfile
+
     folder = Path(tempfile.gettempdir()) / f"arkd-caches-{os.getuid()}"
     if not _writable(folder) or folder.is_symlink() or folder.stat().st_uid != os.getuid():
         folder = Path(tempfile.mkdtemp(prefix="arkd-caches-"))  # that name is somebody else's

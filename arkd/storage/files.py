@@ -16,8 +16,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from arkd.errors import ArkdError
 
 
@@ -33,7 +31,7 @@ def staged_file(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     here = f"{platform.node()}.part"
     for left in path.parent.glob(f".{glob.escape(path.name)}.*@{glob.escape(here)}"):
-        if not psutil.pid_exists(int(left.name.removesuffix(f"@{here}").rpartition(".")[2])):
+        if not _runs(int(left.name.removesuffix(f"@{here}").rpartition(".")[2])):
             left.unlink(missing_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}@{here}")
     try:
@@ -135,10 +133,17 @@ def _left_by_the_dead(path: Path) -> list[Path]:
             continue  # of another folder, whose name begins with this one's
         process = int(parsed[1]) if parsed[2] == platform.node() else 0
         mine = process == os.getpid()
-        if found in _in_use if mine else process and psutil.pid_exists(process):
+        if found in _in_use if mine else process and _runs(process):
             continue
         left.append(found)
     return left
+
+
+def _runs(process: int) -> bool:
+    """Tell whether a process of this machine is alive."""
+    import psutil  # readers of files, such as listings, need none
+
+    return psutil.pid_exists(process)
 
 
 def refuse_foreign(path: Path, mark: str) -> None:
