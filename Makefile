@@ -77,8 +77,7 @@ fixture: env ## make the smoke suite's teacher again
 	cp results/smoke-teacher/fixture/teacher/seed0/training/model/* benchmarks/fixtures/smoke-teacher/
 
 tune: env ## choose each method's learning rate again, on the development world
-	PATH="$(abspath $(BIN)):$$PATH" snakemake --cores $(CORES) \
-		--config suites='[longtail-tuning]' -- results/longtail-tuning/records.csv
+	PATH="$(abspath $(BIN)):$$PATH" snakemake --cores $(CORES) --config suites='[longtail-tuning]'
 	$(BIN)/arkd tuning --suite longtail-tuning
 
 reference: ## keep a finished run's numbers: make reference SUITE=longtail VERSION=1.0

@@ -94,6 +94,8 @@ def stage(options: argparse.Namespace) -> None:
     if getattr(options, "seed", None) not in (None, *tree.suite.seeds):
         known = ", ".join(map(str, tree.suite.seeds))
         raise ArkdError(f"--seed: {options.seed} is no training seed of the suite: {known}")
+    if name in ("tables", "figures", "report"):
+        _check_shown(tree)
     if name == "figures" and _drawn_for_a_paper(tree, options):
         return
     if name in ("tables", "figures", "report"):
@@ -153,6 +155,19 @@ def _drawn_for_a_paper(tree: Tree, options: argparse.Namespace) -> bool:
     return True
 
 
+def _check_shown(tree: Tree) -> None:
+    """Refuse to show a suite that only chooses rates.
+
+    Raises:
+        ArkdError: it is one.
+    """
+    if not tree.suite.shown:
+        raise ArkdError(
+            f"suite {tree.suite.name}: it only chooses learning rates, without text to show "
+            f"(decoding.seeds); see `arkd tuning --suite {tree.named or tree.suite.name}`"
+        )
+
+
 def _show(name: str, tree: Tree, partial: bool) -> None:
     from arkd.storage import manifest, stage_writer
 
@@ -187,6 +202,7 @@ def claims(options: argparse.Namespace) -> None:
     from arkd.suite import folders
 
     tree = folders.tree(options.suite, options.results)
+    _check_shown(tree)
     suite, root = tree.suite, tree.root
     path = claims_path(suite.claims)
     registered = load_claims(path)

@@ -12,10 +12,17 @@ GAP = 2
 
 
 def show_summary(suite: str, results: str) -> None:
-    """Print as many columns of a finished suite's summary as a terminal has room for."""
+    """Print as many columns of a finished suite's summary as a terminal has room for.
+
+    After a suite that only chooses rates, print the command that does.
+    """
     from rich.console import Console
 
-    root = tree(suite, results).root
+    found = tree(suite, results)
+    root = found.root
+    if not found.suite.shown:
+        print(f"\narkd tuning --suite {suite} --results {results}   writes the rates that it chose")
+        return
     table = root / "tables" / "summary.md"
     grid, hidden = fitting(read_grid(table))
     print()

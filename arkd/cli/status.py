@@ -71,7 +71,8 @@ def run(tree: Tree) -> int:
         if state.note:
             console.print(f"{state.word}: {job.name}: {state.note}")
     if counts["done"] == len(found):
-        console.print(f"report: {tree.root / 'report.html'}")
+        if suite.shown:
+            console.print(f"report: {tree.root / 'report.html'}")
         return 0
     console.print(f"{_rest(tree, found)}`arkd run {tree.named}` does what is left")
     return 1 if counts["failed"] else 0

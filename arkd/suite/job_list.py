@@ -64,7 +64,8 @@ def job_list(tree: Tree) -> list[Job]:
     found: list[Job] = []
     for block in tree.blocks.values():
         found += _named(block, _runs(block), ("collect",))
-    found += _named(tree, () if tree.blocks else _runs(tree), SHOWN)
+    shown = SHOWN if tree.suite.shown else SHOWN[:1]
+    found += _named(tree, () if tree.blocks else _runs(tree), shown)
     roots = [tree.root, *(block.root for block in tree.blocks.values())]
     # What lies beside, in the folder of a finished run, is not the suite's to make.
     return [job for job in found if any(job.made.is_relative_to(root) for root in roots)]

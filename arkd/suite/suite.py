@@ -114,6 +114,11 @@ class Suite(Frozen):
         "float32", description="of the teacher's cached states; bfloat16 halves the disk they take"
     )
 
+    @property
+    def shown(self) -> bool:
+        """Whether there is anything to show: a suite that only chooses rates draws no text."""
+        return bool(self.decoding.seeds)
+
     @cached_property
     def entries(self) -> tuple[MethodEntry, ...]:
         """The methods of the tables: as listed, or each at every rate of `lr_grid`.
@@ -262,6 +267,6 @@ class Suite(Frozen):
         for entry in self.methods:
             if entry.worlds and entry.worlds > len(self.worlds):
                 raise ValueError(f"methods.{entry.name}.worlds: there are {len(self.worlds)}")
-        if not (self.decoding.seeds or self.lr_grid):
+        if not (self.shown or self.lr_grid):
             raise ValueError("decoding.seeds: none; only a tuning suite, with lr_grid, has no text")
         return self

@@ -26,7 +26,7 @@ class Suites:
 
     Attributes:
         trees: Those asked for, and every block of those of several worlds.
-        targets: Names of those asked for, of which there will be a report.
+        targets: Names of those asked for.
         results: The folder below which they lie.
     """
 
@@ -50,6 +50,12 @@ class Suites:
             return cls(trees.with_blocks(found), tuple(found), results)
         except ArkdError as error:
             sys.exit(f"arkd: error: {error}")
+
+    @property
+    def ends(self) -> list[str]:
+        """The files that a call is for: reports, and records where rates are chosen by them."""
+        files = {True: "report.html", False: "records.csv"}
+        return [f"{self.results}/{n}/{files[self.trees[n].suite.shown]}" for n in self.targets]
 
     def options(self, wildcards: Any) -> list[str]:
         """Return a command's options: suite, results, and each wildcard under its own name.

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from arkd.cli.main import main
 from arkd.errors import ArkdError
 from arkd.paths import benchmarks_dir
 from arkd.stages import tuning
@@ -112,3 +113,14 @@ def test_no_committed_choice_lies_at_the_edge_of_the_rates_tried(path: Path) -> 
             chosen[row["method"]] = float(row["lr"])
     assert chosen.keys() == tried.keys()
     assert all(min(tried[m]) < chosen[m] < max(tried[m]) for m in tried)
+
+
+@pytest.mark.parametrize("command", ["tables", "claims", "figures", "report"])
+def test_what_only_chooses_rates_is_not_shown(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([command, "--suite", "longtail-tuning", "--results", str(tmp_path)]) == 2
+    said = capsys.readouterr().err
+    assert "it only chooses learning rates" in said
+    assert "`arkd tuning --suite longtail-tuning`" in said
+    assert not [*tmp_path.iterdir()]

@@ -20,7 +20,7 @@ methods: [forward_kl, {name: arkd, worlds: 2}]
 """
 
 
-@pytest.mark.parametrize("suite", ["smoke", "longtail", "mine.yaml"])
+@pytest.mark.parametrize("suite", ["smoke", "longtail", "longtail-tuning", "mine.yaml"])
 def test_the_jobs_are_those_of_the_workflow_with_their_files_and_logs(
     suite: str, tmp_path: Path
 ) -> None:

@@ -330,3 +330,12 @@ def test_an_interrupted_workflow_goes_on_from_what_is_done(tmp_path: Path) -> No
     assert done.returncode == 0, done.stdout + done.stderr
     assert all(path.stat().st_mtime_ns == made[path] for path in made)
     assert (results / "smoke" / "report.html").is_file()
+
+
+def test_jobs_are_looked_for_when_one_has_ended_and_not_each_second(tmp_path: Path) -> None:
+    """Snakemake's limit of starts a second costs a search more, each second, for each ended job."""
+    target = tmp_path / "smoke" / "fixture" / "tokens" / "manifest.json"
+    done = snakemake(tmp_path, "--nolock", "--verbose", str(target))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert target.is_file()
+    assert done.stderr.count("Ready jobs") == 2, done.stderr  # data, then tokens
