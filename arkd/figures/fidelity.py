@@ -87,6 +87,6 @@ def ranks(make: Builder) -> Figure | None:
     if not sources or not choice.rows:
         return None
     groups = {"methods": choice.rows, "start": (INIT,)}
-    figure = dots(make, groups, sources, "|p − q| a token", against=FORWARD)
+    figure = dots(make, groups, sources, "|p − q| per token", against=FORWARD)
     foot(figure, choice.note)
     return figure

@@ -1,4 +1,4 @@
-"""Figure of sparse teachers: bytes a token against bias, and against the trained student."""
+"""Figure of sparse teachers: bytes per token against bias, and against the trained student."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def sparse(make: Builder) -> Figure | None:
     for axis in axes.flat[len(panels) :]:
         axis.set_axis_off()
     for axis in axes[-1]:
-        axis.set_xlabel("bytes a token")
+        axis.set_xlabel("bytes per token")
     handles = [Line2D([], [], label=KINDS[kind], **mark.style(5)) for kind, mark in known.items()]
     handles.append(Line2D([], [], color="black", ls=":", label="exact teacher"))
     figure.legend(handles=handles, loc="outside lower center", ncols=5, fontsize=SMALL)

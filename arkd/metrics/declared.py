@@ -198,7 +198,7 @@ METRICS: dict[Kind, tuple[Metric, ...]] = {
         ),
         Metric(
             *("stored_entries", "", None, NOT_NEGATIVE),
-            "entries a token that are stored of a sparse teacher; of rows that read one",
+            "entries stored per token of a sparse teacher; of rows that read one",
         ),
         Metric(
             *("stored_value_error", "nats", None, ANY),
@@ -265,7 +265,7 @@ METRICS: dict[Kind, tuple[Metric, ...]] = {
         Metric("skew_student", "", None, SHARE, "contrastive: the skew of the student's term"),
         Metric(
             *("entries", "", None, NOT_NEGATIVE),
-            "entries of the teacher that a token's target holds, where it is sparse",
+            "entries of the teacher in the target of a token, where it is sparse",
         ),
         Metric("alpha_min", "", None, NOT_NEGATIVE, "the least `alpha` of a step"),
         Metric("alpha_max", "", None, NOT_NEGATIVE, "the largest `alpha` of a step"),

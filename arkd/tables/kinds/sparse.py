@@ -20,7 +20,7 @@ def build(make: Builder) -> Layout | None:
     truth = "" in make.records.groups("truth", "truth_error")
     overlap = "" in make.records.groups(GOLD, "tail_overlap")
     columns = (
-        Column("bytes", "bytes a token", 0),
+        Column("bytes", "bytes per token", 0),
         Column("entries", "entries", 1),
         Column("value_error", "error of the value (nats)", 3),
         Column("gradient_error", "error of the gradient", 3),
@@ -91,11 +91,11 @@ TABLE = TableKind(
     place=5,
     title="Sparse teachers",
     caption="""
-        Students trained on a teacher of whom some entries a token are stored, suite {name}
-        {version}. Bytes a token: 8 an entry, its token and its log-probability, and for the exact
-        teacher its hidden state in float32, from which every probability follows. Error of the
-        value: forward KL to what is stored less that to the exact teacher. Error and bias of the
-        gradient: half the absolute difference to the exact gradient on the logits, of one store
+        Students trained on a teacher of which only some entries per token are stored, suite {name}
+        {version}. Bytes per token: 8 per entry, its token and its log-probability, and for the
+        exact teacher its hidden state in float32, from which every probability follows. Error of
+        the value: forward KL to what is stored less that to the exact teacher. Error and bias of
+        the gradient: half the absolute difference to the exact gradient on the logits, of one store
         and of the mean of 64; 0 to 1. All three at the trained student, on gold prefixes, at the
         row's temperature. Then the student itself at temperature 1. Mean over {observations}
         ({seeds}) ± half the width of the 95 % t interval.
