@@ -41,10 +41,11 @@ def starts_jobs():
     A batch system gives GPUs itself, and what the user says of them stands.
     """
     runs = runs_jobs()
-    if runs and workflow.local_exec:
-        # Snakemake's limit of 100 starts a second is for batch systems: to keep it, it looks for
-        # jobs each second, and once more each second for every job that has ended.
+    limit = workflow.scheduling_settings.max_jobs_per_timespan if runs else None
+    if limit and (limit.max_jobs, limit.timespan) == (100, 1):  # nobody has set it
+        # To keep it, Snakemake looks for jobs each second, and for every job that has ended once
+        # more each second. `jobs:` of a profile says how many a batch system gets at once.
         workflow.scheduling_settings.max_jobs_per_timespan = None
-        if "gpu" not in workflow.global_resources:
-            workflow.register_resource("gpu", SUITES.gpu_jobs())
+    if runs and workflow.local_exec and "gpu" not in workflow.global_resources:
+        workflow.register_resource("gpu", SUITES.gpu_jobs())
     return runs

@@ -334,8 +334,10 @@ def test_an_interrupted_workflow_goes_on_from_what_is_done(tmp_path: Path) -> No
 
 def test_jobs_are_looked_for_when_one_has_ended_and_not_each_second(tmp_path: Path) -> None:
     """Snakemake's limit of starts a second costs a search more, each second, for each ended job."""
-    target = tmp_path / "smoke" / "fixture" / "tokens" / "manifest.json"
-    done = snakemake(tmp_path, "--nolock", "--verbose", str(target))
+    pair = tmp_path / "smoke" / "fixture"
+    targets = [pair / row / "training" / "manifest.json" for row in ("teacher/seed0", "init/seed1")]
+    done = snakemake(tmp_path, "--nolock", "--verbose", "--cores", "1", *map(str, targets))
     assert done.returncode == 0, done.stdout + done.stderr
-    assert target.is_file()
-    assert done.stderr.count("Ready jobs") == 2, done.stderr  # data, then tokens
+    assert all(target.is_file() for target in targets)
+    # The data, the tokens, one of the two that are ready then, and the other.
+    assert done.stderr.count("Ready jobs") == 4, done.stderr
