@@ -36,12 +36,11 @@ TABLE = TableKind(
     place=2,
     title="Learning rates tried",
     caption="""
-        The same budget for every method: its learning rates on one development seed and the
-        Jensen-Shannon divergence to the teacher on the development set. The rate with the lowest
-        divergence was chosen. "Shared" is the middle of the grid, the rate of a method that was
-        not tuned. The grid was placed after a look from 0.001 upwards on the same world, with
-        nine methods; that look was not kept. Where the chosen rate is at an end of the grid, a
-        better one may lie beyond it.
+        The same budget for every method: learning rates on a development world, and the Jensen-
+        Shannon divergence to the teacher on its development set, mean over training seeds. The rate
+        with the lowest divergence was chosen. "Shared" is the rate of a method that was not tuned.
+        Where the chosen rate is at an end of those tried, a better one may lie beyond it;
+        docs/protocol.md says how they were placed.
     """,
     build=build,
 )
