@@ -11,6 +11,7 @@ import tempfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from arkd.audit import recompute, verify
 from arkd.audit.manifest_chain import DATA
@@ -128,7 +129,7 @@ def check(path: Path) -> lacks.Lacks:
         with tempfile.TemporaryDirectory() as scratch:
             try:
                 with tarfile.open(path) as archive:
-                    archive.extractall(scratch, filter="data")
+                    _unpack(archive, Path(scratch))
             except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
                 raise ArkdError(f"{path}: no archive that can be read ({error})") from None
             try:
@@ -149,6 +150,22 @@ def check(path: Path) -> lacks.Lacks:
         total.missing.extend(lead + text for text in found.missing)
         total.notes.extend(lead + text for text in found.notes)
     return total
+
+
+def _unpack(archive: tarfile.TarFile, folder: Path) -> None:
+    """Unpack files and folders, and nothing outside of a folder that is empty.
+
+    Python has a filter for that from 3.11.4 on; Debian 12 has 3.11.2.
+
+    Raises:
+        tarfile.TarError: there is something else in the archive, or it leads elsewhere.
+    """
+    filtered: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
+    for member in archive:
+        inside = (folder / member.name).resolve().is_relative_to(folder.resolve())
+        if not inside or not (member.isfile() or member.isdir()):
+            raise tarfile.TarError(f"{member.name!r} is no file or folder inside it")
+        archive.extract(member, folder, set_attrs=False, **filtered)
 
 
 def _check_one(folder: Path) -> lacks.Lacks:
