@@ -96,10 +96,8 @@ def stage(options: argparse.Namespace) -> None:
         raise ArkdError(f"--seed: {options.seed} is no training seed of the suite: {known}")
     if name in ("tables", "figures", "report"):
         _check_shown(tree)
-    if name == "figures" and _drawn_for_a_paper(tree, options):
-        return
-    if name in ("tables", "figures", "report"):
-        _show(name, tree, options.partial)
+        if name != "figures" or not _drawn_for_a_paper(tree, options):
+            _show(name, tree, options.partial)
     elif name == "tuning":
         from arkd.stages.tuning import write
 

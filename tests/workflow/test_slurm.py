@@ -102,7 +102,7 @@ def test_a_preempted_job_and_one_out_of_time_go_on_to_the_local_bytes(tmp_path: 
             slurm.out("scontrol", "update", f"JobId={late}", "TimeLimit=1")
             student.let_go_when_told_to_end()
             assert 2 <= student.saved() < 20
-            # Warned two minutes ahead, so at once here, it mostly ends by itself: FAILED, with 143.
+            # Warned two minutes ahead, so at once here, the training saves and ends by itself.
             slurm.until(
                 lambda: re.search(
                     "JobState=(TIMEOUT|FAILED)", slurm.out("scontrol", "show", "job", late)
