@@ -30,13 +30,13 @@ from arkd.methods._policy import FEATURES, Units, policy_loss
 from arkd.methods.arkd import Arkd
 from arkd.models.model import head, response_states
 from arkd.objectives import label_cross_entropy, skew_kl
-from arkd.suite import registry
+from arkd.suite import rows
 from arkd.suite.protocol import MethodEntry
 
 
 def shipped(name: str) -> type[Any]:
     """Return the class of a method in `baselines/`."""
-    return type(registry.build(MethodEntry(name=name)))
+    return type(rows.build(MethodEntry(name=name)))
 
 
 # What only other sizes or later steps show.

@@ -23,7 +23,7 @@ from arkd.models import model as models
 from arkd.models.forward import set_training
 from arkd.models.generate import sample
 from arkd.perf.memory import peak_mib
-from arkd.suite import registry
+from arkd.suite import rows
 from arkd.suite.protocol import Distillation, MethodEntry, Optimisation
 from arkd.suite.settings import Lora, TailSettings, Training
 from arkd.teacher import cache
@@ -92,7 +92,7 @@ class Job:
         return model
 
     def distill(self) -> None:
-        method = registry.build(MethodEntry.model_validate(self.asked.get("method", "fixed_mix")))
+        method = rows.build(MethodEntry.model_validate(self.asked.get("method", "fixed_mix")))
         settings = Distillation(
             steps=2, batch_size=self.rows, lr=1e-4, lm_weight=self.asked.get("lm_weight", 0.0)
         )

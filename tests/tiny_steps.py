@@ -15,7 +15,7 @@ from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausa
 from arkd.data.tokens import TokenSet
 from arkd.method import Responses
 from arkd.models.model import head
-from arkd.suite import registry
+from arkd.suite import rows
 from arkd.suite.load import load_suite
 from arkd.suite.protocol import MethodEntry
 from arkd.teacher.cache import Evidence, hidden_responses
@@ -86,7 +86,7 @@ def make_step(
     }
     return Step(
         llama(2, 8),
-        registry.build(MethodEntry(name=name, params=params or {})),
+        rows.build(MethodEntry(name=name, params=params or {})),
         Sources(sets, head(teacher).detach(), lambda: teacher, token_set(4), None, 6),  # type: ignore[arg-type]
         SETTINGS.model_copy(update={"lm_weight": 0.0, **settings}),
         seed,

@@ -36,7 +36,7 @@ from arkd.conformance.method_under_test import (
 )
 from arkd.errors import ArkdError
 from arkd.models.device import prepare
-from arkd.suite import registry
+from arkd.suite import registry, rows
 from arkd.suite.protocol import MethodEntry
 
 Check = Callable[[Subject], str | None]
@@ -86,7 +86,7 @@ def subject(name: str) -> Subject:
     Raises:
         ArkdError: there is no such method, or its file is broken.
     """
-    method = registry.build(MethodEntry(name=name))
+    method = rows.build(MethodEntry(name=name))
     return Subject.of(name, method, registry.plugin(name).module)
 
 

@@ -18,7 +18,7 @@ from arkd.method import Method
 from arkd.results.records import SeedValues
 from arkd.statistics.intervals import paired_difference
 from arkd.storage.provenance import core_hash, git_state
-from arkd.suite import method_listing, registry, rows
+from arkd.suite import method_listing, rows
 from arkd.suite.folders import CONTROLS, FOREIGN, INIT
 from arkd.suite.protocol import Distillation, MethodEntry
 from arkd.tables.builder import GOLD
@@ -167,7 +167,7 @@ def _facets(entry: Entry, pair: str, row: str) -> Facets:
             for value in entry.config.get("methods", ())
             if (found := MethodEntry.model_validate(value)).label == row
         )
-        method = registry.build(stated)
+        method = rows.build(stated)
     except (ArkdError, ValidationError, StopIteration):
         return stated_facets  # of code that this checkout lacks
     chosen = stated_facets.prefixes or _prefixes(stated, method)

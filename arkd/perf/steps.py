@@ -23,8 +23,8 @@ from arkd.method import Context, Method, Tools, WeightedDivergences, Weights
 from arkd.models.model import head, response_states
 from arkd.perf.pair import Ready
 from arkd.perf.timing import interleave
-from arkd.suite import registry
 from arkd.suite.protocol import MethodEntry
+from arkd.suite.rows import build
 from arkd.teacher.cache import Evidence, hidden_responses
 from arkd.training.distill import Step
 from arkd.training.sources import Sources
@@ -104,7 +104,7 @@ def contenders(ready: Ready) -> dict[str, Callable[[], Any]]:
     """Return what is timed, by name: see LABELS."""
 
     def made(name: str) -> Method:
-        return registry.build(MethodEntry(name=name))
+        return build(MethodEntry(name=name))
 
     cached, live = ready.evidence, Live(ready)
     alone = make_step(ready, made("sft"), cached)

@@ -14,12 +14,12 @@ from arkd.sizes import memory
 from arkd.sizes.memory import CROSS_ENTROPY, Held, Memory, Objective
 from arkd.sizes.objective import objective
 from arkd.sizes.shapes import BYTES, Shape
-from arkd.suite import registry
 from arkd.suite.beside import further
 from arkd.suite.contexts import check
 from arkd.suite.folders import CONTROLS, TEACHER, Tree, seeds
 from arkd.suite.jobs import cached_sources
 from arkd.suite.protocol import Optimisation
+from arkd.suite.rows import build
 from arkd.suite.settings import Lora, Pair
 
 NOTHING, IDLE = Memory(), Work()
@@ -226,7 +226,7 @@ class _Planner:
     def _distill(self, label: str) -> Job:
         suite = self.tree.suite
         settings = suite.settings(suite.entry(label))
-        method = registry.build(suite.entry(label))
+        method = build(suite.entry(label))
         new = suite.decoding.max_new_tokens
         loss = objective(method, settings, self.student, self.teacher, new)
         rows_ = self.rows.train // (1 if settings.split == "all" else 2)

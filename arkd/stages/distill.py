@@ -22,7 +22,7 @@ from arkd.stages.stage import (
 from arkd.storage import manifest
 from arkd.storage.files import read_json
 from arkd.storage.records import read_csv
-from arkd.suite import registry
+from arkd.suite import registry, rows
 from arkd.suite.folders import INIT, TEACHER, TEACHER_SEED, Tree
 from arkd.suite.jobs import asks_teacher, cached_sources
 from arkd.suite.protocol import Distillation
@@ -70,7 +70,7 @@ def distill(tree: Tree, pair: str, label: str, seed: int) -> None:
 
     suite = tree.suite
     entry = suite.entry(label)
-    method = registry.build(entry)
+    method = rows.build(entry)
     settings = suite.settings(entry)
     device = prepare(suite.device, suite.training.tf32)
     ranks.start()

@@ -23,7 +23,7 @@ def cached_sources(suite: Suite, label: str) -> list[str]:
     A method that reads no teacher takes the gold responses from the tokens and waits for nobody.
     """
     entry = suite.entry(label)
-    method = registry.build(entry)
+    method = rows.build(entry)
     beforehand = rows.sources(method, suite.settings(entry))
     return [source for source in beforehand if source != "gold" or method.reads_teacher]
 
@@ -94,7 +94,7 @@ def distill_inputs(tree: Tree, pair: str, method: str, seed: int) -> list[str]:
         method: The row of the tables that trains it.
         seed: Of the training.
     """
-    built = registry.build(tree.suite.entry(method))
+    built = rows.build(tree.suite.entry(method))
     asks = asks_teacher(built)
     teacher = [_made(tree.training(pair, TEACHER, TEACHER_SEED))] if asks else []
     replayed = [_made(tree.training(pair, built.replays, seed))] if built.replays else []
@@ -162,7 +162,7 @@ def config_slice(suite: Suite, stage: str, pair: str = "", method: str = "") -> 
             parts |= {"items_per_set": suite.tail.items_per_set}
     elif stage == "distill":
         entry = suite.entry(method)
-        method_ = registry.build(entry)
+        method_ = rows.build(entry)
         settings = suite.settings(entry)
         parts = {"distillation": settings, "parameters": method_.params}
         parts |= {"lora": suite.pair(pair).lora, "run": suite.training}

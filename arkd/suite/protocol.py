@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from arkd.errors import ArkdError
+from arkd.suite.registry import BESIDE_ROWS
 from arkd.validated import Frozen
 
 Temperature = Annotated[float, Field(ge=0.01, le=100)]
@@ -23,7 +24,6 @@ SupportTail = Literal["bucket", "renormalised", "dropped"]
 TeacherSupport = Literal["exact", "top_k", "top_k_bucket", "top_p", "sampled"]
 MOST_ENTRIES = 10**6  # of a token's stored teacher; no vocabulary is larger
 FOLDER = re.compile(r"(?!\.)[^/\x00-\x1f\x7f]{1,200}")  # the label of a row
-BESIDE_ROWS = ("tokens", "cache", "teacher", "init", "untrained")
 
 
 class Selection(Frozen):

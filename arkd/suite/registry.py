@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cache
 from importlib.machinery import PathFinder
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
-
 from arkd.errors import ArkdError, nearest
 from arkd.method import Method
 from arkd.paths import baselines_dir
-from arkd.suite.protocol import BESIDE_ROWS, MethodEntry, finite
 from arkd.time_limit import Late, within
-from arkd.validated import problem
 
 ENTRY_POINTS = "arkd.methods"
-RESERVED = (*BESIDE_ROWS, "shared")  # folders beside methods, and what costs are filed under
+BESIDE_ROWS = ("tokens", "cache", "teacher", "init", "untrained")  # folders
+RESERVED = (*BESIDE_ROWS, "shared")  # the last is what costs are filed under
 METHODS_DIR = Path(__file__).parent.parent / "methods"
 IMPORT_LIMIT_S = 120.0  # of one method; a library that it needs may be read from a slow disk
 
@@ -147,33 +144,3 @@ def method_class(name: str) -> type[Method]:
             f"WeightedDivergences, TokenDivergence or FullStep, found {len(classes)}"
         )
     return classes[0]
-
-
-def build(entry: MethodEntry) -> Method:
-    """Return the method of a suite's entry with its parameters set.
-
-    Raises:
-        ArkdError: no such method, or a parameter that it does not have or does not accept.
-    """
-    cls = method_class(entry.name)
-    known = [field.name for field in fields(cls)]
-    for key in entry.params:
-        if key not in known:
-            has = f"it has {', '.join(known)}" if known else "it has none"
-            raise ArkdError(
-                f"method '{entry.name}': unknown parameter '{key}'{nearest(key, known)}; {has}"
-            )
-    try:
-        method = _adapter(cls).validate_python(entry.params, strict=False)
-    except ValidationError as error:
-        raise ArkdError(f"method '{entry.name}': {problem(error, entry.params)}") from None
-    for key, value in method.params.items():
-        if not finite(value):  # text that became a number: YAML's own are .nan and .inf
-            raise ArkdError(f"method '{entry.name}': {key}: a finite number is wanted, not {value}")
-    return method
-
-
-@cache
-def _adapter(cls: type[Method]) -> TypeAdapter[Method]:
-    """Return what checks a method's parameters; to make one is a millisecond, and jobs are many."""
-    return TypeAdapter(cls)

@@ -1,14 +1,51 @@
-"""What a row reads and draws: its method's declarations, and the settings that change them."""
+"""A row's method, and what the row reads and draws: as declared, and as its settings change it."""
 
 from __future__ import annotations
 
-from arkd.errors import ArkdError
+from dataclasses import fields
+from functools import cache
+
+from pydantic import TypeAdapter, ValidationError
+
+from arkd.errors import ArkdError, nearest
 from arkd.method import FullStep, Method, Source
-from arkd.suite.protocol import Distillation, MethodEntry
+from arkd.suite import registry
+from arkd.suite.protocol import Distillation, MethodEntry, finite
+from arkd.validated import problem
 
 DRAWN = ("student", "mixed")  # prefixes that the student writes at the step
 WITH_ZEROS = ("top_k", "top_p", "sampled")  # sparse teachers that give most tokens no probability
 SIZED = ("top_k", "top_k_bucket", "sampled")  # those with a number of entries
+
+
+def build(entry: MethodEntry) -> Method:
+    """Return the method of a suite's entry with its parameters set.
+
+    Raises:
+        ArkdError: no such method, or a parameter that it does not have or does not accept.
+    """
+    cls = registry.method_class(entry.name)
+    known = [field.name for field in fields(cls)]
+    for key in entry.params:
+        if key not in known:
+            has = f"it has {', '.join(known)}" if known else "it has none"
+            raise ArkdError(
+                f"method '{entry.name}': unknown parameter '{key}'{nearest(key, known)}; {has}"
+            )
+    try:
+        method = _adapter(cls).validate_python(entry.params, strict=False)
+    except ValidationError as error:
+        raise ArkdError(f"method '{entry.name}': {problem(error, entry.params)}") from None
+    for key, value in method.params.items():
+        if not finite(value):  # text that became a number: YAML's own are .nan and .inf
+            raise ArkdError(f"method '{entry.name}': {key}: a finite number is wanted, not {value}")
+    return method
+
+
+@cache
+def _adapter(cls: type[Method]) -> TypeAdapter[Method]:
+    """Return what checks a method's parameters; to make one is a millisecond, and jobs are many."""
+    return TypeAdapter(cls)
 
 
 def check_row(entry: MethodEntry, method: Method, settings: Distillation) -> None:

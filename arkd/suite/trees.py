@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from arkd.errors import ArkdError
-from arkd.suite import beside, registry, rows
+from arkd.suite import beside, rows
 from arkd.suite import checks as own_suite
 from arkd.suite.folders import Tree, tree
 from arkd.suite.suite import Suite
@@ -42,7 +42,7 @@ def trees(suites: str | list[str], results: str) -> dict[str, Tree]:
         own_suite.check_tasks(made.suite)
         own_suite.check_places(made.suite, made.place)
         for entry in made.suite.entries:
-            method = registry.build(entry)
+            method = rows.build(entry)
             rows.check_row(entry, method, made.suite.settings(entry))
             _check_replayed(made.suite, entry.label, method.replays)
         beside.check(made)

@@ -15,7 +15,7 @@ from arkd.method import Context, Run, Signals, WeightedDivergences
 from arkd.methods._policy import policy_loss
 from arkd.methods.arkd_code import CodeAgent
 from arkd.methods.replay_figure5 import figure5
-from arkd.suite import registry
+from arkd.suite import rows
 from arkd.suite.protocol import MethodEntry
 
 RUN = Run(seed=4, steps=10, temperature=2.0)
@@ -51,7 +51,7 @@ class Given:
 
 
 def method(name: str, **params: Any) -> WeightedDivergences:
-    made = registry.build(MethodEntry(name=name, params=params))
+    made = rows.build(MethodEntry(name=name, params=params))
     assert isinstance(made, WeightedDivergences)
     return made
 

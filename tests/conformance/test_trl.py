@@ -13,7 +13,7 @@ import torch
 from arkd.divergence.head import Head
 from arkd.divergence.losses import Teacher, token_divergence, weighted_divergences
 from arkd.method import Context, TokenDivergence
-from arkd.suite import registry
+from arkd.suite import rows
 from arkd.suite.protocol import MethodEntry
 
 TRL = "trl==1.16.0"
@@ -74,7 +74,7 @@ def test_value_and_gradient_are_those_of_trl(
         temperature=temperature,
     )
     (expected,) = torch.autograd.grad(theirs, hidden)
-    method = registry.build(MethodEntry(name=name, params=params))
+    method = rows.build(MethodEntry(name=name, params=params))
     labels = labels_BT.flatten()[counts]
     if isinstance(method, TokenDivergence):
         own, context = method.token_loss, Context(0, 1)

@@ -30,8 +30,8 @@ from arkd.errors import ArkdError
 from arkd.method import Context, Memory
 from arkd.models import generate
 from arkd.suite import jobs as workflow
-from arkd.suite import registry
 from arkd.suite.protocol import MethodEntry
+from arkd.suite.rows import build
 from arkd.training.checkpoint import flatten, restore
 from arkd.training.distill import Step
 
@@ -166,7 +166,7 @@ def test_gkds_coins_have_their_share_and_depend_on_seed_and_step_alone() -> None
 
 
 def test_distillms_threshold_rises_with_the_dev_loss_of_its_last_rise() -> None:
-    method: Any = registry.build(MethodEntry(name="distillm", params={"checks": 4}))
+    method: Any = build(MethodEntry(name="distillm", params={"checks": 4}))
     nll = iter([1.0, 1.05, 1.125, 1.2, 0.9, 1.25, 1.4, 1.4])
     tools: Any = SimpleNamespace(dev_nll=lambda: next(nll))
     state = Memory(seed=1, threshold=0.0, dev_nll=None, buffer=[])
@@ -196,7 +196,7 @@ def test_distillms_fresh_share_falls_to_zero_once_the_buffer_is_full(
     step: int, kept: int, fresh: float, replay: float
 ) -> None:
     params = {"capacity": 3, "checks": 1}
-    method: Any = registry.build(MethodEntry(name="distillm", params=params))
+    method: Any = build(MethodEntry(name="distillm", params=params))
     tools: Any = None
     n, counts = 2000, {"fresh": 0, "replay": 0, "gold": 0}
     for seed in range(n):
@@ -447,12 +447,12 @@ def test_a_resumed_run_goes_on_identically(name: str, params: dict[str, Any]) ->
 def test_a_parameter_out_of_range_is_refused_by_name(name: str, params: dict[str, Any]) -> None:
     (parameter,) = params
     with pytest.raises(ArkdError, match=rf"method '{name}': {parameter} must .*, found"):
-        registry.build(MethodEntry(name=name, params=params))
+        build(MethodEntry(name=name, params=params))
 
 
 @pytest.mark.parametrize("name", ["gkd", "distillm", "minillm", "contrastive"])
 def test_every_default_says_where_it_comes_from(name: str) -> None:
-    method = registry.build(MethodEntry(name=name))
+    method = build(MethodEntry(name=name))
     assert list(method.defaults) == list(method.params)
     assert not set(method.params) & {"lr", "seeds", "temperature", "lm_weight"}
 

@@ -12,7 +12,7 @@ from tiny_steps import ROWS, Dense, V, assert_same, make_step, of_responses, too
 
 from arkd.errors import ArkdError
 from arkd.method import Context, FullStep, Responses
-from arkd.suite import registry
+from arkd.suite import rows
 from arkd.suite.protocol import MethodEntry
 from arkd.training.distill import Step
 
@@ -106,4 +106,4 @@ def test_discounted_sums_end_with_their_response() -> None:
 )
 def test_settings_without_effect_are_refused(params: dict[str, Any], message: str) -> None:
     with pytest.raises(ArkdError, match=message):
-        registry.build(MethodEntry(name="opd", params=params))
+        rows.build(MethodEntry(name="opd", params=params))

@@ -114,7 +114,7 @@ def test_dropout_falls_the_same_when_a_micro_batch_is_run_again(way: str) -> Non
 @pytest.mark.parametrize("name", registry.names())
 def test_every_method_takes_the_same_step_in_micro_batches(name: str) -> None:
     """The weights of a batch's divergences, α above all, are of the batch and not of its parts."""
-    method = registry.build(MethodEntry(name=name))
+    method = rows.build(MethodEntry(name=name))
     steps = []
     for training in (Training(), Training(micro_batch=3)):
         model = usual().fresh()

@@ -10,7 +10,7 @@ import pytest
 
 from arkd.errors import ArkdError
 from arkd.method import FullStep, TokenDivergence, WeightedDivergences
-from arkd.suite import registry
+from arkd.suite import registry, rows
 from arkd.suite.protocol import MethodEntry
 
 
@@ -46,20 +46,20 @@ def test_an_unknown_method_offers_the_nearest() -> None:
 )
 def test_a_wrong_parameter_is_named(params: dict, message: str) -> None:
     with pytest.raises(ArkdError, match=message):
-        registry.build(MethodEntry(name="fixed_mix", params=params))
+        rows.build(MethodEntry(name="fixed_mix", params=params))
 
 
 @pytest.mark.parametrize("text", ["nan", "inf", "-inf"])
 def test_text_that_is_no_finite_number_is_refused(text: str) -> None:
     """YAML's own are .nan and .inf; without the point they are text, which a float accepts."""
     with pytest.raises(ArkdError, match="entropy_weight: a finite number is wanted"):
-        registry.build(MethodEntry(name="arkd", params={"entropy_weight": text}))
+        rows.build(MethodEntry(name="arkd", params={"entropy_weight": text}))
 
 
 def test_a_setting_with_few_values_takes_no_other() -> None:
     params = {"first_baseline": "frist_reward"}
     with pytest.raises(ArkdError, match=r"first_baseline: .*'first_reward' or 'zero'"):
-        registry.build(MethodEntry(name="arkd", params=params))
+        rows.build(MethodEntry(name="arkd", params=params))
 
 
 def test_a_broken_file_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from arkd.data.tokens import TokenSet, batch_order
 from arkd.errors import ArkdError
 from arkd.method import Context, FullStep, Tools, WeightedDivergences, Weights
 from arkd.models import model as models
-from arkd.suite import registry
+from arkd.suite import registry, rows
 from arkd.suite.folders import Tree
 from arkd.suite.load import load_suite
 from arkd.suite.protocol import MethodEntry
@@ -65,7 +65,7 @@ def make_step(tree: Tree, method: str, **settings: Any) -> Step:
     model = models.load(tree.model("fixture", "init", 1), torch.device("cpu"))
     return Step(
         model,
-        registry.build(MethodEntry(name=method)),
+        rows.build(MethodEntry(name=method)),
         sources(tree, sets, head),
         tree.suite.distillation.model_copy(update=settings),
         seed=1,
@@ -272,7 +272,7 @@ def test_a_reduction_weighs_tokens_as_it_says(tree: Tree, method: str, reduction
     loss, log = step(0, samples)
     alone = make_step(tree, method, lm_weight=0.0)
     if method == "arkd":  # one α for the batch, where each sequence alone would have its own
-        alone.method = registry.build(MethodEntry(name="fixed_mix", params={"alpha": log["alpha"]}))
+        alone.method = rows.build(MethodEntry(name="fixed_mix", params={"alpha": log["alpha"]}))
     means = [alone(0, [sample])[0].item() for sample in samples]
     lengths = step.sources.sets["gold"].tokens.response_starts.diff()[samples].tolist()
     weights = [1.0] * 3 if reduction == "sequences" else lengths

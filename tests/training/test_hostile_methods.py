@@ -17,7 +17,7 @@ from arkd.conformance.watched_step import new_step
 from arkd.errors import ArkdError
 from arkd.method import Context, FullStep, Method, TokenDivergence, Tools, WeightedDivergences
 from arkd.method import Weights as W
-from arkd.suite import registry
+from arkd.suite import rows
 from arkd.suite.protocol import MethodEntry
 from arkd.training.method_errors import named
 
@@ -139,6 +139,6 @@ def test_an_error_of_the_methods_own_is_one_line(
 
 
 def test_another_error_passes_as_it_is() -> None:
-    other = registry.build(MethodEntry(name="fixed_mix"))
+    other = rows.build(MethodEntry(name="fixed_mix"))
     with pytest.raises(ZeroDivisionError), named(other, "fixed_mix"):
         _ = 1 / 0

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from arkd.errors import ArkdError
 from arkd.method import Signals
-from arkd.suite import registry, rows
+from arkd.suite import rows
 from arkd.suite.load import load_suite
 from arkd.suite.protocol import MethodEntry
 
@@ -128,7 +128,7 @@ def test_a_reduction_counts_the_sequences_of_the_prefixes(reduction: str) -> Non
 
 def check(**row: Any) -> None:
     suite, entry = load_suite("smoke"), MethodEntry.model_validate(row)
-    rows.check_row(entry, registry.build(entry), suite.settings(entry))
+    rows.check_row(entry, rows.build(entry), suite.settings(entry))
 
 
 @pytest.mark.parametrize(

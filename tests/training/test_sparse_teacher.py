@@ -156,7 +156,7 @@ def test_a_method_says_that_it_allows_zeros_exactly_if_its_loss_is_finite_there(
     """Impossible tokens cost LOG_ZERO = −1e5 nats where log p is asked for: it cannot be missed."""
     seen = set()
     for name in registry.names():
-        method = registry.build(MethodEntry(name=name))
+        method = rows.build(MethodEntry(name=name))
         if isinstance(method, FullStep) or not method.reads_teacher or "labels" in method.required:
             continue
         if method.replays or method.responses != ("gold",):
@@ -194,7 +194,7 @@ def test_parameters_decide_on_zeros(name: str, params: dict[str, Any], allowed: 
 
 def check(**row: Any) -> None:
     suite, entry = load_suite("smoke"), MethodEntry.model_validate(row)
-    rows.check_row(entry, registry.build(entry), suite.settings(entry))
+    rows.check_row(entry, rows.build(entry), suite.settings(entry))
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from arkd.results.records import SeedValues
-from arkd.suite import registry, rows
+from arkd.suite import rows
 from arkd.suite.protocol import ROW_SETTINGS
 from arkd.tables.builder import GOLD, Builder, Source
 from arkd.tables.kind import TableKind
@@ -73,7 +73,7 @@ def grid_places(make: Builder) -> dict[str, tuple[str, str, str]]:
         return {}
     places = {}
     for entry in entries:
-        method, settings = registry.build(entry), make.suite.settings(entry)
+        method, settings = rows.build(entry), make.suite.settings(entry)
         changed = {"temperature", "lm_weight", "split"} & entry.changes.keys()
         if changed or not method.reads_teacher or len(method.responses) > 1:
             continue
