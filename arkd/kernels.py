@@ -109,6 +109,11 @@ def check_processor() -> None:
         )
 
 
+def x86() -> bool:
+    """Tell whether the processor is of the architecture for which kernels can be portable."""
+    return os.uname().machine.lower() in ("x86_64", "amd64")
+
+
 def facts() -> dict[str, Any]:
     """Return what a manifest says of the kernels: the choice, and the environment that makes it."""
     environment = {k: v for k, v in sorted(os.environ.items()) if k.startswith(FAMILIES)}
@@ -118,7 +123,7 @@ def facts() -> dict[str, Any]:
 def _lacking() -> list[str]:
     """Return what a portable run needs and this processor lacks; empty on other architectures."""
     info = Path("/proc/cpuinfo")
-    if os.uname().machine.lower() not in ("x86_64", "amd64") or not info.is_file():
+    if not x86() or not info.is_file():
         return []
     for line in info.read_text(encoding="utf-8", errors="replace").splitlines():
         if line.startswith("flags"):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import shutil
 import subprocess
 import sys
@@ -34,7 +33,7 @@ HOSTILE = {
     "NPY_DISABLE_CPU_FEATURES": "",
 }
 needs_x86 = pytest.mark.skipif(
-    platform.machine().lower() not in ("x86_64", "amd64"),
+    not kernels.x86(),
     reason="the committed hashes are of x86-64: run this on such a processor",
 )
 EMULATOR = shutil.which("qemu-x86_64")

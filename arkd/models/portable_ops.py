@@ -9,7 +9,6 @@ Shapes: B batch, I, J, K sizes of a product. bfloat16 and float16 are computed i
 
 from __future__ import annotations
 
-import platform
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -62,7 +61,7 @@ def check_blas(libraries: list[dict[str, Any]]) -> None:
     Raises:
         ArkdError: numpy's products are not those of OpenBLAS's AVX2 kernels.
     """
-    if platform.machine().lower() not in ("x86_64", "amd64"):
+    if not kernels.x86():
         return
     found = [i for i in libraries if i["user_api"] == "blas"]
     ours = [i for i in found if i["internal_api"] == "openblas" and "numpy" in i["filepath"]]
