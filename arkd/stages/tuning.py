@@ -1,4 +1,4 @@
-"""The tuning run: every method at the same few rates, on a world and a seed of its own."""
+"""The tuning run: every method at the same few rates, on a world and seeds of its own."""
 
 from __future__ import annotations
 
@@ -10,15 +10,18 @@ from arkd.paths import benchmarks_dir
 from arkd.storage.records import read_csv, write_csv
 from arkd.suite.folders import Tree
 
-COLUMNS = ("method", "lr", "dev_jsd", "chosen", "shared")
+COLUMNS = ("suite", "method", "lr", "dev_jsd", "chosen", "shared")
 
 
 def write(tree: Tree) -> Path:
     """Choose each method's rate by development JSD to the teacher; write benchmarks/tuning.
 
+    Several tuning suites may fill one table: what the others wrote stays.
+
     Raises:
         ArkdError: the suite tunes nothing, its records are not there, or the best rate of a method
-            is the lowest or highest that was tried: a better one may lie beyond.
+            is the lowest or highest that was tried: a better one may lie beyond; or another suite
+            has chosen a rate for the same method in the same table.
     """
     suite = tree.suite
     target = suite.distillation.tuning
@@ -53,6 +56,7 @@ def write(tree: Tree) -> Path:
             chosen, shared = lr == best, lr == suite.distillation.lr
             rows.append(
                 {
+                    "suite": suite.name,
                     "method": method,
                     "lr": lr,
                     "dev_jsd": jsd,
@@ -66,5 +70,12 @@ def write(tree: Tree) -> Path:
             f"methods and run again: {', '.join(beyond)}"
         )
     path = benchmarks_dir() / "tuning" / f"{target}.csv"
-    write_csv(path, COLUMNS, rows)
+    others = [row for row in read_csv(path) if row["suite"] != suite.name] if path.is_file() else []
+    for row in others:
+        if row["method"] in tried_of:
+            raise ArkdError(
+                f"{path}: suite {row['suite']} has chosen a rate for {row['method']}, and "
+                f"{suite.name} tries it too; leave the row out of one of them"
+            )
+    write_csv(path, COLUMNS, [*others, *rows])
     return path

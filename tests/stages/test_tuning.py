@@ -91,6 +91,27 @@ def test_a_rate_at_which_the_run_failed_is_none_to_choose(
     assert [r["lr"] for r in rows if (r["method"], r["chosen"]) == ("forward_kl", "1")] == ["0.004"]
 
 
+def test_several_suites_fill_one_table_each_with_rows_of_its_own(
+    suite: Suite, values: dict[str, float], tmp_path: Path
+) -> None:
+    path = tuning.write(records(suite, tmp_path / "first", values))
+    before = read_csv(path)
+    more = tmp_path / "more.yaml"
+    more.write_text(SUITE.replace("name: tuned", "name: more").replace("forward_kl", "jsd"))
+    others = load_suite(str(more))
+    found = dict(zip([e.label for e in others.entries], values.values(), strict=True))
+    for attempt in ("second", "again"):
+        assert tuning.write(records(others, tmp_path / attempt, found)) == path
+        rows = read_csv(path)
+        assert rows[: len(before)] == before
+        assert {row["suite"] for row in rows[len(before) :]} == {"more"}
+        assert len(rows) == 2 * len(before)
+    more.write_text(SUITE.replace("name: tuned", "name: more"))
+    with pytest.raises(ArkdError, match="suite tuned has chosen a rate for forward_kl, and more"):
+        tuning.write(records(load_suite(str(more)), tmp_path / "twice", values))
+    assert read_csv(path) == rows
+
+
 # Of version 1.0, whose rule was three rates for all; its caption says so.
 BEFORE_THE_RULE = ("longtail",)
 
