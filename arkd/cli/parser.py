@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any
 
 from arkd import __version__
 from arkd.cli import commands, examples, exchange_commands, run_commands
@@ -20,16 +20,7 @@ AXES = {
 Options = Callable[[Parser], None]  # gives a command its options
 
 
-class Command(NamedTuple):
-    """What is said of a command in the list of all, and what gives it its options."""
-
-    name: str
-    text: str
-    examples: str
-    options: Options
-
-
-COMMANDS: list[Command] = []  # as `arkd --help` lists them
+COMMANDS: list[dict[str, Any]] = []  # what each is added with, in the order of `arkd --help`
 
 
 def parser() -> Parser:
@@ -44,14 +35,7 @@ def parser() -> Parser:
     top.set_defaults(command=lambda _: top.print_help())  # of `arkd` alone
     added = top.add_subparsers(metavar="COMMAND")
     for command in COMMANDS:
-        added.add_parser(
-            command.name,
-            help=command.text,
-            description=command.text,
-            epilog=command.examples,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-            options=command.options,
-        )
+        added.add_parser(**command, formatter_class=argparse.RawDescriptionHelpFormatter)
     return top
 
 
@@ -59,7 +43,15 @@ def _command(name: str, text: str, ending: str = "") -> Callable[[Options], Opti
     """Add what gives a command its options to the commands."""
 
     def add(options: Options) -> Options:
-        COMMANDS.append(Command(name, text, ending, options))
+        COMMANDS.append(
+            {
+                "name": name,
+                "help": text,
+                "description": text,
+                "epilog": ending,
+                "options": options,
+            }
+        )
         return options
 
     return add
