@@ -13,7 +13,7 @@ endif
 SUITE ?= longtail
 VERSION ?= 1.0
 
-.PHONY: help env benchmark smoke smollm2-quick smollm2 perf test test-all lint format lock fixture tune reference clean
+.PHONY: help env benchmark smoke smollm2-quick smollm2 perf test test-all test-gpu lint format lock fixture tune reference clean
 
 help: ## show this list
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -57,6 +57,9 @@ test: env ## run the tests
 
 test-all: env ## run all tests, the heavy ones too
 	PATH="$(abspath $(BIN)):$$PATH" python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+test-gpu: env ## run the tests that need a GPU
+	PATH="$(abspath $(BIN)):$$PATH" python -m pytest -m gpu -n 0
 
 lint: env ## run every linter and the type check
 	$(BIN)/ruff check .

@@ -23,6 +23,8 @@ import torch  # noqa: E402
 from arkd.models import portable_ops  # noqa: E402
 
 portable_ops.install()
+if not torch.cuda.is_available():  # before Triton is loaded: its interpreter runs it on a CPU
+    os.environ["TRITON_INTERPRET"] = "1"
 # The width and colours of a user's terminal, and what is set for other runs, reach no test.
 for name in (
     *("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "CLICOLOR_FORCE", "TTY_COMPATIBLE"),

@@ -28,7 +28,7 @@ BLOCK_BYTES = 2 * 2**20  # of one tensor of element-wise work, on a CPU: small e
 
 # K losses of each row [C], and the gradient of each on the student's logits [C, V].
 Formed = tuple[tuple[Tensor, ...], tuple[Tensor, ...]]
-# Of some rows: the student's logits [C, V], which may be overwritten, the other model's, the rows.
+# Of some rows: both models' logits [C, V], which may be overwritten, and the rows.
 Kernel = Callable[[Tensor, Tensor | None, slice], Formed]
 
 

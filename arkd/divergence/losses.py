@@ -12,7 +12,8 @@ With u = z_s/T and v = z_t/T, q and p their softmaxes and d = log q − log p,
 (ARKD, arXiv 2606.29869, eqs 1, 2, 5 and 6, for any temperature and any weights a, b). Weights that
 are known beforehand go to `weighted_divergences`, which forms the gradient in its one sweep. Those
 that follow from the divergences themselves go to what `divergences` returns. Everything runs in
-`arkd.divergence.chunked`, chunk by chunk: nothing of [N, V] is made.
+`arkd.divergence.chunked`, chunk by chunk: nothing of [N, V] is made. On a GPU the element-wise work
+of a block is one kernel, where `arkd.divergence.fused` has it.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import torch
 from torch import Tensor
 
 from arkd import ranks
+from arkd.divergence import fused
 from arkd.divergence.chunked import Formed, Kernel, Projection, recomputed, sweep, swept
 from arkd.divergence.head import Head
 from arkd.divergence.signals import Measurements, Softened, nll
@@ -49,11 +51,16 @@ def _weighted(temperature: float, a_N: Tensor, b_N: Tensor, into: list[Tensor] |
     """Return the kernel of a·FKL + b·RKL, which notes both divergences on its way."""
 
     def kernel(student_CV: Tensor, teacher_CV: Any, rows: slice) -> Formed:
-        soft = Softened.of(student_CV, teacher_CV, temperature)
-        fkl_C, rkl_C, a_C, b_C = soft.fkl(), soft.rkl(), a_N[rows], b_N[rows]
+        a_C, b_C = a_N[rows], b_N[rows]
+        if fused.serves(student_CV, teacher_CV):
+            fkl_C, rkl_C = fused.weighted(student_CV, teacher_CV, temperature, a_C, b_C)
+            gradient_CV = student_CV
+        else:
+            soft = Softened.of(student_CV, teacher_CV, temperature)
+            fkl_C, rkl_C = soft.fkl(), soft.rkl()
+            gradient_CV = soft.gradient(a_C / temperature, b_C / temperature, rkl_C)
         if into is not None:
             into[0][rows], into[1][rows] = fkl_C, rkl_C
-        gradient_CV = soft.gradient(a_C / temperature, b_C / temperature, rkl_C)
         return (a_C * fkl_C + b_C * rkl_C,), (gradient_CV,)
 
     return kernel
@@ -150,6 +157,9 @@ def divergences(
     if batch_weights and head.hidden < teacher.head.hidden:
 
         def both(student_CV: Tensor, teacher_CV: Any, rows: slice) -> Formed:
+            if columns.fusible(student_CV, teacher_CV):
+                divergences_C = columns.add_fused(student_CV, teacher_CV, rows, gradients=True)
+                return divergences_C, (student_CV, teacher_CV)
             soft, (fkl_C, rkl_C) = columns.add(student_CV, teacher_CV, rows)
             of_fkl = (soft.q - soft.p).div_(temperature)
             of_rkl = soft.d.sub_(rkl_C[:, None]).mul_(soft.q).div_(temperature)
@@ -160,7 +170,10 @@ def divergences(
         return Divergences(columns.signals(sequence_N), fkl, rkl)
     student = Projection(hidden_NH, head)
     for rows, (student_CV, teacher_CV) in sweep(place, student, other):
-        columns.add(student_CV, teacher_CV, rows)
+        if columns.fusible(student_CV, teacher_CV):
+            columns.add_fused(student_CV, teacher_CV, rows)
+        else:
+            columns.add(student_CV, teacher_CV, rows)
     ranks.complete(columns.values)
     signals = columns.signals(sequence_N)
 

@@ -13,6 +13,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from arkd.divergence import fused
 from arkd.divergence.head import Head
 from arkd.method import Signals
 from arkd.objectives import LOG_ZERO
@@ -103,6 +104,28 @@ class Measurements:
         for column_N, value_C in zip(self.values, found, strict=True):
             column_N[rows] = value_C
         return soft, (found[0], found[1])
+
+    def fusible(self, student_CV: Tensor, teacher_CV: Tensor) -> bool:
+        """Tell whether `add_fused` can measure some rows; gaps take the order of a vocabulary."""
+        return self.head_mass is None and fused.serves(student_CV, teacher_CV)
+
+    def add_fused(
+        self, student_CV: Tensor, teacher_CV: Tensor, rows: slice, gradients: bool = False
+    ) -> tuple[Tensor, Tensor]:
+        """Measure some rows in one kernel; return FKL and RKL [C].
+
+        Args:
+            student_CV: The student's logits.
+            teacher_CV: The teacher's logits.
+            rows: Which they are of all tokens.
+            gradients: Put the gradients of FKL and of RKL on the student's logits in the place of
+                the student's logits and of the teacher's.
+        """
+        labels_C = self.labels_N[rows]
+        models = student_CV, teacher_CV
+        found = fused.measured(*models, self.temperature, labels_C, self.variance, gradients)
+        self.values[:, rows] = found
+        return found[0], found[1]
 
     def signals(self, sequence_N: Tensor) -> Signals:
         """Return all that was measured."""

@@ -70,6 +70,14 @@ class Inputs:
         rest = self.hidden_NG[:tokens], self.weight_VG, self.labels_N[:tokens]
         return Inputs(hidden_NH, self.weight_VH, *rest)
 
+    def to(self, device: str) -> Inputs:
+        """Return the same values on a device."""
+        hidden_NH, weight_VH = (
+            x.detach().to(device).requires_grad_() for x in (self.hidden_NH, self.weight_VH)
+        )
+        rest = (x.to(device) for x in (self.hidden_NG, self.weight_VG, self.labels_N))
+        return Inputs(hidden_NH, weight_VH, *rest)
+
     def double(self) -> Inputs:
         """Return the same values in float64."""
         hidden_NH, weight_VH = (

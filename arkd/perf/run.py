@@ -15,7 +15,7 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from arkd.perf import losses, pair, report, suite
+from arkd.perf import fused, losses, pair, report, suite
 from arkd.perf.losses import Tick
 from arkd.storage import provenance
 from arkd.storage.files import read_json, write_json
@@ -65,6 +65,10 @@ def parts(plan: Plan) -> list[Part]:
         found["divergence"].append(
             Part(f"divergence {shape}", "shape", losses.shape_ticks(repeats), run)
         )
+        if not fused.reason():
+            beside = partial(fused.measure_fused, shape, repeats, "cuda")
+            ticks = fused.fused_ticks(repeats)
+            found["divergence"].append(Part(f"fused {shape}", "fused", ticks, beside))
     kept = partial(losses.measure_retained, threads)
     found["divergence"].append(Part("retained", "retained", len(losses.CONTENDERS), kept))
     from arkd.perf.steps import step_ticks
@@ -167,6 +171,8 @@ def run(plan: Plan) -> None:
     rows = [row for part in measured["parts"].values() for row in part.get("rows", {}).values()]
     for line in {f"{row['label']}: {row['reason']}": None for row in rows if row.get("reason")}:
         console.print(f"left out: {line}", markup=False)
+    if plan.only in (None, "divergence") and (reason := fused.reason()):
+        console.print(f"left out: fused element-wise work beside the operators: {reason}")
     if plan.only in (None, "suite") and "suite" not in measured["parts"]:
         console.print(f"left out: the cost of {WHOLE}: no finished run below {plan.results}")
     names = (f"performance.{suffix}" for suffix in ("md", "csv", "json"))

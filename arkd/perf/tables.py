@@ -27,6 +27,7 @@ def tables(measured: dict[str, Any]) -> list[Table]:
     """Return all tables of what is measured so far, the ratios first."""
     builders = {
         "shape": _shape,
+        "fused": _fused,
         "retained": _retained,
         "step": _steps,
         "growth": _growth,
@@ -79,6 +80,27 @@ def _shape(part: dict[str, Any]) -> Iterator[Table]:
         (
             *("contender", "median (s)", "least (s)", "most (s)", "share of product rate (%)"),
             *("peak (MiB)", "peak without gradients (MiB)", "largest error"),
+        ),
+        rows,
+    )
+
+
+def _fused(part: dict[str, Any]) -> Iterator[Table]:
+    sizes = ", ".join(str(size) for size in part["shape"].values())
+    rows: list[tuple[Cell, ...]] = []
+    for row in part["rows"].values():
+        of_each = [row[way] for way in ("operators", "fused")]
+        times = [median(found["times_s"]) for found in of_each]
+        rest = [found.get(key) for key in ("peak_mib", "error") for found in of_each]
+        rows.append((row["label"], *times, times[0] / times[1], *rest))
+    yield Table(
+        f"Fused element-wise work beside the operators: (tokens, H, G, V) = ({sizes})",
+        f"On {part['device']}, Triton {part['triton']}; forward and backward, and the element-wise "
+        f"work alone over {part['chunk']} tokens. Memory is above the inputs; error is relative to "
+        "float64, the largest of loss and both gradients.",
+        (
+            *("form", "operators (s)", "fused (s)", "operators / fused"),
+            *("operators (MiB)", "fused (MiB)", "operators' error", "fused error"),
         ),
         rows,
     )

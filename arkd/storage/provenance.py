@@ -18,7 +18,7 @@ from typing import Any
 from arkd import kernels
 
 PACKAGES = ("arkd", "torch", "transformers", "tokenizers", "lm-eval", "rouge-score", "numpy")
-ON_GPUS = ("accelerate", "peft")  # noted beside CUDA, where PyTorch is built for it
+ON_GPUS = ("accelerate", "peft", "triton")  # noted beside CUDA, where PyTorch is built for it
 # The code whose change can change a number, by folder; tables, figures and the report only show
 # numbers. A model does not depend on how it is measured: a new metric needs no new training.
 TRAINING_CORE = (

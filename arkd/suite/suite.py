@@ -103,7 +103,8 @@ class Suite(Frozen):
     device: Literal["auto", "cpu", "cuda"] = "cpu"
     kernels: Kernels = Field(
         "portable",
-        description="of the CPU: the same bytes on every x86-64 processor with AVX2, or `fast`",
+        description="of the CPU: the same bytes on every x86-64 processor with AVX2, or `fast`, "
+        "which on a GPU has Triton fuse the divergences' element-wise work",
     )
     tracking: Literal["tensorboard"] | None = Field(
         None,

@@ -42,9 +42,9 @@ def values(
 
 def late(hidden: Tensor, head: Head, teacher: Teacher, T: float, batch: bool) -> Divergences:
     """Both divergences before their weights are known."""
-    labels = torch.arange(len(hidden)) % min(len(head), len(teacher.head))
+    tokens = torch.arange(len(hidden), device=hidden.device)
     return divergence.divergences(
-        *(hidden, head, teacher, labels, torch.arange(len(hidden)) // 3),
+        *(hidden, head, teacher, tokens % min(len(head), len(teacher.head)), tokens // 3),
         temperature=T,
         variance="probabilities",
         batch_weights=batch,

@@ -19,11 +19,12 @@ from conftest import ROOT
 from rich.console import Console
 from torch import Tensor
 
+from arkd import kernels
 from arkd.data.tokens import TokenSet
 from arkd.divergence.head import Head
 from arkd.divergence.losses import Teacher, weighted_divergences
 from arkd.models import model as models
-from arkd.perf import losses, memory, pair, report, run, steps, suite
+from arkd.perf import fused, losses, memory, pair, report, run, steps, suite
 from arkd.perf.contenders import CONTENDERS, Contender, bare, largest_error
 from arkd.perf.inputs import Inputs, Shape, gradients
 from arkd.perf.memory import INSTALL
@@ -255,6 +256,48 @@ def test_the_files_show_medians_verdicts_and_what_is_left_out(tmp_path: Path) ->
     lines = (tmp_path / "performance.csv").read_text().splitlines()
     title = "Divergence, forward and backward: (tokens, H, G, V) = (1024, 512, 768, 50257)"
     assert f'"{title}",early,median (s),1.5' in lines
+
+
+def test_the_fused_work_stands_beside_the_operators_that_it_replaces(tmp_path: Path) -> None:
+    """On a CPU both ways are the operators: the same errors, and no memory of a GPU."""
+    ticks: list[str] = []
+    part = fused.measure_fused(LARGER, 2, "cpu", ticks.append)
+    assert len(ticks) == fused.fused_ticks(2)
+    assert [*part["rows"]] == ["early", "late_batch", "late_token", "elementwise"]
+    for name, row in part["rows"].items():
+        assert len(row["operators"]["times_s"]) == len(row["fused"]["times_s"]) == 2
+        assert row["operators"].get("error") == row["fused"].get("error"), name
+    part["rows"]["early"]["operators"]["times_s"] = [6.0, 6.0]
+    part["rows"]["early"]["fused"] = {"times_s": [3.0, 3.0], "peak_mib": 5.0, "error": 2e-7}
+    machine = {"cores": 2}
+    measured = {
+        "command": "arkd perf",
+        "machine": machine,
+        "parts": {"a": part | {"kind": "fused"}},
+    }
+    report.write(measured, tmp_path)
+    text = (tmp_path / "performance.md").read_text()
+    # both times and their ratio, both peaks, both errors
+    assert "| ours, early weights | 6.00 | 3.00 | 2.00 | — | 5.00 |" in text
+    assert "over 7 tokens" in text
+
+
+@pytest.mark.gpu
+def test_a_gpu_measures_the_fused_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernels, "_chosen", ["fast"])
+    part = fused.measure_fused(Shape(300, 64, 96, 4096), 1, "cuda", lambda text: None)
+    for row in part["rows"].values():
+        if "error" in row["fused"]:
+            assert row["fused"]["error"] < 1e-5
+            assert row["fused"]["peak_mib"] < row["operators"]["peak_mib"]
+
+
+def test_what_has_no_gpu_is_said_to_be_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert fused.reason() == "it needs a GPU"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr("arkd.divergence.fused.installed", lambda: False)
+    assert "Triton" in fused.reason()
 
 
 COST = """stage,method,seed,wall_s,startup_s,proper_s,padding_share,host

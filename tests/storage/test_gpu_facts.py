@@ -25,7 +25,7 @@ def test_cuda_and_what_runs_on_it_are_versions_of_a_build_for_it_alone(
     monkeypatch.setattr(provenance, "find_spec", lambda name: spec)
     found = provenance.versions.__wrapped__()
     assert found.get("cuda") == cuda
-    assert {"peft", "accelerate"} <= found.keys() if cuda else "peft" not in found
+    assert {"peft", "accelerate", "triton"} <= found.keys() if cuda else "peft" not in found
 
 
 def test_the_real_build_is_read_as_it_says_itself() -> None:
