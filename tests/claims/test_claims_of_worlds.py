@@ -19,6 +19,7 @@ from arkd.claims.kinds import Paired, Slope
 from arkd.claims.paper_numbers import paper_effect
 from arkd.claims.registered import claims_path, load_claims
 from arkd.suite.folders import TEACHER, Tree
+from arkd.suite.load import load_suite, suite_names
 from arkd.suite.suite import Suite
 
 CLAIMS = load_claims(claims_path("2.0"))
@@ -279,3 +280,42 @@ def test_a_comparison_with_a_band_stays_in_holm_s_count() -> None:
             for mean in (5.0, 4.0, 3.0, 2.0, 1.0)
         ]
         assert [one.level for one in step_down(family)] == pytest.approx(expected)
+
+
+# --- the suites that are to be judged -------------------------------------------------------------
+
+VERDICT_SUITES = ("longtail-2", "longtail-2-pairs")
+ON_OWN_TEXT = {  # whose suite is still to come
+    *("minillm", "forward_kl@prefixes=student", "reverse_kl@prefixes=student", "opd", "vopd"),
+    *("opd@estimator=sampled", "eopd", "eopd@estimator=vocabulary"),
+}
+
+
+def test_the_verdict_suites_hold_every_registered_arm_world_seed_and_decoder() -> None:
+    suites = [load_suite(name) for name in VERDICT_SUITES]
+    assert {*VERDICT_SUITES} <= {*CLAIMS.suite_families["longtail-2"]}
+    arms = [arm for claim in CLAIMS.claims for test in claim.tests for arm in test.arms]
+    arms += [arm for claim in CLAIMS.claims for arm in claim.needs]
+    # They train at temperature 1, so that an arm which spells it out is the plain row.
+    wanted = {arm.removesuffix("@temperature=1.0") for arm in arms} - {TEACHER}
+    assert wanted - ON_OWN_TEXT <= {entry.label for suite in suites for entry in suite.entries}
+    assert wanted >= ON_OWN_TEXT
+    paired = [t for claim in CLAIMS.claims for t in claim.tests if isinstance(t, Paired)]
+    named = {group for test in paired for group in test.groups}
+    for suite in suites:
+        assert suite.claims == CLAIMS.version
+        assert suite.worlds == CLAIMS.rule.registered_worlds
+        assert suite.seeds == CLAIMS.rule.registered_seeds
+        assert not any(entry.worlds or entry.seeds for entry in suite.entries), suite.name
+        assert suite.distillation.temperature == 1.0
+        assert {variant.label for variant in suite.decoding.variants} <= named
+    assert [variant.label for variant in suites[0].decoding.variants] == ["top_p=1.0"]
+    assert len(suites[1].pairs) >= max(claim.min_pairs for claim in CLAIMS.claims)
+
+
+@pytest.mark.parametrize("name", sorted({*suite_names()} - {*VERDICT_SUITES}))
+def test_no_other_suite_draws_a_registered_world_or_seed(name: str) -> None:
+    suite = load_suite(name)
+    drawn = {*suite.worlds, getattr(suite.data, "world_seed", None)}
+    assert not drawn & {*CLAIMS.rule.registered_worlds}
+    assert not {*suite.seeds} & {*CLAIMS.rule.registered_seeds}
