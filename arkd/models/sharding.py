@@ -75,7 +75,7 @@ def _cut(model: Any, mesh: Any) -> None:
     for part in (*blocks, model):
         # A process's gradients are its part of a sum whose denominators are the whole batch's.
         part.set_gradient_divide_factor(1.0)
-        part.set_force_sum_reduction_for_comms(True)  # gloo knows no other, for float32
+        part.set_force_sum_reduction_for_comms(True)  # gloo has no PREMUL_SUM
     model.body_states = partial(_body_states, model)
     register_fsdp_forward_method(model, "body_states")
     for block in blocks:
