@@ -9,7 +9,8 @@ changes anything.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,6 +89,15 @@ def total(*numbers: float) -> list[float]:
     return sums.tolist()
 
 
+def most(number: int) -> int:
+    """Return the largest of all processes' numbers."""
+    if count() == 1:
+        return number
+    found = torch.tensor(number)
+    distributed.all_reduce(found, distributed.ReduceOp.MAX)
+    return int(found)
+
+
 def joined(items: list[Any]) -> list[Any]:
     """Return the lists of all processes, one after another."""
     if count() == 1:
@@ -109,3 +119,12 @@ def wait() -> None:
     """Wait until all processes are here."""
     if count() > 1:
         distributed.barrier()
+
+
+@contextmanager
+def in_turn() -> Iterator[None]:
+    """Let one process after another do what all of them do."""
+    for rank in range(count()):
+        if rank == number():
+            yield
+        wait()

@@ -192,3 +192,19 @@ def test_another_blas_than_openblas_is_refused() -> None:
     slow = [{**mkl[0], "internal_api": "openblas", "architecture": "Prescott"}]
     with pytest.raises(ArkdError, match="found openblas Prescott"):
         portable_ops.check_blas(slow)
+
+
+def test_memory_of_a_factor_that_was_left_resizable_is_given_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As that of a sharded model's weights is, once a block has run."""
+    monkeypatch.setattr(portable_ops, "_view", [torch.Tensor.numpy])
+    weight, states = torch.rand(8, 8), torch.rand(3, 8)
+    expected = portable_ops._product(states, weight.T.clone())
+    portable_ops.leave_resizable()
+    assert torch.equal(portable_ops._product(states, weight.T), expected)
+    weight.untyped_storage().resize_(0)
+    pinned = torch.rand(8, 8)
+    pinned.numpy()
+    with pytest.raises(RuntimeError, match="not resizable"):
+        pinned.untyped_storage().resize_(0)

@@ -10,7 +10,8 @@ ANSWERS = "decoding.batch_size (answers drawn at once)"
 REMEDIES = {
     "teacher": f"lower {FEWER_ROWS}, or {RECOMPUTE}",
     "init": f"lower {FEWER_ROWS}, or {RECOMPUTE}",
-    "distill": f"lower {FEWER_ROWS} and, of methods that sample, {ANSWERS}, or {RECOMPUTE}",
+    "distill": f"lower {FEWER_ROWS} and, of methods that sample, {ANSWERS}, or {RECOMPUTE}, or "
+    "share the student out (training.sharding: full, with several devices)",
     "cache": f"lower {ANSWERS}",
     "evaluate": f"lower {ANSWERS}",
 }

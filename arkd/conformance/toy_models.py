@@ -161,8 +161,16 @@ def everywhere(p_V: Tensor, q_V: Tensor) -> Setting:
     return setting(_constant(4, q_V, hidden=16), _constant(5, p_V, hidden=24))
 
 
-def llama(seed: int, vocabulary: int, *, hidden: int, tied: bool, dropout: float = 0.0) -> Any:
-    """Return a Llama of one layer with random weights; other draws are left alone.
+def llama(
+    seed: int,
+    vocabulary: int,
+    *,
+    hidden: int,
+    tied: bool,
+    dropout: float = 0.0,
+    layers: int = 1,
+) -> Any:
+    """Return a Llama with random weights; other draws are left alone.
 
     Args:
         seed: Of the weights.
@@ -170,12 +178,13 @@ def llama(seed: int, vocabulary: int, *, hidden: int, tied: bool, dropout: float
         hidden: Hidden size; the feed-forward layer has twice as much.
         tied: Whether embedding and head are one matrix.
         dropout: Of its attention, while it trains.
+        layers: How many blocks.
     """
     config = LlamaConfig(
         vocab_size=vocabulary,
         hidden_size=hidden,
         intermediate_size=2 * hidden,
-        num_hidden_layers=1,
+        num_hidden_layers=layers,
         num_attention_heads=2,
         num_key_value_heads=2,
         max_position_embeddings=256,

@@ -11,7 +11,7 @@ from transformers import LogitsProcessor, LogitsProcessorList
 
 from arkd import ranks
 from arkd.data.tokenizer import until_end
-from arkd.models import room
+from arkd.models import room, shards
 from arkd.models.draw import Draw, interleaved, uniforms
 from arkd.models.model import end_tokens, evaluating, head
 from arkd.progress import progress
@@ -120,12 +120,12 @@ def sample(
     ends, pad = end_tokens(model), model.config.pad_token_id
     responses: list[list[int]] = [[] for _ in prompts]
     part = ranks.share(len(prompts))
-    size = _batch_size(model, mixed_with, prompts, max_new_tokens, batch_size)
     alike = model.device.type == "cpu"
-    groups = _slices(part, size) if padded else _by_length(part, prompts, size, alike)
     beyond = tokens_beyond(model, vocabulary)
     draws = uniforms(len(prompts), max_new_tokens, torch.Generator().manual_seed(seed))
-    with evaluating(model), torch.inference_mode():
+    with shards.whole(model, mixed_with), evaluating(model), torch.inference_mode():
+        size = _batch_size(model, mixed_with, prompts, max_new_tokens, batch_size)
+        groups = _slices(part, size) if padded else _by_length(part, prompts, size, alike)
         for rows in progress(list(groups), label):
             width = max(len(prompts[row]) for row in rows)
             ids_BT = torch.tensor(
@@ -148,6 +148,7 @@ def sample(
                 pad_token_id=pad,
                 logits_processor=last,
                 suppress_tokens=beyond or None,
+                synced_gpus=False,  # no pass of a process waits for another's
             )
             for row, tokens in zip(rows, output[:, width:].tolist(), strict=True):
                 responses[row] = until_end(tokens, ends)

@@ -30,6 +30,7 @@ from arkd.data.tokenizer import end_ids
 from arkd.data.tokens import Batch, Packed
 from arkd.divergence.head import Head
 from arkd.errors import ArkdError
+from arkd.models import shards
 from arkd.models.forward import run_body
 from arkd.models.weights import check_weights
 from arkd.seeding import derive_seed
@@ -219,7 +220,11 @@ def evaluating(model: Any) -> Iterator[None]:
 
 
 def head(model: Any) -> Head:
-    """Return the output head, with what its family does to its logits."""
+    """Return the output head, with what its family does to its logits.
+
+    A student's whose weights are shared out is gathered for it, in all processes.
+    """
+    shards.gather_root(model)
     layer, config = model.get_output_embeddings(), text_config(model)
     scale = getattr(config, "logit_scale", None) or 1.0  # Cohere
     scale /= getattr(config, "logits_scaling", None) or 1.0  # Granite

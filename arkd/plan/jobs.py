@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -119,14 +120,18 @@ class _Planner:
         found += _grouped(map(self._evaluate, evaluated))
         return [replace(job, pair=self.pair.name) for job in found]
 
-    def _held(self, shape: Shape, lora: Lora | None, settings: Optimisation) -> Held:
-        training, selects = self.tree.suite.training, settings.selection is not None
-        return Held(shape, training, self.gpu, lora, selects)
+    def _held(
+        self, shape: Shape, lora: Lora | None, settings: Optimisation, processes: int = 1
+    ) -> Held:
+        training, chosen = self.tree.suite.training, settings.selection
+        draws = chosen is not None and chosen.metric == "rouge_l"
+        return Held(shape, training, self.gpu, lora, chosen is not None, draws, processes)
 
     def _fitted(self, held: Held, settings: Optimisation, train: int, loss: Objective) -> Job:
         """Return a training: what it holds and computes, the judging of its states included."""
         settings = settings.over(train)
-        held_bytes = memory.training(held, settings.batch_size, self.tree.suite.max_tokens, loss)
+        rows_ = math.ceil(settings.batch_size / held.processes)
+        held_bytes = memory.training(held, rows_, self.tree.suite.max_tokens, loss)
         done = work.training(held, loss, settings.steps, settings.batch_size, self.lengths)
         if chosen := settings.selection:
             items = min(chosen.items, self.rows.files.get("dev", 0))
@@ -230,7 +235,7 @@ class _Planner:
         new = suite.decoding.max_new_tokens
         loss = objective(method, settings, self.student, self.teacher, new)
         rows_ = self.rows.train // (1 if settings.split == "all" else 2)
-        held = self._held(self.student, self.pair.lora, settings)
+        held = self._held(self.student, self.pair.lora, settings, suite.training.devices)
         job, count = self._fitted(held, settings, rows_, loss), len(suite.seeds_of(label))
         disk = count * self.wide * self.student.parameters
         return replace(

@@ -1,7 +1,9 @@
 """What a job holds at its peak, from the shapes of its models.
 
-A training step has a few moments at which the most can be held; the largest counts. Shapes: N
-tokens of a batch, V vocabulary, H and G the hidden sizes of student and teacher.
+A training step has a few moments at which the most can be held; the largest counts. Where several
+processes share out a model, each has its part of it, and whole what runs: the root, which is
+embeddings and head, a block, and the next one, which is gathered meanwhile. Shapes: N tokens of a
+batch, V vocabulary, H and G the hidden sizes of student and teacher.
 """
 
 from __future__ import annotations
@@ -68,6 +70,8 @@ class Held:
     gpu: bool
     lora: Lora | None = None
     selects: bool = False
+    draws: bool = False  # answers, by which a state is selected
+    processes: int = 1  # that train it together
 
     @property
     def micro_batch(self) -> int | None:
@@ -80,11 +84,35 @@ class Held:
         return self.shape.adapters(self.lora) if self.lora else self.shape.parameters
 
     @property
+    def shards(self) -> int:
+        """Processes that share out the model; 1 where each has all of it."""
+        return self.processes if self.training.sharding == "full" else 1
+
+    @property
+    def wide(self) -> int:
+        """Bytes of a weight of the model: what is trained lies in float32."""
+        return BYTES[self.training.precision] if self.lora else 4
+
+    @property
+    def whole(self) -> int:
+        """Bytes of all weights."""
+        return self.wide * self.shape.parameters + (4 * self.trained if self.lora else 0)
+
+    @property
     def weights(self) -> int:
-        """Bytes of all weights: what is trained lies in float32."""
-        if not self.lora:
-            return 4 * self.shape.parameters
-        return BYTES[self.training.precision] * self.shape.parameters + 4 * self.trained
+        """Bytes of a process's weights, and of those that are gathered while a step runs."""
+        if self.shards == 1:
+            return self.whole
+        adapters = 4 * self.trained // self.shape.layers if self.lora else 0
+        return share(self.whole, self.shards) + gathered(self.shape, self.wide) + 2 * adapters
+
+    @property
+    def unsummed(self) -> tuple[int, int]:
+        """Bytes of gradients before they are summed and shared out: of two blocks, of the root."""
+        if self.shards == 1:
+            return 0, 0
+        root = 0 if self.lora else self.shape.root
+        return 2 * 4 * (self.trained - root) // self.shape.layers, 4 * root
 
     def kept(self, tokens: int) -> tuple[int, int]:
         """Return what passes keep for the backward one, and what a block's own one needs then."""
@@ -95,9 +123,21 @@ class Held:
         copies = 2 * shape.products if half and not self.lora else 0  # autocast's, of the weights
         if self.training.checkpoint_layers:
             states = tokens * shape.hidden * (2 if half and self.lora else 4)
+            if self.shards > 1:  # autocast keeps none beyond the layer
+                return shape.layers * states + ends, 2 * block + copies // shape.layers
             # The copies are gone before a block is run again, in its own backward pass.
             return shape.layers * states + ends, max(copies, 2 * block)
         return shape.layers * block + ends + copies, block
+
+
+def share(count: int, shards: int) -> int:
+    """Return the most that one of several processes has of so many bytes."""
+    return -(-count // shards)
+
+
+def gathered(shape: Shape, wide: int) -> int:
+    """Return the bytes of a sharded model's weights that are whole while it runs."""
+    return wide * (shape.root + 2 * shape.block)
 
 
 def chunk_bytes(gpu: bool) -> int:
@@ -110,42 +150,57 @@ def training(held: Held, rows: int, length: int, objective: Objective) -> Memory
 
     Args:
         held: The model.
-        rows: Of a batch.
+        rows: Of a batch, or of a process's share of it.
         length: Tokens of a row.
         objective: The loss.
     """
-    shape, tokens = held.shape, rows * length
-    states, gradients = 4 * tokens * shape.hidden, 4 * held.trained
+    shape, tokens, wide = held.shape, rows * length, BYTES[held.training.precision]
+    states, gradients = 4 * tokens * shape.hidden, share(4 * held.trained, held.shards)
     weights, moments = held.weights, (3 if held.selects else 2) * gradients
-    if objective.live:
-        weights += BYTES[held.training.precision] * objective.live.parameters
+    drawing = share(held.whole, held.shards) + held.whole if held.shards > 1 else weights
+    if live := objective.live:
+        of_teacher = wide * live.parameters
+        if held.shards > 1:
+            whole = of_teacher if objective.mixed else 0
+            of_teacher = share(of_teacher, held.shards)
+            drawing += of_teacher + whole
+            weights += of_teacher + gathered(live, wide)
+        else:
+            weights, drawing = weights + of_teacher, drawing + of_teacher
     micro = held.micro_batch or rows
     at_once = min(micro, rows) * length
     kept, block = held.kept(at_once)
     split = micro < rows
     standing, formed, loss, again = _loss(held, tokens, objective)
+    of_blocks, of_root = held.unsummed
     joined = objective.passes * 2 * states if split else 0  # of the parts, and as a whole
     all_kept = joined or objective.passes * kept
     # The step's forward pass finds the gradients of the step before; the backward pass begins
     # without, and has all of them while a second micro-batch adds to those of the first. Last is
-    # the embedding's, which the head's is added to.
+    # the embedding's, which the head's is added to. Of a sharded model the root's are whole until
+    # then, and there once more to be summed over the processes.
+    kept_then = (joined + kept if split else all_kept) + block
+    last = Memory(weights, moments + gradients, 0, standing + formed)
+    if held.shards > 1:
+        last = Memory(weights, moments + gradients + 2 * of_root, 0, standing)
     moments_of_step = [
         Memory(weights, moments + gradients, all_kept, standing + loss),
-        Memory(weights, moments, (joined + kept if split else all_kept) + block, standing + again),
-        Memory(weights, moments + gradients, 0, standing + formed),
+        Memory(weights, moments + of_blocks, kept_then, standing + again),
+        last,
     ]
     if split:
-        moments_of_step.append(
-            Memory(weights, moments + gradients, joined + kept + block, standing)
-        )
+        with_gradients = moments + gradients + of_blocks + of_root
+        moments_of_step.append(Memory(weights, with_gradients, joined + kept + block, standing))
+    if held.shards > 1 and held.draws:
+        moments_of_step.append(Memory(drawing, moments + gradients))
     if objective.sampled:
         drawn = decoding(shape, rows, length, held.training)
         if objective.live and objective.mixed:
             drawn += decoding(objective.live, rows, length, held.training)
-        moments_of_step.append(Memory(weights, moments + gradients, drawn, standing))
+        moments_of_step.append(Memory(drawing, moments + gradients, drawn, standing))
     most = max(moments_of_step, key=lambda moment: moment.peak)
     # A checkpoint is written from a copy in RAM.
-    copy = (4 * held.trained) + moments
+    copy = gradients + moments
     return Memory(most.weights, most.optimiser, most.activations, most.loss, copy)
 
 

@@ -126,12 +126,24 @@ class Shape:
     @property
     def parameters(self) -> int:
         """All parameters, tied ones once."""
+        return self.layers * self.block + self.root
+
+    @property
+    def block(self) -> int:
+        """Parameters of one block."""
         biases = sum(layer.outputs for layer in self.linears if layer.bias)
-        norm = self.hidden * (2 if self.family == "gpt2" else 1)  # a shift beside the scale
         heads = 2 * self.head_size if self.head_norms else 0  # scales that all heads share
-        blocks = self.products + self.layers * (biases + 2 * norm + heads)
+        return self.products // self.layers + biases + 2 * self._norm + heads
+
+    @property
+    def root(self) -> int:
+        """Parameters of no block: embeddings, head and the final norm."""
         embeddings = self.head * (1 if self.tied else 2) + self.positions * self.hidden
-        return embeddings + blocks + norm
+        return embeddings + self._norm
+
+    @property
+    def _norm(self) -> int:
+        return self.hidden * (2 if self.family == "gpt2" else 1)  # a shift beside the scale
 
     def adapters(self, lora: Lora) -> int:
         """Return the parameters of low-rank adapters."""

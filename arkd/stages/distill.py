@@ -57,6 +57,8 @@ def distill(tree: Tree, pair: str, label: str, seed: int) -> None:
         label: The row: a method's name with its parameters.
         seed: Of the training, and of the start and the student's responses that it takes.
     """
+    import torch
+
     from arkd import ranks
     from arkd.data.tokens import TokenSet
     from arkd.models import model as models
@@ -110,10 +112,19 @@ def distill(tree: Tree, pair: str, label: str, seed: int) -> None:
         tokens_dir, precision = tree.tokens(pair), suite.training.precision
         if "gold" not in sets:
             sets["gold"] = Evidence(TokenSet.load(tokens_dir / "train.safetensors"))
+
+        def load_teacher() -> Any:
+            folder = tree.model(pair, TEACHER, TEACHER_SEED)
+            if suite.training.sharding == "none":
+                return models.load(folder, device, precision)
+            from arkd.models.sharding import frozen
+
+            return frozen(lambda: models.load(folder, torch.device("cpu"), precision), device)
+
         read = Sources(
             cast(Any, sets),
             teacher_cache.load_head(inputs[TEACHER]) if method.reads_teacher else None,
-            lambda: models.load(tree.model(pair, TEACHER, TEACHER_SEED), device, precision),
+            load_teacher,
             TokenSet.load(tokens_dir / "dev.safetensors"),
             tokens_dir / "tokenizer",
             suite.decoding.max_new_tokens,
@@ -139,6 +150,7 @@ def distill(tree: Tree, pair: str, label: str, seed: int) -> None:
                 student.judge(settings, "distill", seed),
                 tracker_of(tree, tree.training(pair, label, seed)),
             )
+        student = student.gathered()
         ranks.stop()
         if processes.number() > 0:  # the first process writes for all
             return

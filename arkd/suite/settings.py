@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from arkd.suite.protocol import Optimisation, Seed, Temperature
 from arkd.validated import Frozen
@@ -199,6 +199,12 @@ class Training(Frozen):
         description="processes that train one student, each on its share of every batch and, where "
         "there are any, on a GPU of its own; the batch and its loss stay what they are",
     )
+    sharding: Literal["none", "full"] = Field(
+        "none",
+        description="full: the processes share out weights, gradients and the optimiser's moments, "
+        "as FSDP does, for students that one GPU does not hold; a teacher that is run beside the "
+        "student as well; none: each holds all of them",
+    )
     checkpoint_layers: bool = Field(
         False, description="keep no activations within a block, compute them again"
     )
@@ -207,3 +213,17 @@ class Training(Frozen):
         description="on a GPU, round the factors of float32 matrix products to TF32: faster, and "
         "off by 1e-3 where float32 is off by 1e-7",
     )
+
+    @model_validator(mode="after")
+    def _shards_have_holders(self) -> Self:
+        if self.sharding == "full" and self.devices == 1:
+            raise ValueError("sharding: full needs several processes to share a model: set devices")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_default(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out sharding where there is none: manifests of before it have no such key."""
+        found: dict[str, Any] = dump(self)
+        if self.sharding == "none":
+            found.pop("sharding", None)
+        return found

@@ -16,6 +16,7 @@ from arkd import ranks
 from arkd.data.tokens import TokenSet, batch_order
 from arkd.divergence.losses import cross_entropy
 from arkd.method import State
+from arkd.models import shards
 from arkd.models.device import seed_draws
 from arkd.models.model import head, padding, response_states
 from arkd.progress import progress
@@ -83,6 +84,7 @@ def optimise(
     Raises:
         SystemExit: SIGTERM came.
     """
+    shards.release(model)
     trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
     # Norms and biases are not decayed, by the usual convention.
     decayed = [p for p in trained.values() if p.ndim > 1]
@@ -102,7 +104,7 @@ def optimise(
     rows: list[dict[str, float]] = []
     before = dict.fromkeys(CLOCKS, 0.0)  # spent by the run before the kill
     best = Best(settings, trained)
-    if checkpoint and (saved := checkpoint.load()):
+    if checkpoint and (saved := checkpoint.load(shards.mesh_of(model))):
         rows, before = saved["rows"], saved["spent"]
         copy_into(trained, saved["model"])
         best.judged, best.kept = saved["judged"], saved["best"]
@@ -125,8 +127,9 @@ def optimise(
             loss, log = step_loss(step)
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
-            ranks.sum_gradients(model.parameters())
-            norm = torch.nn.utils.clip_grad_norm_(model.parameters(), settings.clip_norm)
+            if not shards.is_sharded(model):  # which sums as it goes backward
+                ranks.sum_gradients(model.parameters())
+            norm = shards.clip_gradients(model.parameters(), settings.clip_norm)
             if not bool(torch.isfinite(loss) & torch.isfinite(norm)):
                 return Trained(rows, spent(), failed=True)
             for group in optimiser.param_groups:
@@ -138,8 +141,10 @@ def optimise(
                 tracker.add(taken)
             if judge and best.asked(step + 1):
                 best.add(step + 1, judge())
-            ends = any(ranks.total(terminated()))  # several processes after the same step
-            if checkpoint and ranks.number() == 0 and (ends or checkpoint.due()):
+            due = checkpoint is not None and ranks.number() == 0 and checkpoint.due()
+            ends, saves = ranks.total(terminated(), due)  # several processes after the same step
+            writes = ranks.number() == 0 or shards.is_sharded(model)
+            if checkpoint and writes and (ends or saves):
                 checkpoint.save(
                     {
                         "rows": rows,
@@ -153,6 +158,7 @@ def optimise(
                 )
             if ends:
                 raise SystemExit(TERMINATED)
+    shards.release(model)
     best.restore()
     model.eval()
     return Trained(rows, spent(), failed=False, judged=best.judged)
@@ -189,7 +195,7 @@ class Best:
 def copy_into(parameters: dict[str, Any], values: dict[str, Tensor]) -> None:
     """Give parameters the values of their names."""
     for name, parameter in parameters.items():
-        parameter.copy_(values[name])
+        shards.local(parameter).copy_(shards.local(values[name]))
 
 
 def fit_language_model(

@@ -10,11 +10,12 @@ from typing import Any
 
 import torch
 
+from arkd import ranks
 from arkd.data.tokenizer import load_tokenizer
 from arkd.data.tokens import TokenSet
 from arkd.errors import ArkdError
 from arkd.models import model as models
-from arkd.models import room
+from arkd.models import room, shards
 from arkd.models.forward import set_training
 from arkd.models.sign import save_signed
 from arkd.sizes.memory import Held, Objective, largest_micro_batch
@@ -35,6 +36,7 @@ class Trainee:
     parameters: int  # of the model alone
     lora: Lora | None = None
     adapters: Any = None
+    loaded: tuple[Path, int] | None = None  # its folder, and the seed of its adapters
 
     @classmethod
     def load(cls, tree: Tree, pair: str, folder: Path, device: torch.device, seed: int) -> Trainee:
@@ -46,10 +48,28 @@ class Trainee:
             folder: Of the saved model.
             device: Where it is trained.
             seed: Of the adapters.
+
+        Raises:
+            ArkdError: the folder is no model that can be read, or none that can be sharded.
         """
+        if tree.suite.training.sharding == "none" or ranks.count() == 1:
+            return cls._whole(tree, pair, folder, device, seed)
+        from arkd.models.sharding import sharder
+
+        with sharder(device) as shard:
+            trainee = cls._whole(tree, pair, folder, torch.device("cpu"), seed)
+            shard(trainee.model)
+        return trainee
+
+    @classmethod
+    def _whole(
+        cls, tree: Tree, pair: str, folder: Path, device: torch.device, seed: int
+    ) -> Trainee:
         lora, precision = tree.suite.pair(pair).lora, tree.suite.training.precision
         model = models.load(folder, device, precision if lora else "float32")
-        return cls.of(tree, pair, model, lora, "student", seed)
+        trainee = cls.of(tree, pair, model, lora, "student", seed)
+        trainee.loaded = folder, seed
+        return trainee
 
     @classmethod
     def of(cls, tree: Tree, pair: str, model: Any, lora: Lora | None, *axes: str | int) -> Trainee:
@@ -95,9 +115,11 @@ class Trainee:
         training, device = self.tree.suite.training, self.model.device
         if training.micro_batch != "auto" or device.type == "cpu":
             return {}
-        selects = settings.selection is not None
-        held = Held(self.shape, training, True, self.lora, selects)
-        rows = math.ceil(settings.batch_size / training.devices)
+        chosen, processes = settings.selection, ranks.count()
+        draws = chosen is not None and chosen.metric == "rouge_l"
+        lora, selects = self.lora, chosen is not None
+        held = Held(self.shape, training, True, lora, selects, draws, processes)
+        rows = math.ceil(settings.batch_size / processes)
         length, there = self.tree.suite.max_tokens, room.whole(device)
         micro = largest_micro_batch(held, rows, length, objective(), there)
         set_training(self.model, training.model_copy(update={"micro_batch": micro}))
@@ -122,6 +144,20 @@ class Trainee:
         chosen = settings.selection
         rouge = self.tree.suite.rouge
         return judge(self.model, chosen, rows, tokenizer, options, *axes, rouge=rouge)
+
+    def gathered(self) -> Trainee:
+        """Return the student whole; where it is sharded all processes call, and the first has it.
+
+        It is loaded anew, on the CPU, and takes what was trained, weight by weight: no device and
+        no memory ever holds more than one whole model.
+        """
+        if not shards.is_sharded(self.model):
+            return self
+        assert self.loaded is not None
+        place = self.tree, self.pair, self.loaded[0], torch.device("cpu"), self.loaded[1]
+        student = self._whole(*place) if ranks.number() == 0 else None
+        shards.gather(self.model, student and student.model)
+        return student or self
 
     def save(self, folder: Path, card: str) -> list[float]:
         """Save the model whole, adapters merged, in the suite's precision; return its `sign`."""

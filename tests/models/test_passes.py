@@ -26,6 +26,7 @@ from arkd.models.forward import set_training
 from arkd.models.lora import add_adapters, merge_adapters
 from arkd.suite import registry
 from arkd.suite.protocol import MethodEntry
+from arkd.suite.rows import build
 from arkd.suite.settings import Lora, Training
 from arkd.training.distill import Step
 
@@ -114,7 +115,7 @@ def test_dropout_falls_the_same_when_a_micro_batch_is_run_again(way: str) -> Non
 @pytest.mark.parametrize("name", registry.names())
 def test_every_method_takes_the_same_step_in_micro_batches(name: str) -> None:
     """The weights of a batch's divergences, α above all, are of the batch and not of its parts."""
-    method = rows.build(MethodEntry(name=name))
+    method = build(MethodEntry(name=name))
     steps = []
     for training in (Training(), Training(micro_batch=3)):
         model = usual().fresh()

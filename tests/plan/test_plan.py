@@ -32,14 +32,14 @@ from arkd.plan.records import Plan
 from arkd.plan.resolve import TABLE
 from arkd.plan.work import drawing, training
 from arkd.sizes import memory
-from arkd.sizes.memory import Held, Objective
+from arkd.sizes.memory import Held, Memory, Objective
 from arkd.sizes.objective import objective
 from arkd.sizes.shapes import Shape
 from arkd.storage.files import read_json
 from arkd.suite import folders
 from arkd.suite.load import suite_names
 from arkd.suite.protocol import Distillation, MethodEntry
-from arkd.suite.registry import build
+from arkd.suite.rows import build
 from arkd.suite.settings import Lora, Training
 from arkd.teacher import cache
 
@@ -92,11 +92,13 @@ def test_gpt2_has_the_parameters_that_everyone_knows() -> None:
     assert Shape.of_config(SHIPPED["gpt2-xl"], "").parameters == 1_557_611_200
 
 
+QWEN3_8B: Config = {"model_type": "qwen3", "hidden_size": 4096, "intermediate_size": 12288}
+QWEN3_8B |= {"num_hidden_layers": 36, "num_attention_heads": 32, "num_key_value_heads": 8}
+QWEN3_8B |= {"vocab_size": 151936}
+
+
 def test_qwen3_8b_has_the_parameters_that_its_card_has() -> None:
-    config: Config = {"model_type": "qwen3", "hidden_size": 4096, "intermediate_size": 12288}
-    config |= {"num_hidden_layers": 36, "num_attention_heads": 32, "num_key_value_heads": 8}
-    config |= {"vocab_size": 151936}
-    assert Shape.of_config(config, "").parameters == 8_190_735_360
+    assert Shape.of_config(QWEN3_8B, "").parameters == 8_190_735_360
 
 
 @pytest.mark.parametrize("targets", [(), ("c_attn", "c_proj"), ("q_proj", "down_proj")])
@@ -207,6 +209,79 @@ def test_adapters_leave_the_base_in_its_precision_without_gradients() -> None:
     adapters = shape.adapters(lora)
     assert found.weights == 2 * shape.parameters + 4 * adapters
     assert found.optimiser <= 12 * adapters
+
+
+SMALL = {"model_type": "llama", "vocab_size": 10, "hidden_size": 4, "intermediate_size": 8}
+SMALL |= {"num_hidden_layers": 4, "num_attention_heads": 1, "tie_word_embeddings": True}
+FULL = {"devices": 2, "sharding": "full"}
+
+
+def test_a_model_is_its_blocks_and_its_root() -> None:
+    """By hand: 4 projections of 4 × 4, 3 of 4 × 8, 2 norms of 4; embeddings of 10 × 4, a norm."""
+    shape = Shape.of_config(SMALL, "")
+    assert (shape.block, shape.root) == (64 + 96 + 8, 40 + 4)
+    assert shape.parameters == 4 * 168 + 44 == 716
+    for config in SHIPPED.values():
+        shape = Shape.of_config(config, "")
+        assert shape.layers * shape.block + shape.root == shape.parameters
+
+
+def test_two_processes_hold_half_of_a_model_and_what_runs_whole() -> None:
+    shape, rows, length = Shape.of_config(SMALL, ""), 1, 8
+    held = Held(shape, Training(**FULL), gpu=True, processes=2)
+    assert held.whole == 4 * 716
+    assert held.weights == 4 * 716 // 2 + 4 * (44 + 2 * 168)  # root, a block, the next
+    assert held.unsummed == (4 * 2 * 168, 4 * 44)
+    found = memory.training(held, rows, length, Objective())
+    assert found.weights == 1432 + 1520
+    assert found.optimiser == 3 * 1432  # moments and gradients
+    assert found.host == 3 * 1432
+    several = Held(shape, Training(devices=2), gpu=True, processes=2)
+    assert several.weights == 4 * 716
+    assert memory.training(several, rows, length, Objective()).host == 3 * 4 * 716
+
+
+def test_adapters_are_shared_out_with_the_base() -> None:
+    shape, lora = Shape.of_config(SMALL, ""), Lora(rank=2)
+    training = Training(**FULL, precision="bfloat16")
+    held = Held(shape, training, gpu=True, lora=lora, processes=2)
+    of_block = 2 * (4 * 8 + 3 * 12)  # rank × (inputs + outputs)
+    whole = 2 * 716 + 4 * 4 * of_block
+    assert held.trained == 4 * of_block
+    assert held.weights == whole // 2 + 2 * (44 + 2 * 168) + 4 * 2 * of_block
+    assert held.unsummed == (4 * 2 * of_block, 0)  # embeddings and head are frozen
+
+
+def test_a_model_that_samples_is_whole_meanwhile() -> None:
+    shape = Shape.of_config({**SMALL, "num_hidden_layers": 40}, "")
+    teacher = Shape.of_config({**SMALL, "num_hidden_layers": 40, "hidden_size": 8}, "")
+    held = Held(shape, Training(**FULL, checkpoint_layers=True), gpu=True, processes=2)
+
+    def takes(**keys: Any) -> int:
+        return memory.training(held, 1, 1, Objective(sampled=1, **keys)).weights
+
+    whole = 4 * (40 * 168 + 44)
+    assert takes() == whole // 2 + whole
+    live = 4 * teacher.parameters
+    assert takes(live=teacher) == takes() + live // 2
+    assert takes(live=teacher, mixed=True) == takes() + live // 2 + live
+
+
+def test_a_model_of_eight_billions_fits_gpus_of_80_gb_when_it_is_shared_out() -> None:
+    shape = Shape.of_config(QWEN3_8B, "")
+
+    def takes(sharding: Any, processes: int) -> Memory:
+        training = Training(devices=processes, sharding=sharding, checkpoint_layers=True)
+        held = Held(shape, training, gpu=True, processes=processes)
+        return memory.training(held, 1, 1024, Objective(teacher=shape))
+
+    whole, eighth = takes("none", 8), takes("full", 8)
+    assert whole.peak > 16 * shape.parameters > 120 * 2**30
+    assert eighth.weights == shape.parameters // 2 + 4 * (shape.root + 2 * shape.block)
+    # Most are there at the end: moments, gradients, and embeddings' and head's whole, twice.
+    assert eighth.optimiser == 12 * shape.parameters // 8 + 2 * 4 * shape.root
+    assert eighth.peak < 40 * 2**30
+    assert takes("full", 4).peak < 60 * 2**30
 
 
 def peak(rows: int = 16, length: int = 256, **settings: Any) -> int:
