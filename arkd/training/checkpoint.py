@@ -108,12 +108,12 @@ class Checkpoint:
         started, first = time.monotonic(), ranks.number() == 0
         tensors: dict[str, Tensor] = {}
         tree = {"made_for": self.made_for, "state": flatten(state, tensors)}
-        own = {name: tensors.pop(name) for name in [*tensors] if name.startswith(SHARD)}
+        shards = {name: tensors.pop(name) for name in [*tensors] if name.startswith(SHARD)}
         with ExitStack() as writing:
             folders = [writing.enter_context(staged_dir(self.folder))] if first else []
-            if own:
+            if shards:
                 (folder,) = ranks.joined(folders)
-                save_file(own, folder / file_of(ranks.number()))
+                save_file(shards, folder / file_of(ranks.number()))
                 ranks.wait()  # until the folder is whole
             for folder in folders:
                 save_file(tensors or {"none": torch.zeros(0)}, folder / TENSORS)
