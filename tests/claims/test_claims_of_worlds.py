@@ -284,7 +284,7 @@ def test_a_comparison_with_a_band_stays_in_holm_s_count() -> None:
 
 # --- the suites that are to be judged -------------------------------------------------------------
 
-VERDICT_SUITES = ("longtail-2", "longtail-2-pairs")
+VERDICT_SUITES = ("longtail-2",)
 ON_OWN_TEXT = {  # whose suite is still to come
     *("minillm", "forward_kl@prefixes=student", "reverse_kl@prefixes=student", "opd", "vopd"),
     *("opd@estimator=sampled", "eopd", "eopd@estimator=vocabulary"),
@@ -310,7 +310,6 @@ def test_the_verdict_suites_hold_every_registered_arm_world_seed_and_decoder() -
         assert suite.distillation.temperature == 1.0
         assert {variant.label for variant in suite.decoding.variants} <= named
     assert [variant.label for variant in suites[0].decoding.variants] == ["top_p=1.0"]
-    assert len(suites[1].pairs) >= max(claim.min_pairs for claim in CLAIMS.claims)
 
 
 @pytest.mark.parametrize("name", sorted({*suite_names()} - {*VERDICT_SUITES}))
