@@ -18,7 +18,13 @@ AXES = {
     "source": "response set; the student's belongs to a seed",
 }
 Options = Callable[[Parser], None]  # gives a command its options
-
+# What several commands take.
+SUITE: dict[str, Any] = {"default": "longtail", "help": "name or YAML file"}
+RESULTS: dict[str, Any] = {"default": "results", "help": "folder of all results"}
+CORES: dict[str, Any] = {
+    "default": "all",
+    "help": "how many jobs at once (default: all cores)",
+}
 
 COMMANDS: list[dict[str, Any]] = []  # what each is added with, in the order of `arkd --help`
 
@@ -43,15 +49,8 @@ def _command(name: str, text: str, ending: str = "") -> Callable[[Options], Opti
     """Add what gives a command its options to the commands."""
 
     def add(options: Options) -> Options:
-        COMMANDS.append(
-            {
-                "name": name,
-                "help": text,
-                "description": text,
-                "epilog": ending,
-                "options": options,
-            }
-        )
+        about = {"help": text, "description": text, "epilog": ending}
+        COMMANDS.append({"name": name, **about, "options": options})
         return options
 
     return add
@@ -59,11 +58,9 @@ def _command(name: str, text: str, ending: str = "") -> Callable[[Options], Opti
 
 @_command("run", "run a suite from data to report")
 def _run(command: Parser) -> None:
-    command.add_argument("suite", nargs="?", default="longtail", help="name or YAML file")
-    command.add_argument("--results", default="results", help="folder of all results")
-    command.add_argument(
-        "--cores", default="all", help="how many jobs at once (default: all cores)"
-    )
+    command.add_argument("suite", nargs="?", **SUITE)
+    command.add_argument("--results", **RESULTS)
+    command.add_argument("--cores", **CORES)
     command.add_argument("--dry-run", action="store_true", help="show what would run")
     command.add_argument("--verbose", action="store_true", help="Snakemake's own output")
     command.set_defaults(command=run_commands.run)
@@ -81,23 +78,21 @@ def _add(command: Parser) -> None:
     )
     command.add_argument("--to", required=True, metavar="SUITE", help="name or YAML file")
     command.add_argument("--name", help="of the suite of further rows (default: SUITE-plus)")
-    command.add_argument("--results", default="results", help="folder of all results")
-    command.add_argument(
-        "--cores", default="all", help="how many jobs at once (default: all cores)"
-    )
+    command.add_argument("--results", **RESULTS)
+    command.add_argument("--cores", **CORES)
     command.set_defaults(command=run_commands.add, dry_run=False, verbose=False)
 
 
 @_command("status", "show which jobs of a suite are done", examples.STATUS)
 def _status(command: Parser) -> None:
-    command.add_argument("suite", nargs="?", default="longtail", help="name or YAML file")
-    command.add_argument("--results", default="results", help="folder of all results")
+    command.add_argument("suite", nargs="?", **SUITE)
+    command.add_argument("--results", **RESULTS)
     command.set_defaults(command=run_commands.status)
 
 
 @_command("plan", "estimate what a suite takes: memory, hours, disk", examples.PLAN)
 def _plan(command: Parser) -> None:
-    command.add_argument("suite", nargs="?", default="longtail", help="name or YAML file")
+    command.add_argument("suite", nargs="?", **SUITE)
     command.add_argument("--gpu", nargs="+", default=[], metavar="NAME", help="default: all known")
     command.add_argument("--format", choices=["text", "markdown", "csv", "json"], default="text")
     command.add_argument("--results", default="results", help="what stands there is counted")
@@ -213,8 +208,8 @@ def _pages(command: Parser) -> None:
 
 @_command("claims", "judge the paper's claims by a suite", examples.CLAIMS_EXAMPLES)
 def _claims(command: Parser) -> None:
-    command.add_argument("--suite", default="longtail", help="name or YAML file")
-    command.add_argument("--results", default="results", help="folder of all results")
+    command.add_argument("--suite", **SUITE)
+    command.add_argument("--results", **RESULTS)
     command.add_argument("--partial", action="store_true", help="judge by what is there")
     command.set_defaults(command=run_commands.claims)
 
@@ -254,7 +249,7 @@ def _merge(command: Parser) -> None:
 @_command("pack", "write the frozen pack of a suite, to train students on elsewhere", examples.PACK)
 def _pack(command: Parser) -> None:
     command.add_argument("suite", nargs="?", help="name or YAML file")
-    command.add_argument("--results", default="results", help="folder of all results")
+    command.add_argument("--results", **RESULTS)
     command.add_argument("--out", metavar="FOLDER", help="default: RESULTS/packs/SUITE-VERSION")
     command.add_argument("--check", metavar="FOLDER", help="compare a pack with its manifest")
     command.set_defaults(command=exchange_commands.pack)
@@ -283,7 +278,7 @@ def _score(command: Parser) -> None:
         help="what it took: processor_s, gpu_s, steps, tokens, prefixes, family, hardware, "
         "software, code, note",
     )
-    command.add_argument("--results", default="results", help="folder of all results")
+    command.add_argument("--results", **RESULTS)
     command.set_defaults(command=exchange_commands.score)
 
 
@@ -323,7 +318,7 @@ def _perf(command: Parser) -> None:
     command.add_argument("--again", action="store_true", help="measure finished parts anew, too")
     command.add_argument("--repeats", type=int, default=5, help="rounds that count (default: 5)")
     command.add_argument("--threads", type=int, help="of each run (default: all cores)")
-    command.add_argument("--results", default="results", help="folder of all results")
+    command.add_argument("--results", **RESULTS)
     command.add_argument(
         "--out", default="results/performance", help="where the tables are written"
     )
@@ -338,7 +333,7 @@ def _perf(command: Parser) -> None:
 def _calibrate(command: Parser) -> None:
     command.add_argument("suite", help="name or YAML file of a finished suite")
     command.add_argument("--doubled", metavar="SUITE", help="the same at twice the steps")
-    command.add_argument("--results", default="results", help="folder of all results")
+    command.add_argument("--results", **RESULTS)
     command.add_argument(
         "--write", action="store_true", help="keep the marks in benchmarks/calibration"
     )
@@ -352,8 +347,8 @@ def _completion(command: Parser) -> None:
 
 
 def _stage(command: Parser, name: str, axes: str) -> None:
-    command.add_argument("--suite", default="longtail", help="name or YAML file")
-    command.add_argument("--results", default="results", help="folder of all results")
+    command.add_argument("--suite", **SUITE)
+    command.add_argument("--results", **RESULTS)
     for axis in axes.split():
         kind = int if axis.startswith("seed") else str
         choices = ["gold", "teacher", "student", "prefixes"] if axis == "source" else None
