@@ -157,23 +157,14 @@ def divergences(
     if batch_weights and head.hidden < teacher.head.hidden:
 
         def both(student_CV: Tensor, teacher_CV: Any, rows: slice) -> Formed:
-            if columns.fusible(student_CV, teacher_CV):
-                divergences_C = columns.add_fused(student_CV, teacher_CV, rows, gradients=True)
-                return divergences_C, (student_CV, teacher_CV)
-            soft, (fkl_C, rkl_C) = columns.add(student_CV, teacher_CV, rows)
-            of_fkl = (soft.q - soft.p).div_(temperature)
-            of_rkl = soft.d.sub_(rkl_C[:, None]).mul_(soft.q).div_(temperature)
-            return (fkl_C, rkl_C), (of_fkl, of_rkl)
+            return columns.add(student_CV, teacher_CV, rows, gradients=True)
 
         fkl, rkl, _, _ = swept(place, hidden_NH, head, other, both, count=2)
         ranks.complete(columns.values)
         return Divergences(columns.signals(sequence_N), fkl, rkl)
     student = Projection(hidden_NH, head)
     for rows, (student_CV, teacher_CV) in sweep(place, student, other):
-        if columns.fusible(student_CV, teacher_CV):
-            columns.add_fused(student_CV, teacher_CV, rows)
-        else:
-            columns.add(student_CV, teacher_CV, rows)
+        columns.add(student_CV, teacher_CV, rows)
     ranks.complete(columns.values)
     signals = columns.signals(sequence_N)
 

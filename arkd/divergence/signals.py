@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from arkd.divergence import fused
+from arkd.divergence.chunked import Formed
 from arkd.divergence.head import Head
 from arkd.method import Signals
 from arkd.objectives import LOG_ZERO
@@ -52,6 +53,11 @@ class Softened:
         weighted_CV = self.d.sub_(rkl_C1).mul_(b_C1).add_(a_C1).mul_(self.q)
         return weighted_CV.addcmul_(self.p, a_C1, value=-1)
 
+    def gradients(self, temperature: float, rkl_C: Tensor) -> tuple[Tensor, Tensor]:
+        """∂FKL/∂z_s and ∂RKL/∂z_s of each row [C, V]; d is overwritten."""
+        of_fkl_CV = (self.q - self.p).div_(temperature)
+        return of_fkl_CV, self.d.sub_(rkl_C[:, None]).mul_(self.q).div_(temperature)
+
 
 class Measurements:
     """The measurements of N tokens, filled in block by block.
@@ -83,49 +89,44 @@ class Measurements:
         self.values = head.weight_VH.detach().new_zeros(shape, dtype=head.dtype)
 
     def add(
-        self, student_CV: Tensor, teacher_CV: Tensor, rows: slice
-    ) -> tuple[Softened, tuple[Tensor, Tensor]]:
-        """Measure some rows; return their distributions, and FKL and RKL [C]."""
+        self, student_CV: Tensor, teacher_CV: Tensor, rows: slice, gradients: bool = False
+    ) -> Formed:
+        """Measure some rows; return FKL and RKL [C], and their gradients on the student's logits.
+
+        One kernel does it all where there is one. The head-tail gaps it has not: they take the
+        order of a vocabulary.
+
+        Args:
+            student_CV: The student's logits; overwritten for gradients.
+            teacher_CV: The teacher's logits; likewise.
+            rows: Which they are of all tokens.
+            gradients: Whether to form any.
+        """
+        labels_C = self.labels_N[rows]
+        if self.head_mass is None and fused.serves(student_CV, teacher_CV):
+            models = student_CV, teacher_CV
+            found = fused.measured(*models, self.temperature, labels_C, self.variance, gradients)
+            self.values[:, rows] = found
+            return (found[0], found[1]), models if gradients else ()
         soft = Softened.of(student_CV, teacher_CV, self.temperature)
         if self.variance == "probabilities":
             spread = [_variance_of_probabilities(x_CV) for x_CV in (soft.p, soft.q)]
         else:
             spread = [x_CV.var(dim=-1, correction=0) for x_CV in (teacher_CV, student_CV)]
-        found = [
-            soft.fkl(),
-            soft.rkl(),
+        fkl_C, rkl_C = soft.fkl(), soft.rkl()
+        measured = [
+            fkl_C,
+            rkl_C,
             -torch.linalg.vecdot(soft.p, soft.log_p),
             -torch.linalg.vecdot(soft.q, soft.log_q),
             *spread,
-            nll(student_CV, self.labels_N[rows]),
+            nll(student_CV, labels_C),
         ]
         if self.head_mass is not None:
-            found += head_tail_gaps(soft.p, soft.q, self.head_mass)
-        for column_N, value_C in zip(self.values, found, strict=True):
+            measured += head_tail_gaps(soft.p, soft.q, self.head_mass)
+        for column_N, value_C in zip(self.values, measured, strict=True):
             column_N[rows] = value_C
-        return soft, (found[0], found[1])
-
-    def fusible(self, student_CV: Tensor, teacher_CV: Tensor) -> bool:
-        """Tell whether `add_fused` can measure some rows; gaps take the order of a vocabulary."""
-        return self.head_mass is None and fused.serves(student_CV, teacher_CV)
-
-    def add_fused(
-        self, student_CV: Tensor, teacher_CV: Tensor, rows: slice, gradients: bool = False
-    ) -> tuple[Tensor, Tensor]:
-        """Measure some rows in one kernel; return FKL and RKL [C].
-
-        Args:
-            student_CV: The student's logits.
-            teacher_CV: The teacher's logits.
-            rows: Which they are of all tokens.
-            gradients: Put the gradients of FKL and of RKL on the student's logits in the place of
-                the student's logits and of the teacher's.
-        """
-        labels_C = self.labels_N[rows]
-        models = student_CV, teacher_CV
-        found = fused.measured(*models, self.temperature, labels_C, self.variance, gradients)
-        self.values[:, rows] = found
-        return found[0], found[1]
+        return (fkl_C, rkl_C), soft.gradients(self.temperature, rkl_C) if gradients else ()
 
     def signals(self, sequence_N: Tensor) -> Signals:
         """Return all that was measured."""

@@ -35,10 +35,11 @@ def _loaded(row, at, inside):
 
 
 @triton.jit
-def _logarithm(z, greatest, inverse, log_sum, LOG_ZERO: tl.constexpr):
-    """Return log-probabilities, those of impossible tokens as LOG_ZERO; NaN stays NaN."""
-    log = (z - greatest) * inverse - log_sum
-    return tl.where(log < LOG_ZERO, LOG_ZERO, log)
+def _softened(row, at, inside, greatest, inverse, log_sum, LOG_ZERO: tl.constexpr):
+    """Return log-probabilities, impossible tokens' as LOG_ZERO, NaN as NaN; and probabilities."""
+    log = (_loaded(row, at, inside) - greatest) * inverse - log_sum
+    log = tl.where(log < LOG_ZERO, LOG_ZERO, log)
+    return log, tl.exp(log)
 
 
 @triton.jit
@@ -143,10 +144,8 @@ def divergence_rows(
         for start in range(0, vocabulary, BLOCK):
             at = start + columns
             inside = at < vocabulary
-            z_s, z_t = _loaded(student_V, at, inside), _loaded(teacher_V, at, inside)
-            log_q = _logarithm(z_s, max_s, inverse, log_s, LOG_ZERO)
-            log_p = _logarithm(z_t, max_t, inverse, log_t, LOG_ZERO)
-            q, p = tl.exp(log_q), tl.exp(log_p)
+            log_q, q = _softened(student_V, at, inside, max_s, inverse, log_s, LOG_ZERO)
+            log_p, p = _softened(teacher_V, at, inside, max_t, inverse, log_t, LOG_ZERO)
             gap_s += q * (log_q - log_p)
             gap_t += p * (log_q - log_p)
             own_s += q * log_q
@@ -182,10 +181,8 @@ def divergence_rows(
         for start in range(0, vocabulary, BLOCK):
             at = start + columns
             inside = at < vocabulary
-            z_s, z_t = _loaded(student_V, at, inside), _loaded(teacher_V, at, inside)
-            log_q = _logarithm(z_s, max_s, inverse, log_s, LOG_ZERO)
-            log_p = _logarithm(z_t, max_t, inverse, log_t, LOG_ZERO)
-            q, p = tl.exp(log_q), tl.exp(log_p)
+            log_q, q = _softened(student_V, at, inside, max_s, inverse, log_s, LOG_ZERO)
+            log_p, p = _softened(teacher_V, at, inside, max_t, inverse, log_t, LOG_ZERO)
             off = log_q - log_p - rkl
             if GRADIENTS == 1:
                 tl.store(student_V + at, q * (b * off + a) - a * p, mask=inside)

@@ -21,10 +21,9 @@ from torch import Tensor
 
 from arkd import ranks
 from arkd.storage.files import read_json, recover, staged_dir
-from arkd.training.shard_files import ShardFiles, file_of, is_shard
+from arkd.training.shard_files import PREFIX, ShardFiles, file_of, is_shard
 
 TENSORS, TREE = "tensors.safetensors", "state.json"
-SHARD = "shard-"  # before the number of a tensor of which each process has some rows
 EVERY_S = 60.0  # from one save to the next, for each second that a save takes, and at least
 
 
@@ -37,7 +36,7 @@ def flatten(value: Any, tensors: dict[str, Tensor]) -> Any:
         TypeError: a value is of no kind that a state may hold.
     """
     if is_shard(value):
-        name = f"{SHARD}{len(tensors)}"
+        name = f"{PREFIX}-{len(tensors)}"
         tensors[name] = value.to_local().detach().cpu().clone().contiguous()
         return {"shard": name}
     if isinstance(value, Tensor):
@@ -108,7 +107,7 @@ class Checkpoint:
         started, first = time.monotonic(), ranks.number() == 0
         tensors: dict[str, Tensor] = {}
         tree = {"made_for": self.made_for, "state": flatten(state, tensors)}
-        shards = {name: tensors.pop(name) for name in [*tensors] if name.startswith(SHARD)}
+        shards = {name: tensors.pop(name) for name in [*tensors] if name.startswith(PREFIX)}
         with ExitStack() as writing:
             folders = [writing.enter_context(staged_dir(self.folder))] if first else []
             if shards:

@@ -10,7 +10,7 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
-PREFIX = "shard"
+PREFIX = "shard"  # of a tensor of which each process has some rows, and of the file of a process's
 
 
 def file_of(rank: int) -> str:

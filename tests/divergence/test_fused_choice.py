@@ -68,11 +68,15 @@ def test_what_is_switched_off_is_on_again_afterwards() -> None:
 
 @pytest.mark.parametrize(("head_mass", "taken"), [(None, True), (0.5, False)])
 def test_gaps_need_the_order_of_a_vocabulary_and_take_the_operators(
-    head_mass: float | None, taken: bool
+    monkeypatch: pytest.MonkeyPatch, head_mass: float | None, taken: bool
 ) -> None:
+    calls: list[Any] = []
+    monkeypatch.setattr(fused, "serves", lambda student_CV, teacher_CV: True)
+    monkeypatch.setattr(fused, "measured", lambda *given: calls.append(given) or torch.zeros(7, 2))
     labels = torch.zeros(2, dtype=torch.int64)
     columns = Measurements(2, Head(torch.ones(5, 1)), 1.0, "probabilities", head_mass, labels)
-    assert columns.fusible(block(), block()) == taken
+    columns.add(torch.zeros(2, 5), torch.zeros(2, 5), slice(0, 2))
+    assert bool(calls) == taken
 
 
 def test_a_gpu_that_cannot_compile_it_is_told_the_way_out(
