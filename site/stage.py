@@ -109,7 +109,7 @@ def commands() -> str:
     (added,) = (a for a in top._actions if isinstance(a, argparse._SubParsersAction))
     parts = ["# Commands", "", "```text", top.format_help().rstrip(), "```"]
     for name, command in added.choices.items():
-        text = command.filled().format_help().rstrip()
+        text = command.format_help().rstrip()
         parts += ["", f"## arkd {name}", "", "```text", text, "```"]
     return "\n".join(parts) + "\n"
 

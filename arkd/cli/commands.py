@@ -274,11 +274,12 @@ def pages(options: argparse.Namespace) -> None:
         print(path)
 
 
-def completion(parser: argparse.ArgumentParser, shell: str) -> None:
-    """Print the script by which a shell completes what `parser` takes."""
+def completion(options: argparse.Namespace) -> None:
+    """Print the script by which a shell completes what `arkd` takes."""
     from arkd.cli.completion import script
+    from arkd.cli.parser import parser
 
-    print(script(parser, shell))
+    print(script(parser(), options.shell))
 
 
 def _warn(broken: list[ArkdError]) -> None:

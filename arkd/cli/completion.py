@@ -35,7 +35,8 @@ def _actions(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
     """Yield all that a parser and the commands below it take."""
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
-            for command in action.choices.values():
-                yield from _actions(command.filled())
+            for name, command in [*action.choices.items()]:
+                action.choices[name] = command.parser  # shtab reads true parsers only
+                yield from _actions(command.parser)
         else:
             yield action

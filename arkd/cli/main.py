@@ -9,9 +9,9 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from importlib import import_module
 
 from arkd import kernels, processes
-from arkd.cli import commands, exchange_commands, run_commands
 from arkd.cli.interrupts import heard
 from arkd.cli.memory import refusal
 from arkd.cli.parser import parser
@@ -19,6 +19,11 @@ from arkd.errors import ArkdError, out_of_memory
 from arkd.storage.caches import place_caches
 from arkd.storage.offline import keep_offline
 
+# Commands that choose the kernels by the suite, or start processes that do.
+CHOOSING = (
+    *("run_commands.stage", "run_commands.run", "run_commands.add"),
+    *("commands.perf", "exchange_commands.score"),
+)
 LONGEST_NAME = 300  # of a file, as an error has it
 
 
@@ -30,15 +35,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     atexit.register(gc.freeze)
     keep_offline()  # what a suite names on the hub is fetched by `hub` alone
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    options = parser().parse_args(argv)
+    commands = parser()
+    options = commands.parse_args(argv)
     place_caches()
     try:
-        ours = (run_commands.stage, run_commands.run, run_commands.add)
-        choosing = (*ours, commands.perf, exchange_commands.score)
-        if options.command not in choosing:
-            kernels.choose("portable")  # those choose, or start what chooses, themselves
+        if options.command is None:
+            commands.print_help()
+            return 0
+        if options.command not in CHOOSING:
+            kernels.choose("portable")
+        module, _, function = options.command.partition(".")
+        command = getattr(import_module(f"arkd.cli.{module}"), function)
         with heard():
-            status: int | None = options.command(options)
+            status: int | None = command(options)
         if sys.stdout:
             sys.stdout.flush()  # what cannot be written is told here, and not as Python ends
         return status or 0

@@ -1,4 +1,7 @@
-"""The parser of the command line: each command, its options and their help."""
+"""The parser of the command line: each command, its options and their help.
+
+What a command calls is named, as MODULE.FUNCTION of `arkd.cli`, and imported once it is chosen.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,8 @@ from functools import partial
 from typing import Any
 
 from arkd import __version__
-from arkd.cli import commands, examples, exchange_commands, run_commands
-from arkd.cli.suggestions import Parser
+from arkd.cli import examples
+from arkd.cli.suggestions import Deferred, Parser
 
 AXES = {
     "pair": "teacher and student, by the pair's name in the suite",
@@ -38,8 +41,8 @@ def parser() -> Parser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     top.add_argument("--version", action="version", version=f"arkd {__version__}")
-    top.set_defaults(command=lambda _: top.print_help())  # of `arkd` alone
-    added = top.add_subparsers(metavar="COMMAND")
+    top.set_defaults(command=None)  # of `arkd` alone
+    added: Any = top.add_subparsers(metavar="COMMAND", parser_class=Deferred)
     for command in COMMANDS:
         added.add_parser(**command, formatter_class=argparse.RawDescriptionHelpFormatter)
     return top
@@ -63,7 +66,7 @@ def _run(command: Parser) -> None:
     command.add_argument("--cores", **CORES)
     command.add_argument("--dry-run", action="store_true", help="show what would run")
     command.add_argument("--verbose", action="store_true", help="Snakemake's own output")
-    command.set_defaults(command=run_commands.run)
+    command.set_defaults(command="run_commands.run")
 
 
 @_command(
@@ -80,14 +83,14 @@ def _add(command: Parser) -> None:
     command.add_argument("--name", help="of the suite of further rows (default: SUITE-plus)")
     command.add_argument("--results", **RESULTS)
     command.add_argument("--cores", **CORES)
-    command.set_defaults(command=run_commands.add, dry_run=False, verbose=False)
+    command.set_defaults(command="run_commands.add", dry_run=False, verbose=False)
 
 
 @_command("status", "show which jobs of a suite are done", examples.STATUS)
 def _status(command: Parser) -> None:
     command.add_argument("suite", nargs="?", **SUITE)
     command.add_argument("--results", **RESULTS)
-    command.set_defaults(command=run_commands.status)
+    command.set_defaults(command="run_commands.status")
 
 
 @_command("plan", "estimate what a suite takes: memory, hours, disk", examples.PLAN)
@@ -105,19 +108,19 @@ def _plan(command: Parser) -> None:
         metavar="REPO=FILE",
         help="config.json of a model of the hub; may be repeated",
     )
-    command.set_defaults(command=commands.plan)
+    command.set_defaults(command="commands.plan")
 
 
 @_command("fetch", "fetch a suite's models beforehand, for jobs without a network", examples.FETCH)
 def _fetch(command: Parser) -> None:
     command.add_argument("suite", help="name or YAML file")
-    command.set_defaults(command=commands.fetch)
+    command.set_defaults(command="commands.fetch")
 
 
 @_command("list", "list the methods, or the suites", examples.LIST_EXAMPLES)
 def _list(command: Parser) -> None:
     command.add_argument("what", nargs="?", choices=["methods", "suites"], default="methods")
-    command.set_defaults(command=commands.list_methods)
+    command.set_defaults(command="commands.list_methods")
 
 
 @_command("check", "test methods against their formulas and the contract", examples.CHECKS)
@@ -125,7 +128,7 @@ def _check(command: Parser) -> None:
     command.add_argument("methods", nargs="*", metavar="METHOD")
     command.add_argument("--all", action="store_true", help="every method there is")
     command.add_argument("--verbose", action="store_true", help="a line a check for several, too")
-    command.set_defaults(command=commands.check)
+    command.set_defaults(command="commands.check")
 
 
 @_command("audit", "measure what a distillation loss of any code computes", examples.AUDIT)
@@ -137,7 +140,7 @@ def _audit(command: Parser) -> None:
     command.add_argument(
         "--out", metavar="DIR", help="write a Markdown page and JSON a target, too"
     )
-    command.set_defaults(command=commands.audit)
+    command.set_defaults(command="commands.audit")
 
 
 @_command("new", "write the file of a new method, which passes `arkd check`", examples.NEW)
@@ -150,7 +153,7 @@ def _new(command: Parser) -> None:
         help="what it says: weights of both KLs, a loss per token (default), or the whole step",
     )
     command.add_argument("--package", action="store_true", help="as a package of its own, here")
-    command.set_defaults(command=commands.new)
+    command.set_defaults(command="commands.new")
 
 
 @_command(
@@ -174,7 +177,7 @@ def _new_suite(command: Parser) -> None:
         "--corpus", metavar="FILE", help="JSONL: text, for the L_pt of distillation"
     )
     command.add_argument("--out", metavar="FILE", help="default: ./NAME.yaml")
-    command.set_defaults(command=commands.new_suite)
+    command.set_defaults(command="commands.new_suite")
 
 
 @_command("cite", "print BibTeX: the benchmark, methods", examples.CITE_EXAMPLES)
@@ -186,7 +189,7 @@ def _cite(command: Parser) -> None:
     command.add_argument(
         "--licences", nargs="?", const="longtail", metavar="SUITE", help="licences, not BibTeX"
     )
-    command.set_defaults(command=commands.cite)
+    command.set_defaults(command="commands.cite")
 
 
 @_command(
@@ -198,12 +201,12 @@ def _published(command: Parser) -> None:
     command.add_argument("methods", nargs="*", metavar="METHOD", help="default: the shared ones")
     command.add_argument("--pair", default="gpt2-1.5B-120M", help="default: gpt2-1.5B-120M")
     command.add_argument("--format", choices=["text", "markdown", "csv"], default="text")
-    command.set_defaults(command=commands.published)
+    command.set_defaults(command="commands.published")
 
 
 @_command("pages", "write the pages on methods and metrics")
 def _pages(command: Parser) -> None:
-    command.set_defaults(command=commands.pages)
+    command.set_defaults(command="commands.pages")
 
 
 @_command("claims", "judge the paper's claims by a suite", examples.CLAIMS_EXAMPLES)
@@ -211,14 +214,14 @@ def _claims(command: Parser) -> None:
     command.add_argument("--suite", **SUITE)
     command.add_argument("--results", **RESULTS)
     command.add_argument("--partial", action="store_true", help="judge by what is there")
-    command.set_defaults(command=run_commands.claims)
+    command.set_defaults(command="run_commands.claims")
 
 
 @_command("verify", "check results against their hashes and records", examples.VERIFY)
 def _verify(command: Parser) -> None:
     command.add_argument("folders", nargs="+", metavar="FOLDER", help="a suite's, or a parent")
     command.add_argument("--write", action="store_true", help="write SHA256SUMS where all is well")
-    command.set_defaults(command=commands.verify)
+    command.set_defaults(command="commands.verify")
 
 
 @_command("compare", "compare two runs, or two rows, paired by seed", examples.COMPARE)
@@ -231,7 +234,7 @@ def _compare(command: Parser) -> None:
     command.add_argument("--metric", nargs="+", default=[], help="default: those of the summary")
     command.add_argument("--format", choices=["text", "markdown", "csv"], default="text")
     command.add_argument("--across", action="store_true", help="other suites or versions, too")
-    command.set_defaults(command=commands.compare)
+    command.set_defaults(command="commands.compare")
 
 
 @_command("merge", "merge several people's runs of one suite", examples.MERGE)
@@ -243,7 +246,7 @@ def _merge(command: Parser) -> None:
         "folders", nargs="+", metavar="FOLDER", help="suites' folders, two or more"
     )
     command.add_argument("--partial", action="store_true", help="allow methods that lack seeds")
-    command.set_defaults(command=commands.merge)
+    command.set_defaults(command="commands.merge")
 
 
 @_command("pack", "write the frozen pack of a suite, to train students on elsewhere", examples.PACK)
@@ -252,7 +255,7 @@ def _pack(command: Parser) -> None:
     command.add_argument("--results", **RESULTS)
     command.add_argument("--out", metavar="FOLDER", help="default: RESULTS/packs/SUITE-VERSION")
     command.add_argument("--check", metavar="FOLDER", help="compare a pack with its manifest")
-    command.set_defaults(command=exchange_commands.pack)
+    command.set_defaults(command="exchange_commands.pack")
 
 
 @_command(
@@ -279,7 +282,7 @@ def _score(command: Parser) -> None:
         "software, code, note",
     )
     command.add_argument("--results", **RESULTS)
-    command.set_defaults(command=exchange_commands.score)
+    command.set_defaults(command="exchange_commands.score")
 
 
 @_command(
@@ -295,7 +298,7 @@ def _submit(command: Parser) -> None:
     )
     command.add_argument("--check", metavar="PATH", help="say what is missing of a submission")
     command.add_argument("--new", metavar="FILE", help="write a form to be filled in")
-    command.set_defaults(command=exchange_commands.submit)
+    command.set_defaults(command="exchange_commands.submit")
 
 
 @_command(
@@ -306,7 +309,7 @@ def _submit(command: Parser) -> None:
 def _leaderboard(command: Parser) -> None:
     command.add_argument("--results", default="results", help="has reference/ and submissions/")
     command.add_argument("--out", metavar="FOLDER", help="default: RESULTS/leaderboard")
-    command.set_defaults(command=exchange_commands.leaderboard)
+    command.set_defaults(command="exchange_commands.leaderboard")
 
 
 @_command("perf", "time the code: divergences, steps, the whole suite", examples.PERF)
@@ -322,7 +325,7 @@ def _perf(command: Parser) -> None:
     command.add_argument(
         "--out", default="results/performance", help="where the tables are written"
     )
-    command.set_defaults(command=commands.perf)
+    command.set_defaults(command="commands.perf")
 
 
 @_command(
@@ -337,13 +340,13 @@ def _calibrate(command: Parser) -> None:
     command.add_argument(
         "--write", action="store_true", help="keep the marks in benchmarks/calibration"
     )
-    command.set_defaults(command=commands.calibrate)
+    command.set_defaults(command="commands.calibrate")
 
 
 @_command("completion", "print the script by which a shell completes commands", examples.COMPLETION)
 def _completion(command: Parser) -> None:
     command.add_argument("shell", choices=["bash", "zsh", "tcsh"])
-    command.set_defaults(command=lambda options: commands.completion(parser(), options.shell))
+    command.set_defaults(command="commands.completion")
 
 
 def _stage(command: Parser, name: str, axes: str) -> None:
@@ -363,7 +366,7 @@ def _stage(command: Parser, name: str, axes: str) -> None:
         command.add_argument("--out", metavar="DIR", help="where such go: ./SUITE-figures")
     if name in ("collect", "tables", "figures", "report"):
         command.add_argument("--partial", action="store_true", help="show gaps, do not refuse")
-    command.set_defaults(command=run_commands.stage, stage=name)
+    command.set_defaults(command="run_commands.stage", stage=name)
 
 
 for name, axes, text in (

@@ -1,37 +1,17 @@
-"""A parser of command lines: options once they are needed, and what a mistyped word was to be."""
+"""A parser of command lines that says what a mistyped word was to be, and one made when needed."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from typing import Any, Self
+from functools import cached_property
+from typing import Any
 
 from arkd.errors import nearest
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser that refuses an unknown command or choice in one line, with the nearest known.
-
-    Args:
-        options: Gives the parser its options when they are first needed: of two dozen commands one
-            is called.
-        keywords: As `argparse.ArgumentParser` has them.
-    """
-
-    def __init__(self, *, options: Callable[[Parser], None] | None = None, **keywords: Any) -> None:
-        super().__init__(**keywords)
-        self._options = options
-
-    def filled(self) -> Self:
-        """Return the parser, its options added."""
-        if self._options is not None:
-            options, self._options = self._options, None
-            options(self)
-        return self
-
-    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """Parse by the options, which are added first; argparse calls it for a chosen command."""
-        return super(Parser, self.filled()).parse_known_args(args, namespace)
+    """A parser that refuses an unknown command or choice in one line, with the nearest known."""
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         """Refuse what is no choice; Python's own parser suggests none before 3.14.
@@ -49,3 +29,28 @@ class Parser(argparse.ArgumentParser):
             raise argparse.ArgumentError(None, near)
         near = f"no '{value}'{nearest(str(value), known)}; known: {', '.join(known)}"
         raise argparse.ArgumentError(action, near)
+
+
+class Deferred:
+    """Stands for a command's parser, which is made once anything is read of it.
+
+    Of two dozen commands one is called.
+
+    Args:
+        options: Gives the parser its options.
+        keywords: As `argparse.ArgumentParser` has them.
+    """
+
+    def __init__(self, *, options: Callable[[Parser], None], **keywords: Any) -> None:
+        self._options, self._keywords = options, keywords
+
+    @cached_property
+    def parser(self) -> Parser:
+        """The parser, made now if it has not been."""
+        parser = Parser(**self._keywords)
+        self._options(parser)
+        return parser
+
+    def __getattr__(self, name: str) -> Any:
+        """Return what the parser has under a name."""
+        return getattr(self.parser, name)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
+import importlib
+import inspect
 import os
 import re
 import signal
@@ -13,6 +16,9 @@ import pytest
 from conftest import PATIENCE_S, ROOT, heed_interrupts, snakemake
 
 from arkd.cli import main as cli
+from arkd.cli.main import CHOOSING
+from arkd.cli.parser import COMMANDS, parser
+from arkd.cli.suggestions import Deferred
 
 SMOKE = ("--suite", "smoke", "--pair", "fixture")
 
@@ -151,3 +157,28 @@ def test_help_has_examples(capsys: pytest.CaptureFixture) -> None:
     with pytest.raises(SystemExit):
         cli.main(["--help"])
     assert "examples:" in capsys.readouterr().out
+
+
+def test_every_command_calls_a_function_that_exists() -> None:
+    for command in COMMANDS:
+        module, _, function = (
+            Deferred(options=command["options"]).get_default("command").partition(".")
+        )
+        called = getattr(importlib.import_module(f"arkd.cli.{module}"), function)
+        assert list(inspect.signature(called).parameters) == ["options"], command["name"]
+
+
+def test_commands_that_choose_their_kernels_are_commands() -> None:
+    made = [Deferred(options=command["options"]) for command in COMMANDS]
+    assert {command.get_default("command") for command in made} >= set(CHOOSING)
+
+
+def test_a_listing_of_commands_makes_no_parser_of_one(capsys: pytest.CaptureFixture) -> None:
+    top = parser()
+    (added,) = (a for a in top._actions if isinstance(a, argparse._SubParsersAction))
+    top.print_help()
+    assert all("parser" not in vars(command) for command in added.choices.values())
+    assert "run a suite from data to report" in capsys.readouterr().out
+    top.parse_args(["status", "smoke"])
+    made = [name for name, command in added.choices.items() if "parser" in vars(command)]
+    assert made == ["status"]
