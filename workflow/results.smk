@@ -3,7 +3,7 @@
 
 use rule data as collect with:
     input:
-        SUITES.inputs(jobs.collect_inputs, starts_jobs),
+        SUITES.inputs(jobs.collect_inputs),
     output:
         f"{ROOT}/records.csv",
         f"{ROOT}/items.csv",

@@ -6,7 +6,7 @@ START = f"{PAIR}/init/seed{{seed}}/training/manifest.json"
 
 rule data:
     input:
-        SUITES.inputs(jobs.data_inputs, starts_jobs),
+        SUITES.inputs(jobs.data_inputs),
     output:
         f"{ROOT}/data/manifest.json",
     log:

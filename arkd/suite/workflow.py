@@ -28,14 +28,16 @@ class Suites:
         trees: Those asked for, and every block of those of several worlds.
         targets: Names of those asked for.
         results: The folder below which they lie.
+        workflow: Snakemake's own, as its files know it.
     """
 
     trees: dict[str, Tree]
     targets: tuple[str, ...]
     results: str
+    workflow: Any = None
 
     @classmethod
-    def of(cls, config: Mapping[str, Any]) -> Suites:
+    def of(cls, config: Mapping[str, Any], workflow: Any) -> Suites:
         """Return what Snakemake's `--config` names; a mistake is one line, not a trace."""
         unknown = [key for key in config if key not in KEYS]
         if unknown:
@@ -47,7 +49,7 @@ class Suites:
         try:
             results = trees.results_folder(config.get("results"))
             found = trees.trees(with_default, results)
-            return cls(trees.with_blocks(found), tuple(found), results)
+            return cls(trees.with_blocks(found), tuple(found), results, workflow)
         except ArkdError as error:
             sys.exit(f"arkd: error: {error}")
 
@@ -87,9 +89,7 @@ class Suites:
 
         return {"command": name, "config": config, "given": given}
 
-    def inputs(
-        self, waits: Callable[[Tree], list[str]], runs: Callable[[], Any]
-    ) -> Callable[[Any], list[str]]:
+    def inputs(self, waits: Callable[[Tree], list[str]]) -> Callable[[Any], list[str]]:
         """Return what tells the inputs of the data, or of the collection, before any job runs.
 
         So here a second run into the same results is refused in one line, and one into a folder of
@@ -97,12 +97,11 @@ class Suites:
 
         Args:
             waits: Tells what a suite's rule waits for.
-            runs: Tells whether this process will run jobs.
         """
 
         def inputs(wildcards: Any) -> list[str]:
             tree = self.trees[wildcards.suite]
-            if runs():
+            if self._starts_jobs():
                 try:
                     claim(tree.root, tree.suite.name)
                     hold_suite(tree.root, Path(".snakemake"))
@@ -111,6 +110,26 @@ class Suites:
             return waits(tree)
 
         return inputs
+
+    def _starts_jobs(self) -> bool:
+        """Tell whether this process runs jobs; if it does so on this machine, one on each GPU.
+
+        If not, it only shows, marks or serves one of them. A batch system gives GPUs itself, and
+        what the user says of them stands.
+        """
+        workflow = self.workflow
+        if not (workflow.is_main_process and workflow.executor_plugin):
+            return False
+        if workflow.dryrun or workflow.touch:
+            return False
+        limit = workflow.scheduling_settings.max_jobs_per_timespan
+        if limit and (limit.max_jobs, limit.timespan) == (100, 1):  # nobody has set it
+            # To keep it, Snakemake looks for jobs each second, and for every job that has ended
+            # once more each second. `jobs:` of a profile says how many a batch system gets at once.
+            workflow.scheduling_settings.max_jobs_per_timespan = None
+        if workflow.local_exec and "gpu" not in workflow.global_resources:
+            workflow.register_resource("gpu", self.gpu_jobs())
+        return True
 
     def gpus(self, wildcards: Any) -> int:
         """Return how many accelerators a job of the suite takes."""
