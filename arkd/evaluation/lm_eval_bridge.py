@@ -57,7 +57,8 @@ class Harness:
             logging.getLogger(name).setLevel(logging.ERROR)
         datasets.disable_progress_bars()
         self.suite = suite
-        self.lm = Writer(model_dir, device, suite.training.precision, suite.decoding.batch_size)
+        decoding, precision = suite.decoding, suite.training.precision
+        self.lm = Writer(model_dir, device, precision, decoding.batch_size, decoding.engine)
         self.tasks = TaskManager(
             include_path=[
                 benchmarks_dir() / "tasks",

@@ -15,11 +15,11 @@ from torch import Tensor
 from arkd.data.tokenizer import end_ids, load_tokenizer, opening, text_ids, until_end
 from arkd.errors import ArkdError
 from arkd.metrics.text_statistics import Written
+from arkd.models import continuous, room
 from arkd.models import model as models
-from arkd.models import room
 from arkd.models.draw import Draw, uniforms
 from arkd.models.generate import tokens_beyond
-from arkd.suite.settings import Rows
+from arkd.suite.settings import Engine, Rows
 
 
 class Writer(HFLM):
@@ -35,16 +35,24 @@ class Writer(HFLM):
         device: Where the model runs.
         precision: float32 or bfloat16.
         batch_size: Prompts a batch; `auto`: as many as fit, of answers and of scored texts each.
+        engine: Of sampled answers; see `Decoding.engine`.
     """
 
-    def __init__(self, folder: Path, device: str, precision: str, batch_size: Rows) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        device: str,
+        precision: str,
+        batch_size: Rows,
+        engine: Engine = "batched",
+    ) -> None:
         tokenizer = load_tokenizer(folder)
         model = models.load(folder, torch.device(device), precision)
         # Before the rest, which asks for them.
         self.opening, self.ends = opening(tokenizer), end_ids(tokenizer)
         self.beyond = tokens_beyond(model, len(tokenizer))
         self.rolling = False
-        self.wanted = batch_size
+        self.wanted, self.engine = batch_size, engine
         # Logarithms of bfloat16 would be rounded to 8 bits: choices a hundredth apart would tie.
         super().__init__(
             pretrained=model,
@@ -123,13 +131,23 @@ class Writer(HFLM):
         return found
 
     def generate_until(self, requests: Any, disable_tqdm: bool = False) -> list[str]:
-        """Answer prompts, as many at once as fit."""
+        """Answer prompts, as many at once as fit.
+
+        The continuous engine is given all of them, and takes as many at once itself.
+        """
         if self.wanted == "auto":
             wanted = [request.args for request in requests]
             longest = max(len(self.tok_encode(text)) for text, _ in wanted)
             new = max(options["max_gen_toks"] for _, options in wanted)
             self._fit(room.decoded_row(self.model, longest + new))
-        found: list[str] = super().generate_until(requests, disable_tqdm=disable_tqdm)
+        self.at_once = int(self.batch_size)
+        drawn = all(request.args[1].get("do_sample") for request in requests)
+        if self.engine == "continuous" and drawn:
+            self.batch_size_per_gpu = max(1, len(requests))
+        try:
+            found: list[str] = super().generate_until(requests, disable_tqdm=disable_tqdm)
+        finally:
+            self.batch_size_per_gpu = self.at_once
         return found
 
     def _fit(self, row_bytes: int) -> None:
@@ -158,10 +176,35 @@ class Writer(HFLM):
         if options.pop("do_sample", False):  # by `Draw`, where transformers would sample itself
             draws = uniforms(len(context), max_length - context.shape[1], self.generator)
             sampling = {key: options.pop(key) for key in ("temperature", "top_p", "top_k")}
+            if self.engine == "continuous":
+                if any(stop):
+                    raise ArkdError(
+                        "decoding.engine: continuous stops at no text; set it to batched"
+                    )
+                return self._continuous(context, options["attention_mask"], draws, sampling)
             options |= {"do_sample": False, "logits_processor": [Draw(draws, **sampling)]}
         stop = [text for text in stop if text]
         drawn: Tensor = super()._model_generate(context, max_length, stop, **options)
         return drawn
+
+    def _continuous(
+        self, context: Tensor, mask: Tensor, draws: Tensor, sampling: dict[str, Any]
+    ) -> Tensor:
+        """Draw answers to prompts [B, T] that are padded on the left, and append them."""
+        rows = zip(context.tolist(), mask.sum(-1).tolist(), strict=True)
+        prompts = [row[len(row) - length :] for row, length in rows]
+        found = continuous.answers(
+            self.model,
+            prompts,
+            draws,
+            ends=self.ends,
+            at_once=self.at_once,
+            vocabulary=len(self.tokenizer),
+            **sampling,
+        )
+        pad, width = self.tokenizer.pad_token_id, max(map(len, found))
+        padded = torch.tensor([answer + [pad] * (width - len(answer)) for answer in found])
+        return torch.cat([context, padded.to(context.device)], dim=1)
 
     def tok_decode(self, tokens: Any, skip_special_tokens: bool = True) -> str:
         """Decode an answer up to its end, and keep it until `add_partial` says whose it is.

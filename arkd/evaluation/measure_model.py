@@ -163,6 +163,7 @@ class Subject:
                 seed=derive_seed("prefixes", self.seed),
                 max_new_tokens=decoding.max_new_tokens,
                 batch_size=decoding.batch_size,
+                engine=decoding.engine,
                 vocabulary=len(harness.tokenizer),
             )
             sampled = TokenSet.of(zip(prompts, answers, strict=True))

@@ -39,13 +39,31 @@ class Draw(LogitsProcessor):
         Raises:
             FloatingPointError: a row has no finite distribution.
         """
-        softmax_BV = (scores.float() / self.temperature).softmax(-1)
-        if bool(softmax_BV[:, 0].isnan().any()):  # one NaN, or +∞, makes all of its row NaN
-            raise FloatingPointError("the model's scores are not finite: nothing can be sampled")
         uniform_B1 = self.uniforms_BT[:, self._drawn, None]
         self._drawn += 1
-        token_B1 = inverse_cdf(kept(softmax_BV, self.top_p, self.top_k), uniform_B1)
-        return torch.full_like(scores, -torch.inf).scatter_(1, token_B1, 0.0)
+        return drawn(scores, uniform_B1, self.temperature, self.top_p, self.top_k)
+
+
+def drawn(
+    scores_BV: Tensor, uniform_B1: Tensor, temperature: float, top_p: float, top_k: int
+) -> Tensor:
+    """Return scores [B, V]: 0 for the token of a row that its number draws, −∞ for all others.
+
+    Args:
+        scores_BV: A model's.
+        uniform_B1: In [0, 1), float64.
+        temperature: Divides the scores.
+        top_p: Nucleus; 1 for all.
+        top_k: 0 for all.
+
+    Raises:
+        FloatingPointError: a row has no finite distribution.
+    """
+    softmax_BV = (scores_BV.float() / temperature).softmax(-1)
+    if bool(softmax_BV[:, 0].isnan().any()):  # one NaN, or +∞, makes all of its row NaN
+        raise FloatingPointError("the model's scores are not finite: nothing can be sampled")
+    token_B1 = inverse_cdf(kept(softmax_BV, top_p, top_k), uniform_B1)
+    return torch.full_like(scores_BV, -torch.inf).scatter_(1, token_B1, 0.0)
 
 
 def uniforms(rows: int, columns: int, generator: torch.Generator) -> Tensor:

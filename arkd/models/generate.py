@@ -11,11 +11,12 @@ from transformers import LogitsProcessor, LogitsProcessorList
 
 from arkd import ranks
 from arkd.data.tokenizer import until_end
-from arkd.models import room, shards
+from arkd.errors import ArkdError
+from arkd.models import continuous, room, shards
 from arkd.models.draw import Draw, interleaved, uniforms
 from arkd.models.model import end_tokens, evaluating, head
 from arkd.progress import progress
-from arkd.suite.settings import Rows
+from arkd.suite.settings import Engine, Rows
 
 
 class Mixture(LogitsProcessor):
@@ -91,6 +92,7 @@ def sample(
     share: float = 0.0,
     vetted_by: int = 0,
     padded: bool = False,
+    engine: Engine = "batched",
     label: str = "sampling",
 ) -> list[list[int]]:
     """Return one sampled response a prompt, up to and with an end token.
@@ -115,7 +117,11 @@ def sample(
         vetted_by: In the mixture's place: a token stands if it is among so many most probable ones
             of the second model, which otherwise draws its own; 0 for the mixture.
         padded: Pad shorter prompts on the left; faster for few prompts of many lengths.
+        engine: `continuous`: in no batches, `batch_size` prompts at once.
         label: Of the progress bar; none without one.
+
+    Raises:
+        ArkdError: the continuous engine runs neither this model, nor two, nor in several processes.
     """
     ends, pad = end_tokens(model), model.config.pad_token_id
     responses: list[list[int]] = [[] for _ in prompts]
@@ -123,6 +129,22 @@ def sample(
     alike = model.device.type == "cpu"
     beyond = tokens_beyond(model, vocabulary)
     draws = uniforms(len(prompts), max_new_tokens, torch.Generator().manual_seed(seed))
+    if engine == "continuous":
+        if mixed_with is not None or ranks.count() > 1:
+            raise ArkdError("decoding.engine: continuous runs one model, in one process")
+        with evaluating(model):
+            return continuous.answers(
+                model,
+                prompts,
+                draws,
+                ends=ends,
+                at_once=_batch_size(model, None, prompts, max_new_tokens, batch_size),
+                temperature=temperature,
+                top_p=top_p,
+                top_k=top_k,
+                vocabulary=vocabulary,
+                label=label,
+            )
     with shards.whole(model, mixed_with), evaluating(model), torch.inference_mode():
         size = _batch_size(model, mixed_with, prompts, max_new_tokens, batch_size)
         groups = _slices(part, size) if padded else _by_length(part, prompts, size, alike)

@@ -62,6 +62,7 @@ def cache(tree: Tree, pair: str, source: str, seed: int | None = None) -> None:
                     axes=("responses", source, name, seed or 0),
                     max_new_tokens=suite.decoding.max_new_tokens,
                     batch_size=suite.decoding.batch_size,
+                    engine=suite.decoding.engine,
                     vocabulary=vocabulary,
                     label=f"samples, {source} {name}",
                 )

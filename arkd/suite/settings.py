@@ -12,6 +12,9 @@ from arkd.validated import Frozen
 # Rows that run at once: a number, or as many as an accelerator has the memory for.
 Rows = Annotated[int, Field(gt=0)] | Literal["auto"]
 
+# How answers share a model's passes; see `Decoding.engine`.
+Engine = Literal["batched", "continuous"]
+
 # A name of a folder, and softening that float32 can still tell from the greedy choice.
 NAME = r"^[A-Za-z0-9_-][A-Za-z0-9._-]*$"
 # Of a suite, and of one block of it: `longtail-blocks@3001`.
@@ -128,6 +131,12 @@ class Decoding(Frozen):
         description="texts drawn or scored at once; auto: of either kind as many as a GPU has the "
         "memory for, and 64 on a CPU",
     )
+    engine: Engine = Field(
+        "batched",
+        description="batched: the answers of a batch wait for its longest; continuous: a finished "
+        "one's place goes to the next prompt, with the same draws; what a training draws at each "
+        "step, a batch at once, is always batched",
+    )
     variants: tuple[DecodingChange, ...] = Field(
         (), description="decode once more so, for ROUGE-L alone: what decoding does to it"
     )
@@ -139,7 +148,21 @@ class Decoding(Frozen):
         labels = [variant.label for variant in self.variants]
         if len({*labels}) < len(labels) or "" in labels:
             raise ValueError("variants: one stands twice, or changes nothing")
+        repeats = [self.no_repeat_ngram, *(v.no_repeat_ngram for v in self.variants)]
+        if self.engine == "continuous" and any(repeats):
+            raise ValueError(
+                "engine: continuous does not know what a text holds already; set it to batched, or "
+                "no_repeat_ngram to 0"
+            )
         return self
+
+    @model_serializer(mode="wrap")
+    def _without_default(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out the engine where it is the first: manifests of before it have no such key."""
+        found: dict[str, Any] = dump(self)
+        if self.engine == "batched":
+            found.pop("engine", None)
+        return found
 
 
 class TailSettings(Frozen):

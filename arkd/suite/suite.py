@@ -270,4 +270,9 @@ class Suite(Frozen):
                 raise ValueError(f"methods.{entry.name}.worlds: there are {len(self.worlds)}")
         if not (self.shown or self.lr_grid):
             raise ValueError("decoding.seeds: none; only a tuning suite, with lr_grid, has no text")
+        if self.decoding.engine == "continuous" and self.training.devices > 1:
+            raise ValueError(
+                "decoding.engine: continuous runs in one process; set it to batched, or "
+                "training.devices to 1"
+            )
         return self

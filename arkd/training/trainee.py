@@ -137,6 +137,7 @@ class Trainee:
             "top_p": decoding.top_p,
             "top_k": decoding.top_k,
             "batch_size": decoding.batch_size,
+            "engine": decoding.engine,
             "label": "",
             "vocabulary": len(tokenizer),
         }

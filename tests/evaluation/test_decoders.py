@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 import simulate
 from conftest import ROOT
+from lm_eval.api.instance import Instance
 
+from arkd.errors import ArkdError
 from arkd.suite.load import load_suite
 from arkd.suite.settings import Decoding, DecodingChange
 from arkd.suite.suite import Suite
@@ -71,3 +73,35 @@ def test_every_pass_is_decoded_as_asked_and_the_next_as_the_suite_says(
     used = [(n, d.top_p, d.temperature) for n, d in zip(repeats, draws, strict=True)]
     passes = len(used) // 6  # batches of a pass
     assert used[::passes] == 2 * [(2, 0.9, 1.0), (0, 0.9, 1.0), (2, 0.5, 0.7)]
+
+
+def test_the_continuous_engine_writes_the_answers_of_batches(smoke: Path) -> None:
+    from arkd.evaluation.lm_eval_bridge import Harness
+    from arkd.storage.stage_writer import Stopwatch
+
+    teacher = ROOT / "benchmarks" / "fixtures" / "smoke-teacher"
+    found = []
+    for engine in ("batched", "continuous"):
+        suite = load_suite("smoke").model_dump()
+        suite["decoding"] |= {"engine": engine, "max_new_tokens": 12, "batch_size": 8}
+        suite |= {"test_sets": suite["test_sets"][:1], "open_tasks": []}
+        asked = Suite.model_validate(suite)
+        harness = Harness(asked, teacher, smoke / "smoke" / "data", "cpu", Stopwatch())
+        values = [answered.values for answered in harness.generation(1, 1)]
+        assert len({written.tokens for written in harness.lm.written.values()}) > 1
+        assert harness.lm.batch_size == 8  # of what is scored
+        found.append((values, harness.lm.written))
+    assert found[0] == found[1]
+
+
+def test_what_stops_at_a_text_is_not_written_continuously() -> None:
+    from arkd.evaluation.lm_eval_model import Writer
+
+    folder = ROOT / "benchmarks" / "fixtures" / "smoke-teacher"
+    writer = Writer(folder, "cpu", "float32", 4, "continuous")
+    options = {"do_sample": True, "temperature": 1.0, "top_p": 1.0, "top_k": 0}
+    request = Instance(
+        "generate_until", {}, ("A", {"until": ["."], "max_gen_toks": 4} | options), 0
+    )
+    with pytest.raises(ArkdError, match="stops at no text; set it to batched"):
+        writer.generate_until([request], disable_tqdm=True)
