@@ -15,8 +15,8 @@ from torch import Tensor
 from arkd.data.tokenizer import end_ids, load_tokenizer, opening, text_ids, until_end
 from arkd.errors import ArkdError
 from arkd.metrics.text_statistics import Written
-from arkd.models import continuous, room
 from arkd.models import model as models
+from arkd.models import room
 from arkd.models.draw import Draw, uniforms
 from arkd.models.generate import tokens_beyond
 from arkd.suite.settings import Engine, Rows
@@ -191,6 +191,8 @@ class Writer(HFLM):
         self, context: Tensor, mask: Tensor, draws: Tensor, sampling: dict[str, Any]
     ) -> Tensor:
         """Draw answers to prompts [B, T] that are padded on the left, and append them."""
+        from arkd.models import continuous  # which loads what the other engine has no need of
+
         rows = zip(context.tolist(), mask.sum(-1).tolist(), strict=True)
         prompts = [row[len(row) - length :] for row, length in rows]
         found = continuous.answers(

@@ -12,7 +12,7 @@ from transformers import LogitsProcessor, LogitsProcessorList
 from arkd import ranks
 from arkd.data.tokenizer import until_end
 from arkd.errors import ArkdError
-from arkd.models import continuous, room, shards
+from arkd.models import room, shards
 from arkd.models.draw import Draw, interleaved, uniforms
 from arkd.models.model import end_tokens, evaluating, head
 from arkd.progress import progress
@@ -132,6 +132,8 @@ def sample(
     if engine == "continuous":
         if mixed_with is not None or ranks.count() > 1:
             raise ArkdError("decoding.engine: continuous runs one model, in one process")
+        from arkd.models import continuous  # which loads what the other engine has no need of
+
         with evaluating(model):
             return continuous.answers(
                 model,
