@@ -312,9 +312,10 @@ def _leaderboard(command: Parser) -> None:
     command.set_defaults(command="exchange_commands.leaderboard")
 
 
-@_command("perf", "time the code: divergences, steps, the whole suite", examples.PERF)
+@_command("perf", "time the code: divergences, sampling, steps, the whole suite", examples.PERF)
 def _perf(command: Parser) -> None:
-    command.add_argument("--only", choices=["divergence", "step", "suite"], help="one part alone")
+    parts = ["divergence", "sampling", "step", "suite"]
+    command.add_argument("--only", choices=parts, help="one part alone")
     command.add_argument(
         "--quick", action="store_true", help="small shapes, without limits on time"
     )

@@ -20,7 +20,7 @@ from arkd.perf.losses import Tick
 from arkd.storage import provenance
 from arkd.storage.files import read_json, write_json
 
-CHOICES = ("divergence", "step", "suite")
+CHOICES = ("divergence", "sampling", "step", "suite")
 WHOLE = "longtail"  # the suite whose cost is told
 BATCHES = 4  # that a step is timed on
 RECORDED = ("MKL_CBWR", "ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA")
@@ -71,8 +71,12 @@ def parts(plan: Plan) -> list[Part]:
             found["divergence"].append(Part(f"fused {shape}", "fused", ticks, beside))
     kept = partial(losses.measure_retained, threads)
     found["divergence"].append(Part("retained", "retained", len(losses.CONTENDERS), kept))
+    from arkd.perf.sampling import measure_sampling, sampling_ticks
     from arkd.perf.steps import step_ticks
 
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    drawn = partial(measure_sampling, quick, repeats, device)
+    found["sampling"].append(Part("sampling", "sampling", sampling_ticks(quick, repeats), drawn))
     found["step"].append(Part("step", "step", step_ticks(repeats), partial(_step, plan)))
     growth = partial(losses.measure_growth, quick, repeats, threads)
     ticks = losses.growth_ticks(quick, repeats)

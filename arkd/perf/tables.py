@@ -31,6 +31,7 @@ def tables(measured: dict[str, Any]) -> list[Table]:
         "retained": _retained,
         "step": _steps,
         "growth": _growth,
+        "sampling": _sampling,
         "suite": _suite,
     }
     parts = measured["parts"]
@@ -153,6 +154,24 @@ def _growth(part: dict[str, Any]) -> Iterator[Table]:
             ("(tokens, H, G, V)", "median (s)", "least (s)", "most (s)"),
             [(name, median(t), min(t), max(t)) for name, t in found["times_s"].items()],
         )
+
+
+def _sampling(part: dict[str, Any]) -> Iterator[Table]:
+    rows: list[tuple[Cell, ...]] = []
+    for row in part["rows"].values():
+        batches, padded, continuous = (median(times) for times in row["times_s"].values())
+        same = 100 * row["same"]["continuous"]
+        times = batches, padded, continuous, padded / continuous
+        rows.append((row["label"], row["tokens"], *times, same))
+    yield Table(
+        "Answers of many lengths, by engine",
+        f"On {part['device']}, a Llama of random weights; an answer is the same if every token is.",
+        (
+            *("load", "tokens an answer", "batches (s)", "padded batches (s)", "continuous (s)"),
+            *("padded / continuous", "the same as of batches (%)"),
+        ),
+        rows,
+    )
 
 
 def _suite(part: dict[str, Any]) -> Iterator[Table]:

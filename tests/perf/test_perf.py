@@ -24,7 +24,7 @@ from arkd.data.tokens import TokenSet
 from arkd.divergence.head import Head
 from arkd.divergence.losses import Teacher, weighted_divergences
 from arkd.models import model as models
-from arkd.perf import fused, losses, memory, pair, report, run, steps, suite
+from arkd.perf import fused, losses, memory, pair, report, run, sampling, steps, suite
 from arkd.perf.contenders import CONTENDERS, Contender, bare, largest_error
 from arkd.perf.inputs import Inputs, Shape, gradients
 from arkd.perf.memory import INSTALL
@@ -290,6 +290,26 @@ def test_a_gpu_measures_the_fused_work(monkeypatch: pytest.MonkeyPatch) -> None:
         if "error" in row["fused"]:
             assert row["fused"]["error"] < 1e-5
             assert row["fused"]["peak_mib"] < row["operators"]["peak_mib"]
+
+
+def test_the_engines_are_timed_on_one_load_and_draw_the_same(tmp_path: Path) -> None:
+    ticks: list[str] = []
+    part = sampling.measure_sampling(True, 2, "cpu", ticks.append)
+    assert len(ticks) == sampling.sampling_ticks(True, 2)
+    (row,) = part["rows"].values()
+    assert {len(times) for times in row["times_s"].values()} == {2}
+    assert row["same"] == dict.fromkeys(sampling.ENGINES, 1.0)
+    # The first token of several ends an answer, each with the share that a random model gives all.
+    share = sampling.ENDS / sampling.VOCABULARY
+    most = sampling.QUICK_LOADS[0].new_tokens
+    expected = (1 - (1 - share) ** most) / share  # of a geometric length, cut
+    assert row["tokens"] == pytest.approx(expected, rel=0.35)  # 32 answers
+    row["times_s"] = {"batches": [8.0], "padded": [6.0], "continuous": [3.0]}
+    row["tokens"] = 20.0
+    measured = {"command": "arkd perf", "machine": {"cores": 2}}
+    report.write(measured | {"parts": {"a": part | {"kind": "sampling"}}}, tmp_path)
+    line = "| 32 answers, 8 at once | 20.0 | 8.00 | 6.00 | 3.00 | 2.00 | 100 |"
+    assert line in (tmp_path / "performance.md").read_text()
 
 
 def test_what_has_no_gpu_is_said_to_be_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
