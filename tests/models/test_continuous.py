@@ -165,14 +165,14 @@ def test_model_generators_and_threads_are_left_as_they_were(make: Any) -> None:
     before = model.config.to_dict(), model.generation_config.to_dict(), {*vars(model)}
     weights = {name: weight.clone() for name, weight in model.state_dict().items()}
     random, attention = torch.random.get_rng_state(), model.config._attn_implementation
-    threads = threading.active_count()
+    threads = {*threading.enumerate()}
     drawn(model, PROMPTS[:3])
     assert (model.config.to_dict(), model.generation_config.to_dict(), {*vars(model)}) == before
     assert model.training
     assert all(module.training for module in model.modules())
     assert model.config._attn_implementation == attention
     assert torch.equal(torch.random.get_rng_state(), random)
-    assert threading.active_count() == threads
+    assert not {*threading.enumerate()} - threads
     assert all(torch.equal(weights[name], weight) for name, weight in model.state_dict().items())
     assert model(input_ids=torch.tensor([[7, 8]])).logits.requires_grad
 
@@ -189,12 +189,12 @@ def test_no_prompts_get_no_answers() -> None:
 
 
 def test_scores_that_are_no_numbers_end_it_as_they_end_batches() -> None:
-    model = llama()
+    model, threads = llama(), {*threading.enumerate()}
     with torch.no_grad():
         model.lm_head.weight[9] = torch.nan
     with pytest.raises(FloatingPointError, match="nothing can be sampled"):
         drawn(model, PROMPTS[:3])
-    assert threading.active_count() == 1
+    assert not {*threading.enumerate()} - threads
 
 
 def gptj() -> Any:
@@ -225,10 +225,10 @@ def gemma2() -> Any:
 )
 def test_a_family_that_would_be_wrong_is_refused(make: Any, reason: str) -> None:
     torch.manual_seed(1)
-    model = make().eval()
+    model, threads = make().eval(), {*threading.enumerate()}
     with pytest.raises(ArkdError, match=f"continuous does not run a .*{reason}.*; set it to bat"):
         drawn(model, PROMPTS[:4])
-    assert threading.active_count() == 1
+    assert not {*threading.enumerate()} - threads
 
 
 def test_a_model_is_tried_out_once(monkeypatch: pytest.MonkeyPatch) -> None:
