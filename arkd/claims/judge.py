@@ -98,7 +98,7 @@ def _judge(results: Results, claims: Claims, claim: Claim, pairs: list[str]) -> 
     decided: dict[str, tuple[Decided, ...]] = {}
     for role in ("primary", "secondary"):  # two families
         family = [
-            _enough(comparison, claim.min_seeds)
+            _enough(comparison, claim.min_seeds, results.suite.observation)
             for pair in pairs
             for test in claim.tests
             if test.role == role
@@ -147,8 +147,8 @@ def _names(suite: Suite, claims: Claims) -> list[str]:
     ]
 
 
-def _enough(comparison: Comparison, needed: int) -> Comparison:
-    """Refuse a comparison of too few seeds (`failed_runs`, `min_seeds`)."""
+def _enough(comparison: Comparison, needed: int, observation: str) -> Comparison:
+    """Refuse a comparison of too few seeds or worlds (`failed_runs`, `min_seeds`)."""
     if (
         comparison.reason
         or comparison.kind in (*IN_PRINT, "order")
@@ -157,7 +157,8 @@ def _enough(comparison: Comparison, needed: int) -> Comparison:
         return comparison
     arms = " and ".join(filter(None, (comparison.a, comparison.b)))
     lost = f", {len(comparison.failed)} failed" if comparison.failed else ""
-    left = "1 seed" if len(comparison.values) == 1 else f"{len(comparison.values)} seeds"
+    what, count = observation.split()[-1], len(comparison.values)
+    left = f"1 {what}" if count == 1 else f"{count} {what}s"
     return replace(
         comparison, reason=f"{arms}: {left} left{lost}, {needed} are needed", outcome=None
     )

@@ -44,10 +44,8 @@ def measured(
             continue
         gap = 1.0
         if test.transform == "gap_closed":
-            gap = _gap(results, comparison, test.gap_from)
-            if math.isnan(gap):
-                where = "start" if test.gap_from == "init" else test.gap_from
-                reason = f"no gap between {where} and teacher on {task}"
+            gap, reason = _gap(results, comparison, test.gap_from)
+            if reason:
                 yield replace(comparison, reason=reason), _nothing
                 continue
         yield comparison, partial(_value, results, comparison, test=test, gap=gap)
@@ -79,18 +77,20 @@ def _value(
     return values
 
 
-def _gap(results: Results, comparison: Comparison, gap_from: str) -> float:
-    """Return the mean of teacher - start; NaN where there is none or its interval holds 0."""
-    label = results.arm(gap_from)
+def _gap(results: Results, comparison: Comparison, gap_from: str) -> tuple[float, str]:
+    """Return the mean of teacher - start, or why there is none: its interval holds 0, say."""
+    label, where = results.arm(gap_from), "start" if gap_from == "init" else gap_from
+    none = f"no gap between {where} and teacher on {comparison.task}"
     if label is None:
-        return math.nan
+        return math.nan, none
     teacher, start = results.gap(
         comparison.pair, comparison.task, comparison.metric, comparison.group, label
     )
     gaps = [teacher[seed] - value for seed, value in start.items() if seed in teacher]
     if len(gaps) < 2:
-        return math.nan
+        what = results.suite.observation.split()[-1] + "s" * (len(gaps) != 1)
+        return math.nan, f"{len(gaps)} {what} with {where} and teacher, 2 are needed for their gap"
     found = mean_interval(gaps)
     assert found.low is not None
     assert found.high is not None
-    return math.nan if found.low <= 0 <= found.high else found.mean
+    return (math.nan, none) if found.low <= 0 <= found.high else (found.mean, "")

@@ -103,13 +103,18 @@ class Subject:
         return frequency_bands(trained, len(models.head(self.teacher)))
 
     @property
+    def draws(self) -> int:
+        """What is sampled of the model derives from it."""
+        return self.tree.suite.draws(self.seed)
+
+    @property
     def _teacher_dir(self) -> Path:
         return self.tree.training(self.pair, TEACHER, TEACHER_SEED)
 
     def answers(self, decode_seed: int) -> Measured:
         """Sample answers to every test set, and score them."""
         found = Measured()
-        for answered in self.harness.generation(self.seed, decode_seed):
+        for answered in self.harness.generation(self.draws, decode_seed):
             found.values += [(value, decode_seed) for value in answered.values]
             found.texts += answered.texts
             if answered.rouge_l:
@@ -160,7 +165,7 @@ class Subject:
             answers = sample(
                 harness.model,
                 prompts,
-                seed=derive_seed("prefixes", self.seed),
+                seed=derive_seed("prefixes", self.draws),
                 max_new_tokens=decoding.max_new_tokens,
                 batch_size=decoding.batch_size,
                 engine=decoding.engine,
@@ -175,7 +180,7 @@ class Subject:
         evidence, _ = self._evidence("gold")
         head, model = models.head(self.teacher), self.harness.model
         with self.proper:
-            return undecoded(stored_teacher(model, evidence, head, self.settings, self.seed))
+            return undecoded(stored_teacher(model, evidence, head, self.settings, self.draws))
 
     def truth(self) -> Measured:
         """Hold the model's knowledge against the world's truth."""

@@ -54,8 +54,8 @@ def truth(model: Any, tokenizer: Any, probes: list[dict[str, Any]]) -> Iterator[
     `truth_error` is the total variation between belief and truth, what is left over counted as an
     answer that is never true; `truth_entropy_gap` is the entropy of the belief (left-over mass as
     one answer) minus the truth's, in nats; `truth_accuracy` says how often the most believed answer
-    is a most probable one and more believed than all that is left over: for a certain fact, that
-    the right answer has more than half of the belief.
+    is a most probable one and more believed than all that is left over. Of a question with one
+    answer that is more than half of the belief; where its tail is listed too, less may do.
 
     Args:
         model: The model whose belief it is.

@@ -17,6 +17,7 @@ from arkd.errors import ArkdError
 from arkd.metrics.declared import names
 from arkd.paths import claims_path
 from arkd.stages import trajectories
+from arkd.stages.block_checks import checked, lacking, of_one_make, remedy
 from arkd.stages.collect import COST_COLUMNS
 from arkd.storage import manifest, provenance
 from arkd.storage.files import refuse_unlike, write_json, write_text
@@ -50,21 +51,25 @@ def pool(tree: Tree, partial: bool = False) -> None:
 
     Args:
         tree: The folders of a suite with `worlds`.
-        partial: Join the blocks that are collected, and leave out the rest.
+        partial: Join the blocks that are collected as a whole, and leave out the rest.
 
     Raises:
-        ArkdError: a block is missing or was changed, or two are of different code or settings.
+        ArkdError: a block is missing, lacks runs or was changed, or two are of different code or
+            settings.
     """
     suite = tree.suite
     blocks = {
         world: block
         for world, block in tree.blocks.items()
-        if not partial or (block.root / manifest.NAME).is_file()
+        if not partial or ((block.root / manifest.NAME).is_file() and not lacking(block))
     }
     if not blocks:
-        raise ArkdError(f"{tree.root}: no block is collected yet; run one: {_remedy(tree)}")
-    made = {world: _manifest(tree, block) for world, block in blocks.items()}
-    _of_one_make(blocks, made)
+        raise ArkdError(f"{tree.root}: no block is collected yet; run one: {remedy(tree)}")
+    made = {world: checked(tree, block) for world, block in blocks.items()}
+    for block in blocks.values():
+        if missing := lacking(block):
+            raise ArkdError(f"{block.root}: {missing}; finish it: {remedy(block)}")
+    of_one_make(blocks, made)
     named = {"suite": suite.name, "suite_version": suite.version}
     roots = {world: block.root for world, block in blocks.items()}
     refuse_unlike(tree.root / "records.csv", ",".join(COLUMNS))
@@ -105,11 +110,32 @@ def joined(name: str, blocks: Mapping[int, Path], named: Mapping[str, str]) -> s
     lines = [
         {**line, **named}
         for world, folder in blocks.items()
-        for line in mean_over_seeds(read_csv(folder / name), key, averaged, world)
+        for line in mean_over_seeds(_of_whole_rows(folder, name), key, averaged, world)
     ]
     if name == "records.csv":
         lines.sort(key=lambda line: tuple(str(line[column]) for column in COLUMNS[:9]))
     return csv_text(columns, lines)
+
+
+def _of_whole_rows(folder: Path, name: str) -> list[dict[str, str]]:
+    """Return the lines of a block's file without numbers of rows that failed with some seed.
+
+    A mean over the seeds that are left would stand where others have one over all of them. That the
+    row failed stays, and what its runs cost.
+    """
+    lines = read_csv(folder / name)
+    if name == "cost.csv":
+        return lines
+    failed = {
+        (line["pair"], line["method"])
+        for line in read_csv(folder / "records.csv")
+        if line["metric"] == "failed"
+    }
+    return [
+        line
+        for line in lines
+        if (line["pair"], line["method"]) not in failed or line.get("metric") == "failed"
+    ]
 
 
 def mean_over_seeds(
@@ -117,8 +143,7 @@ def mean_over_seeds(
 ) -> list[dict[str, Any]]:
     """Return the lines of a block's file with its numbers averaged over training seeds.
 
-    A cell that is empty in some seeds is averaged over the others. A run that failed is kept as
-    such: the row has then failed in this world.
+    A cell that is empty in some seeds is averaged over the others.
 
     Args:
         rows: The lines of the file, as text.
@@ -139,39 +164,3 @@ def mean_over_seeds(
             line["n"] = sum(int(row["n"]) for row in group)
         out.append(line)
     return out
-
-
-def _manifest(tree: Tree, block: Tree) -> dict[str, Any]:
-    """Return a block's manifest, its files compared with it."""
-    path = block.root / manifest.NAME
-    if not path.is_file():
-        raise ArkdError(f"{path}: no such file; run the block: {_remedy(block)}, or pass --partial")
-    made = manifest.read(block.root, ["outputs", "versions", "config"])
-    manifest.check_outputs(block.root, made["outputs"], "run `arkd collect` again for this block")
-    if made["config"] != block.suite.model_dump(mode="json"):
-        raise ArkdError(
-            f"{path}: collected with other settings than {tree.suite.name} has now; "
-            f"run the block again: {_remedy(block)}"
-        )
-    return made
-
-
-def _of_one_make(blocks: dict[int, Tree], made: dict[int, dict[str, Any]]) -> None:
-    """Refuse blocks of different code or libraries.
-
-    Raises:
-        ArkdError: there are such.
-    """
-    (first, reference), *rest = made.items()
-    for world, facts in rest:
-        for key in ("core", "training_core", "versions"):
-            if facts.get(key) != reference.get(key):
-                raise ArkdError(
-                    f"{blocks[world].root}: {key} {facts.get(key)} beside {reference.get(key)} of "
-                    f"{blocks[first].root}; results of different code are never mixed: "
-                    f"run one of them again, `{_remedy(blocks[world])}`"
-                )
-
-
-def _remedy(tree: Tree) -> str:
-    return f"arkd run {tree.named or tree.suite.name}"

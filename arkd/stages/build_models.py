@@ -29,6 +29,7 @@ def teacher(tree: Tree, pair: str) -> None:
     from arkd.training.trainee import Trainee
 
     spec, suite = tree.pair(pair), tree.suite
+    axes: tuple[str | int, ...] = ("teacher", *suite.world_axes)
     device = prepare(suite.device, suite.training.tf32)
     tokens_dir = tree.tokens(pair)
     out = tree.training(pair, TEACHER, TEACHER_SEED)
@@ -47,13 +48,13 @@ def teacher(tree: Tree, pair: str) -> None:
             model = load_given(spec.teacher, tokens_dir / "tokenizer", device, held)
         else:
             tokenizer = load_tokenizer(tokens_dir / "tokenizer")
-            model = models.build(spec.teacher, tokenizer, "teacher").to(device)
+            model = models.build(spec.teacher, tokenizer, *axes).to(device)
         facts = {"parameters": models.parameters(model), "trained_on_the_suite": bool(trained)}
         stage.notes |= facts
         if trained:
             rows = tokens_dir / "teacher_train.safetensors"  # else what the students train on
             train_set = TokenSet.load(rows if rows.is_file() else tokens_dir / "train.safetensors")
-            trainee = Trainee.of(tree, pair, model, spec.teacher_lora, "teacher")
+            trainee = Trainee.of(tree, pair, model, spec.teacher_lora, *axes)
             stage.notes |= trainee.settle(trained, lambda: CROSS_ENTROPY)
             with stage.proper:
                 run = training.fit_language_model(
@@ -61,9 +62,9 @@ def teacher(tree: Tree, pair: str) -> None:
                     train_set,
                     trained,
                     "teacher",
-                    "teacher",
+                    *axes,
                     checkpoint=checkpoint_of(out, stage),
-                    judge=trainee.judge(trained, "teacher"),
+                    judge=trainee.judge(trained, *axes),
                     tracker=tracker_of(tree, out),
                 )
             finish_training(stage, run)
@@ -91,6 +92,7 @@ def init(tree: Tree, pair: str, seed: int) -> None:
     from arkd.training.trainee import Trainee
 
     spec, suite = tree.pair(pair), tree.suite
+    draws = suite.draws(seed)
     device = prepare(suite.device, suite.training.tf32)
     tokens_dir = tree.tokens(pair)
     inputs = {"tokens": tokens_dir}
@@ -111,14 +113,14 @@ def init(tree: Tree, pair: str, seed: int) -> None:
                 card = models.card(f"Student of {suite.name}/{pair}, as it was given", {})
             else:
                 tokenizer = load_tokenizer(tokens_dir / "tokenizer")
-                model = models.build(spec.student, tokenizer, "student", seed)
+                model = models.build(spec.student, tokenizer, "student", draws)
                 card = models.card(f"Untrained student of {suite.name}/{pair}", {"seed": seed})
             stage.notes["sign"] = save_signed(model, tokens_dir / "tokenizer", folder, card)
     with open_stage(
         tree, "init", tree.training(pair, INIT, seed), inputs, pair=pair, seed=seed
     ) as stage:
         stage.notes["control"] = INIT
-        student = Trainee.load(tree, pair, untrained / "model", device, seed)
+        student = Trainee.load(tree, pair, untrained / "model", device, draws)
         facts = {"parameters": student.parameters, "seed": seed}
         train_set = TokenSet.load(tokens_dir / "train.safetensors")
         stage.notes |= student.settle(suite.student_start, lambda: CROSS_ENTROPY)
@@ -129,9 +131,9 @@ def init(tree: Tree, pair: str, seed: int) -> None:
                 suite.student_start,
                 f"start, seed {seed}",
                 "start",
-                seed,
+                draws,
                 checkpoint=checkpoint_of(tree.training(pair, INIT, seed), stage),
-                judge=student.judge(suite.student_start, "start", seed),
+                judge=student.judge(suite.student_start, "start", draws),
                 tracker=tracker_of(tree, tree.training(pair, INIT, seed)),
             )
         finish_training(stage, run)

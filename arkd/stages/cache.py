@@ -59,7 +59,7 @@ def cache(tree: Tree, pair: str, source: str, seed: int | None = None) -> None:
                     sampler,
                     prompts,
                     name,
-                    axes=("responses", source, name, seed or 0),
+                    axes=("responses", source, name, suite.draws(seed or 0)),
                     max_new_tokens=suite.decoding.max_new_tokens,
                     batch_size=suite.decoding.batch_size,
                     engine=suite.decoding.engine,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +16,11 @@ from arkd.storage import given, manifest, provenance
 from arkd.storage.files import refuse_unlike, write_json
 from arkd.storage.records import COLUMNS, ITEM_COLUMNS, read_csv, write_csv
 from arkd.suite import beside
-from arkd.suite.folders import CONTROLS, Tree, methods, stages
+from arkd.suite.folders import CONTROLS, INIT, TEACHER, Tree, methods, stages
 
 COST_COLUMNS = (*COLUMNS[:5], "stage", *names("cost"), "threads", "host")
 SHARED = "shared"  # method of a stage that serves all methods, in the costs
+OF_RUN = ("tokens", TEACHER, INIT, "replayed")  # inputs of a training that others do not share
 OF_TRAINING = ("train_s", "train_processor_s", "tokens", "tokens_per_s", "padding_share")
 
 
@@ -69,6 +73,7 @@ def collect(tree: Tree, partial: bool = False) -> None:
             name: manifest.digest(tree.root / name)
             for name in ("records.csv", "items.csv", "trajectories.csv", "cost.csv")
         },
+        "rows": _rows(manifests.values()),
         "versions": provenance.versions(),
         "git": provenance.git_state(),
         "host": provenance.host(),
@@ -100,6 +105,24 @@ def _one_maker(tree: Tree, manifests: dict[Path, dict[str, Any]]) -> dict[str, s
                 f"--config suites='[{tree.named or tree.suite.name}]'"
             )
     return cores
+
+
+def _rows(manifests: Iterable[dict[str, Any]]) -> dict[str, str]:
+    """Return a hash of what each row was trained by, by PAIR/ROW: settings and the method's files.
+
+    What belongs to a world or a seed is left out, so that the row of another block has the same.
+    """
+    found = {}
+    for made in manifests:
+        if made["stage"] == "distill":
+            files = {
+                role: sha
+                for role, sha in made["inputs"].items()
+                if role not in OF_RUN and not role.endswith("_responses")
+            }
+            by = json.dumps({"config": made["config"], "files": files}, sort_keys=True)
+            found[f"{made['pair']}/{made['method']}"] = sha256(by.encode()).hexdigest()
+    return dict(sorted(found.items()))
 
 
 def _one_source(tree: Tree, manifests: dict[Path, dict[str, Any]]) -> None:

@@ -70,7 +70,7 @@ def distill(tree: Tree, pair: str, label: str, seed: int) -> None:
     from arkd.training.sources import Sources
     from arkd.training.trainee import Trainee, corpus_of
 
-    suite = tree.suite
+    suite, draws = tree.suite, tree.suite.draws(seed)
     entry = suite.entry(label)
     method = rows.build(entry)
     settings = suite.settings(entry)
@@ -133,7 +133,7 @@ def distill(tree: Tree, pair: str, label: str, seed: int) -> None:
             manifest.read(tokens_dir, ["notes"])["notes"]["vocabulary"],
             suite.rouge,
         )
-        student = Trainee.load(tree, pair, tree.model(pair, INIT, seed), device, seed)
+        student = Trainee.load(tree, pair, tree.model(pair, INIT, seed), device, draws)
         stage.notes |= student.settle(
             settings, lambda: step_objective(tree, pair, method, settings, student.shape)
         )
@@ -144,10 +144,10 @@ def distill(tree: Tree, pair: str, label: str, seed: int) -> None:
                 method,
                 read,
                 settings,
-                seed,
+                draws,
                 f"{label}, seed {seed}",
                 checkpoint,
-                student.judge(settings, "distill", seed),
+                student.judge(settings, "distill", draws),
                 tracker_of(tree, tree.training(pair, label, seed)),
             )
         student = student.gathered()

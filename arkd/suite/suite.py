@@ -20,6 +20,7 @@ from arkd.data.source import DataSpec
 from arkd.errors import ArkdError, nearest
 from arkd.kernels import Kernels
 from arkd.rouge import Rouge
+from arkd.seeding import derive_seed
 from arkd.suite.protocol import Distillation, MethodEntry, Optimisation, Seed
 from arkd.suite.settings import SUITE_NAME, Decoding, Pair, Scratch, TailSettings, Training
 from arkd.suite.tuned import tuned_rates
@@ -197,6 +198,19 @@ class Suite(Frozen):
                 "beside": self.beside and f"{self.beside}@{world}",
             }
         )
+
+    @property
+    def world_axes(self) -> tuple[int, ...]:
+        """The axis that a block's draws have before others': its world."""
+        _, block, world = self.name.partition("@")
+        return (int(world),) if block else ()
+
+    def draws(self, seed: int) -> int:
+        """Return what the draws of a training seed derive from; in each block it is another.
+
+        So worlds share no network, no order of batches and no sample of a response.
+        """
+        return derive_seed("block", *self.world_axes, seed) if self.world_axes else seed
 
     @cached_property
     def tuned(self) -> dict[str, float]:

@@ -14,7 +14,7 @@ from arkd.errors import ArkdError, nearest
 from arkd.storage import gpus
 from arkd.storage.locks import hold_suite
 from arkd.storage.roots import claim
-from arkd.suite import jobs, trees
+from arkd.suite import jobs, one_core, trees
 from arkd.suite.folders import Tree
 
 KEYS = ("suites", "results", "gpu")  # of `--config`
@@ -103,6 +103,9 @@ class Suites:
             tree = self.trees[wildcards.suite]
             if self._starts_jobs():
                 try:
+                    forced = self.workflow.dag_settings
+                    if not (forced.forceall or forced.forcerun):
+                        one_core.check(tree)
                     claim(tree.root, tree.suite.name)
                     hold_suite(tree.root, Path(".snakemake"))
                 except ArkdError as error:

@@ -143,6 +143,14 @@ def test_a_gap_from_a_row_that_is_not_there_or_level_with_the_teacher_is_none(
     assert one.reason == "no gap between sft and teacher on longtail_id"
 
 
+def test_one_world_has_too_few_gaps_and_the_page_says_so(tmp_path: Path) -> None:
+    given = {"kind": "paired_difference", "a": "arkd", "b": ["fixed_mix"], "metric": "rouge_l"}
+    given |= {"tasks": ["in_distribution"], "transform": "gap_closed", "gap_from": "sft"}
+    found = results(tmp_path, rows("arkd", "fixed_mix", "sft", worlds=WORLDS[:1]), between)
+    (one,) = comparisons(found, "C0", measured(Paired, **given), found.suite.pairs[0].name)
+    assert one.reason == "1 world with sft and teacher, 2 are needed for their gap"
+
+
 def test_a_shift_is_what_another_decoder_changes_of_one_arm(tmp_path: Path) -> None:
     found = results(tmp_path, rows("arkd", "forward_kl", "reverse_kl"), between)
     test = CLAIMS.claim("X9").tests[0]

@@ -20,7 +20,7 @@ from arkd.results.suite_results import SuiteResults
 from arkd.stages import blocks, trajectories
 from arkd.stages.collect import COST_COLUMNS
 from arkd.statistics.intervals import mean_interval
-from arkd.storage.files import sha256_file, write_json
+from arkd.storage.files import read_json, sha256_file, write_json
 from arkd.storage.records import COLUMNS, ITEM_COLUMNS, write_csv
 from arkd.suite.folders import TEACHER, Tree, methods, seeds, tree
 from arkd.suite.jobs import collect_inputs
@@ -155,7 +155,11 @@ def test_an_observation_is_a_world_s_mean_over_its_seeds(suite_file: Path, tmp_p
                and row["method"] == "forward_kl"]  # fmt: skip
     assert (line["loss"], line["alpha"]) == ("2", "")
     counts = {row["n"] for row in rows(whole.root / "records.csv") if row["metric"] == "rouge_l"}
-    assert counts == {"24", "12"}  # items of all seeds; one seed failed, and the teacher is one
+    assert counts == {"24", "12"}  # items of all seeds; the teacher is one
+    for name in ("records.csv", "trajectories.csv"):  # no mean over the seeds that are left
+        of_row = [row for row in rows(whole.root / name)
+                  if (row["method"], row["seed"]) == ("arkd", "12")]  # fmt: skip
+        assert [row.get("metric") for row in of_row] == ["failed"] * (name == "records.csv")
 
 
 def test_blocks_are_checked_before_they_are_joined(suite_file: Path, tmp_path: Path) -> None:
@@ -175,6 +179,49 @@ def test_blocks_are_checked_before_they_are_joined(suite_file: Path, tmp_path: P
     suite_file.write_text(SUITE.replace("[1, 2]", "[1, 2, 3]"))
     with pytest.raises(ArkdError, match="collected with other settings than several has now"):
         blocks.pool(tree(str(suite_file), tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("name", "lacks"), [("records", "records"), ("trajectories", "trajectory")]
+)
+def test_a_block_that_lacks_a_run_is_not_joined(
+    suite_file: Path, tmp_path: Path, name: str, lacks: str
+) -> None:
+    whole = tree(str(suite_file), tmp_path)
+    for world, block in whole.blocks.items():
+        write_block(block, world)
+    path = whole.blocks[12].root / f"{name}.csv"
+    lines = path.read_text().splitlines(keepends=True)
+    lost = ",arkd,2,"
+    path.write_text("".join(line for line in lines if lost not in line))
+    assert path.read_text().count(lost) == 0 < "".join(lines).count(lost)
+    facts = read_json(path.with_name("manifest.json"))
+    facts["outputs"][path.name] = sha256_file(path)
+    write_json(path.with_name("manifest.json"), facts)
+    with pytest.raises(ArkdError, match=f"several@12: .*/arkd has no {lacks} of seed 2; finish it"):
+        blocks.pool(whole)
+    blocks.pool(whole, partial=True)
+    assert {row["seed"] for row in rows(whole.root / "records.csv")} == {"11", "13"}
+
+
+def test_rows_of_two_files_or_rates_are_not_joined(suite_file: Path, tmp_path: Path) -> None:
+    whole = tree(str(suite_file), tmp_path)
+    for world, block in whole.blocks.items():
+        write_block(block, world)
+        path = block.root / "manifest.json"
+        made_by = {"pair/forward_kl": "a", "pair/arkd": "b" if world == 12 else "c"}
+        write_json(path, read_json(path) | {"rows": made_by})
+    with pytest.raises(ArkdError, match=r"several@12: pair/arkd was trained by other settings"):
+        blocks.pool(whole)
+
+
+def test_blocks_share_no_draw_and_other_suites_draw_as_before(suite_file: Path) -> None:
+    suite = load_suite(str(suite_file))
+    drawn = [suite.block(world).draws(seed) for world in WORLDS for seed in (0, *SEEDS)]
+    assert len({*drawn}) == len(drawn)
+    assert [suite.draws(seed) for seed in SEEDS] == [*SEEDS]
+    assert suite.block(11).world_axes == (11,)
+    assert suite.world_axes == ()
 
 
 def test_verify_joins_the_blocks_again(suite_file: Path, tmp_path: Path) -> None:

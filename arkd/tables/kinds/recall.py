@@ -29,7 +29,8 @@ TABLE = TableKind(
     caption="""
         Share right on facts that are frequent (head), middling (torso) and rare (tail): chosen
         among the options of a multiple-choice item, and, where the truth is known, recalled
-        freely: more than half of the model's belief on the right answer, over all its wordings.
+        freely: the right answer, over all its wordings, is believed more than any other and
+        more than all that is no answer.
         Rolling perplexity of held-out text, which stands without the prompt that every model was
         trained with: it tells models apart, but they were not trained for it.
     """,

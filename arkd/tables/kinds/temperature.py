@@ -56,7 +56,8 @@ TABLE = TableKind(
     place=2,
     title="The temperature of training",
     caption="""
-        Rows that differ only in T, which softens both models in the divergences; the suite {name}
+        Rows that differ in T, which softens both models in the divergences, and in the rate where
+        a tuning run chose it at each T; the suite {name}
         has T = {temperature} where a row does not say otherwise. ROUGE-L (F1 × 100) on {test_set}
         and its mean over the other test sets; JSD to the teacher on gold prefixes at temperature
         1. Mean over {observations} ± half the width of the 95 % t interval. The last rows are

@@ -76,12 +76,12 @@ TABLE = TableKind(
     place=2,
     title="Where students are weak",
     caption="""
-        Facts recalled freely, by popularity of the entity: share of items with more than half of
-        the model's belief on the right answer. Questions with several right answers: total
-        variation between belief and truth, and by how much the mean entropy of the answers misses
-        the truth's, in either direction. Open-ended answers, where the suite has them: the share
-        of an answer's sentences that are true, by popularity of the entity, and how many
-        different facts it tells; decoding seeds ({decodings}) are averaged within a training
+        Facts recalled freely, by popularity of the entity: share of items whose right answer is
+        believed more than any other and more than all that is no answer. Questions with several
+        right answers: total variation between belief and truth, and by how much the mean entropy of
+        the answers misses the truth's, in either direction. Open-ended answers, where the suite has
+        them: the share of an answer's sentences that are true, by popularity of the entity, and how
+        many different facts it tells; decoding seeds ({decodings}) are averaged within a training
         seed. Mean over {observations} ({seeds}) ± half the width of the 95 % t interval.
     """,
     build=build,

@@ -1,0 +1,74 @@
+"""What blocks must be before they are joined: collected, as collected, whole, and of one make."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from arkd.errors import ArkdError
+from arkd.storage import manifest
+from arkd.storage.records import read_csv
+from arkd.suite.folders import CONTROLS, Tree, methods, seeds
+
+
+def checked(tree: Tree, block: Tree) -> dict[str, Any]:
+    """Return a block's manifest, its files compared with it."""
+    path = block.root / manifest.NAME
+    if not path.is_file():
+        raise ArkdError(f"{path}: no such file; run the block: {remedy(block)}, or pass --partial")
+    made = manifest.read(block.root, ["outputs", "versions", "config"])
+    manifest.check_outputs(block.root, made["outputs"], "run `arkd collect` again for this block")
+    if made["config"] != block.suite.model_dump(mode="json"):
+        raise ArkdError(
+            f"{path}: collected with other settings than {tree.suite.name} has now; "
+            f"run the block again: {remedy(block)}"
+        )
+    return made
+
+
+def lacking(block: Tree) -> str:
+    """Return what a collected block has no numbers of, which `--partial` leaves out; or nothing."""
+    suite = block.suite
+    measured, trained, failed = (set[tuple[str, str, str]]() for _ in range(3))
+    for line in read_csv(block.root / "records.csv"):
+        run = line["pair"], line["method"], line["seed"]
+        measured.add(run)
+        if line["metric"] == "failed":
+            failed.add(run)
+    for line in read_csv(block.root / "trajectories.csv"):
+        trained.add((line["pair"], line["method"], line["seed"]))
+    for pair, method in methods(suite):
+        for seed in seeds(suite, method):
+            run = pair, method, str(seed)
+            if run not in measured:
+                return f"{pair}/{method} has no records of seed {seed}"
+            if method not in CONTROLS and run not in trained | failed:
+                return f"{pair}/{method} has no trajectory of seed {seed}"
+    return ""
+
+
+def of_one_make(blocks: dict[int, Tree], made: dict[int, dict[str, Any]]) -> None:
+    """Refuse blocks of different code or libraries, and rows of different settings or files.
+
+    Raises:
+        ArkdError: there are such.
+    """
+    (first, reference), *rest = made.items()
+    for world, facts in rest:
+        for key in ("core", "training_core", "versions"):
+            if facts.get(key) != reference.get(key):
+                raise ArkdError(
+                    f"{blocks[world].root}: {key} {facts.get(key)} beside {reference.get(key)} of "
+                    f"{blocks[first].root}; results of different code are never mixed: "
+                    f"run one of them again, `{remedy(blocks[world])}`"
+                )
+        for row, of_row in facts.get("rows", {}).items():
+            if reference.get("rows", {}).get(row, of_row) != of_row:
+                raise ArkdError(
+                    f"{blocks[world].root}: {row} was trained by other settings, or by another "
+                    f"file of its method, than in {blocks[first].root}; "
+                    f"run one of them again, `{remedy(blocks[world])}`"
+                )
+
+
+def remedy(tree: Tree) -> str:
+    return f"arkd run {tree.named or tree.suite.name}"
