@@ -11,12 +11,9 @@ from typing import Any
 import torch
 
 from arkd.models.model import head, text_config
+from arkd.sizes import fitting as sizes
 from arkd.sizes.memory import SAMPLING
 from arkd.suite.settings import Rows
-
-ON_CPU = 64  # rows at once
-MOST = 1024  # beyond them a product gains nothing
-USABLE = 0.8  # of what is free; the rest is lost between tensors
 
 
 def decoded_row(model: Any, length: int) -> int:
@@ -58,6 +55,5 @@ def fitting(wanted: Rows, row_bytes: int, device: torch.device) -> int:
     if wanted != "auto":
         return wanted
     if device.type == "cpu":
-        return ON_CPU
-    rows = min(MOST, max(1, int(USABLE * free(device)) // max(1, row_bytes)))
-    return 1 << (rows.bit_length() - 1)
+        return sizes.ON_CPU
+    return sizes.fitting(free(device), row_bytes)

@@ -10,8 +10,9 @@ from pathlib import Path
 from arkd.plan import work
 from arkd.plan.resolve import shapes
 from arkd.plan.rows import Rows, requests, rows
-from arkd.plan.work import Work
+from arkd.plan.work import Room, Work
 from arkd.sizes import memory
+from arkd.sizes.fitting import ON_CPU
 from arkd.sizes.memory import CROSS_ENTROPY, Held, Memory, Objective
 from arkd.sizes.objective import objective
 from arkd.sizes.shapes import BYTES, Shape
@@ -24,7 +25,6 @@ from arkd.suite.rows import build
 from arkd.suite.settings import Lora, Pair
 
 NOTHING, IDLE = Memory(), Work()
-AUTO_ROWS = 128  # that `decoding.batch_size: auto` is taken to find room for; one has to fit
 
 
 @dataclass(frozen=True)
@@ -137,17 +137,31 @@ class _Planner:
             items = min(chosen.items, self.rows.files.get("dev", 0))
             each = work.states(held.shape, items, self.length, read=False)
             if chosen.metric == "rouge_l":
-                each = self._drawn(held.shape, items)
+                each = self._drawn(held.shape, items, held=held_bytes.peak)
             done += each.times(chosen.points)
         return Job(
             "", parameters=held.shape.parameters, trained=held.trained, memory=held_bytes, work=done
         )
 
-    def _drawn(self, shape: Shape, prompts: float, alike: bool = True) -> Work:
+    def _drawn(
+        self, shape: Shape, prompts: float, alike: bool = True, held: int | None = None
+    ) -> Work:
+        """Return the work of answering prompts.
+
+        Args:
+            shape: Of the model.
+            prompts: How many.
+            alike: Whether a CPU's batches are of prompts of one length.
+            held: Bytes beside the rows; none: those of the model's weights.
+        """
         suite, prompt = self.tree.suite, self.rows.prompt
-        new, precision = suite.decoding.max_new_tokens, suite.training.precision
-        batch, alike = self._batch(AUTO_ROWS), alike and not self.gpu
-        return work.drawing(shape, prompts, prompt, new, batch, precision, alike)
+        new, training = suite.decoding.max_new_tokens, suite.training
+        batch: int | Room = self._batch(ON_CPU)
+        if suite.decoding.batch_size == "auto" and self.gpu:
+            row = memory.decoding(shape, 1, suite.max_tokens + new, training)
+            batch = Room(row, self.wide * shape.parameters if held is None else held)
+        alike = alike and not self.gpu
+        return work.drawing(shape, prompts, prompt, new, batch, training.precision, alike)
 
     def _batch(self, auto: int) -> int:
         """Return how many texts are drawn at once, given what `auto` is."""
@@ -216,7 +230,8 @@ class _Planner:
             if sampler is not None:
                 most = suite.max_tokens + suite.decoding.max_new_tokens
                 held = max(held, memory.decoding(sampler, self._batch(1), most, training))
-                done += self._drawn(sampler, size)
+                both = self.wide * (teacher.parameters + sampler.parameters)
+                done += self._drawn(sampler, size, held=both)
                 weights += 0 if sampler is teacher else sampler.parameters
         return Job(
             "student_responses" if source == "student" else "teacher_cache",

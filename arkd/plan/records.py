@@ -8,7 +8,7 @@ from typing import Any
 
 from arkd.plan import processor
 from arkd.plan.gpus import BANDWIDTH_SHARE, LAYER_S, USABLE, UTILISATION, Gpu, chosen
-from arkd.plan.jobs import AUTO_ROWS, Assumed, Job, jobs
+from arkd.plan.jobs import Assumed, Job, jobs
 from arkd.plan.work import AUTO_MICRO
 from arkd.suite.folders import Tree
 from arkd.suite.suite import Suite
@@ -148,8 +148,7 @@ def _assumptions(suite: Suite, gpus: Sequence[Gpu]) -> list[str]:
     ]
     if suite.decoding.batch_size == "auto":
         found.append(
-            f"decoding.batch_size: auto: speed is that of {AUTO_ROWS} rows, memory that of one; a "
-            "job takes as many as fit"
+            "decoding.batch_size: auto: speed is that of as many rows as fit, memory that of one"
         )
     if suite.training.micro_batch == "auto":
         found.append(

@@ -6,9 +6,11 @@ Shapes: V vocabulary, H and G the hidden sizes of student and teacher.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 from arkd.plan.gpus import BANDWIDTH_SHARE, LAYER_S, UTILISATION, Gpu
+from arkd.plan.gpus import USABLE as GPU_USABLE
+from arkd.sizes.fitting import fitting
 from arkd.sizes.memory import BATCH_TOKENS, Held, Objective
 from arkd.sizes.shapes import BYTES, Shape
 from arkd.suite.settings import Training
@@ -17,6 +19,30 @@ from arkd.suite.settings import Training
 # reads and writes; a test counts them.
 MEASURED_PASSES = 160
 AUTO_MICRO = 8  # rows at once that `training.micro_batch: auto` is taken to find room for
+
+
+@dataclass(frozen=True)
+class Room:
+    """What tells how many rows fit a GPU: the bytes of a row, and those that stand beside."""
+
+    row: int
+    held: int
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """Answers that are drawn by as many rows at once as a GPU has the memory for."""
+
+    rows: float  # prompts
+    layers: float  # passes through one block, of a batch
+    read: float  # bytes of weights that a batch reads
+    room: Room
+    count: float = 1
+
+    def batches(self, gpu: Gpu) -> int:
+        """Return how many batches there are on a GPU."""
+        free = GPU_USABLE * gpu.gib * 2**30 - self.room.held
+        return math.ceil(self.rows / fitting(free, self.room.row))
 
 
 @dataclass(frozen=True)
@@ -32,13 +58,16 @@ class Work:
     decoded_layers: float = 0  # the same, one token a row
     decoded_bytes: float = 0  # weights, keys and values that decoding reads
     measured_bytes: float = 0  # that element-wise work on logits reads and writes
+    fitted: tuple[Fitted, ...] = ()  # decoding by as many rows at once as fit a GPU
 
     def __add__(self, other: Work) -> Work:
         return Work(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
 
     def times(self, count: float) -> Work:
         """Return the work of so many."""
-        return Work(*(getattr(self, f.name) * count for f in fields(self)))
+        numbers = {f.name: getattr(self, f.name) * count for f in fields(self)[:-1]}
+        fitted = tuple(replace(draws, count=draws.count * count) for draws in self.fitted)
+        return Work(**numbers, fitted=fitted)
 
     @property
     def flops(self) -> float:
@@ -52,11 +81,13 @@ class Work:
         body = self.body_flops / (UTILISATION * gpu.rate(bodies))
         head = self.head_flops / (UTILISATION * gpu.rate(products))
         passes = max(body + head, LAYER_S * self.launched_layers)
+        batches = [(draws, draws.count * draws.batches(gpu)) for draws in self.fitted]
+        decoded = self.decoded_bytes + sum(count * draws.read for draws, count in batches)
+        layers = self.decoded_layers + sum(count * draws.layers for draws, count in batches)
         read, measured = (
-            count / (BANDWIDTH_SHARE * 1e9 * gpu.gb_s)
-            for count in (self.decoded_bytes, self.measured_bytes)
+            count / (BANDWIDTH_SHARE * 1e9 * gpu.gb_s) for count in (decoded, self.measured_bytes)
         )
-        return (passes + max(read, LAYER_S * self.decoded_layers) + measured) / 3600
+        return (passes + max(read, LAYER_S * layers) + measured) / 3600
 
 
 def training(
@@ -147,7 +178,7 @@ def drawing(
     rows: float,
     prompt: float,
     new: int,
-    batch: int,
+    batch: int | Room,
     precision: str,
     alike: bool = False,
 ) -> Work:
@@ -158,18 +189,21 @@ def drawing(
         rows: Prompts.
         prompt: Mean tokens of one.
         new: Tokens of an answer.
-        batch: Prompts that are answered at once.
+        batch: Prompts that are answered at once, or what tells how many fit a GPU.
         precision: Of weights, keys and values.
         alike: Whether only prompts of one length share a batch, which makes more batches.
     """
     wide = BYTES[precision]
-    batches = math.ceil(rows / batch) + (min(rows, 2 * prompt) if alike else 0)
-    weights = wide * (shape.products + shape.head)
-    cache = rows * (prompt + new / 2) * shape.cached(wide)
-    return Work(
+    weights = new * wide * (shape.products + shape.head)
+    cache = new * rows * (prompt + new / 2) * shape.cached(wide)
+    done = Work(
         drawn_tokens=rows * new,
         body_flops=rows * (prompt + new) * shape.flops(prompt + new),
         head_flops=2 * rows * new * shape.head,
-        decoded_layers=batches * new * shape.layers,
-        decoded_bytes=new * (batches * weights + cache),
+        decoded_bytes=cache,
     )
+    layers = new * shape.layers
+    if isinstance(batch, Room):
+        return replace(done, fitted=(Fitted(rows, layers, weights, batch),))
+    batches = math.ceil(rows / batch) + (min(rows, 2 * prompt) if alike else 0)
+    return done + Work(decoded_layers=batches * layers, decoded_bytes=batches * weights)

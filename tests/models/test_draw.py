@@ -12,6 +12,7 @@ from arkd.models import generate, room
 from arkd.models.draw import Draw, interleaved, kept, uniforms
 from arkd.models.generate import sample
 from arkd.models.model import load
+from arkd.sizes import fitting
 
 V = 50
 
@@ -127,7 +128,7 @@ def test_a_gpu_draws_as_many_at_once_as_fit() -> None:
     model = smoke_teacher().cuda()
     found = generate.sample(model, PROMPTS, seed=1, max_new_tokens=4, batch_size="auto", label="")
     assert [len(answer) for answer in found]
-    assert room.fitting("auto", 1, model.device) == room.MOST
+    assert room.fitting("auto", 1, model.device) == fitting.MOST
 
 
 def test_batches_of_any_size_draw_the_same() -> None:

@@ -30,8 +30,8 @@ from arkd.plan.gpus import GPUS, chosen
 from arkd.plan.jobs import Assumed, Job, jobs
 from arkd.plan.records import Plan
 from arkd.plan.resolve import TABLE
-from arkd.plan.work import drawing, training
-from arkd.sizes import memory
+from arkd.plan.work import Room, drawing, training
+from arkd.sizes import fitting, memory
 from arkd.sizes.memory import Held, Memory, Objective
 from arkd.sizes.objective import objective
 from arkd.sizes.shapes import Shape
@@ -140,8 +140,8 @@ def test_rows_that_fit_are_counted_as_the_plan_counts_them(
     cuda, cpu = torch.device("cuda"), torch.device("cpu")
     assert room.fitting("auto", each, cuda) == 64  # a power of two in four fifths of it
     assert room.fitting("auto", 200 * each, cuda) == 1
-    assert room.fitting("auto", 1, cuda) == room.MOST
-    assert (room.fitting("auto", each, cpu), room.fitting(7, each, cuda)) == (room.ON_CPU, 7)
+    assert room.fitting("auto", 1, cuda) == fitting.MOST
+    assert (room.fitting("auto", each, cpu), room.fitting(7, each, cuda)) == (fitting.ON_CPU, 7)
 
 
 WIDE: dict[str, Config] = {
@@ -457,6 +457,23 @@ def test_decoding_reads_the_weights_once_a_token_and_batch() -> None:
     weights = 4 * (shape.products + shape.head)
     assert four.decoded_bytes - one.decoded_bytes == pytest.approx(3 * 10 * weights)
     assert one.drawn_tokens == 640
+
+
+def test_as_many_answers_are_drawn_at_once_as_a_gpu_has_the_memory_for() -> None:
+    """Of 80 GiB the share 0.92 · 0.8 beside what is held, of a row each; a power of two."""
+    shape, (small, large) = Shape.of_config(SHIPPED["gpt2"], ""), chosen(["4090", "h100"])
+    held = 2**30
+    found = drawing(shape, 1000, 0, 10, Room(2**27, held), "float32")
+    (fitted,) = found.fitted
+    # (73.6 − 1) · 0.8 GiB are 464 rows of 1/8 GiB, hence 256: four batches of a thousand prompts.
+    # (22.08 − 1) · 0.8 GiB are 134, hence 128: eight.
+    assert [fitted.batches(gpu) for gpu in (large, small)] == [4, 8]
+    for gpu, rows in ((large, 256), (small, 128)):
+        fixed = drawing(shape, 1000, 0, 10, rows, "float32")
+        assert found.hours(gpu, Training()) == pytest.approx(fixed.hours(gpu, Training()))
+        twice = (found + found).times(3).hours(gpu, Training())
+        assert twice == pytest.approx(6 * fixed.hours(gpu, Training()))
+    assert drawing(shape, 1, 0, 10, Room(2**40, held), "float32").fitted[0].batches(small) == 1
 
 
 # Suites
