@@ -11,7 +11,11 @@ from arkd.suite.folders import CONTROLS, Tree, methods, seeds
 
 
 def checked(tree: Tree, block: Tree) -> dict[str, Any]:
-    """Return a block's manifest, its files compared with it."""
+    """Return a block's manifest, its files compared with it.
+
+    Raises:
+        ArkdError: there is none, a file is not as it says, or it was collected by other settings.
+    """
     path = block.root / manifest.NAME
     if not path.is_file():
         raise ArkdError(f"{path}: no such file; run the block: {remedy(block)}, or pass --partial")
