@@ -62,6 +62,15 @@ def the_arms() -> list[str]:
     return list(dict.fromkeys(found))
 
 
+def test_rows_of_a_sparse_teacher_are_not_judged_at_the_rate_of_the_whole() -> None:
+    """Sampled entries are noisier; F7 asks that no arm's rate be too high for it alone."""
+    suite = load_suite("longtail-2")
+    rates = {entry.label: suite.settings(entry).lr for entry in suite.entries}
+    assert rates["forward_kl"] == 0.192
+    sparse = [rate for label, rate in rates.items() if "teacher_support" in label]
+    assert sparse == [0.096] * 3
+
+
 # --- what a comparison is made of -----------------------------------------------------------------
 
 
