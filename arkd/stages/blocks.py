@@ -58,17 +58,19 @@ def pool(tree: Tree, partial: bool = False) -> None:
             settings.
     """
     suite = tree.suite
-    blocks = {
-        world: block
-        for world, block in tree.blocks.items()
-        if not partial or ((block.root / manifest.NAME).is_file() and not lacking(block))
-    }
+    blocks: dict[int, Tree] = {}
+    made: dict[int, dict[str, Any]] = {}
+    for world, block in tree.blocks.items():
+        if partial and not (block.root / manifest.NAME).is_file():
+            continue
+        facts_of_block = checked(tree, block)
+        if missing := lacking(block):
+            if partial:
+                continue
+            raise ArkdError(f"{block.root}: {missing}; finish it: {remedy(block)}")
+        blocks[world], made[world] = block, facts_of_block
     if not blocks:
         raise ArkdError(f"{tree.root}: no block is collected yet; run one: {remedy(tree)}")
-    made = {world: checked(tree, block) for world, block in blocks.items()}
-    for block in blocks.values():
-        if missing := lacking(block):
-            raise ArkdError(f"{block.root}: {missing}; finish it: {remedy(block)}")
     of_one_make(blocks, made)
     named = {"suite": suite.name, "suite_version": suite.version}
     roots = {world: block.root for world, block in blocks.items()}
@@ -128,7 +130,7 @@ def _of_whole_rows(folder: Path, name: str) -> list[dict[str, str]]:
         return lines
     failed = {
         (line["pair"], line["method"])
-        for line in read_csv(folder / "records.csv")
+        for line in (lines if name == "records.csv" else read_csv(folder / "records.csv"))
         if line["metric"] == "failed"
     }
     return [

@@ -154,11 +154,8 @@ def config_slice(suite: Suite, stage: str, pair: str = "", method: str = "") -> 
         parts = {
             "dtype": suite.cache_dtype,
             "precision": suite.training.precision,
-            "max_new_tokens": suite.decoding.max_new_tokens,
-            "batch_size": suite.decoding.batch_size,
+            **suite.decoding.model_dump(include={"max_new_tokens", "batch_size", "engine"}),
         }
-        if suite.decoding.engine != "batched":
-            parts["engine"] = suite.decoding.engine
         if stage == "prefixes":  # of measurements, on which no training depends
             parts |= {"prefixes": suite.tail.prefixes, "test_sets": suite.test_sets}
             parts |= {"items_per_set": suite.tail.items_per_set}

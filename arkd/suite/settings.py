@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
@@ -14,6 +14,26 @@ Rows = Annotated[int, Field(gt=0)] | Literal["auto"]
 
 # How answers share a model's passes; see `Decoding.engine`.
 Engine = Literal["batched", "continuous"]
+
+
+class Grown(Frozen):
+    """Settings that got keys after results were kept: at their defaults these are not written.
+
+    Manifests of before have no such key.
+    """
+
+    LATER: ClassVar[tuple[str, ...]]
+
+    @model_serializer(mode="wrap")
+    def _without_defaults(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        found: dict[str, Any] = dump(self)
+        fields = type(self).model_fields
+        return {
+            key: value
+            for key, value in found.items()
+            if key not in self.LATER or getattr(self, key) != fields[key].default
+        }
+
 
 # A name of a folder, and softening that float32 can still tell from the greedy choice.
 NAME = r"^[A-Za-z0-9_-][A-Za-z0-9._-]*$"
@@ -117,8 +137,10 @@ class DecodingChange(Frozen):
         return ",".join(f"{key}={value}" for key, value in self.changes.items())
 
 
-class Decoding(Frozen):
+class Decoding(Grown):
     """Sampling of evaluated text."""
+
+    LATER = ("engine",)
 
     seeds: tuple[Seed, ...] = (1, 2, 3)
     temperature: Temperature = 1.0
@@ -155,14 +177,6 @@ class Decoding(Frozen):
                 "no_repeat_ngram to 0"
             )
         return self
-
-    @model_serializer(mode="wrap")
-    def _without_default(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out the engine where it is the first: manifests of before it have no such key."""
-        found: dict[str, Any] = dump(self)
-        if self.engine == "batched":
-            found.pop("engine", None)
-        return found
 
 
 class TailSettings(Frozen):
@@ -202,8 +216,10 @@ class Pair(Frozen):
         return self
 
 
-class Training(Frozen):
+class Training(Grown):
     """How models are held and run: memory against time, and the precision of their bodies."""
+
+    LATER = ("sharding",)
 
     precision: Literal["float32", "bfloat16"] = Field(
         "float32",
@@ -242,11 +258,3 @@ class Training(Frozen):
         if self.sharding == "full" and self.devices == 1:
             raise ValueError("sharding: full needs several processes to share a model: set devices")
         return self
-
-    @model_serializer(mode="wrap")
-    def _without_default(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out sharding where there is none: manifests of before it have no such key."""
-        found: dict[str, Any] = dump(self)
-        if self.sharding == "none":
-            found.pop("sharding", None)
-        return found
