@@ -14,7 +14,7 @@ from arkd.tables.kind import SECTIONS, TableKind, facts, table_kinds
 
 ORDER = {
     "Overview": ["summary"],
-    "Quality": ["table1", "table2", "generalisation", "generation"],
+    "Quality": ["table1", "table2", "generalisation", "weighted", "generation"],
     "Fidelity": ["tail", "temperature", "ablation", "grid", "sparse"],
     "Tail": ["bins", "weaknesses"],
     "Truth": ["truth", "recall"],

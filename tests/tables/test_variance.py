@@ -29,7 +29,7 @@ from arkd.tables.table import Cell, Layout
 
 METHODS = ("forward_kl", "fixed_mix", "arkd")
 TEN = tuple(range(1, 11))
-ITEMS = 12
+ITEMS = 60  # as many as the suite has
 SDS = {"training_seed": 3.0, "decoding_seed": 1.0, "item": 20.0, "seed_item": 8.0, "rest": 12.0}
 Scores = dict[tuple[str, str], np.ndarray]  # (method, task) → [seeds, decodings, items]
 
@@ -138,7 +138,7 @@ def test_results_without_items_have_neither_table(tmp_path: Path) -> None:
         (lambda text: text + text.splitlines()[-1] + "\n", "stands twice"),
         (lambda text: text.rsplit(" ", 1)[0] + " nan\n", "no finite number"),
         (lambda text: text.rsplit(" ", 1)[0] + " high\n", "no finite number"),
-        (lambda text: text.rsplit(" ", 1)[0] + "\n", "11 items where others have 12"),
+        (lambda text: text.rsplit(" ", 1)[0] + "\n", "59 items where others have 60"),
     ],
     ids=["column", "version", "doubled", "nan", "word", "short"],
 )

@@ -42,7 +42,7 @@ def build(make: Builder) -> Layout | None:
 
 TABLE = TableKind(
     section="Quality",
-    place=4,
+    place=5,
     title="What the answers are like",
     caption="""
         Sampled answers on {test_set}: the share of distinct words and of distinct pairs of words
