@@ -30,7 +30,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
         return ""
     import difflib  # of errors alone: every command imports this module
 
-    match = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    match = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
     return f" (did you mean '{match[0]}'?)" if match else ""
 
 

@@ -136,8 +136,9 @@ def _evaluate(tree: Tree, pair: str, method: str, rows: list[Row]) -> None:
         if (row["pair"], row["method"]) == (pair, method)
         and row["seed"] in seeds(tree.suite, method)
     ]
+    count = getattr(tree.suite.data, "test_items", 2)  # as many as a real run has
     items = [
-        {**row, "values": [float(row["value"]) - 1, float(row["value"]) + 1]}
+        {**row, "values": [float(row["value"]) + (-1) ** item for item in range(count)]}
         for row in own
         if row["metric"] == "rouge_l"
     ]

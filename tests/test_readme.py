@@ -70,7 +70,7 @@ def test_every_workflow_command_plans(command: str, tmp_path: Path) -> None:
 
 
 NEWCOMER = {  # typed in a checkout of their own by test_newcomer
-    *("arkd new mymethod", "arkd check mymethod", "arkd new mymethod --package"),
+    "arkd new mymethod --package",
     *("arkd new linear_turn --kind weights", "arkd check linear_turn"),
     "arkd check --all",
 }

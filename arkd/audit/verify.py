@@ -39,7 +39,9 @@ def suite_folders(paths: Iterable[Path]) -> list[Path]:
     for path in paths:
         below = list(_below(path, DEPTH))
         if not below:
-            raise ArkdError(f"{path}: no results here; name a suite's folder or a parent of some")
+            raise ArkdError(
+                f"{path}: no results here; give a suite's folder, or a folder that holds some"
+            )
         found |= dict.fromkeys(below)
     return list(found)
 

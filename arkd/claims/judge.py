@@ -169,22 +169,22 @@ def _provisional(results: Results, claims: Claims, primary: Iterable[Decided]) -
     rule, suite = claims.rule, results.suite
     if (rule.observation == "world") != bool(suite.worlds):
         registered_for = {"world": "several worlds", "training_seed": "one world"}
-        return f"its claims were registered for suites of {registered_for[rule.observation]}"
+        return f"the claims were registered for suites of {registered_for[rule.observation]}"
     what, registered = "training seeds", set(rule.registered_seeds)
     if suite.worlds:
         what, registered = "worlds", set(rule.registered_worlds)
         if set(suite.seeds) != set(rule.registered_seeds):
-            return "its training seeds are not the registered ones"
+            return "the training seeds are not the registered ones"
     for result in primary:
         if result.comparison.kind in IN_PRINT:
             continue
         seeds = {*result.comparison.values, *result.comparison.failed}
         if not seeds <= registered:
-            return f"its {what} are not the registered ones"
+            return f"the {what} are not the registered ones"
         if seeds != registered:
             few = f"{len(seeds)} of the {len(registered)} registered {what.split()[-1]}"
-            return f"it rests on {few}"
+            return f"only {few} were run"
     world = getattr(suite.data, "world_seed", None)
     if not suite.worlds and world is not None and world != rule.registered_world_seed:
-        return f"its world seed {world} is not the registered one"
+        return f"world seed {world} is not the registered one"
     return ""

@@ -22,7 +22,7 @@ AXES = {
 }
 Options = Callable[[Parser], None]  # gives a command its options
 # What several commands take.
-SUITE: dict[str, Any] = {"default": "longtail", "help": "name or YAML file"}
+SUITE: dict[str, Any] = {"default": "longtail", "help": "name or YAML file (default: longtail)"}
 RESULTS: dict[str, Any] = {"default": "results", "help": "folder of all results"}
 CORES: dict[str, Any] = {
     "default": "all",
@@ -98,7 +98,7 @@ def _plan(command: Parser) -> None:
     command.add_argument("suite", nargs="?", **SUITE)
     command.add_argument("--gpu", nargs="+", default=[], metavar="NAME", help="default: all known")
     command.add_argument("--format", choices=["text", "markdown", "csv", "json"], default="text")
-    command.add_argument("--results", default="results", help="what stands there is counted")
+    command.add_argument("--results", default="results", help="count what is already there")
     command.add_argument("--prompt-tokens", type=float, metavar="N", help="mean of a prompt")
     command.add_argument("--response-tokens", type=float, metavar="N", help="mean of its answer")
     command.add_argument(
@@ -258,9 +258,7 @@ def _pack(command: Parser) -> None:
     command.set_defaults(command="exchange_commands.pack")
 
 
-@_command(
-    "score", "measure students that were trained elsewhere, each metric of a suite", examples.SCORE
-)
+@_command("score", "score students trained elsewhere on every metric of a suite", examples.SCORE)
 def _score(command: Parser) -> None:
     command.add_argument("folders", nargs="+", metavar="FOLDER", help="Hugging Face model, a seed")
     command.add_argument("--suite", required=True, help="name or YAML file")
@@ -287,7 +285,7 @@ def _score(command: Parser) -> None:
 
 @_command(
     "submit",
-    "pack a run as a submission to the leaderboard, or say what one lacks",
+    "pack a run as a submission to the leaderboard, or check one",
     examples.SUBMIT,
 )
 def _submit(command: Parser) -> None:
@@ -331,7 +329,7 @@ def _perf(command: Parser) -> None:
 
 @_command(
     "calibrate",
-    "hold a development world against the marks by which worlds are chosen",
+    "check a development world against the marks by which worlds are chosen",
     examples.CALIBRATE,
 )
 def _calibrate(command: Parser) -> None:
@@ -362,9 +360,15 @@ def _stage(command: Parser, name: str, axes: str) -> None:
         command.add_argument(flag, type=kind, required=must, choices=choices, help=about)
     if name == "figures":
         command.add_argument("--only", nargs="+", default=[], metavar="NAME", help="these figures")
-        command.add_argument("--rows", nargs="+", default=[], metavar="ROW", help="of these rows")
-        command.add_argument("--width", type=float, metavar="INCHES", help="of each; letters stay")
-        command.add_argument("--out", metavar="DIR", help="where such go: ./SUITE-figures")
+        command.add_argument(
+            "--rows", nargs="+", default=[], metavar="ROW", help="show these rows only"
+        )
+        command.add_argument(
+            "--width", type=float, metavar="INCHES", help="of each; font size stays"
+        )
+        command.add_argument(
+            "--out", metavar="DIR", help="of figures so chosen (default: ./SUITE-figures)"
+        )
     if name in ("collect", "tables", "figures", "report"):
         command.add_argument("--partial", action="store_true", help="show gaps, do not refuse")
     command.set_defaults(command="run_commands.stage", stage=name)

@@ -150,7 +150,7 @@ def _panel(
     axis.set_yticks([*heights.values()], [*heights])
     axis.tick_params(axis="y", length=0)
     axis.tick_params(axis="x", labelsize=SMALL)
-    axis.locator_params(axis="x", nbins=4)
+    axis.locator_params(axis="x", nbins=3)
 
 
 def _name_groups(axis: Axes, groups: Mapping[str, Sequence[str]]) -> None:

@@ -79,7 +79,7 @@ def forest(make: Builder, partial: bool = False) -> Figure | None:
     handles.append(Line2D([], [], color="black", marker="|", ms=9, ls="none", label="boundary"))
     figure.legend(handles=handles, loc="outside upper left", ncols=6, fontsize=SMALL)
     if not each and (reason := reasons.pop()):
-        foot(figure, f"all verdicts are provisional: {reason}")
+        foot(figure, f"every verdict that rests on these runs is provisional: {reason}")
     return figure
 
 

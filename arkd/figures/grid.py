@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from arkd.figures.marks import in_turn
+from arkd.figures.marks import MARKERS, Mark, mark
 from arkd.figures.style import SMALL
 from arkd.statistics.intervals import mean_interval
 from arkd.tables.builder import Builder
@@ -28,7 +30,7 @@ def grid(make: Builder) -> Figure | None:
     sources = [source for source in SOURCES if source in {place[0] for place in places.values()}]
     kinds = list(dict.fromkeys(place[1:] for place in places.values()))
     kinds.sort(key=lambda kind: (kind[0] != VOCABULARY, *kind))
-    known = in_turn([", ".join(kind) for kind in kinds])
+    known = _marks(kinds)
     pair = make.pairs[0]
     values = {method: grid_values(make, pair, method) for method in places}
     titles = JSD | tails(make) | PANELS
@@ -42,15 +44,31 @@ def grid(make: Builder) -> Figure | None:
                 continue
             mean = mean_interval([*found.values()])
             offset = SPREAD * ((kinds.index((kind[0], kind[1])) + 0.5) / len(kinds) - 0.5)
-            at, mark = sources.index(source) + offset, known[", ".join(kind)]
+            at, drawn = sources.index(source) + offset, known[", ".join(kind)]
             if mean.low is not None and mean.high is not None:
-                axis.plot((at, at), (mean.low, mean.high), color=mark.colour, lw=0.8, alpha=0.55)
-            axis.plot(at, mean.mean, zorder=3, **mark.style(5))
+                axis.plot((at, at), (mean.low, mean.high), color=drawn.colour, lw=0.8, alpha=0.55)
+            axis.plot(at, mean.mean, zorder=3, **drawn.style(5))
         axis.set(ylabel=title)
         axis.set_xticks(range(len(sources)), sources)
         axis.grid(axis="x", visible=False)
     for axis in grid_of_axes.flat[len(panels) :]:
         axis.set_axis_off()
-    handles = [Line2D([], [], label=name, **mark.style(5)) for name, mark in known.items()]
+    for axis in grid_of_axes[-1]:
+        axis.set_xlabel("prefixes", fontsize=SMALL)
+    handles = [Line2D([], [], label=name, **drawn.style(5)) for name, drawn in known.items()]
     figure.legend(handles=handles, loc="outside lower center", ncols=2, fontsize=SMALL)
     return figure
+
+
+def _marks(kinds: Sequence[tuple[str, str]]) -> dict[str, Mark]:
+    """Give each support and divergence the colour of the divergence's row, and a shape of its own.
+
+    The first of a colour has the row's own shape: the whole vocabulary, which stands first.
+    """
+    found: dict[str, Mark] = {}
+    for kind in kinds:
+        plain = mark(kind[1])
+        taken = {(drawn.colour, drawn.marker) for drawn in found.values()}
+        free = (shape for shape in (plain.marker, *MARKERS) if (plain.colour, shape) not in taken)
+        found[", ".join(kind)] = Mark(plain.colour, next(free), plain.fill)
+    return found

@@ -1,7 +1,8 @@
 """One mark a method, the same in every figure: colour, shape and how it is filled.
 
 Colours are those of Okabe and Ito, safe for colour-blind readers. Shape and filling tell the usual
-methods apart in grey. A row that changes a setting has its method's mark half filled.
+methods apart in grey. A row that changes a setting has its method's mark half filled, and the
+setting decides which half.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ BLACK, BLUE, RED, GREEN = "#000000", "#0072B2", "#D55E00", "#009E73"
 PINK, SKY, ORANGE, GREY = "#CC79A7", "#56B4E9", "#E69F00", "0.45"
 COLOURS = (BLACK, BLUE, RED, GREEN, PINK, SKY, ORANGE)
 MARKERS = "os^Dv<>pP*Xhd"
-FULL, HOLLOW, HALF = "full", "none", "left"  # fillings, as matplotlib calls them
+FULL, HOLLOW, HALVES = "full", "none", ("left", "right", "top", "bottom")  # fillings
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,8 @@ class Mark:
         hollow = self.fill == HOLLOW
         found = {"marker": self.marker, "color": self.colour, "ms": size, "ls": "none"}
         found["mfc"] = "white" if hollow else self.colour
-        half = {"fillstyle": HALF, "markerfacecoloralt": "white"}
-        return found | (half if self.fill == HALF else {})
+        half = {"fillstyle": self.fill, "markerfacecoloralt": "white"}
+        return found | (half if self.fill in HALVES else {})
 
 
 # In the order in which a figure names methods where it has no room for all.
@@ -95,7 +96,8 @@ def mark(row: str) -> Mark:
         return CONTROLS[row]
     name, _, changed = row.partition("@")
     found = METHODS.get(name) or _of_name(name)
-    return Mark(found.colour, found.marker, HALF) if changed else found
+    half = HALVES[crc32(changed.encode()) % len(HALVES)]
+    return Mark(found.colour, found.marker, half) if changed else found
 
 
 def by_renown(rows: Sequence[str]) -> list[str]:

@@ -17,9 +17,12 @@ from arkd.tables.builder import Builder
 
 LABELS = 8  # names in a figure, controls among them
 OTHER = Mark("0.55", ".")
+NAME_IN, FITTING = 0.065, 22  # inches a letter; letters of a name for which there is room
+LEAST = 0.04  # of an axis: the side of the dotted frame, at least
 FENCE = 1.5  # interquartile ranges beyond the quartiles: what lies further out is an outlier
 
 Point = tuple[Interval, Interval]
+Ends = tuple[float, float]
 Values = Callable[[str, str], tuple[SeedValues, SeedValues]]  # of pair and row
 
 
@@ -44,7 +47,11 @@ def plane(
     if not there:
         return None
     named = by_renown(there)[: LABELS - len(controls)]
-    figure = Figure(figsize=(10.0, 3.4 * len(make.pairs)), layout="constrained")
+    longest = max(map(len, named))
+    figure = Figure(
+        figsize=(10.0 + NAME_IN * max(0, 2 * (longest - FITTING)), 3.4 * len(make.pairs)),
+        layout="constrained",
+    )
     grid = figure.subplots(len(make.pairs), 2, squeeze=False)
     to_name: list[tuple[Axes, dict[str, tuple[float, float]]]] = []
     for (whole, part), (pair, found) in zip(grid, every.items(), strict=True):
@@ -73,13 +80,22 @@ def plane(
             (left, right), (low, high) = (_limits(found, near, shown, i) for i in (0, 1))
             part.set(xlim=(left, right), ylim=(low, high))
             part.locator_params(nbins=6)
-            frame = Rectangle((left, low), right - left, high - low, fill=False, ls=":", ec="0.2")
-            whole.add_patch(frame)
+            whole.add_patch(_frame(whole, (left, right), (low, high)))
     left_out = len(there) - len(named)
     foot(figure, f"by name: {len(named)} of {len(there)} rows; grey: the others" * bool(left_out))
     for axis, places in to_name:
         label_points(figure, axis, places)
     return figure
+
+
+def _frame(axis: Axes, across: Ends, up: Ends) -> Rectangle:
+    """Return the frame of an enlarged part, large enough to be seen."""
+    sides = []
+    for (low, high), ends in ((across, axis.get_xlim()), (up, axis.get_ylim())):
+        grown = max(0.0, LEAST * (ends[1] - ends[0]) - (high - low)) / 2
+        sides.append((low - grown, high - low + 2 * grown))
+    (left, width), (bottom, height) = sides
+    return Rectangle((left, bottom), width, height, fill=False, ls=":", ec="0.2")
 
 
 def _near(found: Mapping[str, Point]) -> list[str]:

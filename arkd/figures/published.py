@@ -16,6 +16,7 @@ from arkd.results.published import SETS, of_paper
 from arkd.results.records import SeedValues
 from arkd.tables.builder import Builder
 from arkd.tables.quantities import quality
+from arkd.tables.write import number
 
 IN, OUT = "in distribution", "out of distribution"
 LEAST = 3  # methods that have an order worth the name
@@ -47,8 +48,13 @@ def published(make: Builder) -> Figure | None:
             _panel(axis, *panels[pair, kind])
             lead = f"{pair}\n" if len(make.pairs) > 1 else ""
             axis.set_title(f"{lead}ROUGE-L {kind}", fontsize=9)
-        line[0].set_ylabel("rank among the methods shown", fontsize=SMALL)
-    foot(figure, "bars: the lowest and the highest rank of a single seed")
+        line[0].set_ylabel("rank", fontsize=SMALL)
+    several = len(make.suite.seeds) > 1 or make.suite.worlds
+    foot(
+        figure,
+        f"bars: the lowest and the highest rank of a single {make.suite.observation}"
+        * bool(several),
+    )
     return figure
 
 
@@ -97,11 +103,9 @@ def _scores(kind: str) -> dict[str, dict[str, float]]:
     """Return the paper's ROUGE-L by pair and method, the mean over the sets of a kind."""
     sets = SETS[:1] if kind == IN else SETS[1:]
     cells: dict[str, dict[str, dict[str, float]]] = {}
-    for number in of_paper():
-        if number.metric == "rouge_l" and number.dataset in sets and not number.repeated:
-            cells.setdefault(number.pair, {}).setdefault(number.method, {})[number.dataset] = (
-                number.value
-            )
+    for row in of_paper():
+        if row.metric == "rouge_l" and row.dataset in sets and not row.repeated:
+            cells.setdefault(row.pair, {}).setdefault(row.method, {})[row.dataset] = row.value
     return {
         pair: {
             method: exact.mean([*values.values()])
@@ -124,7 +128,7 @@ def _panel(axis: Axes, found: dict[str, Ranks], ends: Mapping[str, tuple[float, 
         axis.plot((last + offset,) * 2, ends[row], color=drawn.colour, lw=1.1)
     _names(axis, found[HERE], last)
     agreement = [
-        "" if name == HERE else f"\nτ = {_agreement(found[name], found[HERE]):.2f}"
+        "" if name == HERE else f"\nτ = {number(_agreement(found[name], found[HERE]), 2)}"
         for name in names
     ]
     titles = [name.replace("-1.5B-", "\n1.5B → ").replace("-13B-", "\n13B → ") for name in names]

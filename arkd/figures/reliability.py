@@ -14,6 +14,7 @@ from arkd.suite.folders import INIT, TEACHER
 from arkd.tables.builder import Builder, Source
 
 COLUMNS = 6  # panels side by side
+LETTER_IN = 0.067  # inches of a title
 CERTAIN = "certain"  # kind of question with one true answer
 RATIO = "ratio"  # of the kinds with two, before the per cent of the first
 
@@ -37,7 +38,9 @@ def reliability(make: Builder) -> Figure | None:
     if not curves:
         return None
     across = max(map(len, lines))
-    figure = Figure(figsize=(max(1.75 * across, 5.0), 1.8 * len(lines) + 0.6), layout="constrained")
+    letters = max(len(part) for _, row in curves for part in broken(row).split("\n"))
+    wide = max(1.75, LETTER_IN * letters)
+    figure = Figure(figsize=(max(wide * across, 5.0), 1.8 * len(lines) + 0.6), layout="constrained")
     grid = figure.subplots(len(lines), across, squeeze=False, sharex=True, sharey=True)
     for place, (axes, line) in enumerate(zip(grid, lines, strict=True)):
         for column, axis in enumerate(axes[len(line) :], len(line)):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from arkd.figures.marks import in_turn
+from arkd.figures.marks import HOLLOW, Mark, in_turn
 from arkd.figures.style import SMALL
 from arkd.statistics.intervals import Interval, mean_interval
 from arkd.tables.builder import Builder
@@ -27,10 +27,15 @@ KINDS = {
     "top_p": "top p, renormalised",
     "sampled": "draws",
 }
+APART = 1.08  # ratio of the places of two ways that store the same number of bytes
+EXACT = Mark(marker="*", fill=HOLLOW)
 
 
 def sparse(make: Builder) -> Figure | None:
-    """One panel a measure, bytes across; a line for each way to choose entries, exact dotted."""
+    """One panel a measure, bytes across; a line for each way to choose entries, exact dotted.
+
+    Ways of equal bytes stand beside each other; the exact teacher has a mark at its bytes.
+    """
     if not sparse_rows(make):
         return None
     pair = make.pairs[0]
@@ -45,23 +50,28 @@ def sparse(make: Builder) -> Figure | None:
     for axis, (key, title) in zip(axes.flat, panels.items(), strict=False):
         for method, found in values.items():
             if kind_of[method] == "exact" and found.get(key):
-                axis.axhline(mean_interval([*found[key].values()]).mean, color="black", ls=":")
-        for kind in KINDS:
+                height = mean_interval([*found[key].values()]).mean
+                axis.axhline(height, color="black", ls=":", lw=1.0, zorder=1)
+                at = mean_interval([*found["bytes"].values()]).mean
+                axis.plot(at, height, zorder=2, **EXACT.style(8))
+        for place, kind in enumerate(KINDS):
             points = _line([found for m, found in values.items() if kind_of[m] == kind], key)
             mark = known[kind]
+            points = [(at * APART ** (place - 1.5), interval) for at, interval in points]
             for at, interval in points:
                 if interval.low is not None and interval.high is not None:
                     axis.plot((at, at), (interval.low, interval.high), color=mark.colour, lw=0.8)
             if points:
                 places, means = zip(*((at, i.mean) for at, i in points), strict=True)
-                axis.plot(places, means, lw=1.0, **mark.style(5))
+                axis.plot(places, means, **mark.style(5) | {"ls": "-", "lw": 0.8})
         axis.set(ylabel=title, xscale="log")
     for axis in axes.flat[len(panels) :]:
         axis.set_axis_off()
     for axis in axes[-1]:
         axis.set_xlabel("bytes per token")
     handles = [Line2D([], [], label=KINDS[kind], **mark.style(5)) for kind, mark in known.items()]
-    handles.append(Line2D([], [], color="black", ls=":", label="exact teacher"))
+    exact = EXACT.style(8) | {"ls": ":"}
+    handles.append(Line2D([], [], **exact, label="exact teacher"))
     figure.legend(handles=handles, loc="outside lower center", ncols=5, fontsize=SMALL)
     return figure
 

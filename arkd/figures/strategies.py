@@ -58,7 +58,7 @@ def _alpha(make: Builder, row: str) -> float:
 
 def _draw(make: Builder, sources: Sequence[Source], unit: str) -> Figure | None:
     choice = main_rows(make, chosen(make))
-    if not choice.rows or not sources:
+    if len(choice.rows) < 2 or not sources:
         return None
     groups = {
         name: [row for row in choice.rows if base_name(row) in names]

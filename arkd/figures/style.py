@@ -81,8 +81,8 @@ def main_rows(make: Builder, rows: Sequence[str], plain: bool = False) -> Choice
 
 
 def broken(label: str) -> str:
-    """Return a row's label for the title of a narrow panel: each further change on a new line."""
-    return label.replace(",", ",\n")
+    """Return a row's label for the title of a narrow panel: each change on a line of its own."""
+    return label.replace("@", "\n@").replace(",", ",\n")
 
 
 def foot(figure: Figure, *parts: str) -> None:

@@ -156,10 +156,10 @@ def strip(tree: Tree, made: Sequence[Table]) -> list[tuple[str, str]]:
     known = {
         "Rows": str(len({method for _, method in methods(suite)})),
         "Pairs": ", ".join(pair.name for pair in suite.pairs) if pairs < 3 else str(pairs),
-        "Students": f"{trained:,}".replace(",", "\u202f"),
+        "Students": f"{trained:,}",
         f"{suite.observation.capitalize()}s a row": spread,
         "Decoding seeds": str(len(suite.decoding.seeds)),
-        "Steps": f"{steps:,}".replace(",", "\u202f"),
+        "Steps": f"{steps:,}",
         "Run time, all stages": duration(wall_s),
         "Tables": str(len(made)),
     }

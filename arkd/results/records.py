@@ -95,7 +95,7 @@ def read_csv(path: Path, suite: Suite, numbers: Iterable[str]) -> pd.DataFrame:
         ArkdError: If the file is absent, lacks a column, mixes versions or holds a bad number.
     """
     if not path.is_file():
-        raise ArkdError(f"{path}: no such file; run `arkd collect` first")
+        raise ArkdError(f"{path}: no such file; run `arkd run {suite.name}` first")
     head, *rows = read_rows(path)
     if len(set(head)) < len(head):
         raise ArkdError(f"{path}: a column stands twice; run `arkd collect` again")

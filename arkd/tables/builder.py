@@ -15,7 +15,17 @@ from arkd.suite.folders import INIT, TEACHER, UNTRAINED, Tree
 from arkd.suite.suite import Suite
 from arkd.tables import paper_columns
 from arkd.tables.footnotes import notes
-from arkd.tables.table import MISSING, Cell, Column, Layout, Origin, Row, bold_method, make_cell
+from arkd.tables.table import (
+    FEW_SEEDS,
+    MISSING,
+    Cell,
+    Column,
+    Layout,
+    Origin,
+    Row,
+    bold_method,
+    make_cell,
+)
 
 GOLD = "fidelity_gold"  # fidelity to the teacher on the gold responses
 
@@ -196,9 +206,11 @@ class Builder(SuiteResults):
         """
         rows, columns = tuple(rows), tuple(columns)
         trained = {row.method for row in rows if row.method in self.methods}
-        uneven = len({len(self.expected(method)) for method in trained}) > 1
+        seeds = [set(self.expected(method)) for method in trained]
+        uneven = len({*map(len, seeds)}) > 1
+        testable = len(trained) > 1 and len(set.intersection(*seeds)) >= FEW_SEEDS
         below = (
-            *notes(rows, compared, uneven, dash, bool(self.suite.worlds)),
+            *notes(rows, compared, testable, uneven, dash, bool(self.suite.worlds)),
             *self._in_no_mean(columns),
         )
         return Layout(labels, columns, rows, below)

@@ -4,37 +4,45 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from arkd.suite.folders import TEACHER
 from arkd.tables.table import FAILED, FEW_SEEDS, MISSING, NOT_REPORTED, Row
 
 
 def notes(
-    rows: Iterable[Row], compared: bool, uneven: bool, dash: str, worlds: bool
+    rows: Iterable[Row], compared: bool, testable: bool, uneven: bool, dash: str, worlds: bool
 ) -> Iterator[str]:
     """Yield the notes that the cells call for.
 
     Args:
         rows: The table's rows.
         compared: Whether the methods of a column were tested against each other.
+        testable: Whether there are rows and seeds enough for that.
         uneven: Whether trained rows differ in the number of seeds they should have.
         dash: What the mark of an empty cell means, where the cell does not say it.
         worlds: Whether values are of worlds, each with a teacher, and not of training seeds.
     """
+    rows = [*rows]
     cells = [cell for row in rows for cell in row.cells]
     if any(cell.n < FEW_SEEDS for cell in cells if cell.word is None and cell.n):
         if worlds:
             yield "† fewer than three worlds; one world has no interval."
         else:
             yield "† fewer than three seeds; one seed has no interval. The teacher is one model."
+        if not worlds and any(row.method == TEACHER and _uneven(row) for row in rows):
+            yield "The teacher is compared with every seed of the other row."
     if any(cell.bold for cell in cells):
         yield (
-            "Bold: the best trained method, where its lead over the runner-up, paired by seed, is "
-            "significant at 5 % after Holm's correction for the column's comparisons."
+            "Bold: the best trained method, where its lead over every other row, paired by seed, "
+            "is significant at 5 % after Holm's correction for the column's comparisons."
         )
-    elif compared:
+    elif compared and testable:
         yield (
-            "Nothing is bold: in no column is the best trained method's lead over the runner-up "
+            "Nothing is bold: in no column is the best trained method's lead over every other row "
             "significant at 5 % after Holm's correction."
         )
+    elif compared:
+        observations = "worlds" if worlds else "seeds"
+        yield f"Nothing is bold: that takes two trained rows that share three {observations}."
     if compared and uneven:
         yield (
             "Rows differ in their number of seeds: the best is chosen by the mean over the seeds "
@@ -49,3 +57,8 @@ def notes(
         yield f"'{MISSING}': {dash}."
     for sign, why in dict.fromkeys((c.mark or f"'{c.word}'", c.why) for c in cells if c.why):
         yield f"{sign} {why}."
+
+
+def _uneven(row: Row) -> bool:
+    """Tell whether the cells of a row rest on different numbers of seeds."""
+    return len({cell.n for cell in row.cells if cell.word is None and cell.n}) > 1

@@ -53,6 +53,7 @@ class Column:
     title: str
     digits: int = 1
     measured: bool = True  # false: quoted values, without interval and number of seeds
+    least: bool = False  # what would be shown as 0 is shown as below the last digit
 
 
 @dataclass(frozen=True)

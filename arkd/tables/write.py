@@ -12,6 +12,8 @@ from arkd.tables import latex
 from arkd.tables.grid import Grid
 from arkd.tables.table import FEW_SEEDS, NOT_REPORTED, Cell, Column, Row, Table
 
+MILLION = 1e6
+
 
 def formats(table: Table) -> dict[str, str]:
     """Return a table's text by file suffix."""
@@ -19,8 +21,11 @@ def formats(table: Table) -> dict[str, str]:
 
 
 def number(value: float, digits: int) -> str:
-    """Return a rounded number; zero carries no sign, thousands no separator."""
-    text = f"{value:.{digits}f}"
+    """Return a rounded number; zero carries no sign, thousands no separator.
+
+    Of a million and more, three significant digits are left.
+    """
+    text = f"{value:.{digits}f}" if abs(value) < MILLION else f"{value:.2e}"
     return text.lstrip("-") if float(text) == 0 else text.replace("-", "−")
 
 
@@ -29,6 +34,8 @@ def cell_text(cell: Cell, column: Column) -> str:
     if cell.word is not None or cell.mean is None:
         return cell.word or NOT_REPORTED
     text = number(cell.mean, column.digits)
+    if column.least and float(text) == 0:
+        text = f"< {10**-column.digits:.{column.digits}f}"
     if cell.half is not None:
         text += f" ± {number(cell.half, column.digits)}"
     if cell.n and cell.n < FEW_SEEDS:

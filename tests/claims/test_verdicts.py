@@ -746,7 +746,7 @@ def test_missing_runs_are_refused_unless_partial(tmp_path: Path) -> None:
         judged(tree, "C1")
     (found,) = judged(tree, "C1", partial=True).values()
     assert found.verdict == "supported"
-    assert found.provisional == "it rests on 9 of the 10 registered seeds"
+    assert found.provisional == "only 9 of the 10 registered seeds were run"
 
 
 @pytest.mark.parametrize(
@@ -949,7 +949,7 @@ def test_a_missing_file_is_one_line(
     (tree.root / f"{name}.csv").unlink()
     assert cli.main(["claims", "--suite", "longtail-full", "--results", str(tmp_path)]) == 2
     (line,) = capsys.readouterr().err.strip().splitlines()
-    assert f"{name}.csv: no such file; run `arkd collect` first" in line
+    assert f"{name}.csv: no such file; run `arkd run longtail-full` first" in line
     assert not (tree.root / "claims").exists()
 
 

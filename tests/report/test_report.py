@@ -320,7 +320,7 @@ def test_the_verdicts_lead_the_page(root: Path, text: str) -> None:
     )
     lines = (root / "longtail" / "claims" / "claims.csv").read_text(encoding="utf-8").splitlines()
     assert len(re.findall(r"<tbody [^>]*data-verdict=", text)) == len(lines) - 1 > 20
-    assert "Every verdict that rests on these runs is provisional: its training seeds" in text
+    assert "Every verdict that rests on these runs is provisional: the training seeds" in text
     assert "snakemake --cores all --config suites=&#39;[longtail-full]&#39;" in text
 
 

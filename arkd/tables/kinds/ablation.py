@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from arkd.results.trajectories import Curves
 from arkd.suite.protocol import MethodEntry
 from arkd.tables.builder import Builder
 from arkd.tables.kind import TableKind
 from arkd.tables.quantities import difference, final_alpha, quality
 from arkd.tables.table import Column, Layout, Row
+
+LM = "lm_weight=0.0"
+LM_TERM = f"{LM} shows what the language-modelling term does for one method alone."
 
 
 def build(make: Builder) -> Layout | None:
@@ -37,7 +42,12 @@ def build(make: Builder) -> Layout | None:
             rows.append(Row((*make.lead(pair), plain, change), cells, pair, label))
     labels = (*make.lead("Pair"), "Method", "Change")
     dash = "not run yet, or without an α"
-    return make.finish(labels, columns, rows, compared=False, dash=dash) if rows else None
+    if not rows:
+        return None
+    table = make.finish(labels, columns, rows, compared=False, dash=dash)
+    return (
+        replace(table, remarks=(LM_TERM,)) if any(LM in row.labels[-1] for row in rows) else table
+    )
 
 
 def _plain_rows(make: Builder, entry: MethodEntry) -> dict[str, str]:
@@ -60,11 +70,10 @@ TABLE = TableKind(
     place=3,
     title="One setting changed",
     caption="""
-        The changed row less the method as it stands, everything else equal, paired by training
-        seed: ROUGE-L (F1 × 100) on {test_set}, JSD to the teacher on gold prefixes, and α over
-        the last 10 % of the steps. Mean difference ± half the width of its 95 % t interval,
-        without correction for their number; an interval that holds 0 leaves the sign open.
-        lm_weight=0.0 shows what the language-modelling term does for one method alone.
+        Each row less the one that lacks the change alone, paired by training seed: ROUGE-L (F1 ×
+        100) on {test_set}, JSD to the teacher on gold prefixes, and α over the last 10 % of the
+        steps. Mean difference ± half the width of its 95 % t interval, without correction for
+        their number; an interval that holds 0 leaves the sign open.
     """,
     build=build,
 )

@@ -96,7 +96,7 @@ def _fitted_here(make: Builder, entry: MethodEntry) -> str | None:
 TABLE = TableKind(
     section="α",
     place=3,
-    title="Does the policy fit its training data",
+    title="Does the policy fit its training data?",
     caption="""
         Each row was trained on one half of the training data. The method itself fits its α there;
         the row that replays takes, step by step, the α that the run of the same seed had fitted

@@ -19,7 +19,9 @@ from arkd.tables.builder import Builder, Source
 from arkd.tables.kind import TableKind
 from arkd.tables.quantities import derived, difference, reference
 from arkd.tables.table import MISSING, SIGNIFICANCE, Cell, Column, Layout, Row
+from arkd.tables.write import number
 
+SMALL_GAP = 2.0  # points of ROUGE-L
 POWER = 0.8  # at which the smallest difference that could be seen is stated
 NO_TEST = (
     "not run yet, the reference itself, or without an interval: a single seed, or a share that is "
@@ -41,9 +43,11 @@ def build(make: Builder) -> Layout | None:
     chosen = reference(make)
     rows: list[Row] = []
     left_out: list[str] = []
+    small: dict[str, float] = {}
     for pair in make.pairs:
         sets = open_gaps(make, pair)
         left_out += [task for task in make.scored if task not in sets]
+        small |= {t: gap for t in sets if (gap := min(open_gap(make, pair, t))) < SMALL_GAP}
         if sets:
             rows += _closed_rows(make, pair, sets, chosen)
     columns = [
@@ -53,7 +57,7 @@ def build(make: Builder) -> Layout | None:
     if chosen:
         columns += [
             Column("gap_closed difference", f"mean less that of {chosen}", 3),
-            Column("difference p_holm", "p (Holm)", 4, False),
+            Column("difference p_holm", "p (Holm)", 4, False, least=True),
             Column("difference detectable", f"detectable at power {POWER:g}", 3, False),
             *_with_ends(Column("better probability", f"P(better than {chosen})", 2)),
         ]
@@ -64,6 +68,10 @@ def build(make: Builder) -> Layout | None:
     if left_out:
         named = ", ".join(dict.fromkeys(left_out))
         note = f"Left out, the teacher not being ahead of the start of every seed: {named}."
+        table = replace(table, notes=(*table.notes, note))
+    if small:
+        named = ", ".join(f"{task} ({number(gap, 2)})" for task, gap in small.items())
+        note = f"Of a gap of a few points a share is mostly chance; the smallest gaps: {named}."
         table = replace(table, notes=(*table.notes, note))
     return table
 
@@ -117,14 +125,19 @@ def _against(make: Builder, pair: str, row: str, closed: Closed, other: Closed) 
 
 def open_gaps(make: Builder, pair: str) -> list[str]:
     """Return the test sets on which the teacher is ahead of every seed's (or world's) start."""
-    sets = []
-    for task in make.scored:
-        start = _rouge(make, pair, INIT, task)
-        teacher = make.spread(_rouge(make, pair, TEACHER, task), TEACHER, start)
-        ends = [(teacher[seed], start[seed]) for seed in start if seed in teacher]
-        if ends and all(high > low and not exact.same(high, low) for high, low in ends):
-            sets.append(task)
-    return sets
+    found = {task: open_gap(make, pair, task) for task in make.scored}
+    return [task for task, gaps in found.items() if gaps and min(gaps) > 0]
+
+
+def open_gap(make: Builder, pair: str, task: str) -> list[float]:
+    """Return how far the teacher is ahead of the start, in ROUGE-L, for each seed or world.
+
+    What differs by rounding alone is 0.
+    """
+    start = _rouge(make, pair, INIT, task)
+    teacher = make.spread(_rouge(make, pair, TEACHER, task), TEACHER, start)
+    ends = [(teacher[seed], start[seed]) for seed in start if seed in teacher]
+    return [0.0 if exact.same(high, low) else high - low for high, low in ends]
 
 
 def closed_by_seed(make: Builder, pair: str, row: str, sets: Sequence[str]) -> Closed:

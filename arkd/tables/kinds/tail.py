@@ -37,10 +37,11 @@ TABLE = TableKind(
         the smallest set of the teacher's most probable tokens that holds a mass of {mu}; tail:
         the rest. Head and tail parts are generalised divergences: neither is negative, together
         they give the whole. Tail-mass ratio: the student's mass on the tail over the teacher's, 1
-        is faithful. Tail recall: share of the teacher's tail tokens to which the student gives at
-        least {recall_ratio} of the teacher's probability; tail precision: share of the student's
-        tail mass that lies on tokens the teacher holds possible. A flat student has perfect
-        recall, so the two are read together. Entropy gap: student minus teacher, 0 is faithful.
+        is faithful. Tail recall: share of the teacher's tail tokens, as far as they have a tenth
+        of the uniform probability, to which the student gives at least {recall_ratio} of the
+        teacher's; tail precision: share of the student's tail mass that lies on tokens to which
+        the teacher gives that much. A flat student has perfect recall, so the two are read
+        together. Entropy gap: student minus teacher, 0 is faithful.
     """,
     build=build,
 )

@@ -36,11 +36,11 @@ TABLE = TableKind(
     place=2,
     title="Learning rates tried",
     caption="""
-        The same budget for every method: learning rates on a development world, and the Jensen-
-        Shannon divergence to the teacher on its development set, mean over training seeds. The rate
-        with the lowest divergence was chosen. "Shared" is the rate of a method that was not tuned.
-        Where the chosen rate is at an end of those tried, a better one may lie beyond it;
-        docs/protocol.md says how they were placed.
+        The same budget for every method: learning rates on a development world, and the
+        Jensen-Shannon divergence to the teacher on its development set, mean over training seeds.
+        The rate with the lowest divergence was chosen. "Shared" is the rate of a method that was
+        not tuned. Where the chosen rate is at an end of those tried, a better one may lie beyond
+        it; docs/protocol.md says how they were placed.
     """,
     build=build,
 )

@@ -117,7 +117,7 @@ TABLE = TableKind(
         student makes of one item, and the rest; by expected mean squares, averaged over the
         trained methods of two seeds or more, weighted by seeds − 1. Then the standard error of a
         method's mean over {observations} × decoding seeds × items that follows, each source's
-        part in its square, and how much smaller it were with one more training seed, decoding
+        part in its square, and how much smaller it would be with one more training seed, decoding
         seed or item. All sources count here; the intervals of the other tables take the items as
         given, so they leave out `item`, as a difference of two methods does.
     """,

@@ -19,7 +19,7 @@ from arkd.tables.kind import TableKind
 from arkd.tables.quantities import derived, difference, reference
 from arkd.tables.table import Column, Layout, Row
 
-KINDS = {"plain": "items as they are", "weighted": "by their share of the data"}
+KINDS = {"plain": "ROUGE-L, items as they are", "weighted": "by their share of the data"}
 
 
 class Scored(NamedTuple):
@@ -106,8 +106,8 @@ TABLE = TableKind(
     caption="""
         ROUGE-L (F1 × 100) of sampled answers on {test_set}. Its items are drawn without
         replacement, each in proportion to its share of the students' data, so that questions
-        about popular entities come once at most. First the mean over the items as they are, which
-        the other tables show; then each item weighted by its share of the data over its
+        about popular entities appear at most once. First the mean over the items as they are,
+        which the other tables show; then each item weighted by its share of the data over its
         probability of being drawn, which estimates the mean over the questions of the data. Then
         both less the reference, paired by seed. Mean over {observations} ({seeds}) ± half the
         width of the 95 % t interval, without correction for the number of rows.
