@@ -94,7 +94,7 @@ def test_the_most_probable_tokens_are_those_of_generate(make: Any) -> None:
 @pytest.mark.parametrize(
     "options", [{}, {"temperature": 0.5, "top_p": 0.8}, {"top_k": 3}, {"vocabulary": V}]
 )
-@pytest.mark.parametrize("make", [llama, gpt2])
+@pytest.mark.parametrize("make", [llama, pytest.param(gpt2, marks=pytest.mark.heavy)])
 def test_the_answers_are_those_of_batches(make: Any, options: dict[str, Any]) -> None:
     model = make()
     found = drawn(model, PROMPTS, **options)
@@ -128,7 +128,13 @@ def test_an_answer_is_the_same_alone_and_in_any_company() -> None:
     assert [answers([row], 1)[0] for row in (1, 6, 8)] == [together[row] for row in (1, 6, 8)]
 
 
-@pytest.mark.parametrize(("top_p", "top_k"), [(1.0, 0), (0.8, 0), (1.0, 5)])
+HEAVY = pytest.mark.heavy  # each draws thousands of answers
+
+
+@pytest.mark.parametrize(
+    ("top_p", "top_k"),
+    [pytest.param(1.0, 0, marks=HEAVY), pytest.param(0.8, 0, marks=HEAVY), (1.0, 5)],
+)
 def test_tokens_are_drawn_as_often_as_the_exact_distribution_says(top_p: float, top_k: int) -> None:
     """The first token, and the second after the first that is drawn most; against float64."""
     model, prompt, n = llama(), PROMPTS[2], 3000

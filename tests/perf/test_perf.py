@@ -292,6 +292,7 @@ def test_a_gpu_measures_the_fused_work(monkeypatch: pytest.MonkeyPatch) -> None:
             assert row["fused"]["peak_mib"] < row["operators"]["peak_mib"]
 
 
+@pytest.mark.heavy
 def test_the_engines_are_timed_on_one_load_and_draw_the_same(tmp_path: Path) -> None:
     ticks: list[str] = []
     part = sampling.measure_sampling(True, 2, "cpu", ticks.append)

@@ -332,6 +332,7 @@ def test_an_interrupted_workflow_goes_on_from_what_is_done(tmp_path: Path) -> No
     assert (results / "smoke" / "report.html").is_file()
 
 
+@pytest.mark.heavy
 def test_jobs_are_looked_for_when_one_has_ended_and_not_each_second(tmp_path: Path) -> None:
     """Snakemake's limit of starts a second costs a search more, each second, for each ended job."""
     pair = tmp_path / "smoke" / "fixture"

@@ -165,6 +165,7 @@ def test_two_processes_train_as_one_does() -> None:
     assert_alike(CORE, 2)
 
 
+@pytest.mark.heavy
 def test_two_processes_that_share_out_a_model_train_as_one_does() -> None:
     assert_alike(SHARDED, 2)
 
@@ -193,6 +194,7 @@ def test_one_block_is_whole_at_a_time_in_training() -> None:
     assert most == [{1}, {1}, {2}, {1}, {1}]
 
 
+@pytest.mark.heavy
 def test_bodies_in_bfloat16_are_the_same_shared_out() -> None:
     held = {f"{name}, held": {**case, "training": BFLOAT16} for name, case in HALF.items()}
     found = trained(json.dumps({**HALF, **held}), 2)
