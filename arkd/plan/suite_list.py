@@ -7,7 +7,7 @@ from arkd.plan.records import plan
 from arkd.suite.folders import tree
 from arkd.suite.load import suite_names
 
-HEAD = ("suite", "methods", "seeds", "takes", "what it is")
+HEAD = ("suite", "rows", "seeds", "takes", "what it is")
 CARD = "A100-80GB"
 
 
@@ -25,6 +25,9 @@ def rows() -> list[tuple[str, ...]]:
         else:
             takes = f"{totals['gpus'][CARD]['gpu_hours']:,.0f} A100 h"
         title = f"{name} {suite.version}"
-        sizes = str(len(suite.entries)), str(len(suite.seeds))
+        seeds = (
+            f"{len(suite.seeds)} × {len(suite.worlds)} worlds" if suite.worlds else len(suite.seeds)
+        )
+        sizes = str(len(suite.entries)), str(seeds)
         found.append((title, *sizes, takes, suite.description))
     return found
