@@ -31,4 +31,4 @@ def inclusion_probabilities(weights: np.ndarray, count: int) -> np.ndarray:
     latest = float(count)
     while surplus(latest) < 0:
         latest *= 2
-    return -np.expm1(-rates * brentq(surplus, 0.0, latest, xtol=1e-12 * latest))
+    return -np.expm1(-rates * brentq(surplus, 0.0, latest, xtol=1e-15 * latest))
