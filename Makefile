@@ -83,11 +83,16 @@ tune: env ## choose each method's learning rate again, on the development world
 	PATH="$(abspath $(BIN)):$$PATH" snakemake --cores $(CORES) --config suites='[longtail-tuning]'
 	$(BIN)/arkd tuning --suite longtail-tuning
 
+# A block keeps its numbers alone: what is made of them, the suite that joins the blocks has.
+BLOCK = $(findstring @,$(SUITE))
+PRUNED = data report $(if $(BLOCK),tables claims figures)
+SHOWN = -o -name samples.jsonl -o -name report.html -o -path '*/tables/*' -o -path '*/claims/*' -o -path '*/figures/*'
+
 reference: ## keep a finished run's numbers: make reference SUITE=longtail VERSION=1.0
 	rm -rf results/reference/$(VERSION)/$(SUITE)
 	mkdir -p results/reference/$(VERSION)
-	cd results && find $(SUITE) \( -path $(SUITE)/data -o -path $(SUITE)/report -o -name '.arkd*' \) -prune -o \( -name '*.csv' ! -name trajectory.csv ! -path '*/evaluation/*' -o -name manifest.json \
-		-o -name data.manifest.json -o -name samples.jsonl -o -name suite.yaml -o -name report.html -o -path '*/tables/*' -o -path '*/claims/*' -o -path '*/figures/*' \) -type f -print0 \
+	cd results && find -H $(SUITE) \( -name '.arkd*' $(foreach folder,$(PRUNED),-o -path $(SUITE)/$(folder)) \) -prune -o \( -name '*.csv' ! -name trajectory.csv ! -path '*/evaluation/*' -o -name manifest.json \
+		-o -name data.manifest.json -o -name suite.yaml $(if $(BLOCK),,$(SHOWN)) \) -type f -print0 \
 		| tar --create --null --files-from - | tar --extract --directory reference/$(VERSION)
 	test ! -f results/$(SUITE)/data/manifest.json || \
 		cp results/$(SUITE)/data/manifest.json results/reference/$(VERSION)/$(SUITE)/data.manifest.json

@@ -31,7 +31,18 @@ PAIR = "llama-0.5M-0.1M"
 METHODS = ("forward_kl", "reverse_kl", "fixed_mix", "arkd")
 
 
-@pytest.mark.parametrize("folder", ANCHORED, ids=lambda folder: folder.name)
+def of_a_block(folder: Path) -> bool:
+    """Ten blocks of 140 models each take minutes."""
+    return "@" in folder.name
+
+
+@pytest.mark.parametrize(
+    "folder",
+    [
+        pytest.param(folder, marks=[pytest.mark.heavy] * of_a_block(folder), id=folder.name)
+        for folder in ANCHORED
+    ],
+)
 def test_the_reference_results_verify(folder: Path) -> None:
     assert verify(folder).problems == {}
 

@@ -17,7 +17,12 @@ from arkd.tables import build as tables
 
 REFERENCE = ROOT / "results" / "reference"
 RUNS = sorted(path.parent for path in REFERENCE.glob("*/*/records.csv"))
-SMALL = [run for run in RUNS if run.name != "longtail-full"]
+# Blocks have the numbers alone, and there are ten of them: the first stands for the others.
+BLOCKS = [run for run in RUNS if "@" in run.name]
+EACH = [
+    pytest.param(run, marks=[pytest.mark.heavy] * (run in BLOCKS[1:]), id=run.name) for run in RUNS
+]
+SMALL = [run for run in RUNS if run.name != "longtail-full" and run not in BLOCKS]
 NEVER_NEGATIVE = ("fkl", "rkl", "jsd", "tvd")
 
 
@@ -30,7 +35,7 @@ def test_both_suites_are_there() -> None:
     assert {run.name for run in RUNS} >= {"longtail", "smollm2-quick"}
 
 
-@pytest.mark.parametrize("run", RUNS, ids=lambda run: run.name)
+@pytest.mark.parametrize("run", EACH)
 def test_every_row_of_the_tables_has_every_number(run: Path) -> None:
     suite = load_suite(run.name)
     rows = records(run)
@@ -48,7 +53,7 @@ def test_every_row_of_the_tables_has_every_number(run: Path) -> None:
     assert {row["suite_version"] for row in rows} == {suite.version}
 
 
-@pytest.mark.parametrize("run", RUNS, ids=lambda run: run.name)
+@pytest.mark.parametrize("run", EACH)
 def test_numbers_lie_where_they_must(run: Path) -> None:
     best: dict[tuple[str, str], dict[str, list[float]]] = {}
     for row in records(run):
@@ -77,7 +82,7 @@ def test_tables_follow_from_the_records(run: Path, tmp_path: Path) -> None:
         assert same_files(run / "tables" / path.name, path), path.name
 
 
-@pytest.mark.parametrize("run", RUNS, ids=lambda run: run.name)
+@pytest.mark.parametrize("run", EACH)
 def test_manifests_are_of_one_core_and_hash_what_is_there(run: Path) -> None:
     collected = json.loads((run / "manifest.json").read_text())
     for name, hashed in collected["outputs"].items():
