@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 import numpy as np
 
@@ -78,6 +79,7 @@ class ItemScores:
         return {s: np.concatenate([exact.means(part[s], 0) for part in parts]) for s in shared}
 
 
+@lru_cache(maxsize=1)  # for the tables of one suite, which ask one after the other
 def read_items(make: SuiteResults) -> ItemScores | None:
     """Return the items' scores; None for results that were collected without them.
 

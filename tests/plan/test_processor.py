@@ -44,7 +44,7 @@ def test_every_shipped_suite_is_listed_with_its_time_and_hardware(
 ) -> None:
     assert main(["list", "suites"]) == 0
     head, *lines = capsys.readouterr().out.splitlines()
-    assert head.split()[:4] == ["suite", "methods", "seeds", "takes"]
+    assert head.split()[:4] == ["suite", "rows", "seeds", "takes"]
     named = {line.split()[0]: line for line in lines if not line.startswith(" ")}
     assert sorted(named) == suite_names()
     assert "19 core min" in named["longtail"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +12,6 @@ from arkd.results.item_scores import FILE, ItemScores, read_items
 from arkd.results.item_weights import item_weights
 from arkd.results.records import SeedValues
 from arkd.results.suite_results import SuiteResults
-from arkd.suite.folders import Tree
 from arkd.tables.builder import Builder
 from arkd.tables.kind import TableKind
 from arkd.tables.quantities import derived, difference, reference
@@ -42,60 +40,56 @@ def build(make: Builder) -> Layout | None:
         ]
     rows = []
     for pair in make.pairs:
-        base = [_mean(make, scored, kind, pair, chosen) for kind in KINDS] if chosen else []
-        for row in make.all_rows:
-            found = [_mean(make, scored, kind, pair, row) for kind in KINDS]
+        means = {row: _means(make, scored, pair, row) for row in make.all_rows}
+        for row, found in means.items():
             cells = [
-                derived(make, values, pair, row, f"ROUGE-L, {title}")
+                derived(make, values, pair, row, title)
                 for values, title in zip(found, KINDS.values(), strict=True)
             ]
-            if chosen:
-                cells += [
-                    difference(
-                        make, pair, (row, chosen), make.spread(values, row, of_base), of_base
-                    )
-                    for values, of_base in zip(found, base, strict=True)
-                ]
+            for values, base in zip(found, means[chosen] if chosen else (), strict=False):
+                paired = make.spread(values, row, base)
+                cells.append(difference(make, pair, (row, chosen or ""), paired, base))
             rows.append(Row((*make.lead(pair), row), tuple(cells), pair, row))
     return make.finish((*make.lead("Pair"), "Method"), columns, rows, compared=False)
 
 
 def _scored(make: Builder) -> list[Scored]:
     """Return the items of every world that is there; none where a chance to be drawn is unknown."""
-    trees: Iterable[tuple[int | None, Tree]] = make.tree.blocks.items() or [(None, make.tree)]
+    blocks = {w: t for w, t in make.tree.blocks.items() if (t.root / "records.csv").is_file()}
+    runs: dict[int | None, SuiteResults] = {w: SuiteResults(tree) for w, tree in blocks.items()}
     out = []
-    for world, tree in trees:
-        items = read_items(SuiteResults(tree)) if (tree.root / "records.csv").is_file() else None
-        weights = item_weights(tree.suite)
+    for world, run in (runs or {None: make}).items():
+        items, weights = read_items(run), item_weights(run.suite)
         if items is not None and weights is not None:
             out.append(Scored(world, items, weights))
     return out
 
 
-def _mean(make: Builder, scored: list[Scored], kind: str, pair: str, row: str) -> SeedValues:
-    """Return a row's mean over items by seed, or by world if it has all its seeds there.
+def _means(make: Builder, scored: list[Scored], pair: str, row: str) -> list[SeedValues]:
+    """Return a row's means over items of each of `KINDS`, by seed, or by world if it is whole.
 
     Raises:
         ArkdError: the items are not as many as the suite has.
     """
     task = make.suite.test_sets[0]
-    out: dict[int, float] = {}
+    out: list[SeedValues] = [{} for _ in KINDS]
     for world, items, weights in scored:
         if world is not None and world not in make.expected(row):
             continue
-        used = weights if kind == "weighted" else np.ones(weights.size)
-        by_seed = {}
+        by_seed: list[SeedValues] = [{} for _ in KINDS]
         for seed, scores in items.means(pair, row, [task]).items():
-            if scores.size != used.size:
+            if scores.size != weights.size:
                 raise ArkdError(
                     f"{items.make.tree.root / FILE}: {task} has {scores.size} items, "
-                    f"suite {make.suite.name} {used.size}; run `arkd collect` again"
+                    f"suite {make.suite.name} {weights.size}; run `arkd collect` again"
                 )
-            by_seed[seed] = exact.weighted_mean(scores, used)
-        if world is None:
-            out = by_seed
-        elif len(by_seed) == len(items.make.expected(row)):
-            out[world] = exact.mean([*by_seed.values()])
+            by_seed[0][seed] = exact.mean(scores)
+            by_seed[1][seed] = exact.weighted_mean(scores, weights)
+        for found, values in zip(out, by_seed, strict=True):
+            if world is None:
+                found |= values
+            elif len(values) == len(items.make.expected(row)):
+                found[world] = exact.mean([*values.values()])
     return out
 
 
