@@ -112,6 +112,7 @@ def test_rows_of_the_head_that_are_no_tokens_are_never_drawn() -> None:
     assert max(max(answer) for answer in drawn(model, many, vocabulary=V)) < V
 
 
+@pytest.mark.heavy
 def test_an_answer_is_the_same_alone_and_in_any_company() -> None:
     model = llama()
     numbers = torch.rand(

@@ -170,6 +170,7 @@ def test_two_processes_that_share_out_a_model_train_as_one_does() -> None:
     assert_alike(SHARDED, 2)
 
 
+@pytest.mark.heavy
 def test_each_process_has_its_rows_of_every_weight() -> None:
     """The toy's head of 61 rows and its 16 states, in blocks of three; a teacher of 8,904."""
     first, second = trained(json.dumps(SHARDED), 2)[0]
@@ -182,12 +183,14 @@ def test_each_process_has_its_rows_of_every_weight() -> None:
     assert "lm_head.weight" not in first["held"]  # tied: it is the embedding
 
 
+@pytest.mark.heavy
 def test_a_teacher_beside_the_student_is_shared_out_with_it() -> None:
     alone, (first, second) = (trained(json.dumps(SHARDED), n)[1] for n in (1, 2))
     assert first["teacher_held"] + second["teacher_held"] == alone[0]["teacher_held"]
     assert first["teacher_held"] == alone[0]["teacher_held"] / 2
 
 
+@pytest.mark.heavy
 def test_one_block_is_whole_at_a_time_in_training() -> None:
     """Of adapters the first as well, whose inputs have no gradient, while others run once more."""
     most = [{one["gathered"] for one in found} for found in trained(json.dumps(SHARDED), 2)]
@@ -203,6 +206,7 @@ def test_bodies_in_bfloat16_are_the_same_shared_out() -> None:
         assert max(off.values()) < 1e-6, off
 
 
+@pytest.mark.heavy
 def test_a_killed_training_goes_on_in_another_number_of_processes(tmp_path: Path) -> None:
     case = sharded(row("minillm"), settings={**SHORT, "selection": {"metric": "nll", "points": 4}})
     dies = {"killed": {**case, "dies_after": 3}}
