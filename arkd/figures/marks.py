@@ -117,15 +117,3 @@ def _of_name(name: str) -> Mark:
     every = [Mark(c, m, fill) for fill in (FULL, HOLLOW) for m in MARKERS for c in COLOURS]
     free = [drawn for drawn in every if drawn not in used]
     return free[crc32(name.encode()) % len(free)]
-
-
-def in_turn(names: Sequence[str]) -> dict[str, Mark]:
-    """Give what is no method, such as kinds of support, a shape each; a second round is hollow."""
-    return {
-        name: Mark(
-            COLOURS[place % len(COLOURS)],
-            MARKERS[place % len(MARKERS)],
-            HOLLOW if place // len(MARKERS) % 2 else FULL,
-        )
-        for place, name in enumerate(names)
-    }

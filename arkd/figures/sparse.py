@@ -5,7 +5,7 @@ from __future__ import annotations
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from arkd.figures.marks import HOLLOW, Mark, in_turn
+from arkd.figures.marks import COLOURS, HOLLOW, MARKERS, Mark
 from arkd.figures.style import SMALL
 from arkd.statistics.intervals import Interval, mean_interval
 from arkd.tables.builder import Builder
@@ -41,7 +41,7 @@ def sparse(make: Builder) -> Figure | None:
     pair = make.pairs[0]
     values = {method: sparse_values(make, pair, method) for method in sparse_rows(make)}
     kind_of = {m: make.suite.settings(make.suite.entry(m)).teacher_support for m in values}
-    known = in_turn([*KINDS])
+    known = dict(zip(KINDS, map(Mark, COLOURS, MARKERS), strict=False))
     panels = {
         key: title for key, title in PANELS.items() if any(v.get(key) for v in values.values())
     }

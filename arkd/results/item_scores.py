@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from arkd import exact
 from arkd.errors import ArkdError
 from arkd.results.records import RUN, read_csv
-from arkd.results.suite_results import SuiteResults
 from arkd.storage.records import ITEM_COLUMNS, number, whole
+
+if TYPE_CHECKING:
+    from arkd.results.suite_results import SuiteResults
 
 FILE = "items.csv"
 
@@ -77,12 +79,3 @@ class ItemScores:
         parts = [self.of(pair, row, task) for task in tasks]
         shared = [seed for seed in self.make.expected(row) if all(seed in part for part in parts)]
         return {s: np.concatenate([exact.means(part[s], 0) for part in parts]) for s in shared}
-
-
-@lru_cache(maxsize=1)  # for the tables of one suite, which ask one after the other
-def read_items(make: SuiteResults) -> ItemScores | None:
-    """Return the items' scores; None for results that were collected without them.
-
-    Worlds ask questions of their own, so a suite of several has no items that its rows share.
-    """
-    return ItemScores(make) if not make.suite.worlds and (make.tree.root / FILE).is_file() else None

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from typing import Any
 
+from arkd.results.item_scores import FILE, ItemScores
 from arkd.results.records import SeedValues, gap_message, read_records
 from arkd.storage import manifest
 from arkd.suite.folders import TEACHER, Tree, seeds
@@ -22,6 +24,21 @@ class SuiteResults:
         self.records = read_records(tree.root / "records.csv", self.suite)
         self.gaps: dict[str, dict[str, None]] = {}  # by run, in order, each quantity once
         self._seeds: dict[str, tuple[int, ...]] = {}  # by row, for each of its cells
+
+    @cached_property
+    def blocks(self) -> dict[int, SuiteResults]:
+        """The worlds of a suite of several that are there, each read once."""
+        trees = self.tree.blocks.items()
+        return {w: SuiteResults(t) for w, t in trees if (t.root / "records.csv").is_file()}
+
+    @cached_property
+    def items(self) -> ItemScores | None:
+        """The items' scores; None for results that were collected without them.
+
+        Worlds ask questions of their own, so a suite of several has no items that its rows share.
+        """
+        there = not self.suite.worlds and (self.tree.root / FILE).is_file()
+        return ItemScores(self) if there else None
 
     def expected(self, method: str) -> tuple[int, ...]:
         """Return the seeds or worlds of a row; the teacher of one world is filed under seed 0."""

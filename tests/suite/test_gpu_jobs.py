@@ -89,10 +89,11 @@ def test_there_are_as_many_as_gpus_or_as_the_user_says(
     suite: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert provided(suite) == ["3"]
+    assert provided(suite, "--resources", "gpu=2") == ["2"]
     profile = suite.parent / "profile"
     profile.mkdir()
     (profile / "config.yaml").write_text("resources:\n  gpu: 5\n")
-    assert provided(suite, "--profile", str(profile)) == ["5"]  # as by --resources
+    assert provided(suite, "--profile", str(profile)) == ["5"]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     assert provided(suite) == ["1"]
 

@@ -75,12 +75,12 @@ def test_the_run_leaves_records_tables_figures_and_a_report(smoke: Path) -> None
     root = smoke / "smoke"
     for name in ("records.csv", "cost.csv", "manifest.json", "report.html"):
         assert (root / name).stat().st_size > 0
-    for name in ("table1", "table2", "tail", "bins", "truth", "recall", "cost"):
+    for name in ("table1", "table2", "weighted", "tail", "bins", "truth", "recall", "cost"):
         for suffix in ("csv", "md", "tex"):
             text = (root / "tables" / f"{name}.{suffix}").read_text()
             assert "nan" not in text.lower()
             assert "–" not in text.replace("2–10", "").replace("11–100", "")
-    for name in ("alpha", "dynamics", "head_tail"):
+    for name in ("alpha", "dynamics", "ranks", "head_tail"):
         assert (root / "figures" / f"{name}.svg").is_file()
         assert (root / "figures" / f"{name}.png").is_file()
 

@@ -11,7 +11,7 @@ from scipy import stats
 from simulate import failed_row, laid_out, rows_of, save, suite_of
 
 from arkd.errors import ArkdError
-from arkd.results.item_scores import FILE, ItemScores, read_items
+from arkd.results.item_scores import FILE, ItemScores
 from arkd.statistics.variance_components import (
     SOURCES,
     Design,
@@ -126,7 +126,7 @@ def test_results_without_items_have_neither_table(tmp_path: Path) -> None:
     suite = suite_of(METHODS)
     save(suite, tmp_path, rows_of(suite))
     make = Builder(suite, tmp_path)
-    assert read_items(make) is None
+    assert make.items is None
     assert variance.build(make) is new_items.build(make) is None
 
 

@@ -47,9 +47,9 @@ def build(make: Builder) -> Layout | None:
     for pair in make.pairs:
         sets = open_gaps(make, pair)
         left_out += [task for task in make.scored if task not in sets]
-        small |= {t: gap for t in sets if (gap := min(open_gap(make, pair, t))) < SMALL_GAP}
+        small |= {task: gap for task, gap in sets.items() if gap < SMALL_GAP}
         if sets:
-            rows += _closed_rows(make, pair, sets, chosen)
+            rows += _closed_rows(make, pair, [*sets], chosen)
     columns = [
         *_with_ends(Column("gap_closed iqm", "IQM of the gap closed ↑", 3)),
         Column("gap_closed mean", "mean gap closed ↑", 3),
@@ -123,21 +123,19 @@ def _against(make: Builder, pair: str, row: str, closed: Closed, other: Closed) 
     )
 
 
-def open_gaps(make: Builder, pair: str) -> list[str]:
-    """Return the test sets on which the teacher is ahead of every seed's (or world's) start."""
-    found = {task: open_gap(make, pair, task) for task in make.scored}
-    return [task for task, gaps in found.items() if gaps and min(gaps) > 0]
+def open_gaps(make: Builder, pair: str) -> dict[str, float]:
+    """Return the smallest lead of the teacher over a seed's (or world's) start by test set.
 
-
-def open_gap(make: Builder, pair: str, task: str) -> list[float]:
-    """Return how far the teacher is ahead of the start, in ROUGE-L, for each seed or world.
-
-    What differs by rounding alone is 0.
+    Only of sets on which the teacher is ahead of every start, by more than rounding.
     """
-    start = _rouge(make, pair, INIT, task)
-    teacher = make.spread(_rouge(make, pair, TEACHER, task), TEACHER, start)
-    ends = [(teacher[seed], start[seed]) for seed in start if seed in teacher]
-    return [0.0 if exact.same(high, low) else high - low for high, low in ends]
+    sets = {}
+    for task in make.scored:
+        start = _rouge(make, pair, INIT, task)
+        teacher = make.spread(_rouge(make, pair, TEACHER, task), TEACHER, start)
+        ends = [(teacher[seed], start[seed]) for seed in start if seed in teacher]
+        if ends and all(high > low and not exact.same(high, low) for high, low in ends):
+            sets[task] = min(high - low for high, low in ends)
+    return sets
 
 
 def closed_by_seed(make: Builder, pair: str, row: str, sets: Sequence[str]) -> Closed:

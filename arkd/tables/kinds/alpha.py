@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from arkd import exact
 from arkd.results import trajectories as curves
 from arkd.results.records import SeedValues
-from arkd.results.suite_results import SuiteResults
 from arkd.results.trajectories import FILE, Curves
 from arkd.suite.protocol import Distillation, MethodEntry
 from arkd.tables.builder import Builder
@@ -21,9 +20,9 @@ EARLY = 0.05  # the share of training at its start over which α is averaged
 def build(make: Builder) -> Layout | None:
     of_suite = Curves(make)
     blocks = {
-        world: Curves(SuiteResults(tree))
-        for world, tree in make.tree.blocks.items()
-        if (tree.root / FILE).is_file()
+        world: Curves(block)
+        for world, block in make.blocks.items()
+        if (block.tree.root / FILE).is_file()
     }
     columns = (
         Column("alpha first", "α, first 5 % of steps", 3),

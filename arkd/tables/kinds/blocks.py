@@ -8,7 +8,6 @@ from collections.abc import Mapping
 import numpy as np
 
 from arkd import exact
-from arkd.results.item_scores import read_items
 from arkd.results.suite_results import SuiteResults
 from arkd.statistics.variance_components import (
     Design,
@@ -40,8 +39,7 @@ FIDELITY = (
 
 def build(make: Builder) -> Layout | None:
     chosen = reference(make)
-    trees = make.tree.blocks.values()
-    blocks = [SuiteResults(tree) for tree in trees if (tree.root / "records.csv").is_file()]
+    blocks = [*make.blocks.values()]
     if chosen is None or len(blocks) < 2:
         return None
     columns = [Column(name, title, 4, False) for name, title in TITLES.items()]
@@ -64,7 +62,7 @@ def build(make: Builder) -> Layout | None:
 
 def _of_items(blocks: list[SuiteResults], pair: str, chosen: str) -> list[dict[str, float]]:
     """Return the variance of a world's mean difference by source, of each row in all worlds."""
-    scores = [read_items(block) for block in blocks]
+    scores = [block.items for block in blocks]
     task = blocks[0].suite.test_sets[0]
     found = []
     for row in _shared_rows(blocks, chosen):

@@ -8,7 +8,6 @@ from dataclasses import replace
 import numpy as np
 
 from arkd import exact
-from arkd.results.item_scores import read_items
 from arkd.seeding import derive_seed
 from arkd.statistics.resampling import BOOTSTRAP_SEEDS, crossed_bootstrap
 from arkd.tables.builder import Builder
@@ -18,7 +17,7 @@ from arkd.tables.table import Cell, Column, Layout, Origin, Row, make_cell
 
 
 def build(make: Builder) -> Layout | None:
-    items, chosen = read_items(make), reference(make)
+    items, chosen = make.items, reference(make)
     if items is None or chosen is None:
         return None
     inside, outside = make.suite.test_sets[0], make.outside

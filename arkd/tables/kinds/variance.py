@@ -8,7 +8,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from arkd.results.item_scores import read_items
 from arkd.statistics.variance_components import (
     SOURCES,
     Components,
@@ -35,7 +34,7 @@ NOTHING = "no such step: what lies between seed and item shrinks with either"
 
 
 def build(make: Builder) -> Layout | None:
-    items = read_items(make)
+    items = make.items
     columns = [Column(name, TITLES[name], 2, False) for name in SOURCES]
     columns.append(Column("total", "all together", 2, False))
     rows: list[Row] = []

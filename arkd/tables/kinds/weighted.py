@@ -8,7 +8,7 @@ import numpy as np
 
 from arkd import exact
 from arkd.errors import ArkdError
-from arkd.results.item_scores import FILE, ItemScores, read_items
+from arkd.results.item_scores import FILE, ItemScores
 from arkd.results.item_weights import item_weights
 from arkd.results.records import SeedValues
 from arkd.results.suite_results import SuiteResults
@@ -46,20 +46,21 @@ def build(make: Builder) -> Layout | None:
                 derived(make, values, pair, row, title)
                 for values, title in zip(found, KINDS.values(), strict=True)
             ]
-            for values, base in zip(found, means[chosen] if chosen else (), strict=False):
-                paired = make.spread(values, row, base)
-                cells.append(difference(make, pair, (row, chosen or ""), paired, base))
+            if chosen:
+                cells += [
+                    difference(make, pair, (row, chosen), make.spread(values, row, base), base)
+                    for values, base in zip(found, means[chosen], strict=True)
+                ]
             rows.append(Row((*make.lead(pair), row), tuple(cells), pair, row))
     return make.finish((*make.lead("Pair"), "Method"), columns, rows, compared=False)
 
 
 def _scored(make: Builder) -> list[Scored]:
     """Return the items of every world that is there; none where a chance to be drawn is unknown."""
-    blocks = {w: t for w, t in make.tree.blocks.items() if (t.root / "records.csv").is_file()}
-    runs: dict[int | None, SuiteResults] = {w: SuiteResults(tree) for w, tree in blocks.items()}
+    runs: list[tuple[int | None, SuiteResults]] = [*make.blocks.items()] or [(None, make)]
     out = []
-    for world, run in (runs or {None: make}).items():
-        items, weights = read_items(run), item_weights(run.suite)
+    for world, run in runs:
+        items, weights = run.items, item_weights(run.suite)
         if items is not None and weights is not None:
             out.append(Scored(world, items, weights))
     return out
