@@ -29,17 +29,17 @@ def staged_file(path: Path) -> Iterator[Path]:
         ArkdError: the disk is full.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    here = f"{platform.node()}.part"
-    for left in path.parent.glob(f".{glob.escape(path.name)}.*@{glob.escape(here)}"):
-        if not _runs(int(left.name.removesuffix(f"@{here}").rpartition(".")[2])):
-            left.unlink(missing_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}@{here}")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}@{platform.node()}.part")
+    _in_use.add(temporary)
+    for killed in _left_by_the_dead(path, ""):
+        killed.unlink(missing_ok=True)
     try:
         with _full_disk_named(path):
             yield temporary
             temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+        _in_use.discard(temporary)
 
 
 MARK = ".arkd"  # the file by which a folder that may be replaced says what it is
@@ -63,7 +63,7 @@ def staged_dir(path: Path, mark: str | None = None) -> Iterator[Path]:
         refuse_foreign(_aside(path), mark)
     path.parent.mkdir(parents=True, exist_ok=True)
     recover(path)
-    for killed in _left_by_the_dead(path):
+    for killed in _left_by_the_dead(path, RANDOM):
         shutil.rmtree(killed, ignore_errors=True)
     temporary = _temporary(path)
     temporary.chmod(0o755)
@@ -96,7 +96,7 @@ def remove_dir(path: Path) -> None:
     """Remove a folder and all temporary ones of it; a kill leaves the whole of it or nothing."""
     for folder in (_aside(path), path):
         _discard(folder, path)
-    for killed in _left_by_the_dead(path):
+    for killed in _left_by_the_dead(path, RANDOM):
         shutil.rmtree(killed, ignore_errors=True)
 
 
@@ -113,7 +113,7 @@ def _aside(path: Path) -> Path:
     return path.with_name(f".{path.name}.old")
 
 
-_in_use: set[Path] = set()  # temporary folders of this process
+_in_use: set[Path] = set()  # temporary files and folders of this process
 
 
 def _temporary(path: Path) -> Path:
@@ -124,18 +124,28 @@ def _temporary(path: Path) -> Path:
     return made
 
 
-def _left_by_the_dead(path: Path) -> list[Path]:
-    """Return the temporary folders of `path` that no living process of this machine works in."""
-    name = re.compile(rf"\.{re.escape(path.name)}\.(?:(\d+)@([^/]*)\.)?[a-z0-9_]{{8}}\.part")
+RANDOM = r"\.[a-z0-9_]{8}"  # what `mkdtemp` puts into the name of a temporary folder
+
+
+def _left_by_the_dead(path: Path, random: str) -> list[Path]:
+    """Return what `path` was being written to by processes of this machine that live no more.
+
+    Whether those of another machine live, nobody here knows.
+
+    Args:
+        path: Where the whole file or folder was to stand.
+        random: Pattern of what temporary names of its kind have behind the machine's.
+    """
+    name = re.escape(path.name), re.escape(platform.node())
+    temporary = re.compile(r"\.{}\.(\d{{1,9}})@{}".format(*name) + random + r"\.part")
     left = []
     for found in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
-        if not (parsed := name.fullmatch(found.name)):
-            continue  # of another folder, whose name begins with this one's
-        process = int(parsed[1]) if parsed[2] == platform.node() else 0
-        mine = process == os.getpid()
-        if found in _in_use if mine else process and _runs(process):
-            continue
-        left.append(found)
+        parsed = temporary.fullmatch(found.name)
+        if not parsed:
+            continue  # of another machine, or of what has a name that begins with this one's
+        process = int(parsed[1])
+        if found not in _in_use if process == os.getpid() else not _runs(process):
+            left.append(found)
     return left
 
 

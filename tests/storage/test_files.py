@@ -95,8 +95,11 @@ def test_what_a_killed_write_left_behind_is_cleared(tmp_path: Path) -> None:
     theirs.write_text("half")
     living = left.with_name(re.sub(r"\d+@", f"{os.getppid()}@", left.name))
     living.write_text("half")
+    users = left.with_name(re.sub(r"\d+@", "mine@", left.name))
+    users.write_text("the user's")
     write_text(tmp_path / "a.csv", "whole")
-    assert {path.name for path in tmp_path.iterdir()} == {"a.csv", theirs.name, living.name}
+    kept = {"a.csv", theirs.name, living.name, users.name}
+    assert {path.name for path in tmp_path.iterdir()} == kept
 
 
 def test_a_new_stage_replaces_every_file_of_the_old(tmp_path: Path) -> None:
@@ -214,7 +217,7 @@ def test_a_removed_folder_does_not_come_back_from_a_killed_replacement(tmp_path:
 
 
 def test_only_what_dead_processes_left_of_the_same_folder_is_deleted(tmp_path: Path) -> None:
-    """And not what a user, a living process or a folder of a longer name has beside it."""
+    """And not what a user, a living process, another machine or a longer name has beside it."""
     folder = tmp_path / "a[1]"
     users = [tmp_path / name for name in (".a[1].old.part", ".a[1].x.part", ".a1.old")]
     for path in users:
@@ -225,11 +228,13 @@ def test_only_what_dead_processes_left_of_the_same_folder_is_deleted(tmp_path: P
         assert killed_at(1, other, REPLACE)
     left, longer = (next(tmp_path.glob(f".{n}.[0-9]*.part")) for n in ("a[[]1]", "a[[]1].more"))
     living = left.with_name(re.sub(r"\d+@", f"{os.getppid()}@", left.name))
-    living.mkdir()
+    theirs = left.with_name(left.name.replace("@", "@another-"))
+    for path in (living, theirs):
+        path.mkdir()
     with staged_dir(folder) as outer:
         write_pair(folder, "whole")
         assert outer.is_dir()
-    kept = [folder, longer, living, *users]
+    kept = [folder, longer, living, theirs, *users]
     assert sorted(tmp_path.iterdir()) == sorted(kept)
     assert all((path / "x").read_text() == "the user's" for path in users)
 
