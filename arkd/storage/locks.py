@@ -6,7 +6,7 @@ import errno
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -20,25 +20,32 @@ _held: dict[Path, int] = {}  # suites' folders, until the process ends
 
 
 @contextmanager
-def sole_writer(path: Path) -> Iterator[None]:
+def sole_writer(path: Path, *, wait: bool = False) -> Iterator[None]:
     """Keep other processes from making the folder at `path` meanwhile.
 
+    Args:
+        path: Where the folder will stand.
+        wait: Wait until another process that is making it has ended.
+
     Raises:
-        ArkdError: another process is making it.
+        ArkdError: another process is making it, and this one is not to wait.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.lock")
-    with beside.open("a", encoding="utf-8") as lock:
-        # Who held it before removes the file: a lock on what is no longer there keeps nobody out.
-        if try_lock(lock) is False or not _is_still(beside, lock):
+    while True:
+        with beside.open("a", encoding="utf-8") as lock:
+            # Who held it before removes the file: a lock on what is gone keeps nobody out.
+            if try_lock(lock, wait=wait) is not False and _is_still(beside, lock):
+                try:
+                    yield
+                finally:
+                    beside.unlink(missing_ok=True)
+                return
+        if not wait:
             raise ArkdError(
                 f"{path}: another process is making it at this moment; wait until it ends, or give "
                 "other --results"
             )
-        try:
-            yield
-        finally:
-            beside.unlink(missing_ok=True)
 
 
 def hold_suite(root: Path, snakemake: Path) -> None:
@@ -68,19 +75,28 @@ def hold_suite(root: Path, snakemake: Path) -> None:
         )
     _held[root] = folder
     for left in sorted((snakemake / "locks").glob("*.lock")) if taken else ():
-        locked = left.read_text(encoding="utf-8").splitlines()
-        if any((snakemake.absolute().parent / path).is_relative_to(root) for path in locked):
-            left.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):  # another run has ended, and its lock with it
+            locked = left.read_text(encoding="utf-8").split("\n")
+            if any((snakemake.absolute().parent / path).is_relative_to(root) for path in locked):
+                left.unlink()
 
 
 def _is_still(path: Path, file: IO[str]) -> bool:
-    return path.exists() and os.path.samestat(path.stat(), os.fstat(file.fileno()))
-
-
-def try_lock(file: IO[str] | int) -> bool | None:
-    """Take a lock if it is free, and tell whether it was; None where there are no locks."""
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
+    except FileNotFoundError:
+        return False
+
+
+def try_lock(file: IO[str] | int, *, wait: bool = False) -> bool | None:
+    """Take a lock if it is free, and tell whether it was; None where there are no locks.
+
+    Args:
+        file: What is locked.
+        wait: Take it as soon as it is free.
+    """
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
     except BlockingIOError:
         return False
     except OSError as error:

@@ -12,13 +12,14 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from arkd.errors import ArkdError, nearest
 from arkd.paths import expanded
 from arkd.storage.files import sha256_file, staged_dir, staged_file
+from arkd.storage.locks import sole_writer
 
 
 @dataclass(frozen=True)
@@ -132,6 +133,9 @@ def default_cache() -> Path:
 def extract(wheel: Path, members: Iterable[str], out_dir: Path) -> list[Path]:
     """Unpack some members of a wheel and return their paths, in the archive's order.
 
+    Of processes that unpack the same one does, and the others wait: what is there is not replaced,
+    since others may be reading it.
+
     Args:
         wheel: The archive.
         members: Names inside it; one that ends in `/` stands for everything below it.
@@ -140,23 +144,35 @@ def extract(wheel: Path, members: Iterable[str], out_dir: Path) -> list[Path]:
     Raises:
         ArkdError: not an archive, a member missing or pointing outside `out_dir`, a full disk.
     """
-    wanted = tuple(members)
     try:
-        with zipfile.ZipFile(wheel) as archive, staged_dir(out_dir) as staged:
-            names = [
-                info.filename
-                for info in archive.infolist()
-                if not info.is_dir() and any(_selects(member, info.filename) for member in wanted)
-            ]
-            for member in wanted:
-                if not any(_selects(member, name) for name in names):
-                    raise ArkdError(f"{wheel}: holds no '{member}'")
-            for name in names:
-                _refuse_escape(wheel, name)
-                archive.extract(name, staged)
+        with zipfile.ZipFile(wheel) as archive, sole_writer(out_dir, wait=True):
+            chosen = _chosen(wheel, archive, tuple(members))
+            if not all(_is_there(out_dir / info.filename, info.file_size) for info in chosen):
+                with staged_dir(out_dir) as staged:
+                    for info in chosen:
+                        archive.extract(info, staged)
     except (zipfile.BadZipFile, EOFError) as error:
         raise ArkdError(f"{wheel}: not a readable wheel ({error}); delete it and retry") from error
-    return [out_dir / name for name in names]
+    return [out_dir / info.filename for info in chosen]
+
+
+def _chosen(wheel: Path, archive: zipfile.ZipFile, members: Sequence[str]) -> list[zipfile.ZipInfo]:
+    """Return the files of an archive that members stand for, in the archive's order."""
+    chosen = [
+        info
+        for info in archive.infolist()
+        if not info.is_dir() and any(_selects(member, info.filename) for member in members)
+    ]
+    for member in members:
+        if not any(_selects(member, info.filename) for info in chosen):
+            raise ArkdError(f"{wheel}: holds no '{member}'")
+    for info in chosen:
+        _refuse_escape(wheel, info.filename)
+    return chosen
+
+
+def _is_there(path: Path, size_bytes: int) -> bool:
+    return path.is_file() and path.stat().st_size == size_bytes
 
 
 def _selects(member: str, name: str) -> bool:

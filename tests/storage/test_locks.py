@@ -48,6 +48,37 @@ def test_two_processes_do_not_make_one_folder(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["training"]
 
 
+def test_who_waits_for_a_folder_has_it_once_the_other_has_ended(tmp_path: Path) -> None:
+    out = str(tmp_path / "unpacked")
+    said = "print('held', flush=True)"
+    other = holder(f"import time\nwith sole_writer(Path({out!r})):\n {said}\n time.sleep(600)")
+    code = f"from pathlib import Path; {IMPORT}\nprint('asks', flush=True)\n"
+    code += f"with sole_writer(Path({out!r}), wait=True):\n {said}"
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as waiting:
+        assert waiting.stdout
+        assert waiting.stdout.readline() == "asks\n"
+        with pytest.raises(subprocess.TimeoutExpired):
+            waiting.wait(timeout=0.5)
+        kill(other)
+        assert waiting.stdout.read() == "held\n"
+    assert waiting.returncode == 0
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_lock_that_another_run_removes_meanwhile_stops_nobody(tmp_path: Path) -> None:
+    """The other's end is a link to nowhere: listed as a lock is, and gone when it is read."""
+    root, locks = tmp_path / "results" / "smoke", tmp_path / ".snakemake" / "locks"
+    locks.mkdir(parents=True)
+    (locks / "0.output.lock").symlink_to(locks / "gone")
+    dead = locks / "1.output.lock"
+    dead.write_text(f"{root}/report.html\n")
+    code = f"from pathlib import Path; {IMPORT}\n{hold(root, locks.parent)}"
+    run = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert run.stdout == "held\n"
+    assert not dead.exists()
+
+
 def hold(root: Path, snakemake: Path) -> str:
     return f"hold_suite(Path({str(root)!r}), Path({str(snakemake)!r})); print('held', flush=True)"
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -114,6 +117,50 @@ def test_extract_unpacks_what_is_asked_for(index: Path, tmp_path: Path) -> None:
     both = extract(index / FILE, ["sample/texts/"], out)
     assert [path.read_text() for path in both] == ["one\n", "two\n"]
     assert not (out / "sample" / "code.py").exists()
+
+
+def test_processes_that_unpack_the_same_wheel_wait_for_one_of_them(tmp_path: Path) -> None:
+    """And none takes away again what another is reading already, or has unpacked before."""
+    archive, out, rounds = tmp_path / "a.whl", tmp_path / "out", 12
+    with zipfile.ZipFile(archive, "w") as whole:
+        for number in range(40):
+            whole.writestr(f"folder/{number}.txt", f"{number}" * 1000)
+    code = (
+        "import sys; from pathlib import Path; from arkd.storage.wheels import extract\n"
+        "archive, out = map(Path, sys.argv[1:])\n"
+        f"for turn in range({rounds}):\n"
+        "    print('ready', flush=True); input()\n"
+        "    folder = out / str(turn)\n"
+        "    if not folder.is_dir(): extract(archive, ['folder/'], folder)\n"
+        "    for n in range(40):\n"
+        "        assert (folder / 'folder' / f'{n}.txt').read_text() == f'{n}' * 1000\n"
+    )
+    pipe = subprocess.PIPE
+    command = [sys.executable, "-c", code, str(archive), str(out)]
+    started = [
+        subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) for _ in range(4)
+    ]
+    for _ in range(rounds):  # all at once, again and again
+        for process in started:
+            assert process.stdout
+            process.stdout.readline()
+        for process in started:
+            assert process.stdin
+            with contextlib.suppress(BrokenPipeError):  # of one that failed in an earlier turn
+                process.stdin.write("\n")
+                process.stdin.flush()
+    assert [(process.wait(), process.communicate()[1]) for process in started] == [(0, "")] * 4
+    assert {path.name for path in out.iterdir()} == {str(turn) for turn in range(rounds)}
+
+
+def test_extract_replaces_what_was_cut_short(index: Path, tmp_path: Path) -> None:
+    (there,) = extract(index / FILE, [TEXT], tmp_path / "out")
+    before = there.stat().st_ino
+    extract(index / FILE, [TEXT], tmp_path / "out")
+    assert there.stat().st_ino == before
+    there.write_text("on")
+    extract(index / FILE, [TEXT], tmp_path / "out")
+    assert there.read_text() == "one\n"
 
 
 def test_extract_names_a_missing_member_and_writes_nothing(index: Path, tmp_path: Path) -> None:
