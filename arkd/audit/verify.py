@@ -205,5 +205,10 @@ def _suite(chain: Chain) -> Suite | None:
 
 def _shipped(name: str, version: str) -> Suite | None:
     """Return the shipped suite of a name and version, if there is one."""
-    suite = load_suite(name) if name.partition("@")[0] in suite_names() else None
-    return suite if suite and suite.version == version else None
+    if name.partition("@")[0] not in suite_names():
+        return None
+    try:
+        suite = load_suite(name)
+    except ArkdError:  # the block of a world that the suite no longer has
+        return None
+    return suite if suite.version == version else None

@@ -15,7 +15,8 @@ from arkd.storage.files import sha256_file, write_text
 
 NAME = "SHA256SUMS"
 LOGS = "logs"  # of the workflow: they change with every call of it and hold no result
-LINE = re.compile(r"([0-9a-f]{64}) [ *](.+)")
+LINE = re.compile(r"([0-9a-f]{64}) [ *]([^\r]+)")
+UNSAYABLE = re.compile(r"[\n\r\\\ud800-\udfff]")  # bytes that are no UTF-8 are read as surrogates
 
 
 def files(folder: Path) -> Iterator[Path]:
@@ -35,12 +36,13 @@ def write(folder: Path, sha256: Callable[[Path], str] = sha256_file) -> Path:
         sha256: Returns the hash of a file; a caller that knows some need not hash twice.
 
     Raises:
-        ArkdError: a file's name has a line break, which the format cannot say.
+        ArkdError: the format cannot say a file's name: it has a line break or a backslash, or is
+            no UTF-8.
     """
     lines = []
     for path in files(folder):
         name = path.relative_to(folder).as_posix()
-        if "\n" in name or "\\" in name:
+        if UNSAYABLE.search(name):
             raise ArkdError(f"{path}: rename it: {NAME} has no room for such a name")
         lines.append(f"{sha256(path)}  {name}\n")
     write_text(folder / NAME, "".join(lines))
@@ -56,7 +58,8 @@ def read(folder: Path) -> dict[str, str]:
     path = folder / NAME
     found: dict[str, str] = {}
     text = path.read_bytes().decode("utf-8", errors="replace")
-    for number, line in enumerate(text.splitlines(), start=1):
+    *lines, rest = text.split("\n")  # other breaks stand in names
+    for number, line in enumerate([*lines, rest] if rest else lines, start=1):
         match = LINE.fullmatch(line)
         name = match[2] if match else ""
         inside = bool(name) and not name.startswith("/") and ".." not in Path(name).parts

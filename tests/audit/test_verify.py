@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import os
 import random
 import re
 import shutil
@@ -21,6 +22,7 @@ from simulate import suite_of
 from arkd.audit.tolerance import RELATIVE
 from arkd.audit.verify import suite_folders, verify
 from arkd.cli import main as cli
+from arkd.errors import ArkdError
 from arkd.storage import checksums
 from arkd.storage.files import sha256_file
 from arkd.storage.records import read_rows
@@ -369,6 +371,45 @@ def test_the_shipped_suite_that_differs_is_named_with_its_keys(tmp_path: Path) -
     root = write_run(suite, tmp_path, rows_for(suite))
     (note,) = [note for note in verify(root).notes if "shipped" in note]
     assert "differs in methods;" in note
+
+
+@pytest.mark.parametrize("name", ["smoke@9999", "longtail@1"])
+def test_a_block_of_a_world_that_no_shipped_suite_has_is_compared_with_none(
+    name: str, tmp_path: Path
+) -> None:
+    suite = suite_of(METHODS[:1], name=name)
+    root = write_run(suite, tmp_path, rows_for(suite))
+    found = verify(root)
+    assert found.problems == {}
+    assert not [note for note in found.notes if "shipped" in note]
+    for suite_name in (name, "smoke@1@2", "no such suite"):
+        later = {"suite": suite_name, "core": "0", "config": {"later": 1}}
+        edit(root / "manifest.json", lambda made, later=later: made.update(later))
+        notes = verify(root, again=False).notes
+        assert "another version of arkd wrote the suite's config (later)" in notes
+
+
+BREAKS = ("a\u2028b", "a\x85b", "a\x0cb", "a\x1cb", "ü  b")
+
+
+def test_what_the_sums_can_say_is_read_back(tmp_path: Path) -> None:
+    for name in BREAKS:
+        (tmp_path / name).write_text(name)
+    checksums.write(tmp_path)
+    sha256 = {name: hashlib.sha256(name.encode()).hexdigest() for name in BREAKS}
+    assert checksums.read(tmp_path) == sha256
+    with (tmp_path / checksums.NAME).open("a") as sums:
+        sums.write(f"{'0' * 64}  c\r\n")
+    with pytest.raises(ArkdError, match="line 6 is not one hash and one path"):
+        checksums.read(tmp_path)
+
+
+@pytest.mark.parametrize("name", [b"a\nb", b"a\rb", b"a\\b", b"a\xffb"])
+def test_what_the_sums_cannot_say_is_refused(name: bytes, tmp_path: Path) -> None:
+    (tmp_path / os.fsdecode(name)).write_text("")
+    with pytest.raises(ArkdError, match="rename it"):
+        checksums.write(tmp_path)
+    assert not (tmp_path / checksums.NAME).exists()
 
 
 def test_the_command_prints_problems_and_exits_with_one(
