@@ -9,9 +9,10 @@ of the others, pinned by their commit alone, the manifest tells the SHA-256 that
 from __future__ import annotations
 
 import errno
+import http.client
 import re
 import sys
-import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -139,17 +140,17 @@ def fetch_raw(repo: str, revision: str, file: str, sha256: str | None = None) ->
     if not path.is_file():
         _refuse_when_forbidden(f"{repo}@{revision[:8]} ({file})")
         _say(f"fetching {file} of github.com/{repo} at {revision[:8]}")
+        address = f"{_RAW}/{repo}/{revision}/{urllib.parse.quote(file)}"
         try:
-            with (
-                urllib.request.urlopen(f"{_RAW}/{repo}/{revision}/{file}", timeout=60) as answer,
-                staged_file(path) as staged,
-            ):
-                staged.write_bytes(answer.read())
-        except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
+            with urllib.request.urlopen(address, timeout=60) as answer:
+                content = answer.read()
+        except (OSError, http.client.HTTPException) as error:
             reason = getattr(error, "reason", None) or error
             raise ArkdError(
                 f"cannot fetch {file} of github.com/{repo}: {reason}; {_otherwise()}"
             ) from error
+        with staged_file(path) as staged:
+            staged.write_bytes(content)
     if sha256:
         _check(path, sha256)
     else:

@@ -8,8 +8,12 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import urllib.error
-from collections.abc import Callable
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +27,7 @@ from arkd.storage.files import read_json, sha256_file
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 REPO = "owner/name"
+URLOPEN = urllib.request.urlopen
 
 
 @pytest.fixture(autouse=True)
@@ -244,6 +249,47 @@ def test_a_file_of_github_is_fetched_once(tmp_path: Path, monkeypatch: pytest.Mo
     assert hub.fetch_raw(REPO, COMMIT, "data/a.json", digest) == path
     with pytest.raises(ArkdError, match="refused, its SHA-256"):
         hub.fetch_raw(REPO, COMMIT, "data/a.json", "0" * 64)
+
+
+class _Answer(BaseHTTPRequestHandler):
+    """Answers with the path it was asked for, and ends before the end where that says `cut`."""
+
+    def do_GET(self) -> None:
+        content = urllib.parse.unquote(self.path.split("/")[-1]).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(content) + 10 * (b"cut" in content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_: Any) -> None:
+        """Keep silent."""
+
+
+@pytest.fixture
+def github(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A server of this machine in the place of GitHub's, asked by the real client."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Answer) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setattr(hub, "_RAW", f"http://127.0.0.1:{server.server_port}")
+        monkeypatch.setattr(hub.urllib.request, "urlopen", URLOPEN)
+        monkeypatch.setenv("no_proxy", "127.0.0.1")
+        yield
+        server.shutdown()
+
+
+@pytest.mark.usefixtures("github")
+@pytest.mark.parametrize("name", ["my file.json", "né.json", "100%.json", "a#b.json", "a?b.json"])
+def test_a_file_is_asked_for_by_its_own_name(name: str) -> None:
+    assert hub.fetch_raw(REPO, COMMIT, f"data/{name}").read_bytes() == name.encode()
+
+
+@pytest.mark.usefixtures("github")
+def test_an_answer_that_is_cut_short_is_one_line_and_no_file(tmp_path: Path) -> None:
+    with pytest.raises(
+        ArkdError, match=r"cannot fetch cut.json of github.com/owner/name: IncompleteRead"
+    ):
+        hub.fetch_raw(REPO, COMMIT, "cut.json")
+    assert not [path for path in (tmp_path / "arkd").rglob("*") if path.is_file()]
 
 
 def fetched(tmp_path: Path, way: str, sha256: str | None) -> str:
