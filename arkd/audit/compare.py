@@ -150,10 +150,14 @@ def _known(a: Side, b: Side, methods: tuple[str, str] | None, chosen: Filter) ->
     rows = [sorted({method for _, method in side.by_seed}) for side in (a, b)]
     quantities = [q for values in (*a.by_seed.values(), *b.by_seed.values()) for q in values]
     tasks, metrics = ({q[place] for q in quantities} for place in (0, 1))
-    choices = [("method", name, {*rows[0], *rows[1]}) for name in chosen.methods]
-    choices += [("method", name, set(rows[side])) for side, name in enumerate(methods or ())]
-    choices += [("task", name, tasks) for name in chosen.tasks]
-    choices += [("metric", name, metrics) for name in chosen.metrics]
-    for kind, name, known in choices:
+    both = str(a.path) if a.path == b.path else f"{a.path} and {b.path}"
+    choices = [(both, "method", name, {*rows[0], *rows[1]}) for name in chosen.methods]
+    choices += [
+        (str(side.path), "method", name, set(known))
+        for side, name, known in zip((a, b), methods or (), rows, strict=False)
+    ]
+    choices += [(both, "task", name, tasks) for name in chosen.tasks]
+    choices += [(both, "metric", name, metrics) for name in chosen.metrics]
+    for where, kind, name, known in choices:
         if name not in known:
-            raise ArkdError(f"{a.path}: no {kind} '{name}'{nearest(name, sorted(known))}")
+            raise ArkdError(f"{where}: no {kind} '{name}'{nearest(name, sorted(known))}")

@@ -218,13 +218,16 @@ def test_other_suites_are_refused_unless_asked_for(
         (["--metric", "rouge"], "no metric 'rouge' (did you mean 'rouge_l'?)"),
         (["--task", "longtail_idd"], "no task 'longtail_idd' (did you mean 'longtail_id'?)"),
         (["--methods", "arkd", "forward"], "no method 'forward' (did you mean 'forward_kl'?)"),
+        (["--methods", "arkd", "forward"], "error: {1}/records.csv: no method"),
+        (["--methods", "forward", "arkd"], "error: {0}/records.csv: no method"),
+        (["--task", "id"], "error: {0}/records.csv and {1}/records.csv: no task"),
     ],
 )
 def test_an_unknown_name_is_an_error_with_the_nearest(
     two: tuple[Path, Path], capsys: pytest.CaptureFixture[str], words: list[str], message: str
 ) -> None:
     assert cli.main(["compare", *map(str, two), *words]) == 2
-    assert message in capsys.readouterr().err
+    assert message.format(*two) in capsys.readouterr().err
 
 
 def test_one_run_alone_needs_two_rows(
