@@ -116,13 +116,13 @@ def _of_training(make: SuiteResults, pair: str) -> Iterator[tuple[str, float, fl
         lowest = min((value for arm, value in ends.items() if arm != pure), default=math.nan)
         yield (
             f"{column} of {pure} over the lowest of the others",
-            ends.get(pure, math.nan) / lowest,
+            _ratio(ends.get(pure, math.nan), lowest),
             0.0,
             1.0,
         )
     forward, reverse = (curves.of(pair, MIX, column) for column in ("fkl", "rkl"))
     shares = [float((reverse[seed] < forward[seed]).mean()) for seed in forward]
-    yield f"steps of {MIX} at which reverse KL is the smaller", exact.mean(shares), 0.5, 1.0
+    yield f"steps of {MIX} at which reverse KL is the smaller", _mean_of(shares), 0.5, 1.0
 
 
 def _of_distillation(make: SuiteResults, pair: str) -> Iterator[tuple[str, float, float, float]]:
@@ -133,7 +133,7 @@ def _of_distillation(make: SuiteResults, pair: str) -> Iterator[tuple[str, float
     far = _mean(make, pair, SFT, GOLD, "jsd", task)
     for arm in ARMS:
         near = _mean(make, pair, arm, GOLD, "jsd", task)
-        yield f"JSD of {arm} over that of {SFT}", near / far, 0.0, 1.0
+        yield f"JSD of {arm} over that of {SFT}", _ratio(near, far), 0.0, 1.0
 
 
 def _of_models(make: SuiteResults, pair: str) -> Iterator[tuple[str, float, float, float]]:
@@ -143,7 +143,7 @@ def _of_models(make: SuiteResults, pair: str) -> Iterator[tuple[str, float, floa
     known = _mean(make, pair, TEACHER, "truth", "truth_error", "certain_head")
     for arm in ARMS:
         error = _mean(make, pair, arm, "truth", "truth_error", "certain_head")
-        yield f"error on head facts of {arm} over the teacher's", error / known, 1.5, 5.0
+        yield f"error on head facts of {arm} over the teacher's", _ratio(error, known), 1.5, 5.0
         overlap = _mean(make, pair, arm, GOLD, "tail_overlap", make.suite.test_sets[0])
         yield f"tail overlap of {arm} in distribution", overlap, 0.2, 0.8
 
@@ -178,5 +178,14 @@ def _standardised(before: list[float], after: list[float]) -> float:
 def _mean(
     make: SuiteResults, pair: str, arm: str, task: str, metric: str, group: str = ""
 ) -> float:
-    values = make.records.values(pair, arm, task, metric, group)
-    return exact.mean([*values.values()]) if values else math.nan
+    return _mean_of([*make.records.values(pair, arm, task, metric, group).values()])
+
+
+def _mean_of(values: list[float]) -> float:
+    """Return the mean of what was measured; NaN if nothing was, as where every run failed."""
+    return exact.mean(values) if values else math.nan
+
+
+def _ratio(above: float, below: float) -> float:
+    """Return a ratio; NaN to nothing, to which no share can be told."""
+    return above / below if below else math.nan

@@ -70,7 +70,7 @@ def finished(folder: Path, steps: int, shift: float = 0.0) -> Tree:
                 run = {"suite": suite.name, "suite_version": suite.version, "method": arm}
                 run |= {"pair": suite.pairs[0].name, "seed": seed}
                 logged = {"fkl": fkl if late else 1.0, "rkl": rkl if late else 2.0}
-                logged = logged if fkl else {}
+                logged = {} if fkl is None else logged
                 windows.append(run | {"first_step": step, "last_step": step} | logged)
     write_csv(tree.root / "records.csv", COLUMNS, rows)
     columns = ("suite", "suite_version", "pair", "method", "seed", "first_step", "last_step")
@@ -147,6 +147,29 @@ def test_a_contrast_that_was_not_measured_leaves_the_median_unknown(tmp_path: Pa
     mark = found(calibration.marks(once, twice), "twice the steps")
     assert math.isnan(mark.value)
     assert not mark.met
+
+
+def test_a_row_that_failed_on_every_seed_and_a_ratio_to_nothing_are_unknown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fine-tuning that is the teacher exactly, a teacher without errors, a loss of nothing."""
+    monkeypatch.setitem(PLANTED, "sft", (0.0, 0.2, 0.0, None, None))
+    monkeypatch.setitem(PLANTED, "reverse_kl", (0.06, 0.5, 0.25, 0.0, 0.05))
+    monkeypatch.setitem(globals(), "TEACHER_ERROR", 0.0)
+    tree = finished(tmp_path, steps=10)
+    for name in ("records.csv", "trajectories.csv"):
+        lines = (tree.root / name).read_text().splitlines(keepends=True)
+        kept = [line for line in lines if ",fixed_mix," not in line]
+        (tree.root / name).write_text("".join(kept))
+    got = calibration.marks(tree)
+    unknown = [f"{what} of {arm}" for what in ("JSD", "error on head facts") for arm in ARMS]
+    unknown += ["steps of fixed_mix", "tail overlap of fixed_mix", "fkl of forward_kl"]
+    for words in unknown:
+        mark = found(got, words)
+        assert math.isnan(mark.value), words
+        assert not mark.met
+    known = {mark.name for mark in got if not math.isnan(mark.value)}
+    assert len(known) == len(got) - len(unknown)
 
 
 def test_what_is_not_twice_the_steps_is_refused(tmp_path: Path) -> None:
