@@ -26,7 +26,7 @@ from arkd.suite.suite import Suite
 
 DATA = "data.manifest.json"  # a reference keeps the manifest of the data without their folder
 SOURCES = "sources"  # of a merged folder: the manifests of each folder that it was made of
-MERGE = "merge"
+MERGE, COLLECT = "merge", "collect"
 SHOWN = ("tables", "claims", "figures")  # what is made from the collected files
 
 
@@ -62,11 +62,18 @@ class Findings:
         return Counter(self.not_kept.values())
 
 
+# What the inputs of a stage are called, where their names say where they came from.
+PLACES = {
+    MERGE: rf"{SOURCES}/[0-9]+",
+    BLOCKS: r"[^/@]+@[0-9]{1,18}",
+    COLLECT: r"[^/]+/.+",
+    "evaluate": r"(?!seed)(?s:.*)|seed[0-9]{1,18}",
+}
+
+
 def _is_place(stage: str, name: str) -> bool:
-    """Tell whether an input of a joined folder is named as one: a part of it, or a block beside."""
-    if stage == MERGE:
-        return re.fullmatch(rf"{SOURCES}/[0-9]+", name) is not None
-    return stage != BLOCKS or re.fullmatch(r"[^/@]+@[0-9]{1,18}", name) is not None
+    """Tell whether an input is named as its stage names them."""
+    return stage not in PLACES or re.fullmatch(PLACES[stage], name) is not None
 
 
 class Chain:
@@ -130,7 +137,7 @@ class Chain:
         top = self.root / NAME
         try:
             merged = top.is_file() and read_json(top).get("stage") == MERGE
-        except (ArkdError, AttributeError, UnicodeDecodeError):
+        except ArkdError:
             merged = False
         if merged:
             manifests = [top, *(self.root / name / NAME for name in SHOWN)]
@@ -146,7 +153,7 @@ class Chain:
         """Return a manifest, or note why it is none."""
         try:
             made = read_json(path)
-        except (ArkdError, UnicodeDecodeError):
+        except ArkdError:
             self.findings.blame(path, "not a manifest any more (no valid JSON); restore it")
             return None
         wrong = next((key for key in ("stage", "outputs", "inputs") if key not in made), None)
@@ -229,7 +236,7 @@ class Chain:
             return [self.root / role / NAME]
         if stage == BLOCKS:
             return [self.root.parent / role]
-        if stage == "collect":
+        if stage == COLLECT:
             of_pair, _, method = role.partition("/")
             return [tree.evaluation(of_pair, method)]
         if stage in SHOWN:
@@ -241,7 +248,7 @@ class Chain:
             return [tree.cache(pair, source, seed if source == "student" else None)]
         if role == "replayed":
             roots = [self.root, *([tree.results / b] if (b := tree.suite.beside) else [])]
-            every = [p for root in roots for p in root.glob(f"{pair}/*/seed{seed}/training")]
+            every = [p for root in roots for p in (root / pair).glob(f"*/seed{seed}/training")]
             return [path for path in sorted(every) if self.digest(path)]
         known = {
             "data": tree.data,

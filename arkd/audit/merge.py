@@ -15,7 +15,7 @@ import yaml
 
 from arkd.audit import merged_suite
 from arkd.audit.manifest_chain import MERGE, SHOWN, SOURCES
-from arkd.audit.merge_sources import CORES, Run, Source, pooled, read, refuse_unlike
+from arkd.audit.merge_sources import CORES, Run, Source, check_alike, pooled, read
 from arkd.audit.recompute import COST, JOINED, RECORDS, SORTED, ordered
 from arkd.errors import ArkdError
 from arkd.stages.collect import COST_COLUMNS, cost
@@ -44,7 +44,7 @@ def merge(out: Path, folders: Sequence[Path], partial: bool = False) -> Path:
     sources = [read(folder) for folder in folders]
     if len(sources) < 2:
         raise ArkdError("merge: name two folders or more")
-    refuse_unlike(sources)
+    check_alike(sources)
     suite = merged_suite.union([(source.suite, source.runs) for source in sources], partial)
     root = out / suite.name
     if root.exists():
@@ -119,7 +119,8 @@ def _facts(sources: Sequence[Source], suite: Suite, folder: Path) -> dict[str, A
     }
     names = [f"{SOURCES}/{number}" for number in range(1, len(sources) + 1)]
     tops = [source.top for source in sources]
-    commits = {top["git"].get("commit") for top in tops}
+    states = [top.get("git") or {} for top in tops]
+    commits = {state.get("commit") for state in states}
     return {
         "stage": MERGE,
         "suite": suite.name,
@@ -140,7 +141,7 @@ def _facts(sources: Sequence[Source], suite: Suite, folder: Path) -> dict[str, A
         "versions": tops[0]["versions"],
         "git": {
             "commit": commits.pop() if len(commits) == 1 else None,
-            "dirty": any(top["git"].get("dirty") for top in tops),
+            "dirty": any(state.get("dirty") for state in states),
         },
         "host": {
             key: ", ".join(

@@ -16,7 +16,7 @@ from arkd.audit.recompute import COST, JOINED, RECORDS
 from arkd.audit.verify import suite_folders, verify
 from arkd.errors import ArkdError
 from arkd.storage import given
-from arkd.storage.manifest import NAME
+from arkd.storage.manifest import NAME, check_form
 from arkd.storage.records import read_rows
 from arkd.suite.folders import TEACHER, methods
 from arkd.suite.suite import Suite
@@ -27,6 +27,7 @@ Rows = list[list[str]]
 RUN = ("pair", "method", "seed")
 CORES = ("core", "training_core")  # of the code that measured, and that trained
 ALIKE = ("suite", "suite_version", *CORES, "versions", "claims", "config")  # of the top manifest
+OF_TOP = ("suite", "suite_version", "versions", "host", "config")  # what all top manifests have
 OUTSIDE = ("data", "tasks", TEACHER)  # what all evaluations must have been made with
 
 
@@ -107,7 +108,7 @@ def read(path: Path) -> Source:
     if not source.top:
         raise ArkdError(f"{source.root / NAME}: no manifest; `arkd verify {source.root}` says more")
     if source.chain.merged:
-        folders = ", ".join(part["folder"] for part in source.top["sources"])
+        folders = ", ".join(part.get("folder", "") for part in source.top.get("sources", []))
         raise ArkdError(
             f"{source.root}: merged already; merge the folders it was made of ({folders})"
         )
@@ -127,13 +128,16 @@ def read(path: Path) -> Source:
             f"{problems[0][0]}: {problems[0][1]} ({len(problems)} problem"
             f"{'s' * (len(problems) > 1)}; see `arkd verify {source.root}`)"
         )
+    for folder, file in source.chain.files.items():
+        keys = OF_TOP if folder == source.root else ()
+        check_form(file, source.chain.manifests[folder], keys, "restore it")
     for name in (RECORDS, "trajectories.csv", COST):
         if not (source.root / name).is_file():
             raise ArkdError(f"{source.root / name}: no such file; run `arkd collect` first")
     return source
 
 
-def refuse_unlike(sources: Sequence[Source]) -> None:
+def check_alike(sources: Sequence[Source]) -> None:
     """Refuse what was not measured alike.
 
     Raises:

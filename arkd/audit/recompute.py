@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from arkd.audit.manifest_chain import Chain
+from arkd.audit.manifest_chain import COLLECT, Chain
 from arkd.audit.tolerance import same_files
 from arkd.errors import ArkdError
 from arkd.paths import claims_path
@@ -41,13 +41,14 @@ def join(chain: Chain) -> None:
     if chain.top["stage"] == blocks.STAGE:
         _joined_blocks(chain)
         return
-    parts = [chain.tree.evaluation(*role.split("/", 1)) for role in chain.top["inputs"]]
+    of_rows = chain.top["inputs"] if chain.top["stage"] == COLLECT else ()
+    parts = [chain.tree.evaluation(*role.split("/", 1)) for role in of_rows]
     for name in SORTED:
         path, texts = chain.root / name, [part / name for part in parts]
         if not path.is_file() or not texts or not all(text.is_file() for text in texts):
             continue
         try:
-            suite = str(chain.top["suite"])  # rows read beside another run have its name
+            suite = str(chain.top.get("suite"))  # rows read beside another run have its name
             rows = [[suite, *row[1:]] for text in texts for row in read_rows(text)[1:]]
             head = read_rows(texts[0])[0]
         except ArkdError as error:
@@ -71,7 +72,7 @@ def _joined_blocks(chain: Chain) -> None:
     folders = {
         int(role.rpartition("@")[2]): chain.root.parent / role for role in chain.top["inputs"]
     }
-    named = {key: str(chain.top[key]) for key in ("suite", "suite_version")}
+    named = {key: str(chain.top.get(key)) for key in ("suite", "suite_version")}
     for name in blocks.JOINED:
         path, parts = chain.root / name, [folder / name for folder in folders.values()]
         if not path.is_file() or not all(part.is_file() for part in parts):
@@ -113,7 +114,9 @@ def _joined_source(chain: Chain, source: Chain, facts: Mapping[str, Any]) -> Non
 def runs_of(facts: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     """Return (pair, method, seed) of every run of a source, in the order of its suite."""
     return [
-        (*role.split("/", 1), str(seed)) for role, seeds in facts["runs"].items() for seed in seeds
+        (*role.split("/", 1), str(seed))
+        for role, seeds in facts.get("runs", {}).items()
+        for seed in seeds
     ]
 
 

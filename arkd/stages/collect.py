@@ -142,14 +142,13 @@ def _one_source(tree: Tree, manifests: dict[Path, dict[str, Any]]) -> None:
 
 def cost(found: dict[str, Any]) -> dict[str, Any]:
     """Return the line of one stage; an evaluation covers all seeds of its method."""
-    names = {"teacher": "teacher", "data": SHARED, "tokens": SHARED, "cache": SHARED}
-    names["prefixes"] = SHARED
+    of_nobody = TEACHER if found["stage"] == TEACHER else SHARED
     control = found["notes"].get("control")
     return {
         **{key: found[key] for key in ("suite", "suite_version", "stage", "wall_s", "peak_mib")},
         **{key: found.get(key) for key in ("startup_s", "proper_s")},
         "pair": found.get("pair", SHARED),
-        "method": control or found.get("method") or found.get("label") or names[found["stage"]],
+        "method": control or found.get("method") or found.get("label") or of_nobody,
         "seed": found.get("seed") or 0,
         **{key: found["notes"].get(key) for key in OF_TRAINING},
         "threads": found["host"].get("threads"),

@@ -286,12 +286,17 @@ def parse_json(text: str) -> Any:
 
     Raises:
         ValueError: it is no JSON (`JSONDecodeError`), says a key twice, is nested too deep, or
-            holds a number of thousands of digits.
+            holds a number of thousands of digits or half a character, which no file can say.
     """
     try:
-        return json.loads(text, object_pairs_hook=_each_once)
+        value = json.loads(text, object_pairs_hook=_each_once)
+        if "\\ud" in text.lower():  # whole ones are written as two such halves
+            json.dumps(value, ensure_ascii=False).encode()
     except RecursionError:
         raise ValueError("JSON nested too deep") from None
+    except UnicodeEncodeError:
+        raise ValueError("half a character, such as \\ud800") from None
+    return value
 
 
 def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

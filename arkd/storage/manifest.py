@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from arkd.errors import ArkdError
 from arkd.storage import seen
@@ -31,6 +31,22 @@ def read(folder: Path, keys: Iterable[str] = (), remedy: str | None = None) -> d
     """
     path = folder / NAME
     made = read_json(path)
+    check_form(path, made, keys, remedy or _anew(folder))
+    return made
+
+
+def check_form(path: Path, made: dict[str, Any], keys: Iterable[str], remedy: str) -> None:
+    """Make sure that a manifest has what a stage writes.
+
+    Args:
+        path: Its file.
+        made: What was read there.
+        keys: What has to be there; none: all.
+        remedy: What makes a damaged one anew.
+
+    Raises:
+        ArkdError: a key is not there or not as stages write it.
+    """
     wanted = tuple(keys) or tuple(FORM)
     wrong = [key for key in wanted if not isinstance(made.get(key), FORM[key])]
     wrong += [
@@ -42,10 +58,8 @@ def read(folder: Path, keys: Iterable[str] = (), remedy: str | None = None) -> d
     ]
     if wrong:
         raise ArkdError(
-            f"{path}: not a stage's manifest ({wrong[0]} is not as stages write it); "
-            f"{remedy or _anew(folder)}"
+            f"{path}: not a stage's manifest ({wrong[0]} is not as stages write it); {remedy}"
         )
-    return made
 
 
 def read_foreign(folder: Path) -> dict[str, Any]:
@@ -82,6 +96,16 @@ class _Commit(_Part):
 
 class _Host(_Part):
     processor: str | None = None
+    threads: int | None = None
+
+
+class _Notes(_Part):
+    control: str | None = None
+    train_s: float | None = None
+    train_processor_s: float | None = None
+    tokens: float | None = None
+    tokens_per_s: float | None = None
+    padding_share: float | None = None
 
 
 class _Config(_Part):
@@ -104,6 +128,12 @@ class Foreign(_Part):
     """What is read of a manifest that may be of anybody."""
 
     stage: str = ""
+    suite: str = ""
+    suite_version: str = ""
+    pair: str = Field("", pattern=r"^[^/]*$")
+    method: str | None = None
+    label: str | None = None
+    seed: int | None = None
     core: str | None = None
     training_core: str | None = None
     git: _Commit | None = None
@@ -112,7 +142,11 @@ class Foreign(_Part):
     versions: dict[str, str] | None = None
     inputs: dict[str, str] = {}
     outputs: dict[str, str] = {}
-    notes: dict[str, Any] = {}
+    notes: _Notes = _Notes()
+    startup_s: float | None = None
+    wall_s: float = 0.0
+    proper_s: float | None = None
+    peak_mib: float = 0.0
     sources: list[_Source] = []
 
 
