@@ -7,7 +7,6 @@ The page holds it once, as JSON in which seeds, runs and quantities are numbered
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from markupsafe import Markup
 from arkd.metrics import declared
 from arkd.report.views import relative, run_manifests
 from arkd.results.records import read_csv
+from arkd.suite.command_line import command, suites_option
 from arkd.suite.folders import Tree
 from arkd.suite.load import base_name
 from arkd.suite.suite import Suite
@@ -141,16 +141,4 @@ def training_command(tree: Tree, pair: str, method: str, seed: int) -> str:
 
 def suite_command(suite: Suite, named: str = "") -> str:
     """Return the command that runs a whole suite."""
-    return f"snakemake --cores all --config {_suites(named or suite.name)}"
-
-
-def command(tree: Tree, target: Path) -> str:
-    """Return the command that makes a file, in the words of a POSIX shell."""
-    suites, results = _suites(tree.named or tree.suite.name), shlex.quote(f"results={tree.results}")
-    return f"snakemake --cores all --config {suites} {results} -- {shlex.quote(str(target))}"
-
-
-def _suites(named: str) -> str:
-    """Return the configuration that names a suite, quoted as the README quotes it."""
-    plain = shlex.quote(named) == named
-    return f"suites='[{named}]'" if plain else shlex.quote(f"suites=[{named}]")
+    return f"snakemake --cores all --config {suites_option(named or suite.name)}"

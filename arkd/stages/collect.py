@@ -16,6 +16,7 @@ from arkd.storage import given, manifest, provenance
 from arkd.storage.files import refuse_unlike, write_json
 from arkd.storage.records import COLUMNS, ITEM_COLUMNS, read_csv, write_csv
 from arkd.suite import beside
+from arkd.suite.command_line import again_command
 from arkd.suite.folders import CONTROLS, INIT, TEACHER, Tree, methods, stages
 
 COST_COLUMNS = (*COLUMNS[:5], "stage", *names("cost"), "threads", "host")
@@ -87,6 +88,7 @@ def _one_maker(tree: Tree, manifests: dict[Path, dict[str, Any]]) -> dict[str, s
     Raises:
         ArkdError: there are two of either, or two versions of the suite or of a library.
     """
+    suite = tree.suite
     cores: dict[str, str] = {}
     makers: dict[str, dict[str, Path]] = {}
     for folder, found in manifests.items():
@@ -98,11 +100,13 @@ def _one_maker(tree: Tree, manifests: dict[Path, dict[str, Any]]) -> dict[str, s
     for work, folders in makers.items():
         if len(folders) > 1:
             kinds = "; ".join(f"{folder.as_posix()}: {maker}" for maker, folder in folders.items())
-            forced = "--forceall" if work == "training" else "--forcerun teacher_cache evaluate"
+            # The other caches are for training: forced, they would have every student trained anew.
+            prefixes = [tree.cache(pair.name, "prefixes") / manifest.NAME for pair in suite.pairs]
+            measured = [str(path) for path in prefixes if path.is_file()]
+            forced = ["--forcerun", "evaluate", *measured]
             raise ArkdError(
                 f"{tree.root}: results of different code are never mixed ({kinds}); make them "
-                f"anew: snakemake --cores all {forced} "
-                f"--config suites='[{tree.named or tree.suite.name}]'"
+                f"anew: {again_command(tree, ['--forceall'] if work == 'training' else forced)}"
             )
     return cores
 

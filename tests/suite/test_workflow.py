@@ -186,17 +186,24 @@ def test_changing_a_methods_parameter_reruns_that_method_alone(tmp_path: Path) -
     ("folder", "remedy"),
     [
         (lambda tree: tree.tokens("fixture"), "--forceall"),
-        (lambda tree: tree.evaluation("fixture", "arkd"), "--forcerun teacher_cache evaluate"),
+        (lambda tree: tree.evaluation("fixture", "arkd"), "--forcerun evaluate {prefixes}"),
     ],
 )
 def test_results_of_two_cores_are_refused(
-    copy: Path, folder: Callable[[Tree], Path], remedy: str
+    copy: Path, folder: Callable[[Tree], Path], remedy: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.chdir(ROOT)
     tree = Tree(copy, load_suite("smoke"))
     with edited(folder(tree)) as manifest:
         manifest["core"] = "0123456789abcdef"
     before = (tree.root / "records.csv").read_bytes()
-    with pytest.raises(ArkdError, match=rf"never mixed.*0123456789abcdef.*{remedy}"):
+    with pytest.raises(ArkdError, match=r"never mixed.*0123456789abcdef") as caught:
+        collect(tree)
+    prefixes = tree.cache("fixture", "prefixes") / "manifest.json"
+    command = f"snakemake --cores all --config suites='[smoke]' results={copy} {remedy}"
+    assert str(caught.value).endswith(f"anew: {command.format(prefixes=prefixes)}")
+    monkeypatch.chdir(copy)  # where Snakemake finds no workflow
+    with pytest.raises(ArkdError, match=f"snakemake --snakefile {ROOT}/workflow/Snakefile --cores"):
         collect(tree)
     assert (tree.root / "records.csv").read_bytes() == before
 
