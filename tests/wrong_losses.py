@@ -224,6 +224,67 @@ def noisy(student, teacher, labels):
     return kl(log_p, log_q).mean()
 
 
+def broken_if(no_number: bool, loss: Tensor) -> Tensor:
+    return loss * float("nan") if no_number else loss
+
+
+@declaring(**EXACT, divergence="forward_kl")
+def nan_of_one_sequence(student, teacher, labels):
+    return broken_if(len(student) == 1, forward_kl(student, teacher, labels))
+
+
+@declaring(**EXACT, divergence="forward_kl")
+def nan_of_three_sequences(student, teacher, labels):
+    return broken_if(len(student) == 3, forward_kl(student, teacher, labels))
+
+
+@declaring(**EXACT, divergence="forward_kl")
+def nan_of_long_sequences(student, teacher, labels):
+    return broken_if(student.shape[1] == 23, forward_kl(student, teacher, labels))
+
+
+@declaring(**EXACT, divergence="forward_kl")
+def nan_of_flat_students(student, teacher, labels):
+    return broken_if(bool(student.std() < 1.5), forward_kl(student, teacher, labels))
+
+
+@declaring(**FORWARD)
+def nan_when_softened(student, teacher, labels, temperature=1.0):
+    return broken_if(temperature > 1, forward_kl(student, teacher, labels, temperature))
+
+
+@declaring(**FORWARD)
+def still_when_softened(student, teacher, labels, temperature=1.0):
+    return forward_kl(student if temperature == 1 else 0 * student, teacher, labels, temperature)
+
+
+# --------------------------------------------------------------------- odd, but sound
+@declaring(**EXACT, divergence="sampled_rkl")
+def surrogate(student, teacher, labels):
+    """A score function: its value is 0 whatever the logits, its gradient is not."""
+    scored = labels != -100
+    log_q, log_p = (
+        log_x.gather(-1, labels[scored][:, None]).squeeze(-1)
+        for log_x in logs(student, teacher, labels)
+    )
+    return ((log_q - log_q.detach()) * (log_q - log_p).detach()).mean()
+
+
+def first_sequence_alone(student, teacher, labels, temperature=1.0):
+    return forward_kl(student[:1], teacher[:1], labels[:1], temperature)
+
+
+def talks(student, teacher, labels):
+    print("a line of the loss's own")
+    return forward_kl(student, teacher, labels)
+
+
+def switches_gradients_off(student, teacher, labels):
+    loss = forward_kl(student, teacher, labels)
+    torch.set_grad_enabled(False)
+    return loss
+
+
 # ------------------------------------------------------------- what cannot be audited
 def needs_more(student, teacher, labels, weights):
     return student.sum() * weights

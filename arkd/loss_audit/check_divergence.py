@@ -93,7 +93,7 @@ def agreement(subject: Subject) -> Iterator[Fact]:
     }
     try:
         found = measure(subject.target, batch.with_student(batch.teacher_BTV))
-        values = {name: measure(subject.target, other).value for name, other in others.items()}
+        beside = {name: measure(subject.target, other) for name, other in others.items()}
     except Refused as error:
         yield Fact("agreement", f"raises {error}", finding=True)
         return
@@ -101,11 +101,16 @@ def agreement(subject: Subject) -> Iterator[Fact]:
     text = f"value {number(found.value)}, gradient {percent(share)} of that of models apart"
     if abs(found.value) <= VALUE * abs(subject.base.value) and share < EXACT:
         text = "value 0, gradient 0"
-    where, lowest = min(values.items(), key=lambda item: item[1])
+    broken = [name for name, other in beside.items() if not other.finite]
+    if broken:
+        text += f"; value or gradient is no number with {' and '.join(broken)}"
+    where, lowest = min(
+        ((name, other.value) for name, other in beside.items()), key=lambda item: item[1]
+    )
     if lowest < 0:
         text += f"; negative with {where}: {number(lowest)}"
     numbers = {"value": found.value, "gradient": share, "lowest": lowest}
-    wrong = not subject.hard and (lowest < 0 or not found.finite)
+    wrong = bool(broken) or (not subject.hard and (lowest < 0 or not found.finite))
     yield Fact("agreement", text, finding=wrong, numbers=numbers)
 
 

@@ -10,7 +10,7 @@ import torch
 from arkd.loss_audit.batches import Batch
 from arkd.loss_audit.facts import Fact, percent
 from arkd.loss_audit.probe import Refused, measure
-from arkd.loss_audit.subject import Subject, relative
+from arkd.loss_audit.subject import Subject, change, relative
 
 MASKED = 16  # tokens that are impossible
 BFLOAT16 = 0.05  # relative error that is called a finding: a dozen roundings of one number
@@ -36,7 +36,7 @@ def teacher_gradient(subject: Subject) -> Iterator[Fact]:
     if found.teacher_BTV is None or not found.teacher_BTV.norm():
         yield Fact("teacher gradient", "none", says)
         return
-    share = float(found.teacher_BTV.norm()) / found.norm
+    share = float(found.teacher_BTV.norm()) / subject.base.norm
     text = f"reaches the teacher's logits: {percent(share)} of the student's"
     yield Fact("teacher gradient", text, says, says != "caller", {"share": share})
 
@@ -82,7 +82,7 @@ def bfloat16(subject: Subject) -> Iterator[Fact]:
     except Refused as error:
         yield Fact("bfloat16", f"raises {error}")
         return
-    value = abs(half.value - full.value) / abs(full.value)
+    value = change(half.value, full.value)
     gradient = relative(half.grad_BTV, full.grad_BTV)
     text = f"value off by {percent(value)}, gradient by {percent(gradient)}"
     wrong = not (value <= BFLOAT16 and gradient <= BFLOAT16)

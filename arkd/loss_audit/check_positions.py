@@ -10,7 +10,7 @@ from torch import Tensor
 from arkd.loss_audit.batches import LAYOUTS, VOCABULARY, Batch, alike
 from arkd.loss_audit.facts import Fact, number, percent
 from arkd.loss_audit.probe import Refused, measure
-from arkd.loss_audit.subject import Subject, relative
+from arkd.loss_audit.subject import Subject, change, relative
 
 SHIFTS = {False: "aligned", True: "shifted"}
 SHIFT_TITLES = {"aligned": "logits[t] with labels[t]", "shifted": "logits[t] with labels[t + 1]"}
@@ -52,15 +52,14 @@ def padding(subject: Subject) -> Iterator[Fact]:
         + subject.batch.teacher_BTV * ~hidden_BT[..., None],
         subject.batch.labels_BT,
     )
-    base = subject.base.value
     changes = []
     for batch in (loud, subject.batch.padded(7)):
         try:
-            changes.append(abs(measure(subject.target, batch).value - base) / abs(base))
+            changes.append(change(measure(subject.target, batch).value, subject.base.value))
         except Refused as error:
             yield Fact("padding", f"raises {error}")
             return
-    content, amount = (change > 1e-4 for change in changes)
+    content, amount = (not share <= 1e-4 for share in changes)  # NaN is a change too
     words = []
     if content:
         words.append(f"logits at ignored positions change the value by {percent(changes[0])}")
@@ -75,18 +74,23 @@ def padding(subject: Subject) -> Iterator[Fact]:
 
 def reduction(subject: Subject) -> Iterator[Fact]:
     """How the weight of a position depends on the batch, by batches of one repeated position."""
+    says = subject.declared.reduction or ""
     weights, layouts = [], []
     for layout in range(len(LAYOUTS)):
         batch = alike(layout)
-        norm_BT = measure(subject.target, batch).grad_BTV.norm(dim=-1)
+        found = measure(subject.target, batch)
+        if not found.finite:
+            text = f"value or gradient is no number on {len(batch.labels_BT)} sequences"
+            yield Fact("reduction", text, says, True)
+            return
+        norm_BT = found.grad_BTV.norm(dim=-1)
         scored_BT = batch.scored(subject.shifted)
         weights.append(norm_BT[scored_BT])
         layouts.append(scored_BT)
-    fits = {name: _fit(rule, weights, layouts) for name, rule in REDUCTIONS.items()}
-    name = min(fits, key=lambda key: fits[key][0])
-    spread, _ = fits[name]
+    spreads = {name: _spread(rule, weights, layouts) for name, rule in REDUCTIONS.items()}
+    name = min(spreads, key=spreads.__getitem__)
+    spread = spreads[name]
     scale = _scale(subject, name)
-    says = subject.declared.reduction or ""
     numbers = {"deviation": spread, "scale": scale}
     if spread > ONE:
         text = f"none of the known; nearest {name}, weights off by {percent(spread)}"
@@ -113,6 +117,10 @@ def micro_batches(subject: Subject) -> Iterator[Fact]:
         except Refused as error:
             yield Fact("micro-batches", f"a single sequence: raises {error}", finding=True)
             return
+        if not measured_alone.finite:
+            text = "a single sequence: value or gradient is no number"
+            yield Fact("micro-batches", text, finding=True)
+            return
         parts.append(measured_alone.grad_BTV)
     sum_BTV = torch.cat(parts)
     by_mean = relative(sum_BTV / len(parts), subject.base.grad_BTV)
@@ -131,15 +139,15 @@ def _scale(subject: Subject, name: str) -> float:
     return float(weight_N.median())
 
 
-def _fit(
+def _spread(
     rule: Callable[[Tensor], Tensor], weights: list[Tensor], layouts: list[Tensor]
-) -> tuple[float, float]:
-    """Return how far weights are from a rule times one constant, and the constant."""
+) -> float:
+    """Return how far weights are from a rule times one constant."""
     ratios_N = torch.cat([w_N / rule(m_BT) for w_N, m_BT in zip(weights, layouts, strict=True)])
     middle = float(ratios_N.median())
     if not middle:
-        return float("inf"), 0.0
-    return float((ratios_N / middle - 1).abs().max()), middle
+        return float("inf")
+    return float((ratios_N / middle - 1).abs().max())
 
 
 def _each(scored_BT: Tensor, weight: float) -> Tensor:

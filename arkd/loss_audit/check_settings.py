@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import torch
@@ -12,7 +13,7 @@ from arkd.loss_audit.batches import apart
 from arkd.loss_audit.facts import Fact, number, percent
 from arkd.loss_audit.fit import Rows
 from arkd.loss_audit.probe import Refused, measure
-from arkd.loss_audit.subject import Subject, entropy
+from arkd.loss_audit.subject import Subject, change, entropy
 
 SPREADS = (1.0, 3.0, 10.0, 30.0)  # deviation of the student's logits from the teacher's
 NEARLY = 0.05  # error of a gradient on ordinary logits beyond which no formula is followed
@@ -36,6 +37,9 @@ def temperature(subject: Subject) -> Iterator[Fact]:
     except Refused as error:
         yield Fact("temperature", f"at 2: raises {error}", shown, True)
         return
+    if not found.finite:
+        yield Fact("temperature", "at 2: value or gradient is no number", shown, True)
+        return
     reference, rows = subject.reference, subject.rows(subject.batch, found)
     if not reference.is_exact:
         beside = "beside cross-entropy" if subject.blend is not None else "without a formula at 1"
@@ -47,8 +51,12 @@ def temperature(subject: Subject) -> Iterator[Fact]:
     }
     pair = min(tried, key=lambda key: tried[key].error)
     best = tried[pair]
-    factor = float(best.weight_N.median() / reference.weight_N.median())
-    power = float(torch.tensor(factor).log2()) if factor > 0 else float("nan")
+    seen_N = reference.weight_N > 0  # a loss may leave out scored positions
+    factor = float(best.weight_N[seen_N].median() / reference.weight_N[seen_N].median())
+    if not factor:
+        yield Fact("temperature", "at 2: no gradient at most positions", shown, True)
+        return
+    power = math.log2(factor)
     numbers = {"power": power, "cosine": best.cosine, "error": best.error}
     text = SOFTENED[pair]
     if best.error > 1.5 * max(reference.error, fits.EXACT):
@@ -70,6 +78,8 @@ def clamp(subject: Subject) -> Iterator[Fact]:
         return
     says = subject.declared.clamp
     shown = "" if says is None else number(says)
+    common = _ratio(subject, subject.base.value, subject.base_rows, reference.value_N)
+    in_value = abs(common - 1) <= 0.01  # else it is no clamp that the value differs elsewhere
     for spread in SPREADS:
         batch = apart(spread)
         try:
@@ -81,7 +91,8 @@ def clamp(subject: Subject) -> Iterator[Fact]:
         fitted = fits.against(rows, reference.name, reference.parameters)
         mean = float(fitted.value_N.mean())
         ratio = _ratio(subject, found.value, rows, fitted.value_N)
-        if fitted.error <= 0.01 and abs(ratio - 1) <= 0.01 and found.finite:
+        falls_short = in_value and not abs(ratio - 1) <= 0.01
+        if fitted.error <= 0.01 and not falls_short and found.finite:
             continue
         if not found.finite:
             text = f"value or gradient is no number where they are {spread:g} apart"
@@ -106,13 +117,13 @@ def vocabulary(subject: Subject) -> Iterator[Fact]:
         wide_BTV = torch.cat(
             [logits_BTV, logits_BTV.new_full((*logits_BTV.shape[:2], 64), PAD)], -1
         )
-        change = subject.batch.with_teacher if who == "teacher" else subject.batch.with_student
+        widen = subject.batch.with_teacher if who == "teacher" else subject.batch.with_student
         try:
-            found = measure(subject.target, change(wide_BTV))
+            found = measure(subject.target, widen(wide_BTV))
         except Refused as error:
             words.append(f"{who}: raises {str(error).partition(':')[0]}")
             continue
-        gap = abs(found.value - subject.base.value) / abs(subject.base.value)
+        gap = change(found.value, subject.base.value)
         numbers[who] = gap
         words.append(f"{who}: {'cut off' if gap < 1e-5 else f'the value by {percent(gap)}'}")
     yield Fact("vocabulary", f"64 columns more of {'; '.join(words)}", numbers=numbers)

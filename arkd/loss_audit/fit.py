@@ -5,8 +5,9 @@ Shapes: N scored positions, V vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from scipy.optimize import minimize_scalar
@@ -118,7 +119,8 @@ def nearest(rows: Rows, names: Iterable[str] = CATALOGUE, **options: object) -> 
         tried = [against(few, name, given, **options) for given in CATALOGUE[name].grid]
         parameters = min(tried, key=lambda fit: fit.error).parameters
         if len(parameters) == 1:
-            parameters = (_refined(few, name, parameters[0], **options),)
+            at = partial(against, few, name, **options)  # type: ignore[arg-type]
+            parameters = (_refined(at, parameters[0]),)
         found = against(rows, name, parameters, **options)
         if best is None or found.error < best.error:
             best = found
@@ -136,14 +138,7 @@ def blend(rows: Rows, names: Iterable[str] = ("forward_kl", "reverse_kl", "jsd")
         tried = [_blended(few, name, parameters) for parameters in grid]
         parameters = min(tried, key=lambda found: found.error).parameters
         if len(parameters) == 1:
-            low, high = _around(parameters[0])
-            found = minimize_scalar(
-                lambda x, name=name: _blended(few, name, (x,)).error,
-                bounds=(low, high),
-                method="bounded",
-                options={"xatol": 1e-5},
-            )
-            parameters = (_rounded(float(found.x)),)
+            parameters = (_refined(partial(_blended, few, name), parameters[0]),)
         fitted = _blended(rows, name, parameters)
         if best is None or fitted.error < best.error:
             best = fitted
@@ -165,11 +160,11 @@ def _blended(rows: Rows, name: str, parameters: tuple[float, ...]) -> Blend:
     return Blend(name, parameters, share, float(rest_NV.norm() / rows.grad_NV.norm()))
 
 
-def _refined(rows: Rows, name: str, start: float, **options: object) -> float:
-    low, high = _around(start)
+def _refined(fitted: Callable[[tuple[float]], Fit | Blend], start: float) -> float:
+    """Return the parameter of least error between the neighbours of one on the grid."""
     found = minimize_scalar(
-        lambda x: against(rows, name, (x,), **options).error,
-        bounds=(low, high),
+        lambda share: fitted((share,)).error,
+        bounds=_around(start),
         method="bounded",
         options={"xatol": 1e-6},
     )

@@ -79,7 +79,6 @@ def markdown(audit: Audit) -> str:
 def write(audit: Audit, folder: Path) -> list[Path]:
     """Write a page as Markdown and JSON; return both files."""
     paths = [folder / f"{slug(audit.target)}.{ending}" for ending in ("md", "json")]
-    folder.mkdir(parents=True, exist_ok=True)
     write_text(paths[0], markdown(audit))
     write_json(paths[1], audit.to_json())
     return paths

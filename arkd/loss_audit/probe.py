@@ -81,7 +81,7 @@ def measure(
         **knobs,
     }
     try:
-        with within(LIMIT_S):
+        with within(LIMIT_S), torch.enable_grad():  # whatever its module has set, or it sets itself
             returned = _tensor(target.name, target.call(given))
         if not returned.requires_grad:
             raise ArkdError(f"{target.name}: its loss has no gradient on the student's logits")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import platform
+import sys
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stdout
 
 import torch
 
@@ -50,7 +52,7 @@ def audit(target: Target) -> Audit:
         ArkdError: the loss refuses an ordinary batch, or one that differs from it in sizes alone.
     """
     facts: list[Fact] = []
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), redirect_stdout(sys.stderr):  # stdout is the audit's alone
         warnings.simplefilter("ignore")  # the loss's own, on input made to provoke it
         subject = Subject(target)
         for check in CHECKS:

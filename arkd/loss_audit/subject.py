@@ -15,7 +15,7 @@ from arkd.loss_audit import batches, fit
 from arkd.loss_audit.batches import Batch
 from arkd.loss_audit.fit import Blend, Fit, Rows
 from arkd.loss_audit.probe import Measured, Refused, measure
-from arkd.loss_audit.targets import Target
+from arkd.loss_audit.targets import WRITE, Target
 
 HARD = ("cross_entropy", "sampled_rkl")  # no divergences: they look at labels
 
@@ -38,8 +38,7 @@ class Subject:
                 raise ArkdError(f"{target.name}: {error}; install what it needs") from None
             raise ArkdError(
                 f"{target.name}: refuses a batch of logits {tuple(self.batch.student_BTV.shape)}, "
-                f"labels {tuple(self.batch.labels_BT.shape)}: {error}; write an adapter with "
-                "`arkd audit --new FILE.py`"
+                f"labels {tuple(self.batch.labels_BT.shape)}: {error}; {WRITE}"
             ) from None
         if not self.base.finite:
             raise ArkdError(f"{target.name}: loss or gradient is no number on an ordinary batch")
@@ -148,7 +147,13 @@ def entropy(rows: Rows) -> Tensor:
 
 
 def relative(found: Tensor, expected: Tensor) -> float:
-    """Return ‖found − expected‖/‖expected‖."""
+    """Return ‖found − expected‖/‖expected‖; ‖found‖ where nothing is expected."""
     scale = float(expected.norm())
     gap = float((found - expected).norm())
     return gap / scale if scale else gap
+
+
+def change(found: float, base: float) -> float:
+    """Return |found − base|/|base|; |found| where the base is 0, as a surrogate's value may be."""
+    gap = abs(found - base)
+    return gap / abs(base) if base else gap

@@ -6,7 +6,7 @@ import importlib.util
 import inspect
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from importlib import import_module, metadata
 from pathlib import Path
@@ -28,6 +28,7 @@ SYNONYMS = {
 }
 NEEDED = ("student", "teacher")
 LIMIT_S = 120.0  # of loading one; a library that it needs may be read from a slow disk
+WRITE = "write an adapter with `arkd audit --new FILE.py`"
 TYPED = "PACKAGE:LOSS (`arkd audit --list`), FILE.py:NAME or package.module:NAME"
 
 
@@ -141,7 +142,7 @@ def _loading(name: str, module: str = "") -> Iterator[None]:
         ArkdError: it raises, ends the process, or is not done in time.
     """
     try:
-        with within(LIMIT_S):
+        with within(LIMIT_S), redirect_stdout(sys.stderr):  # stdout is the audit's alone
             yield
     except ModuleNotFoundError as error:
         misspelt = bool(module) and error.name == module
@@ -175,9 +176,9 @@ def _instance(name: str, loss: Any) -> Any:
     try:
         made = loss()
     except TypeError as error:
-        raise ArkdError(f"{name}: the class needs arguments ({error}); {_write(name)}") from None
+        raise ArkdError(f"{name}: the class needs arguments ({error}); {WRITE}") from None
     except (Exception, SystemExit) as error:
-        raise ArkdError(f"{name}: cannot be made: {_said(error)}; {_write(name)}") from error
+        raise ArkdError(f"{name}: cannot be made: {_said(error)}; {WRITE}") from error
     return getattr(made, "forward", made)
 
 
@@ -190,7 +191,7 @@ def _parameters(name: str, loss: Any) -> dict[str, str]:
     try:
         taken = inspect.signature(loss).parameters
     except (ValueError, TypeError):  # of what is written in C
-        raise ArkdError(f"{name}: does not tell its parameters; {_write(name)}") from None
+        raise ArkdError(f"{name}: does not tell its parameters; {WRITE}") from None
     found = {
         thing: synonym for thing, names in SYNONYMS.items() for synonym in names if synonym in taken
     }
@@ -205,12 +206,8 @@ def _parameters(name: str, loss: Any) -> dict[str, str]:
     ]
     if unknown or any(thing not in found for thing in NEEDED):
         what = f"its parameters ({', '.join(taken)}) are not understood"
-        raise ArkdError(f"{name}: {what}; {_write(name)}")
+        raise ArkdError(f"{name}: {what}; {WRITE}")
     return found
-
-
-def _write(name: str) -> str:
-    return "write an adapter with `arkd audit --new FILE.py`"
 
 
 def _missing(error: ModuleNotFoundError) -> str:
@@ -221,7 +218,8 @@ def _missing(error: ModuleNotFoundError) -> str:
 
 
 def _said(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"
+    lines = str(error).strip().splitlines() or [""]
+    return f"{type(error).__name__}: {lines[0]}"
 
 
 def _version(name: str, package: str, install: str) -> str:

@@ -70,6 +70,12 @@ def test_an_exact_loss_has_no_finding(name: str) -> None:
         ("overflows", "finite logits", "value or gradient is no number where they are"),
         ("half_precision", "bfloat16", "gradient by"),
         ("noisy", "repeat", "differ by"),
+        ("nan_of_one_sequence", "micro-batches", "a single sequence: value or gradient is no n"),
+        ("nan_of_three_sequences", "reduction", "value or gradient is no number on 3 sequences"),
+        ("nan_of_long_sequences", "padding", "7 more padded positions change the value by nan"),
+        ("nan_of_flat_students", "agreement", "is no number with a flatter student"),
+        ("nan_when_softened", "temperature", "at 2: value or gradient is no number"),
+        ("still_when_softened", "temperature", "at 2: no gradient at most positions"),
     ],
 )
 def test_a_planted_defect_is_found_by_name(name: str, found: str, measured: str) -> None:
@@ -97,6 +103,34 @@ IMPLIED = {
 @pytest.mark.parametrize("name", IMPLIED)
 def test_a_defect_is_no_other_finding(name: str) -> None:
     assert findings(audited(name)) == IMPLIED[name]
+
+
+def test_a_surrogate_of_value_0_is_audited_to_its_end() -> None:
+    facts = audited("surrogate")
+    assert findings(facts) == {"value"}
+    assert facts["divergence"].measured.startswith("sampled-token reverse KL, gradient error")
+    assert facts["value"].measured.startswith("0 where sampled-token reverse KL is")
+    assert facts["padding"].measured == "changes nothing"
+    assert facts["bfloat16"].numbers["value"] == 0
+    assert facts["vocabulary"].numbers["student"] == 0
+
+
+def test_positions_that_are_left_out_do_not_hide_the_temperature() -> None:
+    facts = audited("first_sequence_alone")
+    assert facts["mask"].measured == "no gradient at 23 of 32 labelled positions"
+    assert facts["temperature"].measured == "softens both models, times T²"
+
+
+def test_a_loss_that_prints_leaves_the_json_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["audit", f"{FILE}:talks", "--json"])
+    out, err = capsys.readouterr()
+    assert [found["target"] for found in json.loads(out)] == [f"{FILE}:talks"]
+    assert "a line of the loss's own" in err
+
+
+def test_a_loss_that_switches_gradients_off_leaves_the_next_one_alone() -> None:
+    audited("switches_gradients_off")
+    assert torch.is_grad_enabled()
 
 
 @pytest.mark.parametrize("temperature", [1.0, 2.0])
@@ -166,6 +200,12 @@ def test_a_target_that_is_not_there_is_one_line(target: str, message: str) -> No
     with pytest.raises(ArkdError, match=r"^[^\n]+$") as caught:
         resolve(target)
     assert message in str(caught.value)
+
+
+def test_a_module_that_fails_in_many_words_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "fails.py").write_text('print("before")\nraise RuntimeError("first\\nsecond")')
+    with pytest.raises(ArkdError, match=r"^[^\n]+: cannot be loaded: RuntimeError: first$"):
+        resolve(f"{tmp_path / 'fails.py'}:loss")
 
 
 def test_exit_codes_json_and_pages(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
