@@ -206,6 +206,64 @@ def test_a_file_that_imports_torch_at_its_top_fails(
     assert (outcome.verdict, "no torch" in outcome.detail) == ("FAIL", True)
 
 
+@pytest.mark.parametrize(
+    ("text", "verdict", "detail"),
+    [
+        ("import warnings\nwarnings.warn('old')\nprint('words')\n", "ok", ""),
+        ("import sys\nsys.exit(3)\n", "FAIL", "importing light_module: it ended with exit code 3"),
+        ("1 / 0\n", "FAIL", "importing light_module: ZeroDivisionError: division by zero"),
+    ],
+)
+def test_an_import_is_judged_by_its_end_and_not_by_its_words(
+    text: str, verdict: str, detail: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "light_module.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    subject = replace(Subject.of("forward_kl", Reversed()), module="light_module")
+    outcome = check.outcome(check.declarations.light_import, subject)
+    assert (outcome.verdict, outcome.detail) == (verdict, detail)
+
+
+# Methods that say where their defaults come from, none of them published as a value to hold to.
+OURS = {
+    "opd": "the practice of 2025, whose trainers differ in estimator, baseline and discount",
+    "replay_alpha": "which row is replayed is a question of this project's own",
+}
+
+
+@pytest.mark.parametrize("name", catalogue.shipped())
+def test_stated_defaults_are_held_to_the_published_ones(name: str) -> None:
+    method, listed = check.subject(name).method, check.declarations.PUBLISHED.get(name, {})
+    assert bool(listed) == (bool(type(method).defaults) and name not in OURS)
+    assert set(listed) <= set(method.params)
+
+
+@pytest.mark.parametrize(
+    ("name", "parameter", "published", "other"),
+    [  # as they stand in the authors' scripts and code
+        ("adakd", "share_step", 0.05, 0.1),
+        ("amid", "order", "pr", "qr"),
+        ("bridge_garden", "soft_weight", 0.2, 0.5),
+        ("ce_kd", "gold_weight", 0.5, 0.1),
+        ("csd", "first", "student", "teacher"),
+        ("eopd", "top_k", 16, 32),
+        ("iw_opd", "gamma", 0.5, 1.0),
+        ("vopd", "baseline_top_k", None, 4),
+    ],
+)
+def test_another_default_than_the_published_one_fails(
+    name: str, parameter: str, published: object, other: object
+) -> None:
+    right = check.subject(name)
+    wrong = replace(right, method=replace(right.method, **{parameter: other}))
+    outcomes = [
+        check.outcome(check.declarations.published_defaults, subject) for subject in (right, wrong)
+    ]
+    assert [outcome.verdict for outcome in outcomes] == ["ok", "FAIL"]
+    expected = f"default of {parameter}: expected {published!r}, got {other!r}"
+    assert outcomes[1].detail == expected
+
+
 # The oracles themselves, on numbers worked out by hand.
 
 P = torch.tensor([[0.5, 0.25, 0.25]], dtype=torch.float64)
