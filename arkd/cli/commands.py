@@ -209,7 +209,8 @@ def perf(options: argparse.Namespace) -> None:
     from arkd import kernels
 
     kernels.choose("fast")  # as those whom it is compared with would run
-    from arkd.perf.run import Plan, cores, run
+    from arkd.perf.run import Plan, run
+    from arkd.storage.provenance import cores
 
     run(
         Plan(

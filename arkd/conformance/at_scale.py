@@ -8,13 +8,10 @@ Shapes: N response tokens, H hidden size, V vocabulary.
 
 from __future__ import annotations
 
-import copy
-
 import torch
 from torch import Tensor
 
 from arkd.conformance.both_values import Formula
-from arkd.conformance.case import Notes
 from arkd.conformance.dense import dense_logits
 from arkd.conformance.method_under_test import (
     Failure,
@@ -42,11 +39,10 @@ def at_scale(subject: Subject) -> str:
     setting = large()
     step = new_step(setting, subject.method, WITHOUT_LM)
     step.model.train()
-    start = {} if step.state is None else copy.deepcopy(step.state.state_dict())
+    formula = _FromStates.of(subject, setting, WITHOUT_LM, step)
     trace = watched(step, 0, SAMPLES, Trace(dev_nll=2.0))
     trace.loss.backward()
     _expect_modes(setting, trace)
-    formula = _FromStates(subject, setting, WITHOUT_LM, Notes(start), reverse=False)
     formula.use(trace)
     distil, _ = formula.losses_of(0, trace, SAMPLES)
     distil.backward()

@@ -6,7 +6,7 @@ import copy
 import math
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -21,6 +21,7 @@ from arkd.conformance.watched_step import Part, Trace, new_step, watched
 from arkd.divergence.reduction import token_scale
 from arkd.method import FullStep
 from arkd.suite.protocol import Distillation
+from arkd.training.distill import Step
 
 Pair = tuple[Tensor, Tensor]
 
@@ -84,8 +85,7 @@ def _run(
     reverse: bool,
 ) -> list[Comparison]:
     step = new_step(setting, subject.method, settings)
-    start = {} if step.state is None else copy.deepcopy(step.state.state_dict())
-    run = Formula(subject, setting, settings, Notes(start), reverse)
+    run = Formula.of(subject, setting, settings, step, reverse=reverse)
     made: list[Comparison] = []
     for index in range(steps):
         run.see(step.model)
@@ -139,6 +139,28 @@ class Formula:
         self.losses: list[float] = []
         self.weights: Pair | None = None
         self._teachers: dict[str, Tensor] = {}
+
+    @classmethod
+    def of(
+        cls,
+        subject: Subject,
+        setting: Setting,
+        settings: Distillation,
+        step: Step,
+        *,
+        reverse: bool = False,
+    ) -> Self:
+        """Return the formula of a run that has not begun, from the state that its step has now.
+
+        Args:
+            subject: The method.
+            setting: Models and response sets.
+            settings: The protocol.
+            step: Of the run.
+            reverse: Ask the formula with p and q exchanged.
+        """
+        start = {} if step.state is None else copy.deepcopy(step.state.state_dict())
+        return cls(subject, setting, settings, Notes(start), reverse)
 
     def see(self, model: Any) -> None:
         """Take up the student as it is before a step."""

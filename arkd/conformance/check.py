@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
+import sys
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -36,6 +36,7 @@ from arkd.conformance.method_under_test import (
 )
 from arkd.errors import ArkdError
 from arkd.models.device import prepare
+from arkd.storage.provenance import cores
 from arkd.suite import registry, rows
 from arkd.suite.protocol import MethodEntry
 
@@ -105,8 +106,11 @@ def outcome(check: Check, candidate: Subject) -> Outcome:
         return Outcome(name, "not applicable", str(reason))
     except Failure as failure:
         return Outcome(name, "FAIL", str(failure))
-    except Exception as error:
-        return Outcome(name, "FAIL", f"{type(error).__name__}: {error} ({_where(error)})")
+    except ArkdError as error:
+        return Outcome(name, "FAIL", str(error))
+    except (Exception, SystemExit) as error:  # a method that ends the process has not passed
+        said = (str(error).strip().splitlines() or [""])[0]
+        return Outcome(name, "FAIL", f"{type(error).__name__}: {said} ({_where(error)})")
 
 
 def title(check: Check) -> str:
@@ -115,7 +119,7 @@ def title(check: Check) -> str:
     return name.replace("_", " ")
 
 
-def _where(error: Exception) -> str:
+def _where(error: BaseException) -> str:
     """Return the innermost place of an error, as file:line."""
     frame = traceback.extract_tb(error.__traceback__)[-1]
     return f"{Path(frame.filename).name}:{frame.lineno}"
@@ -129,7 +133,7 @@ def report(names: Sequence[str], *, every_line: bool) -> bool:
         every_line: Print a line a check; otherwise a line a method, and its failures.
     """
     console = Console(highlight=False, soft_wrap=True)
-    workers = min(os.cpu_count() or 1, MOST_WORKERS, len(names) // 4)
+    workers = min(cores(), MOST_WORKERS, len(names) // 4)
     with ExitStack() as stack:
         checked: Iterable[Checked] = map(_checked, names)
         if workers > 1:
@@ -147,7 +151,8 @@ def _checked(name: str) -> Checked:
     prepare("cpu")  # one thread, which tiny matrices want; the same results on every processor
     started = time.monotonic()
     try:
-        found = list(outcomes(subject(name)))
+        with redirect_stdout(sys.stderr):  # stdout is the report's alone
+            found = list(outcomes(subject(name)))
     except ArkdError as error:
         found = [Outcome("import", "FAIL", str(error))]
     return Checked(name, found, time.monotonic() - started)

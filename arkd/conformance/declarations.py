@@ -65,8 +65,10 @@ def _check_needs(subject: Subject) -> None:
 LOADED = 97  # exit code of an import that loads torch
 # What papers and authors' code give their parameters, of what is no choice of this project's.
 PUBLISHED: dict[str, dict[str, object]] = {
-    "adakd": {"temperature_scale": 0.5, "share_step": 0.05, "tolerance": 0.05}
-    | {"smoothing": 0.99, "warmup": 0.05},
+    "adakd": {
+        **{"temperature_scale": 0.5, "share_step": 0.05, "tolerance": 0.05},
+        **{"smoothing": 0.99, "warmup": 0.05},
+    },
     "akl": {"version": "authors", "threshold": 0.5},
     "alpha_beta": {"alpha": 0.2, "beta": 0.7},
     "amid": {"alpha": 0.5, "teacher_share": 0.5, "divergence": "alpha_beta", "order": "pr"},

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
+from scipy.special import chdtrc
 
 from arkd.conformance.method_under_test import Failure, NotApplicable, Subject
 from arkd.conformance.values import late_run
@@ -55,9 +54,7 @@ def unevenness(numbers: list[float]) -> tuple[float, float]:
     counts = torch.histc(torch.tensor(numbers, dtype=torch.float64), BINS, 0.0, 1.0)
     expected = len(numbers) / BINS
     chi2 = float(((counts - expected) ** 2).sum() / expected)
-    half = torch.tensor([(BINS - 1) / 2, chi2 / 2], dtype=torch.float64)
-    chance = float(torch.special.gammaincc(half[0], half[1]))
-    return (0.0 if math.isnan(chance) else chance), chi2
+    return float(chdtrc(BINS - 1, chi2)), chi2
 
 
 CHECKS = (sources, distributions)

@@ -8,6 +8,7 @@ Shapes: N tokens of the responses, V shared vocabulary.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -19,6 +20,31 @@ def kl(x_NV: Tensor, y_NV: Tensor) -> Tensor:
     tiny = torch.finfo(torch.float64).tiny
     terms_NV = x_NV * (x_NV.clamp_min(tiny).log() - y_NV.clamp_min(tiny).log())
     return terms_NV.sum(-1)
+
+
+def of_labels(x_NV: Tensor, labels_N: Tensor) -> Tensor:
+    """x of each position's label [N]."""
+    return x_NV.gather(1, labels_N[:, None]).squeeze(1)
+
+
+def at_one(x_NV: Tensor, temperature: float) -> Tensor:
+    """x^T, normalised: softened probabilities as they are at temperature 1."""
+    x_NV = x_NV**temperature
+    return x_NV / x_NV.sum(-1, keepdim=True)
+
+
+def to_go(values: Sequence[float], discount: float) -> list[float]:
+    """Σ_u γ^u·x_(t + u) from each place t on."""
+    return [sum(discount**u * x for u, x in enumerate(values[t:])) for t in range(len(values))]
+
+
+def to_go_within(values_N: Tensor, sequence_N: Tensor, discount: float) -> Tensor:
+    """The same within each response [N]."""
+    sums = [
+        to_go(values_N[sequence_N == row].tolist(), discount)
+        for row in sequence_N.unique_consecutive()
+    ]
+    return torch.tensor([x for row in sums for x in row], dtype=torch.float64)
 
 
 def mixed(p_NV: Tensor, q_NV: Tensor, a: Any, b: Any = None) -> Tensor:
@@ -36,7 +62,7 @@ def mixed(p_NV: Tensor, q_NV: Tensor, a: Any, b: Any = None) -> Tensor:
 
 def cross_entropy(q_NV: Tensor, labels_N: Tensor) -> Tensor:
     """−log q of the label."""
-    return -q_NV.gather(1, labels_N[:, None]).squeeze(1).log()
+    return -of_labels(q_NV, labels_N).log()
 
 
 def jsd(p_NV: Tensor, q_NV: Tensor, beta: float) -> Tensor:

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from arkd.conformance import toy_models as setting
 from arkd.conformance.both_values import Formula
-from arkd.conformance.case import Notes
 from arkd.conformance.dense import flat_gradient
 from arkd.conformance.method_under_test import (
     SAMPLES,
@@ -139,8 +138,7 @@ def _formula_adds_up(subject: Subject, pairs: list[list[int]]) -> bool:
 
     def sum_over_tokens(samples: list[int]) -> Tensor:
         step = new_step(setting.usual(), subject.method, WITHOUT_LM)
-        start = {} if step.state is None else copy.deepcopy(step.state.state_dict())
-        formula = Formula(subject, setting.usual(), WITHOUT_LM, Notes(start), reverse=False)
+        formula = Formula.of(subject, setting.usual(), WITHOUT_LM, step)
         formula.see(step.model)
         trace = watched(step, 0, samples)
         distil, _ = formula.losses_of(0, trace, samples)

@@ -20,6 +20,7 @@ from arkd.conformance import policies, recent
 from arkd.conformance.case import Case, Oracle, Weighted
 from arkd.conformance.formulas import (
     alpha_beta,
+    at_one,
     concrete_scores,
     cross_entropy,
     decoupled_reverse,
@@ -28,8 +29,10 @@ from arkd.conformance.formulas import (
     jsd,
     kl,
     mixed,
+    of_labels,
     skew_kl,
     smaller_is_forward,
+    to_go_within,
     total_variation,
 )
 from arkd.paths import benchmarks_dir
@@ -75,19 +78,13 @@ def policy_gradient(case: Case) -> Tensor:
     ρ = w·q/q_old and w = q_old/((1 − s)·q_old + s·p), of the labels; A_t is the discounted sum of
     log p − log q_old from t on, over the tokens left, whitened over all tokens.
     """
-    label = case.labels_N[:, None]
     q_old_N, p_N, q_N = (
-        x_NV.gather(1, label).squeeze(1)
+        of_labels(x_NV, case.labels_N)
         for x_NV in (case.q_at(case.step - case.step % case.epochs), case.p_NV, case.q_NV)
     )
     reward_N = (p_N / q_old_N).log().clamp(-case.reward_clip, case.reward_clip)
-    advantages = []
-    for sequence in case.sequence_N.unique_consecutive():
-        rewards = reward_N[case.sequence_N == sequence].tolist()
-        for t in range(len(rewards)):
-            togo = sum(case.gamma**u * reward for u, reward in enumerate(rewards[t:]))
-            advantages.append(togo / (len(rewards) - t))
-    a_N = torch.tensor(advantages, dtype=torch.float64)
+    left_N = to_go_within(torch.ones_like(reward_N), case.sequence_N, 1.0)
+    a_N = to_go_within(reward_N, case.sequence_N, case.gamma) / left_N
     if case.whiten:
         a_N = (a_N - a_N.mean()) / (a_N.var(correction=0) + 1e-8).sqrt()
     s = case.teacher_share
@@ -111,15 +108,8 @@ def on_policy(case: Case) -> Tensor:
     whole_N = kl(case.q_NV, case.p_NV)
     if case.estimator == "vocabulary":
         return whole_N
-    label = case.labels_N[:, None]
-    p_N, q_N = (x_NV.gather(1, label).squeeze(1) for x_NV in (case.p_NV, case.q_NV))
-    cost_N = (q_N.detach() / p_N).log()
-    sums = []
-    for sequence in case.sequence_N.unique_consecutive():
-        costs = cost_N[case.sequence_N == sequence].tolist()
-        for t in range(len(costs)):
-            sums.append(sum(case.discount**u * cost for u, cost in enumerate(costs[t:])))
-    advantage_N = torch.tensor(sums, dtype=torch.float64)
+    p_N, q_N = (of_labels(x_NV, case.labels_N) for x_NV in (case.p_NV, case.q_NV))
+    advantage_N = to_go_within((q_N.detach() / p_N).log(), case.sequence_N, case.discount)
     if case.baseline == "batch":
         advantage_N = advantage_N - advantage_N.mean()
     elif case.baseline == "closed_form":
@@ -131,14 +121,13 @@ def contrastive(case: Case) -> Tensor:
     """½·(2 − β)·SKL on the teacher's responses, ½·β·SRKL on the student's. DistiLLM-2, 2503.07067.
 
     The skew of a response is α₀ in the first steps, then clip(1 − (1 − α₀)·D̄/D, α_min, α₀): D is
-    by how much its own model's mean probability exceeds the other's, D̄ the mean D of those steps.
+    by how much its own model's mean probability of a token, exp(mean log p), the geometric one,
+    exceeds the other's; D̄ is the mean D of those steps.
     """
     by_teacher = case.source == "teacher"
     means = []
     for x_NV in (case.p_NV, case.q_NV.detach()):
-        at_one_NV = x_NV**case.temperature
-        at_one_NV = at_one_NV / at_one_NV.sum(-1, keepdim=True)
-        log_N = at_one_NV.gather(1, case.labels_N[:, None]).squeeze(1).log()
+        log_N = of_labels(at_one(x_NV, case.temperature), case.labels_N).log()
         rows = case.sequence_N.unique_consecutive().tolist()
         means.append(torch.stack([log_N[case.sequence_N == row].mean().exp() for row in rows]))
     gap_B = means[0] - means[1] if by_teacher else means[1] - means[0]

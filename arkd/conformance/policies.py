@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from arkd.conformance.case import Case
-from arkd.conformance.formulas import cross_entropy, head_share, kl
+from arkd.conformance.formulas import at_one, cross_entropy, head_share, kl, to_go
 
 HALF = math.sqrt(0.5)
 
@@ -197,14 +197,13 @@ def coin(case: Case) -> tuple[Tensor, Tensor]:
         "head_and_tail": (share_N, 1 - share_N),
         "none": (torch.ones_like(share_N), torch.ones_like(share_N)),
     }[case.weighting]
-    at_one = q**case.temperature / (q**case.temperature).sum(-1, keepdim=True)
     run = case.step * case.epochs / case.steps
     state = torch.tensor(
         [
             *(math.floor(run) / case.epochs, run % 1),
             *(x.mean().item() for x in (fkl_weight_N * kl(p, q), rkl_weight_N * kl(q, p))),
             *(x.mean().item() for x in (share_N, 1 - share_N)),
-            cross_entropy(at_one, case.labels_N).mean().item(),
+            cross_entropy(at_one(q, case.temperature), case.labels_N).mean().item(),
             *(0.0, 0.0, 0.0),
         ],
         dtype=torch.float64,
@@ -227,11 +226,7 @@ def coin(case: Case) -> tuple[Tensor, Tensor]:
 
 def _learn(policy: Policy, case: Case, actions: list[Any], earned: list[float]) -> float:
     """Descend −log π(a)·G − β_H·H, and return it."""
-    togo = [
-        sum(case.gamma**later * r for later, r in enumerate(earned[first:]))
-        for first in range(len(earned))
-    ]
-    returns = torch.tensor(togo, dtype=torch.float64)
+    returns = torch.tensor(to_go(earned, case.gamma), dtype=torch.float64)
     returns = (returns - returns.mean()) / (returns.std() + 1e-9)
     logits = policy.logit(torch.stack([state for state, _, _ in actions]))
     taken = torch.tensor([a for _, a, _ in actions], dtype=torch.float64)

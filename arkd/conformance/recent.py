@@ -8,13 +8,19 @@ import torch
 from torch import Tensor
 
 from arkd.conformance.case import Case
-from arkd.conformance.formulas import alpha_beta, alpha_mixture, cross_entropy, kl
+from arkd.conformance.formulas import (
+    alpha_beta,
+    alpha_mixture,
+    at_one,
+    cross_entropy,
+    kl,
+    of_labels,
+)
 
 
 def gold_and_soft(case: Case) -> Tensor:
     """w·(−log q(y)) + (1 − w)·KL(p_T‖q_T): the cross-entropy is of q itself. 1503.02531."""
-    q_NV = case.q_NV**case.temperature
-    gold_N = cross_entropy(q_NV / q_NV.sum(-1, keepdim=True), case.labels_N)
+    gold_N = cross_entropy(at_one(case.q_NV, case.temperature), case.labels_N)
     return case.gold_weight * gold_N + (1 - case.gold_weight) * kl(case.p_NV, case.q_NV)
 
 
@@ -50,8 +56,7 @@ def by_sampled_token(case: Case, weight: Tensor | float, baseline: Tensor | floa
         weight: w, a number or one a token [N].
         baseline: b, likewise.
     """
-    label = case.labels_N[:, None]
-    p_N, q_N = (x_NV.gather(1, label).squeeze(1) for x_NV in (case.p_NV, case.q_NV))
+    p_N, q_N = (of_labels(x_NV, case.labels_N) for x_NV in (case.p_NV, case.q_NV))
     cost_N = (weight * ((q_N / p_N).log() - baseline)).detach()
     return cost_N * (1 + q_N.log() - q_N.log().detach())
 
@@ -66,8 +71,7 @@ def control_variate(case: Case) -> Tensor:
 
 def importance_weighted(case: Case) -> Tensor:
     """w_t = 1 + γ·(1 − Σ_{u < t} |r_u| / Σ_u |r_u|) within a response. IW-OPD, 2606.22600."""
-    label = case.labels_N[:, None]
-    p_N, q_N = (x_NV.gather(1, label).squeeze(1) for x_NV in (case.p_NV, case.q_NV))
+    p_N, q_N = (of_labels(x_NV, case.labels_N) for x_NV in (case.p_NV, case.q_NV))
     weights = []
     for row in case.sequence_N.unique_consecutive():
         gaps = (q_N / p_N).log().abs()[case.sequence_N == row].tolist()
@@ -92,7 +96,7 @@ def suppressed(case: Case) -> Tensor:
     With w, A grows by w times how far a token's entropy is from the least of them to the most.
     OPSA, arXiv 2608.31046.
     """
-    q_N = case.q_NV.gather(1, case.labels_N[:, None]).squeeze(1)
+    q_N = of_labels(case.q_NV, case.labels_N)
     least = sorted(range(len(q_N)), key=q_N.tolist().__getitem__)
     least = least[: max(1, int(case.params["share"] * len(q_N)))]
     h_N = -(case.q_NV * case.q_NV.log()).sum(-1).detach()
@@ -107,10 +111,9 @@ def suppressed(case: Case) -> Tensor:
 
 def bridges_and_gardens(case: Case) -> Tensor:
     """λ·KL(p_T‖q_T) + (1 − λ)·(−log q(y)), λ by the scheme. Bridge-Garden, 2605.26246."""
-    p_NV, q_NV = (x_NV**case.temperature for x_NV in (case.p_NV, case.q_NV))
-    p_NV, q_NV = (x_NV / x_NV.sum(-1, keepdim=True) for x_NV in (p_NV, q_NV))
+    p_NV, q_NV = (at_one(x_NV, case.temperature) for x_NV in (case.p_NV, case.q_NV))
     if case.scheme == "confidence":
-        soft: Any = 1 - p_NV.gather(1, case.labels_N[:, None]).squeeze(1)
+        soft: Any = 1 - of_labels(p_NV, case.labels_N)
     elif case.scheme == "entropy":
         g = case.exponent
         soft = ((p_NV**g).sum(-1) - 1) / (p_NV.shape[1] ** (1 - g) - 1)

@@ -40,7 +40,7 @@ def note_responses(
     memory = notes.memory
     earlier: list[tuple[int, list[int]]] = memory.setdefault("drawn", [])
     for part in trace.parts:
-        fault = _fault(part, trace, setting, samples, earlier)
+        fault = _fault(part, setting, samples, earlier)
         if fault:
             notes.faults.append(f"step {index}: {fault}")
     sources = {part.source for part in trace.parts}
@@ -69,7 +69,6 @@ def note_responses(
 
 def _fault(
     part: Part,
-    trace: Trace,
     setting: Setting,
     samples: list[int],
     earlier: list[tuple[int, list[int]]],

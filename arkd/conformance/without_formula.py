@@ -75,9 +75,7 @@ def rest_at_certainty(subject: Subject) -> None:
         NotApplicable: it has a formula, or draws responses.
     """
     _refuse_formula(subject)
-    trace = _step(
-        subject, certain(), Trace(alter_labels=lambda labels: torch.full_like(labels, SOME))
-    )
+    trace = _step(subject, certain(), _all_some())
     if trace.sampled:
         raise NotApplicable("it draws responses")
     if abs(trace.distil) > 1e-4:

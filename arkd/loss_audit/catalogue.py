@@ -51,7 +51,7 @@ class Exact:
 
 def _sampled(p_NV: Tensor, q_NV: Tensor, labels_N: Tensor) -> Tensor:
     """log q(y)·sg(log q(y) − log p(y)): its mean over y ~ q has the gradient of KL(q‖p)."""
-    log_q_N, log_p_N = (x.gather(1, labels_N[:, None])[:, 0].log() for x in (q_NV, p_NV))
+    log_q_N, log_p_N = (formulas.of_labels(x_NV, labels_N).log() for x_NV in (q_NV, p_NV))
     return log_q_N * (log_q_N - log_p_N).detach()
 
 

@@ -49,13 +49,6 @@ class Part:
     run: Callable[[Tick], dict[str, Any]]
 
 
-def cores() -> int:
-    """Return how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def parts(plan: Plan) -> list[Part]:
     """Return the parts that were asked for, in order."""
     repeats, threads, quick = plan.repeats, plan.threads, plan.quick

@@ -132,6 +132,13 @@ def host() -> dict[str, Any]:
     }
 
 
+def cores() -> int:
+    """Return how many cores this process may use, of those that the machine has."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def _processor() -> str:
     info = Path("/proc/cpuinfo")
     if info.is_file():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -277,6 +278,8 @@ LOG_2 = 0.6931471805599453
         (formulas.kl(P, Q), 0.25 * LOG_2),  # ½·log 2 − ¼·log 2
         (formulas.total_variation(P, Q), 0.25),
         (formulas.cross_entropy(Q, torch.tensor([0])), 2 * LOG_2),
+        (formulas.of_labels(Q, torch.tensor([1])), 0.5),
+        (formulas.at_one(P, 2.0)[:, 0], 2 / 3),  # ¼ of ¼ + 1/16 + 1/16
         (
             formulas.jsd(P, Q, 0.5),
             0.5 * 0.28768207245178090 - 0.25 * 0.4054651081081644,
@@ -322,6 +325,12 @@ def test_concrete_scores_multiplied_out_are_the_sum_over_all_pairs(first: str, s
     assert torch.allclose(*slopes, rtol=1e-10, atol=1e-12)
 
 
+def test_sums_to_go_end_with_their_response() -> None:
+    rewards, rows = torch.tensor([1.0, 2.0, 4.0, 8.0]), torch.tensor([0, 0, 0, 3])
+    assert formulas.to_go_within(rewards, rows, 0.5).tolist() == [3.0, 4.0, 4.0, 8.0]
+    assert formulas.to_go_within(rewards, rows, 0.0).tolist() == rewards.tolist()
+
+
 # The command.
 
 
@@ -343,6 +352,35 @@ def test_a_failing_method_gives_exit_code_1(
     printed = capsys.readouterr().out
     assert "not_there" in printed
     assert "2 methods: 1 pass, 1 fail (broken_one)" in printed
+
+
+@pytest.mark.parametrize(
+    ("line", "detail"),
+    [
+        ("import sys; sys.exit(0)", "SystemExit: 0 (odd_one.py:"),
+        ("raise ValueError('one\\ntwo')", "ValueError: one (odd_one.py:"),
+    ],
+)
+def test_a_method_that_ends_the_process_or_says_much_fails_in_one_line(
+    line: str,
+    detail: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+) -> None:
+    text = (ROOT / "baselines" / "tvd.py").read_text(encoding="utf-8")
+    before = "        assert log_p_NV is not None\n"
+    assert before in text
+    text = text.replace(before, f"        print('words')\n        {line}\n")
+    (tmp_path / "odd_one.py").write_text(text, encoding="utf-8")
+    place = registry.Plugin("odd_one", "odd_one", "test", tmp_path / "odd_one.py")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "odd_one", raising=False)
+    monkeypatch.setitem(registry.plugins(), "odd_one", place)
+    assert cli.main(["check", "odd_one"]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == len(check.CHECKS) + 1  # and none of the method's own words
+    assert any(detail in found for found in lines)
 
 
 @pytest.mark.parametrize(
