@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from arkd.perf.inputs import Shape
 from arkd.perf.losses import RETAINED, SHAPES
 from arkd.perf.timing import median
 
@@ -71,8 +72,7 @@ SAME = 1.01  # a ratio of two sizes that counts as no growth
 
 def of_shape(part: dict[str, Any]) -> list[Ratio]:
     """Return the ratios of one shape; limits are those stated for this shape and no other."""
-    shape = part["shape"]
-    setting = f"({', '.join(str(size) for size in shape.values())})"
+    setting = str(Shape(**part["shape"]))
     rows = part["rows"]
     limits = {(first, second): rest for first, second, *rest in TIMES.get(setting, ())}
     found = []

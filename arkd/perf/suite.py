@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -14,8 +15,13 @@ SEEDS = 3  # that the cost of one more method is stated for
 
 def cost_file(results: Path, suite: str) -> Path | None:
     """Return a finished run's cost table: the user's own, or else the latest reference run's."""
-    kept = sorted(results.glob(f"reference/*/{suite}/cost.csv"))
+    kept = sorted(results.glob(f"reference/*/{suite}/cost.csv"), key=_version)
     return next(filter(Path.is_file, [results / suite / "cost.csv", *reversed(kept)]), None)
+
+
+def _version(path: Path) -> list[int]:
+    """Return the numbers of the reference's version: 10.0 comes after 2.0."""
+    return [int(number) for number in re.findall(r"\d+", path.parts[-3])]
 
 
 def measure_suite(path: Path) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from arkd.perf.inputs import Shape
 from arkd.perf.ratios import Ratio, ratios
 from arkd.perf.timing import median
 
@@ -61,7 +62,7 @@ def _verdict(ratio: Ratio) -> str:
 
 
 def _shape(part: dict[str, Any]) -> Iterator[Table]:
-    sizes = ", ".join(str(size) for size in part["shape"].values())
+    shape = Shape(**part["shape"])
     rows: list[tuple[Cell, ...]] = []
     bare_s = median(part["rows"]["bare"]["times_s"])
     for row in part["rows"].values():
@@ -74,7 +75,7 @@ def _shape(part: dict[str, Any]) -> Iterator[Table]:
         times = median(spent), min(spent), max(spent), 100 * bare_s / median(spent)
         rows.append((row["label"], *times, *memory, row.get("error")))
     yield Table(
-        f"Divergence, forward and backward: (tokens, H, G, V) = ({sizes})",
+        f"Divergence, forward and backward: (tokens, H, G, V) = {shape}",
         f"{part['gflop']:,.0f} GFLOP of matrix products, which this machine does at "
         f"{part['gflop_per_s']:,.0f} GFLOP/s. Memory is above the inputs; error is relative to "
         "float64, the largest of loss and both gradients.",
@@ -87,7 +88,7 @@ def _shape(part: dict[str, Any]) -> Iterator[Table]:
 
 
 def _fused(part: dict[str, Any]) -> Iterator[Table]:
-    sizes = ", ".join(str(size) for size in part["shape"].values())
+    shape = Shape(**part["shape"])
     rows: list[tuple[Cell, ...]] = []
     for row in part["rows"].values():
         of_each = [row[way] for way in ("operators", "fused")]
@@ -95,7 +96,7 @@ def _fused(part: dict[str, Any]) -> Iterator[Table]:
         rest = [found.get(key) for key in ("peak_mib", "error") for found in of_each]
         rows.append((row["label"], *times, times[0] / times[1], *rest))
     yield Table(
-        f"Fused element-wise work beside the operators: (tokens, H, G, V) = ({sizes})",
+        f"Fused element-wise work beside the operators: (tokens, H, G, V) = {shape}",
         f"On {part['device']}, Triton {part['triton']}; forward and backward, and the element-wise "
         f"work alone over {part['chunk']} tokens. Memory is above the inputs; error is relative to "
         "float64, the largest of loss and both gradients.",
@@ -186,7 +187,8 @@ def _suite(part: dict[str, Any]) -> Iterator[Table]:
         ("overhead: the rest (%)", _or_not(None if overhead is None else 100 * overhead)),
         ("padding among the tokens read (%)", _or_not(None if padding is None else 100 * padding)),
     ]
-    rows += [(f"one more method × 3 seeds, {k} (core-s)", v) for k, v in part["method_s"].items()]
+    more = part["method_s"] or {"median": None}
+    rows += [(f"one more method × 3 seeds, {k} (core-s)", _or_not(v)) for k, v in more.items()]
     yield Table(
         f"The whole suite {part['suite']}",
         f"From {part['file']} ({part['host']}). Methods share data, teacher, starts and caches: "

@@ -352,6 +352,24 @@ def test_what_a_cost_table_does_not_have_is_said(tmp_path: Path) -> None:
     assert part["method_s"]["median"] == pytest.approx((10 + 14 + 6) * 3 / 2)
 
 
+def test_a_suite_of_no_trainings_has_a_table_all_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "cost.csv"
+    path.write_text("\n".join(line for line in COST.splitlines() if "jsd" not in line) + "\n")
+    part = {"kind": "suite", "suite": "longtail", "file": "", **suite.measure_suite(path)}
+    (table,) = tables({"parts": {"suite": part}})
+    assert ("one more method × 3 seeds, median (core-s)", "not recorded") in table.rows
+    report.write({"command": "", "machine": {}, "parts": {"suite": part}}, tmp_path)
+
+
+def test_the_latest_reference_is_that_of_the_highest_version(tmp_path: Path) -> None:
+    for version in ("2.0", "10.0", "9.1"):
+        path = tmp_path / "reference" / version / "longtail" / "cost.csv"
+        path.parent.mkdir(parents=True)
+        path.write_text(COST)
+    found = suite.cost_file(tmp_path, "longtail")
+    assert found == tmp_path / "reference" / "10.0" / "longtail" / "cost.csv"
+
+
 @pytest.fixture
 def ready(tiny_pair: Callable[[], tuple[Any, Any]]) -> Ready:
     """A pair in memory, its cache made by the teacher sample by sample."""
