@@ -49,21 +49,18 @@ USABLE = 0.92  # of the memory: the rest is CUDA's own and lost between tensors
 
 
 def chosen(names: Sequence[str]) -> tuple[Gpu, ...]:
-    """Return the GPUs of some names or parts of names, all if none is named.
+    """Return the GPUs that some names or parts of names fit, each once; all if none is named.
 
     Raises:
         ArkdError: a name is not in the table.
     """
     if not names:
         return GPUS
-    found = []
-    for name in names:
-        fragment = name.casefold()
-        fits = [g for g in GPUS if fragment in g.name.casefold()]
-        if not fits:
+    fits = {name: [gpu for gpu in GPUS if name.casefold() in gpu.name.casefold()] for name in names}
+    for name, found in fits.items():
+        if not found:
             known = [gpu.name for gpu in GPUS]
             raise ArkdError(
                 f"--gpu: no '{name}'{nearest(name, known)} in the table; it has {', '.join(known)}"
             )
-        found.append(fits[0])
-    return tuple(found)
+    return tuple(dict.fromkeys(gpu for found in fits.values() for gpu in found))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from arkd.plan import work
-from arkd.plan.resolve import shapes
+from arkd.plan.resolve import refuse_unused, shapes
 from arkd.plan.rows import Rows, requests, rows
 from arkd.plan.work import Room, Work
 from arkd.sizes import memory
@@ -55,9 +55,10 @@ def jobs(tree: Tree, assumed: Assumed) -> tuple[list[Job], list[str]]:
     """Return the jobs of a suite in the order of the workflow, and what was assumed of its rows.
 
     Raises:
-        ArkdError: the shape of a model is not known, an epoch has not one batch, or a text is
-            longer than a model's context.
+        ArkdError: the shape of a model is not known, or one is given of no model of the suite; an
+            epoch has not one batch; a text is longer than a model's context.
     """
+    refuse_unused(tree, assumed.configs)
     found, notes = [Job("data")], []
     for pair in tree.suite.pairs:
         sizes = rows(tree, pair.name, assumed.prompt, assumed.response)
@@ -196,13 +197,12 @@ class _Planner:
             if source in needed:
                 sampler = {"teacher": self.teacher, "student": self.student}.get(source)
                 count = len(suite.seeds) if source == "student" else 1
-                found.append(self._cache(source, count, {self.rows.train: sampler}))
-        prefixes: dict[int, Shape | None] = {self.rows.files.get("dev", 0): None}
-        job = self._cache("prefixes", 1, prefixes)
+                found.append(self._cache(source, count, self.rows.train, sampler))
+        job = self._cache("prefixes", 1, self.rows.files.get("dev", 0))
         for prefix in suite.tail.prefixes:
             if prefix != "student":
                 sampler = self.teacher if prefix == "teacher" else None
-                more = self._cache("prefixes", 1, {self._items: sampler})
+                more = self._cache("prefixes", 1, self._items, sampler)
                 job = replace(
                     job,
                     work=job.work + more.work,
@@ -218,21 +218,26 @@ class _Planner:
         sizes = (self.rows.test(name) for name in suite.test_sets)
         return sum(min(size, suite.tail.items_per_set) for size in sizes)
 
-    def _cache(self, source: str, count: int, sets: dict[int, Shape | None]) -> Job:
-        """Return a cache of response sets: rows of each, and the model that draws them, if any."""
+    def _cache(self, source: str, count: int, size: int, sampler: Shape | None = None) -> Job:
+        """Return so many caches of a response set.
+
+        Args:
+            source: Of the responses.
+            count: How many: one, or one a seed.
+            size: Rows of each.
+            sampler: The model that draws the responses, if one does.
+        """
         suite, teacher = self.tree.suite, self.teacher
         training = suite.training
-        weights, held, done, answered = teacher.parameters, 0, Work(), 0.0
-        held = memory.passing(teacher, training)
-        for size, sampler in sets.items():
-            done += work.states(teacher, size, self.length)
-            answered += size * self.rows.response
-            if sampler is not None:
-                most = suite.max_tokens + suite.decoding.max_new_tokens
-                held = max(held, memory.decoding(sampler, self._batch(1), most, training))
-                both = self.wide * (teacher.parameters + sampler.parameters)
-                done += self._drawn(sampler, size, held=both)
-                weights += 0 if sampler is teacher else sampler.parameters
+        weights, held = teacher.parameters, memory.passing(teacher, training)
+        done = work.states(teacher, size, self.length)
+        if sampler is not None:
+            most = suite.max_tokens + suite.decoding.max_new_tokens
+            held = max(held, memory.decoding(sampler, self._batch(1), most, training))
+            both = self.wide * (teacher.parameters + sampler.parameters)
+            done += self._drawn(sampler, size, held=both)
+            weights += 0 if sampler is teacher else sampler.parameters
+        answered = size * self.rows.response
         return Job(
             "student_responses" if source == "student" else "teacher_cache",
             names=(source,),

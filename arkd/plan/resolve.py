@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from arkd.errors import ArkdError
+from arkd.errors import ArkdError, nearest
 from arkd.paths import benchmarks_dir
 from arkd.sizes.shapes import Shape
 from arkd.storage.files import read_json
@@ -41,6 +41,24 @@ def shapes(tree: Tree, pair: str, vocabulary: int | None, given: Mapping[str, Pa
     return teacher, _shape(spec.student, student_vocabulary, given, f"{where}.student")
 
 
+def refuse_unused(tree: Tree, given: Mapping[str, Path]) -> None:
+    """Refuse a configuration of no model of a suite: its numbers would not be the user's.
+
+    Raises:
+        ArkdError: there is one.
+    """
+    models = [model for pair in tree.suite.pairs for model in (pair.teacher, pair.student)]
+    known = {_repo(model) for model in models if isinstance(model, Hub | Pretrained)}
+    for repo in given:
+        if repo not in known:
+            text = f"--config {repo}: no model of {tree.suite.name}{nearest(repo, known)}"
+            raise ArkdError(f"{text}; of the hub it has {', '.join(sorted(known)) or 'none'}")
+
+
+def _repo(spec: Hub | Pretrained) -> str:
+    return SMOLLM2 if isinstance(spec, Pretrained) else spec.repo
+
+
 def _shape(spec: Any, vocabulary: int | None, given: Mapping[str, Path], whose: str) -> Shape:
     if isinstance(spec, Scratch):
         size = vocabulary or spec.vocabulary
@@ -61,7 +79,7 @@ def _shape(spec: Any, vocabulary: int | None, given: Mapping[str, Path], whose: 
     if isinstance(spec, Folder):
         path = Path(spec.path) / "config.json"
         return Shape.of_config(read_json(path), f"{whose} ({path})")
-    repo = SMOLLM2 if isinstance(spec, Pretrained) else spec.repo
+    repo = _repo(spec)
     return Shape.of_config(_of_hub(repo, spec, given, whose), f"{whose} ({repo})")
 
 

@@ -584,6 +584,21 @@ def test_a_gpu_may_be_named_in_part() -> None:
     assert [gpu.name for gpu in chosen(["4090", "a100"])] == ["RTX-4090-24GB", "A100-80GB"]
 
 
+@pytest.mark.parametrize(
+    ("names", "found"),
+    [
+        (["rtx"], ["RTX-4090-24GB", "RTX-3090-24GB"]),
+        (["80gb"], ["H100-80GB", "A100-80GB"]),
+        (["A100", "A100-80GB"], ["A100-80GB"]),
+        (["3090", "RTX"], ["RTX-3090-24GB", "RTX-4090-24GB"]),
+    ],
+)
+def test_a_name_is_of_every_gpu_that_it_fits_and_each_stands_once(
+    names: list[str], found: list[str]
+) -> None:
+    assert [gpu.name for gpu in chosen(names)] == found
+
+
 def test_an_unknown_gpu_is_one_line(capsys: pytest.CaptureFixture) -> None:
     assert main(["plan", "smoke", "--gpu", "TPU"]) == 2
     assert "--gpu: no 'TPU' in the table; it has H100-80GB" in capsys.readouterr().err
@@ -608,6 +623,10 @@ def test_a_model_that_is_not_known_is_named_with_the_remedy(
     assert "pairs.p.teacher: the shape of someone/thing is not known here" in line
     assert "--config someone/thing=FILE" in line
 
+    assert main(["plan", str(path), "--config", "someone/thin=config.json"]) == 2
+    wanted = "no model of hubbed (did you mean 'someone/thing'?); of the hub it has someone/thing"
+    assert wanted in capsys.readouterr().err
+
     config = tmp_path / "config.json"
     config.write_text(json.dumps(SHIPPED["gpt2"]), encoding="utf-8")
     assert main(["plan", str(path), "--config", f"someone/thing={config}", "--format", "json"]) == 0
@@ -623,6 +642,10 @@ def test_a_model_that_is_not_known_is_named_with_the_remedy(
     [
         (["--prompt-tokens", "0"], "--prompt-tokens: must be above 0"),
         (["--config", "thing"], "--config: REPO=FILE is wanted"),
+        (
+            ["--config", "openai-community/gpt2=config.json"],
+            "--config openai-community/gpt2: no model of smoke; of the hub it has none",
+        ),
     ],
 )
 def test_a_wrong_option_is_one_line(
