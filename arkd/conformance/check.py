@@ -39,6 +39,7 @@ from arkd.models.device import prepare
 from arkd.storage.provenance import cores
 from arkd.suite import registry, rows
 from arkd.suite.protocol import MethodEntry
+from arkd.training.termination import TERMINATED
 
 Check = Callable[[Subject], str | None]
 CHECKS: tuple[Check, ...] = (
@@ -98,7 +99,11 @@ def outcomes(candidate: Subject) -> Iterator[Outcome]:
 
 
 def outcome(check: Check, candidate: Subject) -> Outcome:
-    """Run one check; an error of the method's own is a failure."""
+    """Run one check; an error of the method's own is a failure.
+
+    Raises:
+        SystemExit: SIGTERM came while the method trained.
+    """
     name = title(check)
     try:
         return Outcome(name, "ok", check(candidate) or "")
@@ -109,6 +114,8 @@ def outcome(check: Check, candidate: Subject) -> Outcome:
     except ArkdError as error:
         return Outcome(name, "FAIL", str(error))
     except (Exception, SystemExit) as error:  # a method that ends the process has not passed
+        if isinstance(error, SystemExit) and error.code == TERMINATED:
+            raise
         said = (str(error).strip().splitlines() or [""])[0]
         return Outcome(name, "FAIL", f"{type(error).__name__}: {said} ({_where(error)})")
 

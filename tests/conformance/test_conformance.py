@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +26,7 @@ from arkd.conformance.draws import unevenness
 from arkd.conformance.method_under_test import Subject
 from arkd.conformance.oracles import ORACLES, VARIANTS
 from arkd.conformance.toy_models import Setting
+from arkd.conformance.watched_step import new_step
 from arkd.method import Context, Method, Tools, WeightedDivergences, Weights
 from arkd.suite import method_listing as catalogue
 from arkd.suite import registry
@@ -381,6 +384,17 @@ def test_a_method_that_ends_the_process_or_says_much_fails_in_one_line(
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == len(check.CHECKS) + 1  # and none of the method's own words
     assert any(detail in found for found in lines)
+
+
+def test_a_terminated_check_ends_and_is_no_verdict() -> None:
+    def terminating(subject: Subject) -> str:
+        step = new_step(toy_models.usual(), subject.method)
+        runs.run(step, before=lambda index: os.kill(os.getpid(), signal.SIGTERM))
+        return "went on"
+
+    with pytest.raises(SystemExit) as ended:
+        check.outcome(terminating, check.subject("forward_kl"))
+    assert ended.value.code == 143
 
 
 @pytest.mark.parametrize(
