@@ -266,7 +266,7 @@ def test_installed_releases_measure_as_they_are_kept() -> None:
     """Findings, word by word, of every release that is here in the version of the table."""
     here = [kept for kept in table.kept() if is_here(*kept.version.split())]
     if not here:
-        pytest.skip("no audited release is here; try `pip install --no-deps torchtune==0.6.1`")
+        pytest.skip("no audited release is here; try `pip install --no-deps trl==1.16.0`")
     for kept in here:
         found = [fact.measured for fact in audit(resolve(kept.target)).findings]
         assert (kept.target, found) == (kept.target, [fact.measured for fact in kept.findings])
