@@ -7,12 +7,14 @@ that are made from code are written here: the commands, the API, and the list of
 from __future__ import annotations
 
 import argparse
+import posixpath
 import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote, unquote
 
 import yaml
 
@@ -28,6 +30,8 @@ PUBLIC = {  # what authors of methods import, and what measures
     "Statistics": ["arkd.statistics.intervals", "arkd.statistics.resampling"],
     "Results": ["arkd.results.suite_results", "arkd.results.records"],
 }
+QUOTED = re.compile(r'"([^":#<>\s]+\.(?:csv|jsonl?|tex|pdf|svg|png))"')  # by a report, or its data
+MARKDOWN = re.compile(r'(?<=href=")([^":#]+\.md)(?=")')
 LINK = re.compile(r"(\]\()([^)\s]+)(\))|(src=\")([^\"]+)(\")")
 FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 
@@ -46,10 +50,14 @@ def main() -> None:
         text = (ROOT / name).read_text(encoding="utf-8")
         linked = "".join(_linked(name, text, files, pages, broken))
         _write("index.md" if name == "README.md" else name, linked)
-    for name in files:
-        if name in reports or (name.endswith((".svg", ".png")) and "/figures/" in name):
-            (PAGES / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(ROOT / name, PAGES / name)
+    shown = {name for name in files if name.endswith((".svg", ".png")) and "/figures/" in name}
+    for name in reports:
+        text = (ROOT / name).read_text(encoding="utf-8")
+        shown |= files & {_beside(name, link) for link in QUOTED.findall(text)}
+        _write(name, _report(name, text))
+    for name in shown:
+        (PAGES / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(ROOT / name, PAGES / name)
     _write("docs/commands.md", commands())
     _write("docs/api.md", api())
     if BOARD.is_dir():  # whose links lead to the reports, from where it stands
@@ -95,6 +103,17 @@ def _target(
         return f"{before}{repository()}/{kind}/main/{relative}{mark}{anchor}{after}"
     broken.append(f"{name}: {link}")
     return match[0]
+
+
+def _report(name: str, text: str) -> str:
+    """Return a report whose Markdown is that of the repository: the site makes pages of its own."""
+    base = f"{repository()}/blob/main"
+    return MARKDOWN.sub(lambda m: f"{base}/{quote(_beside(name, m[1]))}", text)
+
+
+def _beside(name: str, link: str) -> str:
+    """Return the file that a report's link leads to, from the repository's root."""
+    return posixpath.normpath(f"{posixpath.dirname(name)}/{unquote(link)}")
 
 
 def repository() -> str:

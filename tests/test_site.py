@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 import yaml
@@ -47,6 +49,24 @@ def test_commands_and_reports_are_listed(staged: Path) -> None:
     reports = (staged / "results" / "reports.md").read_text(encoding="utf-8")
     for found in (ROOT / "results" / "reference").glob("*/*/report.html"):
         assert found.relative_to(ROOT / "results").as_posix() in reports
+
+
+def test_every_link_of_a_report_leads_to_a_file_of_the_site_or_of_the_repository(
+    staged: Path,
+) -> None:
+    reports = [*(staged / "results" / "reference").glob("*/*/report.html")]
+    assert len(reports) == len([*(ROOT / "results" / "reference").glob("*/*/report.html")])
+    for report in reports:
+        links = set(re.findall(r'href="([^"#]+)"', report.read_text(encoding="utf-8")))
+        code = {link for link in links if "/blob/main/" in link}
+        dead = [
+            link for link in code if not (ROOT / unquote(link.partition("/main/")[2])).is_file()
+        ]
+        local = {link for link in links if not re.match("[a-z]+:", link)}
+        dead += [link for link in local if not (report.parent / unquote(link)).is_file()]
+        assert not dead, f"{report.parent.name}: {len(dead)} links lead nowhere: {dead[:3]}"
+        assert {Path(link).suffix for link in code} == {".md"}
+        assert {".csv", ".tex", ".pdf", ".svg", ".json"} <= {Path(link).suffix for link in local}
 
 
 @pytest.mark.usefixtures("staged")
