@@ -53,7 +53,7 @@ def of_words(words: Iterable[str]) -> Declared:
         raise ArkdError(f"--declare: {problem(error, found)}") from None
 
 
-def noted(row: Path) -> dict[str, Any]:
+def noted(row: Path) -> Declared:
     """Return what was declared of a foreign row when it was scored, as its first seed has it.
 
     Raises:
@@ -62,8 +62,8 @@ def noted(row: Path) -> dict[str, Any]:
     for path in sorted(row.glob(f"seed*/training/{manifest.NAME}")):
         notes = manifest.read_foreign(path.parent).get("notes", {})
         try:
-            return Declared.model_validate(notes.get("declared", {})).model_dump(exclude_none=True)
+            return Declared.model_validate(notes.get("declared", {}))
         except ValidationError as error:
             what = problem(error, notes["declared"])
             raise ArkdError(f"{path}: notes.declared: {what}; score the student again") from None
-    return {}
+    return Declared()

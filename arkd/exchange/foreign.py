@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -18,7 +17,8 @@ from arkd.stages.stage import cache_folders, computes
 from arkd.storage import given, manifest, stage_writer
 from arkd.suite import contexts
 from arkd.suite.folders import FOREIGN, INIT, TEACHER, TEACHER_SEED, Tree
-from arkd.suite.settings import NAME, Folder
+from arkd.suite.names import RULE, usable
+from arkd.suite.settings import Folder
 
 STAGE = "foreign"
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.pkl", "*.ckpt")
@@ -30,10 +30,8 @@ def label(name: str) -> str:
     Raises:
         ArkdError: the name is none of a folder.
     """
-    if not re.fullmatch(NAME, name) or len(name) > 100:
-        raise ArkdError(
-            f"--name: '{name:.100}' is no name of a folder; use letters, digits, '-', '_' and '.'"
-        )
+    if not usable(name):
+        raise ArkdError(f"--name: '{name:.100}' is no name of a folder; use {RULE}")
     return f"{FOREIGN}:{name}"
 
 
@@ -82,7 +80,7 @@ def check_folder(folder: Path) -> None:
 
 @computes("arkd.evaluation.measure_model")
 def score(
-    tree: Tree, pair: str, name: str, students: Mapping[int, Path], declared: Declared
+    tree: Tree, pair: str, row: str, students: Mapping[int, Path], declared: Declared
 ) -> None:
     """Measure students beside a suite's run: its models, prefixes and tests, every metric.
 
@@ -91,17 +89,14 @@ def score(
     Args:
         tree: The suite's folders, of which data, tokens, teacher and prefixes must be there.
         pair: Whose vocabulary they have.
-        name: Of their method.
-        students: The folders by training seed.
+        row: How the records call them (`label`).
+        students: The folders by training seed, each of which `check_folder` has let pass.
         declared: What their author says of them.
 
     Raises:
-        ArkdError: the run lacks a stage, or a folder is no whole model with the suite's vocabulary.
+        ArkdError: the run lacks a stage, or a student does not have the suite's vocabulary.
     """
     worlds.check_one(tree)
-    row = label(name)
-    for folder in students.values():
-        check_folder(folder)
     prefixes = tree.cache(pair, "prefixes")
     if not (prefixes / manifest.NAME).is_file():
         wanted = f"snakemake --cores all --config suites='[{tree.named or tree.suite.name}]'"

@@ -22,8 +22,12 @@ class Person(Frozen):
     name: str = Field(min_length=1, max_length=200)
     affiliation: str | None = Field(None, max_length=200)
     contact: str | None = Field(
-        None, max_length=200, description="address or page; it is shown on the leaderboard"
+        None, max_length=200, description="address or page; kept here, the leaderboard has it not"
     )
+
+    def __str__(self) -> str:
+        """Return how the leaderboard names the person."""
+        return f"{self.name} ({self.affiliation})" if self.affiliation else self.name
 
 
 class Code(Frozen):
@@ -43,7 +47,12 @@ class Submission(Frozen):
     method: str = Field(
         min_length=1, max_length=500, description="what is new here, in a sentence or two"
     )
-    paper: str | None = Field(None, pattern=ADDRESS, max_length=300)
+    paper: str | None = Field(
+        None,
+        pattern=ADDRESS,
+        max_length=300,
+        description="its address, shown on the leaderboard",
+    )
     code: Code
     hardware: str = Field(
         min_length=1, max_length=300, description="what the students were trained on"
@@ -84,7 +93,7 @@ name: my-method-longtail          # of the folder results/submissions/NAME
 who:
   - name: Ada Example
     affiliation: Example Institute  # may be left out
-    contact: https://example.org    # may be left out; it is shown
+    contact: https://example.org    # may be left out; kept here, and not shown
 method: One sentence on what is new.
 paper: https://example.org/paper    # may be left out
 code:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from arkd.audit.compare_records import RECORDS, Side, read
 from arkd.errors import ArkdError
 from arkd.exchange import worlds
-from arkd.exchange.declared import noted
+from arkd.exchange.declared import Declared, noted
 from arkd.exchange.form import Submission
 from arkd.storage import manifest
 from arkd.storage.provenance import core_hash
@@ -73,7 +72,7 @@ def _rows(run: Path, pair: str, side: Side, submission: Submission, found: Lacks
     rows: dict[str, set[int]] = {
         row: side.seeds(pair, row) for of_pair, row in side.by_seed if of_pair == pair
     }
-    declared: dict[str, Any] = {}
+    declared: dict[str, Declared] = {}
     for folder in sorted((run / FOREIGN).glob(f"*/{pair}/evaluation")):
         row = f"{FOREIGN}:{folder.parents[1].name}"
         if not (folder / RECORDS).is_file():
@@ -90,15 +89,10 @@ def _rows(run: Path, pair: str, side: Side, submission: Submission, found: Lacks
                 "an interval that tells something"
             )
     for row, said in declared.items():
-        cost = said and any(_value(said, key) is not None for key in ("processor_s", "gpu_s"))
-        if not cost:
+        if said.processor_s is None and said.gpu_s is None:
             found.missing.append(
                 f"{row}: what it cost; add `rows: {{'{row}': {{processor_s: …}}}}` to the form"
             )
     for row in submission.rows:
         if row not in rows:
             found.missing.append(f"rows.{row}: the form speaks of a row that has no records")
-
-
-def _value(said: Any, key: str) -> Any:
-    return said.get(key) if isinstance(said, dict) else getattr(said, key)

@@ -132,12 +132,14 @@ def _values(entry: Entry, pair: str, row: str, measure: str) -> SeedValues:
         return entry.values(pair, row, (GOLD, "jsd", ""))
     if measure == "truth":
         return entry.values(pair, row, ("truth", "truth_error", "certain_tail"))
-    first, *outside = (entry.values(pair, row, (t, rouge, "")) for t in entry.test_sets)
+    first, *outside = ((task, rouge, "") for task in entry.test_sets)
     if measure == "rouge_l":
-        return first
-    scored = [part for part in outside if part]
-    seeds = set.intersection(*(set(part) for part in scored)) if scored else set()
-    return {s: exact.mean([part[s] for part in scored]) for s in sorted(seeds)}
+        return entry.values(pair, row, first)
+    # Over the sets that forward KL has: a mean over fewer would be one of easier or harder sets.
+    scored = [quantity for quantity in outside if entry.values(pair, BASE, quantity)]
+    parts = [entry.values(pair, row, quantity) for quantity in scored]
+    seeds = set.intersection(*map(set, parts)) if parts else set()
+    return {s: exact.mean([part[s] for part in parts]) for s in sorted(seeds)}
 
 
 def _row(entry: Entry, pair: str, row: str, effects: Mapping[str, Effect]) -> Row:
@@ -158,7 +160,7 @@ def _row(entry: Entry, pair: str, row: str, effects: Mapping[str, Effect]) -> Ro
 def _facets(entry: Entry, pair: str, row: str) -> Facets:
     """Return what a row is filtered by: as it declares, else as its method here does."""
     said = entry.declared(pair, row)
-    stated_facets = Facets(said.get("prefixes"), said.get("family"))
+    stated_facets = Facets(said.prefixes, said.family)
     if row.startswith(f"{FOREIGN}:") or row == INIT:
         return stated_facets
     try:

@@ -29,8 +29,11 @@ class Run(Frozen):
     origin: Origin
     suite: str
     version: str
-    who: str
+    who: str = Field(description="names, each with the affiliation in brackets if one is given")
     what: str | None = Field(None, description="what a submission says of its method")
+    note: str | None = Field(None, description="what a submission says beside it")
+    paper: str | None = Field(None, description="its address, of a submission")
+    hardware: str | None = Field(None, description="what a submission's students were trained on")
     licence: str | None = None
     code: str | None = Field(None, description="address of a submission's code, with the commit")
     commit: str | None = Field(None, description="of arkd, when the run was collected")

@@ -11,14 +11,17 @@ from typing import Any
 from arkd import exact
 from arkd.audit.compare_records import RECORDS, Side, read
 from arkd.errors import ArkdError
-from arkd.exchange import declared
 from arkd.exchange import form as submissions
+from arkd.exchange.declared import Declared, noted
+from arkd.exchange.lacks import BASE
 from arkd.leaderboard.form import Cost, Origin, Run, Unit
 from arkd.report.views import relative
 from arkd.results.records import SeedValues
 from arkd.storage import manifest
-from arkd.storage.records import number, read_csv
+from arkd.storage.records import number, read_csv, whole
 from arkd.suite.folders import FOREIGN
+
+COST_COLUMNS = ("pair", "method", "seed", "stage", "train_s")
 
 
 @dataclass
@@ -58,10 +61,24 @@ class Entry:
         return found
 
     def values(self, pair: str, row: str, quantity: tuple[str, str, str]) -> SeedValues:
-        """Return a quantity by training seed, decoding seeds averaged."""
+        """Return a quantity by training seed, decoding seeds averaged.
+
+        Of training seeds that the row's run has of forward KL, too, those of the same decoding
+        seeds alone: the mean over others would be of other draws.
+        """
+        found, base = (self._decoded(pair, name, quantity) for name in (row, BASE))
+        return {
+            seed: exact.mean([*decoded.values()])
+            for seed, decoded in found.items()
+            if decoded.keys() == base.get(seed, decoded).keys()
+        }
+
+    def _decoded(
+        self, pair: str, row: str, quantity: tuple[str, str, str]
+    ) -> dict[int, dict[str, float]]:
+        """Return a quantity of a row by training seed and decoding seed."""
         side = self.sides.get((pair, row))
-        found = side.by_seed[pair, row].get(quantity, {}) if side else {}
-        return {seed: exact.mean([*decoded.values()]) for seed, decoded in found.items()}
+        return side.by_seed[pair, row].get(quantity, {}) if side else {}
 
     def failed(self, pair: str, row: str) -> int:
         """Return how many seeds of a row left the finite numbers."""
@@ -80,44 +97,48 @@ class Entry:
 
     @cached_property
     def costs(self) -> dict[tuple[str, str], Cost]:
-        """What the training of a student took, by (pair, row).
+        """What the training of a student took, by (pair, row); one that failed ended early.
 
         Raises:
-            ArkdError: a time or a number of threads is no number.
+            ArkdError: a column is missing, or a seed, a time or a number of threads is no number.
         """
         path = self.folder / "cost.csv"
         gpus = self._gpus
         seconds: dict[tuple[str, str], list[float]] = {}
-        for row in read_csv(path) if path.is_file() else ():
-            if row.get("stage") == "distill" and row.get("train_s"):
-                try:
-                    workers = gpus or number(row.get("threads") or "1")
-                    spent = number(row["train_s"]) * workers
-                except ValueError as error:
-                    raise ArkdError(f"{path}: {error}; restore it") from None
-                seconds.setdefault((row["pair"], row["method"]), []).append(spent)
-        kind = "gpu" if gpus else "processor"
+        rows = read_csv(path) if path.is_file() else []
+        for column in COST_COLUMNS if rows else ():
+            if column not in rows[0]:
+                raise ArkdError(f"{path}: column {column} is missing; run `arkd collect` again")
+        for row in rows:
+            if row["stage"] != "distill" or not row["train_s"]:
+                continue
+            try:
+                run = (row["pair"], row["method"], whole(row["seed"]))
+                spent = number(row["train_s"]) * (gpus or number(row.get("threads") or "1"))
+            except ValueError as error:
+                raise ArkdError(f"{path}: {error}; restore it") from None
+            if run not in self.side.failed:
+                seconds.setdefault(run[:2], []).append(spent)
         found = {
-            key: Cost.model_validate(
-                {"seconds": exact.mean(spent), "kind": kind, "declared": False}
+            key: Cost(
+                seconds=exact.mean(spent), kind="gpu" if gpus else "processor", declared=False
             )
             for key, spent in seconds.items()
         }
         for key in self.foreign:
             said = self.declared(*key)
-            for name, what in (("gpu_s", "gpu"), ("processor_s", "processor")):
-                if said.get(name) is not None:
-                    found[key] = Cost.model_validate(
-                        {"seconds": said[name], "kind": what, "declared": True}
-                    )
+            if said.gpu_s is not None:
+                found[key] = Cost(seconds=said.gpu_s, kind="gpu", declared=True)
+            if said.processor_s is not None:
+                found[key] = Cost(seconds=said.processor_s, kind="processor", declared=True)
         return found
 
-    def declared(self, pair: str, row: str) -> dict[str, Any]:
+    def declared(self, pair: str, row: str) -> Declared:
         """Return what is declared of a row: by the form, else when it was scored."""
         if self.submission and row in self.submission.rows:
-            return self.submission.rows[row].model_dump(exclude_none=True)
+            return self.submission.rows[row]
         folder = self.foreign.get((pair, row))
-        return declared.noted(folder.parent) if folder else {}
+        return noted(folder.parent) if folder else Declared()
 
     def facts(self, page: Path, first: Entry) -> Run:
         """Return what the page says of the run.
@@ -137,10 +158,11 @@ class Entry:
             origin=self.origin,
             suite=self.side.suite,
             version=self.side.version,
-            who=", ".join(person.name for person in submission.who)
-            if submission
-            else "the project",
+            who=", ".join(map(str, submission.who)) if submission else "the project",
             what=submission.method if submission else None,
+            note=submission.note if submission else None,
+            paper=submission.paper if submission else None,
+            hardware=submission.hardware if submission else None,
             licence=submission.licence if submission else None,
             code=f"{submission.code.url} at {submission.code.commit}" if submission else None,
             commit=git.get("commit"),

@@ -6,6 +6,7 @@ import csv
 import json
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,15 @@ from browser import BROWSER, Browser
 from conftest import ROOT
 from run_folders import rows_for, write_run
 from scipy import stats
-from simulate import suite_of
+from simulate import Row, rows_of, save, suite_of
 
+from arkd.audit.compare_records import Side
 from arkd.cli import main as cli
 from arkd.exchange import form, submit
+from arkd.leaderboard import boards, page
 from arkd.leaderboard import form as board_form
-from arkd.leaderboard import page
 from arkd.leaderboard.runs import Entry
+from arkd.suite.suite import Suite
 
 PAIR = "llama-0.5M-0.1M"
 REFERENCE = ROOT / "results" / "reference"
@@ -146,15 +149,121 @@ def test_seconds_are_counted_by_what_trained(
     tmp_path: Path, device: str, gpus: int, kind: str, workers: int
 ) -> None:
     """Four threads feed two GPUs: their seconds are the GPUs', not the threads'."""
-    lines = ["stage,pair,method,train_s,threads", "distill,p,arkd,10,4", "distill,p,arkd,30,4"]
+    lines = ["stage,pair,method,seed,train_s,threads"]
+    lines += ["distill,p,arkd,1,10,4", "distill,p,arkd,2,30,4", "distill,p,arkd,3,0.01,4"]
     (tmp_path / "cost.csv").write_text("\n".join(lines) + "\n")
     made = {
         "config": {"device": device, "training": {"devices": 2}},
         "host": {"gpus": [{"name": "H100"}] * gpus} if gpus else {},
     }
-    entry = Entry("x", tmp_path, "reference", None, made)  # type: ignore[arg-type]
+    side = Side(tmp_path, {}, "x", "1.0", failed={("p", "arkd", 3)})  # it ended early
+    entry = Entry("x", tmp_path, "reference", side, made)
     cost = entry.costs["p", "arkd"]
     assert (cost.seconds, cost.kind) == (20.0 * workers, kind)
+
+
+def drawn(suite: Suite, folder: Path, rows: list[Row], **config: Any) -> Path:
+    """Write drawn results of a suite where a reference lies, and return its folder."""
+    root = save(suite, folder / "reference" / "1.0", rows) / suite.name
+    made = json.loads((root / "manifest.json").read_text())
+    made["config"] = {"description": "drawn", "test_sets": list(suite.test_sets), **config}
+    (root / "manifest.json").write_text(json.dumps(made))
+    return root
+
+
+def hard_sets(method: str, task: str, metric: str) -> float:
+    """Let one test set out of distribution be twenty points harder than the others."""
+    return 10.0 if task == "longtail_rare" else 30.0
+
+
+def effect_of(folder: Path, method: str) -> dict[str, Any]:
+    rows = boards.build(folder, folder / "index.html").boards[0].rows
+    return {row.method: row.effects for row in rows}[method]
+
+
+def test_a_row_without_a_test_set_has_no_mean_over_the_others(tmp_path: Path) -> None:
+    """Without its hardest set it would lead by five points, of which it has earned none."""
+    suite = suite_of(("forward_kl", "reverse_kl", "arkd"))
+    rows = rows_of(suite, hard_sets, sd=0.0)
+    lacking = [r for r in rows if (r["method"], r["task"]) != ("arkd", "longtail_rare")]
+    drawn(suite, tmp_path, lacking)
+    assert "outside" not in effect_of(tmp_path, "arkd")
+    assert effect_of(tmp_path, "arkd")["rouge_l"].mean == pytest.approx(0.0)
+    whole = effect_of(tmp_path, "reverse_kl")["outside"]
+    others = [30.0] * (len(suite.test_sets) - 2)
+    assert whole.value == pytest.approx(np.mean([10.0, *others]))
+    assert whole.mean == pytest.approx(0.0)
+
+
+def test_a_set_that_forward_kl_lacks_counts_for_no_row(tmp_path: Path) -> None:
+    suite = suite_of(("forward_kl", "arkd"))
+    rows = rows_of(suite, hard_sets, sd=0.0)
+    drawn(
+        suite,
+        tmp_path,
+        [r for r in rows if (r["method"], r["task"]) != ("forward_kl", "longtail_rare")],
+    )
+    assert effect_of(tmp_path, "arkd")["outside"].mean == pytest.approx(0.0)
+
+
+def test_seeds_are_compared_over_the_same_decoding_seeds(tmp_path: Path) -> None:
+    suite = suite_of(("forward_kl", "arkd"))
+    lost = str(suite.decoding.seeds[-1])
+    first = suite.test_sets[0]
+    rows = [
+        row
+        for row in rows_of(suite)
+        if (row["method"], int(row["seed"]), row["task"], str(row["decode_seed"]))
+        != ("arkd", suite.seeds[0], first, lost)
+    ]
+    drawn(suite, tmp_path, rows)
+    found = effect_of(tmp_path, "arkd")
+    assert found["rouge_l"].seeds == len(suite.seeds) - 1
+    assert found["outside"].seeds == found["jsd"].seeds == len(suite.seeds)
+
+
+@pytest.mark.parametrize(
+    ("damage", "why"),
+    [
+        (lambda text: text.replace("pair,method", "pair,row", 1), "column method is missing"),
+        (lambda text: text.replace(",pair,", ",par,", 1), "column pair is missing"),
+        (lambda text: text.replace(",train_s,", ",trained_s,", 1), "column train_s is missing"),
+        (lambda text: text.replace(",stage,", ",stages,", 1), "column stage is missing"),
+        (lambda text: text.replace(",1,distill,", ",one,distill,", 1), "one"),
+        (lambda text: "", "empty"),
+    ],
+)
+def test_a_cost_file_that_cannot_be_read_leaves_its_run_out(
+    damage: Callable[[str], str], why: str, tmp_path: Path
+) -> None:
+    suite = suite_of(("forward_kl", "arkd"))
+    drawn(suite, tmp_path, rows_of(suite))
+    other = suite.model_copy(update={"name": "other"})
+    path = drawn(other, tmp_path, rows_of(other)) / "cost.csv"
+    path.write_text(damage(path.read_text()))
+    made = boards.build(tmp_path, tmp_path / "index.html")
+    assert [run.id for run in made.runs] == [f"reference/1.0/{suite.name}"]
+    assert why in made.left_out["reference/1.0/other"]
+
+
+def test_a_suite_without_a_description_has_a_board(tmp_path: Path) -> None:
+    suite = suite_of(("forward_kl", "arkd"))
+    drawn(suite, tmp_path, rows_of(suite), description="")
+    page.write(tmp_path, tmp_path / "board")
+    text = (tmp_path / "board" / page.PAGE).read_text(encoding="utf-8")
+    assert '<p class="caption"></p>' in text
+
+
+def test_what_a_form_says_of_a_run_is_shown(found: dict[str, Any], out: Path) -> None:
+    (theirs,) = [run for run in found["runs"] if run["origin"] == "submission"]
+    said = yaml.safe_load(form.EXAMPLE)
+    person = said["who"][0]
+    assert theirs["who"] == f"{person['name']} ({person['affiliation']})"
+    assert (theirs["paper"], theirs["hardware"]) == (said["paper"], said["hardware"])
+    text = (out / page.PAGE).read_text(encoding="utf-8")
+    for shown in (theirs["who"], said["hardware"], f'<a href="{said["paper"]}">'):
+        assert shown in text
+    assert not re.search(rf"[\">]{re.escape(person['contact'])}[\"<]", text)
 
 
 def test_a_submission_from_another_core_joins_by_its_own_effects(found: dict[str, Any]) -> None:

@@ -1,0 +1,15 @@
+"""Names of suites and folders as they are typed, by the rule that a suite's file is read by."""
+
+from __future__ import annotations
+
+import re
+
+from arkd.suite.settings import NAME
+
+MOST = 100  # characters, as the settings have it
+RULE = f"letters, digits, '.', '_' and '-', at most {MOST}"
+
+
+def usable(name: str) -> bool:
+    """Tell whether a name can be that of a suite, and so of a folder."""
+    return bool(re.fullmatch(NAME, name)) and len(name) <= MOST
