@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,8 @@ from arkd.errors import ArkdError
 from arkd.storage.yaml_text import parse_yaml, read_yaml
 from arkd.suite import registry
 from arkd.suite.load import load_suite, suite_names, suite_path
+from arkd.suite.names import RULE, usable
 from arkd.suite.protocol import MethodEntry
-from arkd.suite.settings import NAME
 from arkd.suite.trees import trees
 from arkd.validated import problem
 
@@ -63,12 +62,16 @@ def add(method: str, typed: Sequence[str], to: str, results: str, name: str | No
 
 def _file(to: str, name: str | None) -> Path:
     """Return the file of the further rows: the one that is named, or the one of a suite."""
-    if name is not None and not re.fullmatch(NAME, name):
-        raise ArkdError(
-            f"add: --name {name:.100}: a suite's name is wanted: letters, digits, '.', '_' and '-'"
-        )
+    if name is not None and not usable(name):
+        raise ArkdError(f"add: --name {name:.100}: a suite's name is wanted: {RULE}")
     base = suite_path(to)
-    if "beside" in read_yaml(base):
+    stated = read_yaml(base)
+    if "beside" in stated:
+        if name not in (None, stated.get("name")):
+            raise ArkdError(
+                f"add: --name {name}: {base} has a name, {stated.get('name')}, under which its "
+                "rows lie; leave --name out, or name the suite beside which they stand"
+            )
         return base
     folder = Path() if to in suite_names() else base.parent
     return folder / f"{name or load_suite(to).name + '-plus'}.yaml"

@@ -8,10 +8,10 @@ import gc
 import os
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from importlib import import_module
 
 from arkd import kernels, processes
+from arkd.cli import output
 from arkd.cli.interrupts import heard
 from arkd.cli.memory import refusal
 from arkd.cli.parser import parser
@@ -29,6 +29,7 @@ LONGEST_NAME = 300  # of a file, as an error has it
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; an error that the user can act on is one line and exit code 2."""
+    output.show_what_can_be()
     # What a command imports stays: to search all of it for cycles is a fifth of a stage's start,
     # and once more, at the exit, a second.
     gc.set_threshold(*gc.get_threshold()[:2], 1000)
@@ -62,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             os._exit(130)
         return 130
     except BrokenPipeError:
-        _drop_output()
+        output.drop()
         return 141
     except (MemoryError, RuntimeError) as error:
         if not (what := out_of_memory(error)):
@@ -73,18 +74,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         if error.strerror is None:  # not of the system, but of a library
             raise
         if error.errno in (errno.ENOSPC, errno.EDQUOT) and not error.filename:
-            _drop_output()
+            output.drop()
         named = str(error.filename or "a file or the output")[:LONGEST_NAME]
         blocked = error.errno == errno.EEXIST
         what = "a file, where a folder is wanted" if blocked else error.strerror
         _tell(ArkdError(f"{named}: {what}"))
         return 2
-
-
-def _drop_output() -> None:
-    """Let what is still to be printed go nowhere: it would fail once more as Python ends."""
-    with suppress(OSError, ValueError):  # where the output is no file of the system's
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _tell(error: ArkdError) -> None:

@@ -17,8 +17,8 @@ from arkd.paths import expanded
 from arkd.storage.files import write_text
 from arkd.suite.checks import check_names
 from arkd.suite.load import suite_names
+from arkd.suite.names import RULE, usable
 
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 TEST = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 
 
@@ -95,10 +95,8 @@ def text(name: str, given: Given, path: Path) -> str:
 
 
 def _check_name(name: str) -> None:
-    if not NAME.fullmatch(name):
-        raise ArkdError(
-            f"new-suite: '{name}' cannot be a suite's name: use letters, digits, '.', '_' and '-'"
-        )
+    if not usable(name):
+        raise ArkdError(f"new-suite: '{name:.100}' cannot be a suite's name: use {RULE}")
     if name in suite_names():
         raise ArkdError(f"new-suite: there is a suite '{name}' already; use another name")
 

@@ -140,11 +140,15 @@ def duration(seconds: float) -> str:
     return f"{minutes:.0f} min" if minutes < 99.5 else f"{minutes / 60:.1f} h"
 
 
+def last_line(log: Path) -> str:
+    """Return the last line of a log that has any words; of none, an empty one."""
+    lines = log.read_text(encoding="utf-8", errors="replace").split("\n")
+    return next((line.strip() for line in reversed(lines) if line.strip()), "")
+
+
 def failure(logs: list[Path]) -> str:
     """Return the last line that a failed job's log has, and where it lies."""
     for log in logs:
         if log.is_file():
-            lines = log.read_text(encoding="utf-8", errors="replace").split("\n")
-            said = [line.strip() for line in lines if line.strip()]
-            return f"{said[-1] if said else 'it said nothing'} ({log})"
+            return f"{last_line(log) or 'it said nothing'} ({log})"
     return "it left no log"

@@ -11,7 +11,8 @@ import sys
 from snakemake.cli import main as snakemake
 from snakemake_interface_logger_plugins.registry import LoggerPluginRegistry
 
-from arkd.cli import run_log, run_summary
+from arkd.cli import output, run_log, run_summary
+from arkd.cli.advice import command
 
 
 def main(suite: str, results: str, options: list[str]) -> None:
@@ -20,6 +21,7 @@ def main(suite: str, results: str, options: list[str]) -> None:
     Raises:
         SystemExit: with Snakemake's code.
     """
+    output.show_what_can_be()
     LoggerPluginRegistry().register_plugin("snakemake_logger_plugin_arkd", run_log)
     shown = os.dup(1)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what stages print lies in their files
@@ -32,7 +34,8 @@ def main(suite: str, results: str, options: list[str]) -> None:
     if code in (0, None):
         run_summary.show_summary(suite, results)
     elif code == 1:
-        print(f"arkd: not all is done; see `arkd status {suite}`", file=sys.stderr)
+        shown_by = command("status", suite, results)
+        print(f"arkd: not all is done; see `{shown_by}`", file=sys.stderr)
     sys.exit(code)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -10,7 +11,8 @@ from pathlib import Path
 
 import psutil
 
-from arkd.cli.run_log import WIDTH, duration, failure
+from arkd.cli.advice import command
+from arkd.cli.run_log import WIDTH, duration, failure, last_line
 from arkd.errors import ArkdError
 from arkd.plan.processor import seconds_by_rule
 from arkd.storage import manifest
@@ -18,6 +20,7 @@ from arkd.suite.folders import Tree
 from arkd.suite.job_list import Job, job_list
 from arkd.tables.grid import Grid, show
 
+ERROR = re.compile("[Ee]rror")
 STATES = ("done", "running", "failed", "left")
 
 
@@ -48,8 +51,8 @@ def states(tree: Tree) -> list[tuple[Job, State]]:
             state = State("running", f"for {duration(time.time() - since)}")
         elif job.made.is_file():
             state = State("done", "its training diverged" if _diverged(job) else "")
-        elif job.log.is_file() and "rror" in (said := failure([job.log])):
-            state = State("failed", said)
+        elif job.log.is_file() and ERROR.search(last_line(job.log)):
+            state = State("failed", failure([job.log]))
         else:
             state = State("left")
         found.append((job, state))
@@ -74,7 +77,8 @@ def run(tree: Tree) -> int:
         if suite.shown:
             console.print(f"report: {tree.root / 'report.html'}")
         return 0
-    console.print(f"{_rest(tree, found)}`arkd run {tree.named}` does what is left")
+    rest = command("run", tree.named, tree.results)
+    console.print(f"{_rest(tree, found)}`{rest}` does what is left", soft_wrap=True)
     return 1 if counts["failed"] else 0
 
 

@@ -9,6 +9,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -151,6 +152,17 @@ def test_the_full_listing_and_citations(capsys: pytest.CaptureFixture) -> None:
     printed = capsys.readouterr().out
     assert "liu2026arkd" in printed
     assert "wu2025rethinking" in printed
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "ascii"])
+def test_a_terminal_that_lacks_a_character_is_shown_the_rest(encoding: str) -> None:
+    command = [sys.executable, "-m", "arkd", "list"]
+    env = {**os.environ, "PYTHONIOENCODING": encoding}
+    done = subprocess.run(command, env=env, capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+    told = done.stdout.decode(encoding)
+    assert "reverse_kl" in told
+    assert "?" in told  # of what the encoding lacks
 
 
 def test_help_has_examples(capsys: pytest.CaptureFixture) -> None:

@@ -193,6 +193,26 @@ def test_the_name_of_further_rows_is_no_path(
     assert not list(here.parent.glob("up.yaml"))
 
 
+def test_the_name_of_further_rows_that_have_one_is_refused(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = here / "plus.yaml"
+    path.write_text("beside: smoke\nname: plus\nmethods: [{name: sft}]\n")
+    before = path.read_bytes()
+    told = refused(["add", "seqkd", "--to", "plus.yaml", "--name", "other"], capsys)
+    assert "add: --name other: plus.yaml has a name, plus" in told
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("words", [["new-suite"], ["add", "sft", "--to", "smoke", "--name"]])
+def test_a_name_that_no_suite_may_have_is_refused_at_once(
+    words: list[str], here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As the file's own check would refuse it, once it is written."""
+    assert "at most 100" in refused([*words, "a" * 101], capsys)
+    assert not [*here.iterdir()]
+
+
 LOSSES = {
     "ends the process": ("import sys\nsys.exit(0)\n", "cannot be loaded: SystemExit: 0"),
     "loops": ("while True: pass\n", "cannot be loaded: not done after 0.2 s"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -93,6 +94,41 @@ def test_a_failed_job_is_told_with_the_end_of_its_log(here: Path) -> None:
     assert re.search(r"1/\d+  \w+ failed: arkd: error: .*records\.csv.*\(results/smoke/logs/", told)
     assert done.stderr.splitlines()[-1] == "arkd: not all is done; see `arkd status smoke`"
     assert done.stdout == ""
+
+
+def test_a_folder_of_mirrors_fails_no_job(here: Path) -> None:
+    """A log says by its own last line whether its job failed, wherever it lies."""
+    (here / "results").rename(here / "mirror-of-errors")
+    root = here / "mirror-of-errors" / "smoke"
+    shutil.rmtree(root / "fixture" / "arkd")
+    (root / "logs" / "fixture.arkd.1.log").write_text("fetched from a mirror\n")
+    done = arkd("status", "smoke", "--results", "mirror-of-errors", folder=here)
+    assert done.returncode == 0, done.stdout
+    assert "failed" not in done.stdout.splitlines()[0]
+
+
+def test_what_is_recommended_goes_on_with_the_same_run(tmp_path: Path) -> None:
+    """Of the file that was named, where its results lie, and not of a new run in ./results."""
+    (tmp_path / "mine.yaml").write_text("extends: smoke\nname: mine\n")
+    done = arkd("status", "mine.yaml", "--results", "my results", folder=tmp_path)
+    named = re.search(r"`arkd (run .*)` does what is left", done.stdout)
+    assert named, done.stdout
+    assert shlex.split(named[1]) == ["run", "mine.yaml", "--results", "my results"]
+
+
+def test_a_failed_run_elsewhere_is_looked_at_there(here: Path) -> None:
+    (here / "results").rename(here / "my results")
+    root = here / "my results" / "smoke"
+    (root / "report.html").unlink()
+    shutil.rmtree(root / "tables")
+    records = root / "records.csv"
+    stamp = records.stat()
+    records.write_text("not, a, table\n")
+    os.utime(records, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+    done = arkd("run", "smoke", "--results", "my results", "--cores", "1", folder=here)
+    assert done.returncode == 1
+    told = "arkd: not all is done; see `arkd status smoke --results 'my results'`"
+    assert done.stderr.splitlines()[-1] == told
 
 
 @pytest.mark.heavy
