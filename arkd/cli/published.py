@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 
 from arkd.errors import ArkdError, nearest
 from arkd.results.published import (
@@ -82,7 +83,8 @@ class Method:
         sources = len({number.origin for number in cells})
         if dataset not in SETS or sources < 2:
             return None
-        return Spread(min(cells, key=_value), max(cells, key=_value), sources)
+        value = attrgetter("value")
+        return Spread(min(cells, key=value), max(cells, key=value), sources)
 
 
 def run(names: Sequence[str], pair: str, style: str = "text") -> None:
@@ -214,7 +216,3 @@ def _mark(number: Printed) -> str:
 
 def _short(text: str) -> str:
     return text if len(text.partition(".")[2]) < 3 else f"{float(text):.2f}"
-
-
-def _value(number: Printed) -> float:
-    return number.value

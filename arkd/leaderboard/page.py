@@ -6,6 +6,7 @@ import base64
 import hashlib
 from collections.abc import Iterable
 from importlib.resources import files
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -205,11 +206,8 @@ def _spread(numbers: list[published.Printed]) -> str:
     """Return the lowest and the highest of some printed numbers, and how many sources they have."""
     if not numbers:
         return "–"
-    low, high = (f"{end:.1f}" for end in (min(map(_value, numbers)), max(map(_value, numbers))))
+    values = sorted(map(attrgetter("value"), numbers))
+    low, high = f"{values[0]:.1f}", f"{values[-1]:.1f}"
     sources = len({number.origin for number in numbers})
     span = low if low == high else f"{low}–{high}"
     return f"{span} ({sources})" if sources > 1 else span
-
-
-def _value(number: published.Printed) -> float:
-    return number.value
