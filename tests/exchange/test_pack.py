@@ -6,6 +6,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,27 @@ def packed(half: Path) -> Path:
     out = half / "packs" / "smoke"
     pack.write(folders.tree("smoke", half), out)
     return out
+
+
+@pytest.mark.parametrize(
+    ("schedule", "said"),
+    [
+        ({"steps": 250}, "prefixes=gold steps=250"),
+        ({"steps": None, "epochs": 3}, "prefixes=gold"),
+    ],
+)
+def test_the_page_of_a_pack_says_what_the_suite_says(
+    schedule: dict[str, int | None], said: str, half: Path, tmp_path: Path
+) -> None:
+    """Its description as written, and no number of steps where there are epochs."""
+    tree = folders.tree("smoke", half)
+    described = "the ARKD paper's protocol, over GPT-2. It runs on one GPU"
+    steps = tree.suite.distillation.model_copy(update=schedule)
+    suite = tree.suite.model_copy(update={"description": described, "distillation": steps})
+    text = pack._readme(replace(tree, suite=suite), {"fixture": [1]}, tmp_path)
+    assert "\nThe ARKD paper's protocol, over GPT-2. It runs on one GPU.\n" in text
+    (declared,) = [line.strip() for line in text.splitlines() if "--declare" in line]
+    assert declared.endswith(said)
 
 
 def test_what_is_trained_on_is_that_of_the_run(packed: Path, half: Path) -> None:
