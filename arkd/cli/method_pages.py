@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from arkd.errors import ArkdError
 from arkd.method import Method
 from arkd.paths import baselines_dir, benchmarks_dir
@@ -16,6 +14,7 @@ from arkd.results import published
 from arkd.storage.files import write_text
 from arkd.suite import method_listing as catalogue
 from arkd.suite import registry
+from arkd.templates import rendered
 
 RESULTS = "results/reference/1.0/longtail-full/tables/summary.md"
 SAYS = {
@@ -91,14 +90,9 @@ def page(name: str) -> str:
     trains_on = [TRAINS_ON[source] for source in method.responses]
     if "samples while training" in row.cost:
         trains_on.append("responses sampled while training")
-    environment = Environment(
-        loader=PackageLoader("arkd.cli"),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,  # Markdown, from the project's own files
-    )
-    return environment.get_template("method.md.j2").render(
+    return rendered(
+        "arkd.cli",
+        "method.md.j2",
         row=row,
         cls=cls,
         code=_code(row.reference.code),

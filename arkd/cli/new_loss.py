@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
 from pathlib import Path
 
 from arkd.errors import ArkdError
 from arkd.storage.files import write_text
+from arkd.templates import rendered
 
 
 def create(path: Path) -> str:
@@ -19,6 +19,5 @@ def create(path: Path) -> str:
         raise ArkdError(f"audit: --new {path}: the file's name must end in .py")
     if path.exists():
         raise ArkdError(f"{path}: exists already; remove it or use another name")
-    template = (files("arkd.cli") / "templates" / "loss.py.j2").read_text(encoding="utf-8")
-    write_text(path, template.replace("{{ file }}", path.name))
+    write_text(path, rendered("arkd.cli", "loss.py.j2", file=path.name))
     return f"wrote {path}; next: `arkd audit {path}:loss`, then put your own loss into it"

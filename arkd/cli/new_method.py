@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import keyword
 import re
-from importlib.resources import files
 from pathlib import Path
 from typing import Literal
-
-from jinja2 import Environment, StrictUndefined
 
 from arkd import __version__
 from arkd.errors import ArkdError
 from arkd.paths import baselines_dir
 from arkd.storage.files import staged_dir, write_text
 from arkd.suite import registry
+from arkd.templates import rendered
 
 Kind = Literal["weights", "tokens", "step"]
 
@@ -101,14 +99,9 @@ def write_package(folder: Path, name: str, kind: Kind) -> None:
 
 
 def _render(template: str, name: str, kind: Kind, module: str | None) -> str:
-    text = (files("arkd.cli") / "templates" / template).read_text(encoding="utf-8")
-    environment = Environment(
-        undefined=StrictUndefined, keep_trailing_newline=True, trim_blocks=True, lstrip_blocks=True
-    )
     words = [word.capitalize() for word in name.split("_") if word]
-    return environment.from_string(text).render(
-        name=name, cls="".join(words), module=module, kind=kind, version=__version__
-    )
+    named = {"name": name, "cls": "".join(words), "module": module}
+    return rendered("arkd.cli", template, **named, kind=kind, version=__version__)
 
 
 def _refuse(path: Path) -> None:

@@ -6,11 +6,9 @@ import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 
 import yaml
-from jinja2 import Environment, StrictUndefined
 
 from arkd.errors import ArkdError
 from arkd.paths import expanded
@@ -18,6 +16,7 @@ from arkd.storage.files import write_text
 from arkd.suite.checks import check_names
 from arkd.suite.load import suite_names
 from arkd.suite.names import RULE, usable
+from arkd.templates import environment
 
 TEST = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 
@@ -76,12 +75,9 @@ def text(name: str, given: Given, path: Path) -> str:
         return Path(os.path.relpath(typed, path.parent)).as_posix()
 
     tests = _tests(given.tests)
-    environment = Environment(
-        undefined=StrictUndefined, keep_trailing_newline=True, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters["scalar"] = _scalar
-    template = (files("arkd.cli") / "templates" / "suite.yaml.j2").read_text(encoding="utf-8")
-    return environment.from_string(template).render(
+    templates = environment("arkd.cli")
+    templates.filters["scalar"] = _scalar
+    return templates.get_template("suite.yaml.j2").render(
         name=name,
         file=path.name,
         pair="own",

@@ -7,12 +7,10 @@ tokens with the suite's own methods.
 from __future__ import annotations
 
 import shutil
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import yaml
-from jinja2 import Environment, StrictUndefined
 
 from arkd.audit import merged_suite
 from arkd.errors import ArkdError
@@ -20,6 +18,7 @@ from arkd.exchange import worlds
 from arkd.storage import manifest, stage_writer
 from arkd.storage.files import MARK, sha256_file, write_text
 from arkd.suite.folders import INIT, TEACHER, TEACHER_SEED, Tree
+from arkd.templates import rendered
 
 STAGE = "pack"
 TAUGHT = "teacher_train.jsonl"  # of the teacher alone: no student of the suite sees it
@@ -93,15 +92,15 @@ def _place(path: Path, target: Path) -> None:
 
 
 def _readme(tree: Tree, starts: dict[str, list[int]], folder: Path) -> str:
-    text = (files("arkd.exchange") / "templates" / "pack.md.j2").read_text("utf-8")
     suite = tree.suite
     protocol = {
         "distillation": suite.distillation.model_dump(mode="json", exclude_none=True),
         "decoding": suite.decoding.model_dump(mode="json", exclude_defaults=True),
         "max_tokens": suite.max_tokens,
     }
-    template = Environment(undefined=StrictUndefined, trim_blocks=True).from_string(text)
-    return template.render(
+    return rendered(
+        "arkd.exchange",
+        "pack.md.j2",
         suite=suite,
         starts=starts,
         pair=suite.pairs[0].name,

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Iterable
-from importlib.resources import files
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from arkd.leaderboard.boards import build
@@ -20,6 +16,7 @@ from arkd.results import published
 from arkd.storage.files import refuse_unlike, write_text
 from arkd.storage.records import significant, write_csv
 from arkd.suite.folders import INIT
+from arkd.templates import environment, policy
 
 PAGE, JSON, CSV = "index.html", "leaderboard.json", "leaderboard.csv"
 SIGN = "<title>Leaderboard: white-box distillation"  # in the head of every page
@@ -84,26 +81,18 @@ def placed(board: Board, measure: Measure) -> list[tuple[Row, Effect]]:
 
 def render(found: Leaderboard) -> str:
     """Return the page."""
-    environment = Environment(
-        loader=ChoiceLoader([PackageLoader("arkd.leaderboard"), PackageLoader("arkd.report")]),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["label"] = label
-    script = (files("arkd.leaderboard") / "templates" / "leaderboard.js.j2").read_text("utf-8")
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    style = "".join(
-        environment.get_template(name).render() for name in ("report.css.j2", "leaderboard.css.j2")
+    templates = environment("arkd.leaderboard", "arkd.report", html=True)
+    templates.filters["label"] = label
+    script, style = (
+        "".join(templates.get_template(name).render() for name in names)
+        for names in (("theme.js.j2", "leaderboard.js.j2"), ("report.css.j2", "leaderboard.css.j2"))
     )
     rows = [row for board in found.boards for row in board.rows]
-    return environment.get_template("leaderboard.html.j2").render(
+    return templates.get_template("leaderboard.html.j2").render(
         found=found,
         css=Markup(style),
         script=Markup(script),
-        policy=f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; "
-        "img-src data:; base-uri 'none'; form-action 'none'",
+        policy=policy(script),
         boards=[_board_view(board, found) for board in found.boards],
         runs={run.id: run for run in found.runs},
         measures=[(measure.key, measure.title) for measure in found.measures],

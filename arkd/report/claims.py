@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,18 +44,20 @@ DECIDABLE = (SUPPORTED, CONTRADICTED, EQUIVALENT, INCONCLUSIVE)
 FILES = ("claims.csv", "comparisons.csv", "claims.md", "claims.tex")
 
 
-def claims_view(tree: Tree, out_file: Path) -> dict[str, Any] | None:
+def claims_view(tree: Tree, out_file: Path, stale: Container[str] = ()) -> dict[str, Any] | None:
     """Return the verdicts that `arkd claims` wrote, or the registered claims without any.
 
-    None if there is neither.
+    None if there is neither. Verdicts on other records than those that are shown are left out.
     """
     folder = tree.root / "claims"
     registered_file = claims_path(tree.suite.claims)
     if not registered_file.is_file():
         return None
     registered = load_claims(registered_file)
+    if folder.name in stale:
+        return _unjudged(tree, registered, "The verdicts there are of other records or claims")
     if not (folder / "claims.csv").is_file():
-        return _unjudged(tree, registered)
+        return _unjudged(tree, registered, "No claim has been judged yet")
     rows = read_csv(folder / "claims.csv")
     path = folder / "comparisons.csv"
     behind = of_claims(rows, read_csv(path) if path.is_file() else [])
@@ -76,10 +78,10 @@ def claims_view(tree: Tree, out_file: Path) -> dict[str, Any] | None:
     }
 
 
-def _unjudged(tree: Tree, registered: Claims) -> dict[str, Any]:
+def _unjudged(tree: Tree, registered: Claims, why: str) -> dict[str, Any]:
     listed = [(claim.id, " ".join(claim.statement.split())) for claim in registered.claims]
     run = f"arkd claims --suite {tree.named or tree.suite.name} --results {tree.results}"
-    text = f"No claim has been judged yet; to judge them, run `{run}`."
+    text = f"{why}; to judge the claims, run `{run}`."
     return {"lead": text, "listed": listed, "claims": []}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,20 +11,28 @@ from markupsafe import Markup, escape
 
 from arkd.figures import build as figures
 from arkd.paths import benchmarks_dir
-from arkd.report.views import FIGURE_FORMATS, files_of
+from arkd.report.views import files_of
 from arkd.storage import manifest
-from arkd.storage.files import read_json
 from arkd.storage.yaml_text import read_yaml
 from arkd.suite.folders import Tree
 from arkd.suite.suite import Suite
 from arkd.tables.kind import facts
 
 
-def figure_views(tree: Tree, out_file: Path, partial: bool) -> list[dict[str, Any]]:
-    """Return the figures with title, caption, drawing and the files to download."""
+def figure_views(
+    tree: Tree, out_file: Path, partial: bool, stale: Sequence[str]
+) -> list[dict[str, Any]]:
+    """Return the figures with title, caption, drawing and the files to download.
+
+    Args:
+        tree: The suite's folders.
+        out_file: The page, to which links are relative.
+        partial: Draw what is there.
+        stale: The folders of which no file is shown (`stale_parts`).
+    """
     text = captions(tree.suite)
     views = []
-    for name, svg in drawings(tree, partial).items():
+    for name, svg in drawings(tree, partial, stale).items():
         entry = text.get(name, {})
         title, caption = entry.get("title", name), entry.get("caption", "")
         views.append(
@@ -32,22 +41,19 @@ def figure_views(tree: Tree, out_file: Path, partial: bool) -> list[dict[str, An
                 "title": title,
                 "caption": caption,
                 "svg": inline(name, svg, entry.get("alt") or f"{title}. {caption}".strip()),
-                "files": files_of(tree.root / "figures", name, FIGURE_FORMATS, out_file),
+                "files": files_of(tree, "figures", name, out_file, stale),
             }
         )
     return views
 
 
-def drawings(tree: Tree, partial: bool) -> dict[str, bytes]:
+def drawings(tree: Tree, partial: bool, stale: Sequence[str]) -> dict[str, bytes]:
     """Return each figure's SVG: as `arkd figures` drew it from these records, else drawn now."""
     folder = tree.root / "figures"
-    if (folder / manifest.NAME).is_file():
-        made = read_json(folder / manifest.NAME)
-        read = {kind: tree.root / f"{kind}.csv" for kind in made["inputs"]}
-        if all(p.is_file() and manifest.digest(p) == made["inputs"][k] for k, p in read.items()):
-            manifest.check_outputs(folder, made["outputs"])
-            files = {name: folder / f"{name}.svg" for name in (*figures.FIGURES, "forest")}
-            return {name: file.read_bytes() for name, file in files.items() if file.is_file()}
+    if (folder / manifest.NAME).is_file() and folder.name not in stale:
+        manifest.check_outputs(folder, manifest.read(folder, ["outputs"])["outputs"])
+        files = {name: folder / f"{name}.svg" for name in (*figures.FIGURES, figures.FOREST)}
+        return {name: file.read_bytes() for name, file in files.items() if file.is_file()}
     drawn = figures.render(tree.suite, tree.results, partial)
     return {name: made["svg"] for name, made in drawn.items()}
 

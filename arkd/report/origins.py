@@ -71,6 +71,7 @@ def panel_data(tables: Sequence[Table], tree: Tree, out_file: Path) -> Markup:
             if (path := tree.root / name).is_file()
         },
         "decoding": list(tree.suite.decoding.seeds),
+        "observation": tree.suite.observation,
     }
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
     return Markup(text.replace("<", "\\u003c"))

@@ -5,16 +5,13 @@ Beside it lies a folder of the same name with the files that `snakemake --report
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import math
 import re
 from collections.abc import Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup, escape
 
 from arkd.errors import ArkdError
@@ -23,6 +20,7 @@ from arkd.report.claims import claims_view
 from arkd.report.figures import figure_views
 from arkd.report.method_rows import anchor, method_rows
 from arkd.report.origins import panel_data, suite_command
+from arkd.report.stale import stale_parts
 from arkd.report.views import sections, slug, span, table_view
 from arkd.results.records import read_csv
 from arkd.results.trajectories import read_windows, trained_steps
@@ -31,11 +29,13 @@ from arkd.storage.files import refuse_unlike, staged_dir, write_text
 from arkd.suite.folders import Tree, methods, seeds
 from arkd.suite.suite import Suite
 from arkd.tables import build as tables
+from arkd.tables import kind
 from arkd.tables.table import Table
+from arkd.templates import environment, policy
 
 STYLE = "report.css.j2"
 SIGN = ": distillation benchmark</title>"  # in the head of every page
-SCRIPTS = {"script": "report.js.j2", "panel": "report_panel.js.j2"}
+SCRIPTS = {"script": ("theme.js.j2", "report.js.j2"), "panel": ("report_panel.js.j2",)}
 
 
 def write(
@@ -59,23 +59,26 @@ def write(
     refuse_unlike(out_file, SIGN)
     _refuse_other_parts(out_file.with_suffix(""))
     made = tables.build(suite, results_dir, partial)
+    stale = stale_parts(tree)
     by_section = sections(made)
     views = [
-        (section, [table_view(table, tree, out_file) for table in tables_])
+        (section, [table_view(table, tree, out_file, stale) for table in tables_])
         for section, tables_ in by_section
     ]
-    drawn = figure_views(tree, out_file, partial)
-    claims = claims_view(tree, out_file)
-    environment, page = templates()
-    text = environment.get_template("report.html.j2").render(
+    drawn = figure_views(tree, out_file, partial, stale)
+    claims = claims_view(tree, out_file, stale)
+    made_of, page = templates()
+    text = made_of.get_template("report.html.j2").render(
         **page,
         suite=suite,
         partial=partial,
+        stale=[name for name in stale if name != "claims"],  # of which its section speaks
         several_pairs=len(suite.pairs) > 1,
         strip=strip(tree, made),
         facts=facts(tree),
         scope=scope(tree.suite),
         observations=f"{suite.observation}s",
+        counted=f"{suite.observation.split()[-1]}s",
         sections=views,
         figures=drawn,
         claims=claims,
@@ -83,7 +86,7 @@ def write(
         data=panel_data(made, tree, out_file),
     )
     with staged_dir(out_file.with_suffix("")) as folder:
-        parts.write(folder, tree.root, by_section, drawn, claims)
+        parts.write(folder, tree.root, by_section, drawn, claims, stale)
         write_text(out_file, text)
     return out_file
 
@@ -106,26 +109,16 @@ def templates() -> tuple[Environment, dict[str, Any]]:
 
     The policy lets a page load nothing and run nothing but its own scripts.
     """
-    environment = Environment(
-        loader=PackageLoader("arkd.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"codes": codes, "slug": slug, "heading": heading, "label": label}
-    environment.filters["anchor"] = anchor
-    folder = files("arkd.report") / "templates"
-    scripts = {key: folder.joinpath(file).read_text("utf-8") for key, file in SCRIPTS.items()}
-    digests = [hashlib.sha256(text.encode()).digest() for text in scripts.values()]
-    allowed = " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)
-    policy = (
-        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data:; "
-        "base-uri 'none'; form-action 'none'"
-    )
-    style = Markup(environment.get_template(STYLE).render())
-    made = {key: Markup(text) for key, text in scripts.items()}
-    return environment, {"css": style, "policy": policy, **made}
+    made = environment("arkd.report", html=True)
+    made.filters |= {"codes": codes, "slug": slug, "heading": heading, "label": label}
+    made.filters["anchor"] = anchor
+    scripts = {
+        key: "".join(made.get_template(name).render() for name in names)
+        for key, names in SCRIPTS.items()
+    }
+    page = {key: Markup(text) for key, text in scripts.items()}
+    page["css"] = Markup(made.get_template(STYLE).render())
+    return made, {**page, "policy": policy(*scripts.values())}
 
 
 def codes(text: str) -> Markup:
@@ -148,8 +141,6 @@ def strip(tree: Tree, made: Sequence[Table]) -> list[tuple[str, str]]:
     """Return what was run in a few numbers."""
     suite = tree.suite
     trained = sum(len(seeds(suite, entry.label)) for entry in suite.entries) * len(suite.pairs)
-    counts = sorted({len(suite.seeds_of(entry.label)) for entry in suite.entries})
-    spread = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else f"{counts[0]}" if counts else ""
     wall_s = math.fsum(read_csv(tree.root / "cost.csv", suite, ["wall_s"])["wall_s"].dropna())
     pairs = len(suite.pairs)
     steps = trained_steps(suite, read_windows(tree.root, suite).values())
@@ -157,7 +148,7 @@ def strip(tree: Tree, made: Sequence[Table]) -> list[tuple[str, str]]:
         "Rows": str(len({method for _, method in methods(suite)})),
         "Pairs": ", ".join(pair.name for pair in suite.pairs) if pairs < 3 else str(pairs),
         "Students": f"{trained:,}",
-        f"{suite.observation.capitalize()}s a row": spread,
+        f"{suite.observation.capitalize()}s a row": str(kind.facts(suite)["seeds"]),
         "Decoding seeds": str(len(suite.decoding.seeds)),
         "Steps": f"{steps:,}",
         "Run time, all stages": duration(wall_s),

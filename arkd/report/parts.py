@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ def write(
     sections: Iterable[tuple[str, Iterable[Table]]],
     figures: Iterable[Mapping[str, Any]],
     claims: Mapping[str, Any] | None,
+    stale: Container[str],
 ) -> None:
     """Copy the files that are there to KIND/SECTION/NAME: category, subcategory and label.
 
@@ -33,12 +34,13 @@ def write(
         sections: The tables by section.
         figures: Name, title and caption of each figure.
         claims: The verdicts as the page shows them, if there are any.
+        stale: The folders of which no file is copied.
     """
-    for section, tables in sections:
+    for section, tables in sections if "tables" not in stale else ():
         for table in tables:
             path = root / "tables" / f"{table.name}.csv"
             _place(path, folder / "Tables" / section, rst(table.title, table.caption))
-    for figure in figures:
+    for figure in figures if "figures" not in stale else ():
         path = root / "figures" / f"{figure['name']}.svg"
         _place(path, folder / "Figures" / "All", rst(figure["title"], figure["caption"]))
     if claims and claims["claims"]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -15,8 +15,10 @@ from arkd.tables import write as tabular
 from arkd.tables.table import FAILED, MISSING, NOT_REPORTED, Cell, Column, Row, Table
 
 EMPTY = (MISSING, FAILED, NOT_REPORTED)
-TABLE_FORMATS = {"csv": "CSV", "md": "Markdown", "tex": "LaTeX"}
-FIGURE_FORMATS = {"svg": "SVG", "png": "PNG", "pdf": "PDF"}
+FORMATS = {
+    "tables": {"csv": "CSV", "md": "Markdown", "tex": "LaTeX"},
+    "figures": {"svg": "SVG", "png": "PNG", "pdf": "PDF"},
+}
 
 
 def sections(tables: Sequence[Table]) -> list[tuple[str, list[Table]]]:
@@ -27,11 +29,19 @@ def sections(tables: Sequence[Table]) -> list[tuple[str, list[Table]]]:
     return [*found.items()]
 
 
-def table_view(table: Table, tree: Tree, out_file: Path) -> dict[str, Any]:
+def table_view(
+    table: Table, tree: Tree, out_file: Path, stale: Container[str] = ()
+) -> dict[str, Any]:
     """Return a table as the template draws it.
 
     The labels before the method (pair, metric) become headings over groups of rows, whose values
     have another scale or meaning than the next group's; sorting stays within a group.
+
+    Args:
+        table: What is drawn.
+        tree: The suite's folders.
+        out_file: The page, to which links are relative.
+        stale: The folders of which no file is shown (`stale_parts`).
     """
     lead = table.label_columns.index("Method") if "Method" in table.label_columns else 0
     groups: dict[tuple[str, ...], list[dict[str, Any]]] = {}
@@ -46,25 +56,26 @@ def table_view(table: Table, tree: Tree, out_file: Path) -> dict[str, Any]:
         "headings": tabular.headings(table)[len(table.label_columns) :],
         "width": len(tabular.headings(table)) - lead,
         "groups": [(" · ".join(name), rows) for name, rows in groups.items()],
-        "files": files_of(tree.root / "tables", table.name, TABLE_FORMATS, out_file),
+        "files": files_of(tree, "tables", table.name, out_file, stale),
     }
 
 
 def files_of(
-    folder: Path, name: str, formats: dict[str, str], out_file: Path
+    tree: Tree, kind: str, name: str, out_file: Path, stale: Container[str]
 ) -> list[tuple[str, str]]:
     """Return the formats in which a table or figure was saved, each with its link.
 
     Args:
-        folder: Where the files lie.
+        tree: The suite's folders.
+        kind: Of them, the one where the files lie: `tables` or `figures`.
         name: Of the table or figure: its files' name without suffix.
-        formats: What each suffix is called on the page; those without a file are left out.
         out_file: The page, to which the links are relative.
+        stale: The folders of which no file is shown.
     """
     return [
         (title, relative(path, out_file))
-        for suffix, title in formats.items()
-        if (path := folder / f"{name}.{suffix}").is_file()
+        for suffix, title in FORMATS[kind].items()
+        if kind not in stale and (path := tree.root / kind / f"{name}.{suffix}").is_file()
     ]
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import shlex
+import shutil
 import subprocess
 from html.parser import HTMLParser
+from importlib.resources import files
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -28,6 +31,7 @@ from arkd.report import comparisons as report_comparisons
 from arkd.report import page as report
 from arkd.report import parts
 from arkd.report.figures import inline
+from arkd.report.stale import stale_parts
 from arkd.report.views import span
 from arkd.suite.folders import Tree
 from arkd.suite.load import load_suite
@@ -431,6 +435,72 @@ def test_without_verdicts_the_page_says_how_to_get_them(tmp_path: Path) -> None:
     assert view is not None
     assert view["lead"].endswith(f"run `arkd claims --suite longtail --results {tmp_path}`.")
     assert [claim for claim, _ in view["listed"]][:2] == ["C1", "C2"]
+
+
+def remade(root: Path, tmp_path: Path, *stale: str) -> tuple[str, Path]:
+    """Return the page of parts with manifests, some of other records, and the folder beside it."""
+    folder = tmp_path / "longtail"
+    shutil.copytree(root / "longtail", folder)
+    for part in ("tables", "claims", "figures"):
+        records = (folder / "records.csv").read_bytes() + (b"before" if part in stale else b"")
+        outputs = {p.name: sha(p.read_bytes()) for p in (folder / part).iterdir() if p.is_file()}
+        made = {"inputs": {"records": sha(records)}, "outputs": outputs}
+        (folder / part / "manifest.json").write_text(json.dumps(made))
+    report.write(suite_of(METHODS), tmp_path, folder / "report.html")
+    return (folder / "report.html").read_text(encoding="utf-8"), folder / "report"
+
+
+def sha(text: bytes) -> str:
+    return hashlib.sha256(text).hexdigest()
+
+
+def test_what_is_of_these_records_is_shown(root: Path, tmp_path: Path) -> None:
+    text, folder = remade(root, tmp_path)
+    assert 'class="warning"' not in text
+    assert 'id="verdict-table"' in text
+    assert {path.name for path in folder.iterdir() if path.is_dir()} == set(parts.KINDS)
+    for link in ("tables/main.csv", "figures/fidelity.svg", "claims/claims.csv"):
+        assert (tmp_path / "longtail" / link).is_file() == (f'href="{link}"' in text)
+
+
+def test_verdicts_on_other_records_are_left_out_and_said(root: Path, tmp_path: Path) -> None:
+    text, folder = remade(root, tmp_path, "claims")
+    assert 'id="verdict-table"' not in text
+    assert "claims/claims.csv" not in text
+    assert "The verdicts there are of other records or claims; to judge the claims, run" in text
+    assert not (folder / "Claims").exists()
+    assert 'href="tables/' in text
+
+
+@pytest.mark.parametrize(("part", "kind"), [("tables", "Tables"), ("figures", "Figures")])
+def test_files_of_other_records_are_no_downloads(
+    part: str, kind: str, root: Path, tmp_path: Path
+) -> None:
+    text, folder = remade(root, tmp_path, part)
+    assert f'href="{part}/' not in text
+    assert f"The files in {part}/ are of other records than this page" in text
+    assert not (folder / kind).exists()
+    assert 'id="verdict-table"' in text
+
+
+def test_claims_that_were_registered_anew_have_other_verdicts(tmp_path: Path) -> None:
+    tree = Tree(tmp_path, load_suite("longtail"))
+    (tree.root / "claims").mkdir(parents=True)
+    registered = (ROOT / "benchmarks" / "claims.yaml").read_bytes()
+    for text, stale in ((registered, ()), (registered + b"#", ("claims",))):
+        made = {"inputs": {"claims": sha(text)}, "outputs": {}}
+        (tree.root / "claims" / "manifest.json").write_text(json.dumps(made))
+        assert stale_parts(tree) == stale
+
+
+def test_a_panel_counts_worlds_where_observations_are_worlds(root: Path, data: Any) -> None:
+    assert data["observation"] == "training seed"
+    suite = load_suite("longtail-2")
+    assert suite.worlds
+    assert suite.observation == "world"
+    script = (files("arkd.report") / "templates" / "report_panel.js.j2").read_text("utf-8")
+    assert "training seed" not in re.sub(r".*run\.samples.*", "", script)
+    assert '"Seeds"' not in script
 
 
 def test_verdicts_of_two_pairs_have_ids_of_their_own(tmp_path: Path) -> None:
