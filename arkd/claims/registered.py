@@ -143,18 +143,6 @@ class Claims(Frozen):
     preconditions: tuple[Order, ...]
     claims: tuple[Claim, ...]
 
-    def claim(self, claim_id: str) -> Claim:
-        """Return a claim.
-
-        Raises:
-            ArkdError: there is none of that id.
-        """
-        for claim in self.claims:
-            if claim.id == claim_id:
-                return claim
-        known = [claim.id for claim in self.claims]
-        raise ArkdError(f"no claim '{claim_id}'{nearest(claim_id, known)}; {', '.join(known)}")
-
     @model_validator(mode="after")
     def _names_exist(self) -> Claims:
         ids = [claim.id for claim in self.claims]

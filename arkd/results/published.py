@@ -152,9 +152,9 @@ def _says(provenance: str, kind: str) -> bool:
     return not lead and (provenance == kind if kind == READ else bool(source.strip()))
 
 
-def of_paper(paper: str = PAPER) -> list[Printed]:
-    """Return the numbers that one paper prints."""
-    return [number for number in numbers() if number.paper == paper]
+def of_paper() -> list[Printed]:
+    """Return the numbers that ARKD's own paper prints."""
+    return [number for number in numbers() if number.paper == PAPER]
 
 
 def check_pair(pair: str, where: str) -> None:

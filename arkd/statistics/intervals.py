@@ -77,7 +77,7 @@ def mean_interval(values: Sequence[float] | np.ndarray, level: float = LEVEL) ->
 
 
 def paired_difference(
-    a: Sequence[float] | np.ndarray, b: Sequence[float] | np.ndarray, level: float = LEVEL
+    a: Sequence[float] | np.ndarray, b: Sequence[float] | np.ndarray
 ) -> PairedDifference:
     """Compare two methods seed by seed with the paired t test.
 
@@ -87,7 +87,6 @@ def paired_difference(
     Args:
         a: One value per seed, shape [n].
         b: The other method's values in the same order of seeds, shape [n].
-        level: Coverage of the interval.
 
     Raises:
         ArkdError: If the lengths differ, or a value is missing or not finite.
@@ -97,7 +96,7 @@ def paired_difference(
         raise ArkdError(f"paired comparison needs equal seeds: {first.size} against {second.size}")
     pairs = zip(first.tolist(), second.tolist(), strict=True)
     difference = [0.0 if exact.same(x, y) else x - y for x, y in pairs]
-    interval = mean_interval(difference, level)
+    interval = mean_interval(difference)
     p_value: float | None = None
     if interval.n > 1:
         standard_error = exact.deviation(difference) / math.sqrt(interval.n)

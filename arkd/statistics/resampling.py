@@ -44,9 +44,8 @@ def seed_interval(
     *scores: np.ndarray,
     seed: int,
     bounds: tuple[float, float] | None = None,
-    level: float = LEVEL,
 ) -> Estimate:
-    """Return a statistic with the interval that the number of seeds allows.
+    """Return a statistic with the 95 % interval that the number of seeds allows.
 
     From `BOOTSTRAP_SEEDS` on it is the bootstrap over seeds, below that the t interval of the
     jackknife, which of a mean is the t interval of the seeds' means.
@@ -60,7 +59,6 @@ def seed_interval(
         scores: The matrices, paired by row: row k of each belongs to the same training seed.
         seed: Of the resamples.
         bounds: The smallest and the largest value that the statistic can have.
-        level: Coverage of the interval.
 
     Raises:
         ArkdError: the matrices differ in their runs, or have none.
@@ -70,14 +68,14 @@ def seed_interval(
     if n == 1:
         return Estimate(value, None, None, 1)
     if bounds and value in bounds:
-        reach = ((1 - level) / 2) ** (1 / n) * (bounds[1] - bounds[0])
+        reach = ((1 - LEVEL) / 2) ** (1 / n) * (bounds[1] - bounds[0])
         low = bounds[0] + (reach if value == bounds[1] else 0.0)
         high = bounds[1] - (reach if value == bounds[0] else 0.0)
         return Estimate(value, low, high, n)
     if n < BOOTSTRAP_SEEDS:
-        low, high = jackknife(statistic, *scores, level=level)
+        low, high = jackknife(statistic, *scores)
     else:
-        low, high = bootstrap(statistic, *scores, seed=seed, level=level)
+        low, high = bootstrap(statistic, *scores, seed=seed)
     if exact.same(low, high):  # a share of few pairs that by chance no seed moves still has error
         return Estimate(value, None, None, n)
     if bounds:
@@ -85,10 +83,8 @@ def seed_interval(
     return Estimate(value, low, high, n)
 
 
-def jackknife(
-    statistic: Statistic, *scores: np.ndarray, level: float = LEVEL
-) -> tuple[float, float]:
-    """Return the t interval of a statistic from its values without each seed in turn.
+def jackknife(statistic: Statistic, *scores: np.ndarray) -> tuple[float, float]:
+    """Return the 95 % t interval of a statistic from its values without each seed in turn.
 
     The pseudo-value of a seed is n·θ − (n − 1)·θ', with θ' the statistic without it. Their spread
     stands for that of the seeds, with n − 1 degrees of freedom. Of a mean they are the seeds' own
@@ -108,59 +104,47 @@ def jackknife(
         float(statistic(*(np.delete(part, run, axis=0) for part in scores))) for run in range(n)
     ]
     pseudo = n * value - (n - 1) * np.array(without)
-    half = t_quantile(0.5 + level / 2, n - 1) * exact.deviation(pseudo) / math.sqrt(n)
+    half = t_quantile(0.5 + LEVEL / 2, n - 1) * exact.deviation(pseudo) / math.sqrt(n)
     return value - half, value + half
 
 
 def bootstrap(
-    statistic: Statistic,
-    *scores: np.ndarray,
-    seed: int,
-    shared_runs: bool = True,
-    resamples: int = RESAMPLES,
-    level: float = LEVEL,
+    statistic: Statistic, *scores: np.ndarray, seed: int, resamples: int = RESAMPLES
 ) -> tuple[float, float]:
-    """Return the bootstrap interval of a statistic over runs, with the tasks as strata.
+    """Return the 95 % bootstrap interval of a statistic over runs.
 
     Here a run is one student that sits every test, and both methods of a comparison have the same
     seeds. So a run is drawn as a whole, with its row in every task and in every matrix. rliable
-    draws anew in each task and each matrix, since its runs on two games are two trainings: so does
-    this with `shared_runs` off. For our runs that is too narrow for one method, which is good or
-    bad on several tests together, and too wide for two methods that share their seeds.
+    draws anew in each task and each matrix, since its runs on two games are two trainings. For our
+    runs that is too narrow for one method, which is good or bad on several tests together, and too
+    wide for two methods that share their seeds.
 
     The percentiles are expanded: at the normal tail of √(n/(n − 1))·t[a/2, n − 1] instead of a/2,
     which makes good the resamples' lack of spread and of tails in small samples.
 
     Args:
         statistic: Of one or several matrices [..., runs, tasks].
-        scores: The matrices; with `shared_runs` of equal runs.
+        scores: The matrices, of equal runs.
         seed: Of the generator.
-        shared_runs: Whether tasks and matrices share their runs.
         resamples: How many.
-        level: Coverage of the interval.
 
     Raises:
         ArkdError: fewer than `BOOTSTRAP_SEEDS` runs, or the matrices differ in their runs.
 
     Source: T. C. Hesterberg, What Teachers Should Know About the Bootstrap, 2015, section 5.3
-    (expanded percentiles); stratified over tasks: Agarwal et al., 2021.
+    (expanded percentiles).
     """
     arrays = [np.asarray(part, dtype=float) for part in scores]
-    n = _runs(arrays) if shared_runs else min(len(part) for part in arrays)
+    n = _runs(arrays)
     _enough(n)
-    draw = np.random.default_rng(seed)
-    if shared_runs:
-        rows = draw.integers(n, size=(resamples, n))
-        drawn = [part[rows] for part in arrays]
-    else:
-        drawn = [_within_tasks(part, resamples, draw) for part in arrays]
-    return _expanded(statistic(*drawn), n, level)
+    rows = np.random.default_rng(seed).integers(n, size=(resamples, n))
+    return _expanded(statistic(*(part[rows] for part in arrays)), n)
 
 
 def crossed_bootstrap(
-    differences: np.ndarray, *, seed: int, resamples: int = RESAMPLES, level: float = LEVEL
+    differences: np.ndarray, *, seed: int, resamples: int = RESAMPLES
 ) -> tuple[float, float]:
-    """Return the interval of a paired difference for new seeds and new items at once.
+    """Return the 95 % interval of a paired difference for new seeds and new items at once.
 
     Rows and columns are drawn independently (the pigeonhole bootstrap): a difference that a few
     items make, or a few seeds, has a wide interval. What is left between seed and item counts
@@ -170,7 +154,6 @@ def crossed_bootstrap(
         differences: a − b of each seed and item, decoding seeds averaged, shape [seeds, items].
         seed: Of the generator.
         resamples: How many.
-        level: Coverage of the interval.
 
     Raises:
         ArkdError: fewer than `BOOTSTRAP_SEEDS` seeds.
@@ -187,19 +170,12 @@ def crossed_bootstrap(
     rows = draw.multinomial(seeds, np.full(seeds, 1 / seeds), size=resamples)
     columns = draw.multinomial(items, np.full(items, 1 / items), size=resamples)
     means = ((rows @ array) * columns).sum(axis=1) / (seeds * items)
-    return _expanded(means, seeds, level)
+    return _expanded(means, seeds)
 
 
-def _within_tasks(scores: np.ndarray, resamples: int, draw: np.random.Generator) -> np.ndarray:
-    """Draw runs anew in each task: scores [runs, tasks] to [resamples, runs, tasks]."""
-    runs, tasks = scores.shape
-    rows = draw.integers(runs, size=(resamples, runs, tasks))
-    return scores[rows, np.arange(tasks)]
-
-
-def _expanded(values: np.ndarray, n: int, level: float) -> tuple[float, float]:
+def _expanded(values: np.ndarray, n: int) -> tuple[float, float]:
     """Return the expanded percentiles of resampled values of a statistic of n runs."""
-    tail = float(stats.norm.cdf(math.sqrt(n / (n - 1)) * t_quantile((1 - level) / 2, n - 1)))
+    tail = float(stats.norm.cdf(math.sqrt(n / (n - 1)) * t_quantile((1 - LEVEL) / 2, n - 1)))
     low, high = np.quantile(values, [tail, 1 - tail])
     return float(low), float(high)
 

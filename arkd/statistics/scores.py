@@ -51,11 +51,6 @@ def seed_means(scores: np.ndarray) -> np.ndarray:
     return exact.means(scores, -1)
 
 
-def mean(scores: np.ndarray) -> np.ndarray:
-    """Return the mean over runs and tasks: scores [..., runs, tasks] to [...]."""
-    return exact.means(scores, (-2, -1))
-
-
 def iqm(scores: np.ndarray) -> np.ndarray:
     """Return the interquartile mean: the mean of the middle half of all runs × tasks.
 

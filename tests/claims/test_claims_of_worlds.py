@@ -23,6 +23,7 @@ from arkd.suite.load import load_suite, suite_names
 from arkd.suite.suite import Suite
 
 CLAIMS = load_claims(claims_path("2.0"))
+BY_ID = {claim.id: claim for claim in CLAIMS.claims}
 WORLDS = CLAIMS.rule.registered_worlds[:4]
 SETS = ("longtail_id", "longtail_template", "longtail_style", "longtail_rare", "longtail_combined")
 LADDER = {
@@ -162,7 +163,7 @@ def test_one_world_has_too_few_gaps_and_the_page_says_so(tmp_path: Path) -> None
 
 def test_a_shift_is_what_another_decoder_changes_of_one_arm(tmp_path: Path) -> None:
     found = results(tmp_path, rows("arkd", "forward_kl", "reverse_kl"), between)
-    test = CLAIMS.claim("X9").tests[0]
+    test = BY_ID["X9"].tests[0]
     (one,) = comparisons(found, "X9", test, found.suite.pairs[0].name)
     for world in WORLDS:
         other, own = (
@@ -226,7 +227,7 @@ def test_every_registered_test_can_be_evaluated_in_a_suite_of_worlds(whole: Tree
 def test_equal_arms_are_equivalent_and_fewer_worlds_provisional(tmp_path: Path) -> None:
     suite = rows("arkd", "fixed_mix", worlds=CLAIMS.rule.registered_worlds[:5])
     tree = write_results(tmp_path, suite, between, claims=CLAIMS)
-    claims = CLAIMS.model_copy(update={"claims": (CLAIMS.claim("E3"),), "preconditions": ()})
+    claims = CLAIMS.model_copy(update={"claims": (BY_ID["E3"],), "preconditions": ()})
     (found,) = judgement.judge(tree, claims)
     (one,) = found.primary
     drops = [*one.comparison.values.values()]
@@ -238,14 +239,14 @@ def test_equal_arms_are_equivalent_and_fewer_worlds_provisional(tmp_path: Path) 
 def test_a_suite_of_one_world_is_provisional(tmp_path: Path) -> None:
     suite = rows("arkd", "fixed_mix", worlds=())
     tree = write_results(tmp_path, suite, between, claims=CLAIMS)
-    claims = CLAIMS.model_copy(update={"claims": (CLAIMS.claim("E3"),), "preconditions": ()})
+    claims = CLAIMS.model_copy(update={"claims": (BY_ID["E3"],), "preconditions": ()})
     (found,) = judgement.judge(tree, claims)
     assert found.provisional == "the claims were registered for suites of several worlds"
 
 
 def test_the_paper_s_effects_are_shares_of_its_gap() -> None:
     def effect(claim: str, pair: str | None = None) -> str:
-        return paper_effect(CLAIMS.claim(claim), pair)
+        return paper_effect(BY_ID[claim], pair)
 
     assert effect("C5", "gpt2-1.5B-120M") == "0.08 (1 cell)"  # 0.4 of 27.1 - 22.3
     assert effect("C5") == "0.06 to 0.08 (2 cells)"  # 0.2 of 27.1 - 24.0

@@ -45,6 +45,7 @@ from arkd.suite.protocol import MethodEntry
 from arkd.suite.suite import Suite
 
 CLAIMS = load_claims()
+BY_ID = {claim.id: claim for claim in CLAIMS.claims}
 FULL = load_suite("longtail-full")
 PAIR = FULL.pairs[0].name
 REGISTERED = CLAIMS.rule.registered_seeds
@@ -171,7 +172,7 @@ def of_claims(*claims: Claim, **rule: Any) -> Claims:
 
 def judged(tree: Tree, *ids: str, partial: bool = False) -> dict[str, judgement.Judgement]:
     """Judge some registered claims."""
-    claims = of_claims(*(CLAIMS.claim(name) for name in ids)) if ids else CLAIMS
+    claims = of_claims(*(BY_ID[name] for name in ids)) if ids else CLAIMS
     return {one.claim.id: one for one in judgement.judge(tree, claims, partial)}
 
 
@@ -602,7 +603,7 @@ def test_identity_holds_if_every_seed_s_bytes_agree(
 def test_identity_of_arms_with_other_rates_says_so(tmp_path: Path) -> None:
     suite = suite_of("greedy_min", "reverse_kl", seeds=(1, 2, 3))
     tree = write_results(tmp_path, suite, between)
-    test = CLAIMS.claim("X1").tests[1]
+    test = BY_ID["X1"].tests[1]
     (found,) = comparisons(Results(tree, CLAIMS.roles), "X1", test, PAIR)
     assert found.outcome is False
     assert "different rates (greedy_min at 0.012, reverse_kl at 0.006)" in found.note
@@ -646,16 +647,14 @@ def test_an_order_with_an_arm_that_was_never_measured_does_not_hold(tmp_path: Pa
 def test_printed_and_derived_numbers_are_compared_as_they_stand(tmp_path: Path) -> None:
     tree = write_results(tmp_path, THREE, between)
     results = Results(tree, CLAIMS.roles)
-    found = [
-        one for test in CLAIMS.claim("X2").tests for one in comparisons(results, "X2", test, PAIR)
-    ]
+    found = [one for test in BY_ID["X2"].tests for one in comparisons(results, "X2", test, PAIR)]
     assert [one.printed for one in found] == [0.4, 0.4, 0.6, 0.2, 0.2, 0.3]
     assert [one.outcome for one in found] == [True] * 3 + [False] * 3
     exact = Published.model_validate(
-        CLAIMS.claim("X2").tests[0].model_dump() | {"direction": "equal", "margin": 0.4}
+        BY_ID["X2"].tests[0].model_dump() | {"direction": "equal", "margin": 0.4}
     )
     assert [one.outcome for one in comparisons(results, "", exact, PAIR)] == [True, True, False]
-    steps = CLAIMS.claim("X5").tests[0]
+    steps = BY_ID["X5"].tests[0]
     assert isinstance(steps, Arithmetic)
     (one,) = comparisons(results, "X5", steps, PAIR)
     assert (one.outcome, one.printed) == (False, -2550)
@@ -777,7 +776,7 @@ def test_what_cannot_be_tested_says_why(
 
 def test_a_group_that_was_not_measured_is_not_testable(tmp_path: Path) -> None:
     test = paired(tasks=["truth"], groups=["ratio60"], metric="truth_error")
-    claim = CLAIMS.claim("E1").model_copy(update={"tests": (test,), "rule": "all"})
+    claim = BY_ID["E1"].model_copy(update={"tests": (test,), "rule": "all"})
     tree = write_results(tmp_path, suite_of("arkd", "fixed_mix"), between)
     (found,) = judgement.judge(tree, of_claims(claim))
     assert found.reason == "no truth_error was measured on truth in group 'ratio60'"
@@ -804,12 +803,12 @@ def test_a_claim_over_pairs_has_one_family_and_one_verdict(tmp_path: Path) -> No
     second = FULL.pairs[0].model_copy(update={"name": "second"})
     suite = suite_of(*PLAIN, pairs=(*FULL.pairs, second), seeds=REGISTERED[:4])
     found = judgement.judge(
-        write_results(tmp_path, suite, planted({"arkd": 5.0})), of_claims(CLAIMS.claim("C10"))
+        write_results(tmp_path, suite, planted({"arkd": 5.0})), of_claims(BY_ID["C10"])
     )
     assert [(one.pair, one.verdict, len(one.primary)) for one in found] == [
         ("all pairs", "supported", 2 * 3 * 5)
     ]
-    found = judgement.judge(Tree(tmp_path, suite), of_claims(CLAIMS.claim("C3")))
+    found = judgement.judge(Tree(tmp_path, suite), of_claims(BY_ID["C3"]))
     assert [one.pair for one in found] == [PAIR, "second"]
 
 
@@ -968,10 +967,10 @@ def test_a_missing_arm_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture
 
 def test_the_paper_s_effects_come_from_its_tables() -> None:
     def effect(name: str) -> str:
-        return paper_effect(CLAIMS.claim(name), None)
+        return paper_effect(BY_ID[name], None)
 
     assert effect("C5") == "0.2 to 0.4 (2 cells)"
-    assert paper_effect(CLAIMS.claim("C5"), "gpt2-1.5B-120M") == "0.4 (1 cell)"
+    assert paper_effect(BY_ID["C5"], "gpt2-1.5B-120M") == "0.4 (1 cell)"
     assert effect("X11") == "0.4 to 1.1 (3 cells)"
     assert effect("C6") == "0.18, 0.45"
     assert effect("C9") == "–"
