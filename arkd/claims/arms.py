@@ -15,6 +15,7 @@ from arkd.metrics.declared import names
 from arkd.results.records import SeedValues, read_csv
 from arkd.results.suite_results import SuiteResults
 from arkd.results.trajectories import FILE, read_windows, trained_steps
+from arkd.storage.records import read_rows
 from arkd.storage.yaml_text import parse_yaml
 from arkd.suite.folders import CONTROLS, INIT, TEACHER, Tree
 from arkd.suite.protocol import ROW_SETTINGS
@@ -42,8 +43,8 @@ class Results(SuiteResults):
     def __init__(self, tree: Tree, roles: Mapping[str, Role]) -> None:
         super().__init__(tree)
         self._roles = roles
-        path = tree.root / "cost.csv"
-        columns = read_csv(path, self.suite, ()).columns  # older results lack the newer ones
+        path = tree.result("cost.csv")
+        columns = read_rows(path)[0]  # older results lack the newer ones
         metrics = [name for name in names("cost") if name in columns]
         costs = read_csv(path, self.suite, metrics)
         self._costs: dict[tuple[str, ...], SeedValues] = {}
@@ -52,7 +53,7 @@ class Results(SuiteResults):
                 if not math.isnan(row[metric]):
                     key = (row["pair"], row["method"], COST, metric, row["stage"])
                     self._costs.setdefault(key, {})[int(row["seed"])] = row[metric]
-        self._runs = read_windows(tree.root, self.suite)
+        self._runs = read_windows(tree)
         self._rows = [*CONTROLS, *(entry.label for entry in self.suite.entries)]
         self._arms = {self._spelled(entry.label): entry.label for entry in self.suite.entries}
 

@@ -12,6 +12,7 @@ from arkd.claims.arms import Results
 from arkd.claims.decision import Comparison
 from arkd.claims.kinds import Measured
 from arkd.results.records import SCORED, SeedValues
+from arkd.results.suite_results import observed
 from arkd.statistics.intervals import mean_interval
 
 
@@ -37,9 +38,11 @@ def measured(
         comparison = replace(template, task=task, group=group)
         if name != task and test.metric in SCORED and results.records.without_references(task):
             continue  # a set of prompts alone, which the role's other sets stand for
-        if not results.measured(task, test.metric, group):
+        needed = [task, *([results.suite.test_sets[0]] if test.transform == "drop" else [])]
+        lacking = [t for t in needed if not results.measured(t, test.metric, group)]
+        if lacking:
             where = f" in group '{group}'" if group else ""
-            reason = f"no {test.metric} was measured on {task}{where}"
+            reason = f"no {test.metric} was measured on {lacking[0]}{where}"
             yield replace(comparison, reason=reason), _nothing
             continue
         gap = 1.0
@@ -88,7 +91,7 @@ def _gap(results: Results, comparison: Comparison, gap_from: str) -> tuple[float
     )
     gaps = [teacher[seed] - value for seed, value in start.items() if seed in teacher]
     if len(gaps) < 2:
-        what = results.suite.observation.split()[-1] + "s" * (len(gaps) != 1)
+        what = observed(results.suite) + "s" * (len(gaps) != 1)
         return math.nan, f"{len(gaps)} {what} with {where} and teacher, 2 are needed for their gap"
     found = mean_interval(gaps)
     assert found.low is not None

@@ -148,7 +148,8 @@ def _drawn_for_a_paper(tree: Tree, options: argparse.Namespace) -> bool:
         return False
     manifest.check_collected(tree.root)
     folder = Path(options.out or f"{tree.suite.name}-figures")
-    for path in build.write(tree.suite, tree.results, folder, options.partial, chosen):
+    partial = options.partial
+    for path in build.write(tree.suite, tree.results, folder, partial, chosen, tree.named):
         print(path)
     return True
 
@@ -183,11 +184,11 @@ def _show(name: str, tree: Tree, partial: bool) -> None:
         if name == "tables":
             from arkd.tables import build as tables
 
-            tables.write(tree.suite, tree.results, made.folder, partial)
+            tables.write(tree.suite, tree.results, made.folder, partial, tree.named)
         else:
             from arkd.figures import build as figures
 
-            figures.write(tree.suite, tree.results, made.folder, partial)
+            figures.write(tree.suite, tree.results, made.folder, partial, named=tree.named)
 
 
 def claims(options: argparse.Namespace) -> None:

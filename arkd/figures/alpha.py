@@ -14,6 +14,7 @@ from matplotlib.patches import Patch
 from arkd.figures.marks import mark
 from arkd.figures.style import SMALL, broken
 from arkd.paths import benchmarks_dir
+from arkd.results.suite_results import observed
 from arkd.results.trajectories import Curves, mean_series, progress, rolled
 from arkd.statistics.intervals import mean_interval
 from arkd.tables.builder import Builder, base_name
@@ -56,7 +57,8 @@ def alpha(make: Builder) -> Figure | None:
         if len(runs) > 1:
             axis.set_title(pair)
     grid[0].set_ylabel("α, weight of forward KL")
-    names = {"mean over seeds": MEAN, "single seeds": ONE_SEED}
+    word = observed(make.suite)
+    names = {f"mean over {word}s": MEAN, f"single {word}s": ONE_SEED}
     handles: list[Any] = [
         Line2D([], [], color=colour, **style, label=name) for name, style in names.items()
     ]
@@ -75,7 +77,7 @@ def published_alpha() -> pd.Series:
 
 def interval_series(seeds: Mapping[int, pd.Series]) -> pd.DataFrame:
     """Return the 95 % t interval over seeds at each step that several seeds have."""
-    frame = pd.concat(seeds.values(), axis=1)
+    frame = pd.concat(seeds.values(), axis=1).sort_index()  # seeds may have logged other windows
     rows = {
         step: mean_interval(kept)
         for step, values in frame.iterrows()
@@ -102,7 +104,7 @@ def alphas(make: Builder) -> Figure | None:
         figsize=(max(2.15 * across, 5.0), 2.05 * len(lines) + 0.5), layout="constrained"
     )
     grid = figure.subplots(len(lines), across, squeeze=False, sharex=True, sharey=True)
-    paper = published_alpha()
+    paper, word = published_alpha(), observed(make.suite)
     for place, (axes, line) in enumerate(zip(grid, lines, strict=True)):
         for column, axis in enumerate(axes[len(line) :], len(line)):
             axis.set_axis_off()
@@ -112,7 +114,7 @@ def alphas(make: Builder) -> Figure | None:
             axis.plot(progress(paper), paper, **PAPER)
             _draw_seeds(axis, arm, seeds)
             name, _, change = arm.partition("@")
-            counted = f"{len(seeds)} seed{'s' if len(seeds) > 1 else ''}"
+            counted = f"{len(seeds)} {word}{'s' if len(seeds) > 1 else ''}"
             title = [pair] * (len(make.pairs) > 1) + [
                 name,
                 f"{broken(change)}, {counted}".lstrip(", "),
@@ -123,8 +125,8 @@ def alphas(make: Builder) -> Figure | None:
         axis.set_xticks((0, 0.5, 1), ("0", "0.5", "1"))
     figure.supxlabel("share of training", fontsize=9)
     names = {
-        "mean over seeds": MEAN | {"color": "0.2"},
-        "single seeds": ONE_SEED | {"color": "0.2"},
+        f"mean over {word}s": MEAN | {"color": "0.2"},
+        f"single {word}s": ONE_SEED | {"color": "0.2"},
         "paper, Figure 5": PAPER,
     }
     handles = [Line2D([], [], **style, label=name) for name, style in names.items()]

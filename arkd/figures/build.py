@@ -61,7 +61,12 @@ FOREST = "forest"  # of the verdicts, which have a file of their own
 
 
 def write(
-    suite: Suite, results_dir: Path, out_dir: Path, partial: bool = False, chosen: Chosen = ALL
+    suite: Suite,
+    results_dir: Path,
+    out_dir: Path,
+    partial: bool = False,
+    chosen: Chosen = ALL,
+    named: str = "",
 ) -> list[Path]:
     """Draw every figure that the suite's methods call for and return the files.
 
@@ -71,13 +76,15 @@ def write(
         out_dir: Where the figures go, an SVG, a PNG and a PDF each.
         partial: Draw what is there instead of refusing gaps.
         chosen: Which figures, of which rows and how wide.
+        named: What the command line calls the suite, if not by its name.
 
     Raises:
         ArkdError: If results are missing and `partial` is not set, or what is chosen is not there;
             nothing is written then.
     """
+    drawn = render(suite, results_dir, partial, METADATA, chosen, named)
     paths = []
-    for name, files in render(suite, results_dir, partial, METADATA, chosen).items():
+    for name, files in drawn.items():
         for suffix, content in files.items():
             path = out_dir / f"{name}.{suffix}"
             with staged_file(path) as temporary:
@@ -92,6 +99,7 @@ def render(
     partial: bool = False,
     suffixes: Iterable[str] = ("svg",),
     chosen: Chosen = ALL,
+    named: str = "",
 ) -> dict[str, dict[str, bytes]]:
     """Return the bytes of every figure by name and suffix (svg, png, pdf).
 
@@ -101,10 +109,11 @@ def render(
         partial: Draw what is there, gaps left out.
         suffixes: Formats: svg, png, pdf.
         chosen: Which figures, of which rows and how wide.
+        named: What the command line calls the suite, if not by its name.
     """
     files: dict[str, dict[str, bytes]] = {}
     with style.applied():
-        for name, figure in build(suite, results_dir, partial, chosen).items():
+        for name, figure in build(suite, results_dir, partial, chosen, named).items():
             files[name] = {}
             _lay_out(name, figure, chosen)
             figure.set_layout_engine(None)  # laid out once, not anew for each format
@@ -134,7 +143,11 @@ def _lay_out(name: str, figure: Figure, chosen: Chosen) -> None:
 
 
 def build(
-    suite: Suite, results_dir: Path, partial: bool = False, chosen: Chosen = ALL
+    suite: Suite,
+    results_dir: Path,
+    partial: bool = False,
+    chosen: Chosen = ALL,
+    named: str = "",
 ) -> dict[str, Figure]:
     """Return the figures by name, those without any data left out.
 
@@ -143,11 +156,12 @@ def build(
         results_dir: The folder in which the suite's own folder lies.
         partial: Draw what is there, gaps left out.
         chosen: Which figures, of which rows and how wide.
+        named: What the command line calls the suite, if not by its name.
 
     Raises:
         ArkdError: values are missing and `partial` is not set, or what is chosen is not there.
     """
-    make = Builder(suite, results_dir)
+    make = Builder(suite, results_dir, named)
     wanted = chosen.names([*FIGURES, FOREST])
     chosen.narrow(make)
     with style.applied():

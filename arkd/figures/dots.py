@@ -11,6 +11,7 @@ from matplotlib.lines import Line2D
 from arkd.figures.marks import Mark, mark
 from arkd.figures.style import SMALL
 from arkd.results.records import SeedValues
+from arkd.results.suite_results import observed
 from arkd.statistics.intervals import paired_difference
 from arkd.tables.builder import Builder, Source
 from arkd.tables.table import FAILED, Cell
@@ -77,7 +78,7 @@ def dots(
         handles.append(Line2D([], [], **PAPER.style(5), label="paper"))
     if against in rows and len(rows) > 1:
         handles.append(Line2D([], [], color="0.4", ls=":", lw=1, label=f"mean of {against}"))
-        bar_name = f"95 % t interval of the row less {against}, within seed"
+        bar_name = f"95 % t interval of the row less {against}, within {observed(make.suite)}"
         handles.append(Line2D([], [], color="0.4", lw=1.2, label=bar_name))
     if handles:
         figure.legend(handles=handles, loc="outside upper left", ncols=3, fontsize=SMALL)

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from arkd.figures.marks import mark
 from arkd.figures.style import SMALL, foot, main_rows
 from arkd.results.records import SeedValues
+from arkd.results.suite_results import observed
 from arkd.tables.builder import Builder
 from arkd.tables.kinds.summary import TRUTH
 from arkd.tables.quantities import FORWARD, difference, quality
@@ -75,7 +76,11 @@ def effects(make: Builder) -> Figure | None:
             axis.tick_params(axis="x", labelsize=SMALL)
             axis.locator_params(axis="x", nbins=4)
     alone = len(make.expected(FORWARD)) == 1
-    what = "no intervals of a single seed" if alone else "pale: the interval holds zero"
+    what = (
+        f"no intervals of a single {observed(make.suite)}"
+        if alone
+        else "pale: the interval holds zero"
+    )
     foot(figure, f"zero: {FORWARD}", what, choice.note)
     return figure
 

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from arkd.figures.marks import MARKERS, Mark, mark
-from arkd.figures.style import SMALL
+from arkd.figures.style import SMALL, foot
 from arkd.statistics.intervals import mean_interval
 from arkd.tables.builder import Builder
 from arkd.tables.kinds.grid import SOURCES, VOCABULARY, grid_places, grid_values, tails
@@ -24,7 +24,7 @@ SPREAD = 0.8  # of the distance between two sources, over which their rows stand
 
 def grid(make: Builder) -> Figure | None:
     """One panel a measure, prefix sources across; a mark for each support and divergence."""
-    places = grid_places(make)
+    places = {row: at for row, at in grid_places(make).items() if row in make.methods}
     if not places:
         return None
     sources = [source for source in SOURCES if source in {place[0] for place in places.values()}]
@@ -57,18 +57,20 @@ def grid(make: Builder) -> Figure | None:
         axis.set_xlabel("prefixes", fontsize=SMALL)
     handles = [Line2D([], [], label=name, **drawn.style(5)) for name, drawn in known.items()]
     figure.legend(handles=handles, loc="outside lower center", ncols=2, fontsize=SMALL)
+    foot(figure, f"pair: {pair}, of {len(make.pairs)}" * (len(make.pairs) > 1))
     return figure
 
 
 def _marks(kinds: Sequence[tuple[str, str]]) -> dict[str, Mark]:
     """Give each support and divergence the colour of the divergence's row, and a shape of its own.
 
-    The first of a colour has the row's own shape: the whole vocabulary, which stands first.
+    The first of a colour has the row's own shape: the whole vocabulary, which stands first. More
+    of one colour than there are shapes share that one.
     """
     found: dict[str, Mark] = {}
     for kind in kinds:
         plain = mark(kind[1])
         taken = {(drawn.colour, drawn.marker) for drawn in found.values()}
         free = (shape for shape in (plain.marker, *MARKERS) if (plain.colour, shape) not in taken)
-        found[", ".join(kind)] = Mark(plain.colour, next(free), plain.fill)
+        found[", ".join(kind)] = Mark(plain.colour, next(free, plain.marker), plain.fill)
     return found

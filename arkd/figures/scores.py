@@ -14,6 +14,7 @@ from arkd import exact
 from arkd.figures.marks import mark
 from arkd.figures.style import MANY, SMALL
 from arkd.results.records import SeedValues
+from arkd.results.suite_results import observed
 from arkd.statistics.intervals import mean_interval
 from arkd.suite.folders import CONTROLS, TEACHER
 from arkd.tables.builder import GOLD, Builder, Source
@@ -65,7 +66,7 @@ def seeds(make: Builder) -> Figure | None:
             lead = f"{pair}\n" if len(make.pairs) > 1 else ""
             upper.set_title(lead + strip.label.split(" (")[0], fontsize=9)
     handles = [
-        Line2D([], [], color="0.3", **SEED_DOT, label="one seed"),
+        Line2D([], [], color="0.3", **SEED_DOT, label=f"one {observed(make.suite)}"),
         Line2D([], [], color="0.3", marker="D", ms=4, lw=1.2, label="mean and 95 % t interval"),
         Line2D([], [], color="0.85", lw=6, label="span of the panel above"),
     ]
@@ -74,10 +75,11 @@ def seeds(make: Builder) -> Figure | None:
 
 
 def _strips(make: Builder, pair: str, rows: Sequence[str]) -> list[Strip]:
-    first, rest, rouge = make.suite.test_sets[0], make.outside, make.suite.rouge
+    rest, rouge = make.outside, make.suite.rouge
+    first = [task for task in make.scored if task not in rest]
     wanted = [
         ("JSD to the teacher (nats/token)", True, [Source(GOLD, "jsd", "")]),
-        ("ROUGE-L in distribution (0–100)", False, [Source(first, rouge, "")]),
+        ("ROUGE-L in distribution (0–100)", False, [Source(t, rouge, "") for t in first]),
         ("ROUGE-L out of distribution (0–100)", False, [Source(t, rouge, "") for t in rest]),
     ]
     return [

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from arkd.figures.marks import COLOURS, HOLLOW, MARKERS, Mark
-from arkd.figures.style import SMALL
+from arkd.figures.style import SMALL, foot
 from arkd.statistics.intervals import Interval, mean_interval
 from arkd.tables.builder import Builder
 from arkd.tables.kinds.sparse import sparse_rows, sparse_values
@@ -36,10 +36,10 @@ def sparse(make: Builder) -> Figure | None:
 
     Ways of equal bytes stand beside each other; the exact teacher has a mark at its bytes.
     """
-    if not sparse_rows(make):
+    pair, rows = make.pairs[0], [row for row in sparse_rows(make) if row in make.methods]
+    if not rows:
         return None
-    pair = make.pairs[0]
-    values = {method: sparse_values(make, pair, method) for method in sparse_rows(make)}
+    values = {row: sparse_values(make, pair, row) for row in rows}
     kind_of = {m: make.suite.settings(make.suite.entry(m)).teacher_support for m in values}
     known = dict(zip(KINDS, map(Mark, COLOURS, MARKERS), strict=False))
     panels = {
@@ -73,6 +73,7 @@ def sparse(make: Builder) -> Figure | None:
     exact = EXACT.style(8) | {"ls": ":"}
     handles.append(Line2D([], [], **exact, label="exact teacher"))
     figure.legend(handles=handles, loc="outside lower center", ncols=5, fontsize=SMALL)
+    foot(figure, f"pair: {pair}, of {len(make.pairs)}" * (len(make.pairs) > 1))
     return figure
 
 

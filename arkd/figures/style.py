@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from scipy.optimize import linear_sum_assignment
 
 from arkd.figures.marks import Mark, mark
+from arkd.results.suite_results import observed
 from arkd.statistics.intervals import Interval
 from arkd.tables.builder import Builder
 
@@ -65,6 +66,8 @@ class Choice:
 def main_rows(make: Builder, rows: Sequence[str], plain: bool = False) -> Choice:
     """Return all rows up to `MANY`; of more, those that have as many seeds as any.
 
+    All as well where that rule leaves fewer than two.
+
     Args:
         make: The suite.
         rows: Labels, in the order in which they are shown.
@@ -76,7 +79,9 @@ def main_rows(make: Builder, rows: Sequence[str], plain: bool = False) -> Choice
     kept = tuple(
         row for row in rows if len(make.expected(row)) == most and not (plain and "@" in row)
     )
-    rule = f"with all {most} seeds" + (" and no changed setting" if plain else "")
+    if len(kept) < 2:
+        return Choice(tuple(rows))
+    rule = f"with all {most} {observed(make.suite)}s" + (" and no changed setting" if plain else "")
     return Choice(kept, f"{len(kept)} of {len(rows)} rows, those {rule}")
 
 

@@ -54,7 +54,7 @@ def drawings(tree: Tree, partial: bool, stale: Sequence[str]) -> dict[str, bytes
         manifest.check_outputs(folder, manifest.read(folder, ["outputs"])["outputs"])
         files = {name: folder / f"{name}.svg" for name in (*figures.FIGURES, figures.FOREST)}
         return {name: file.read_bytes() for name, file in files.items() if file.is_file()}
-    drawn = figures.render(tree.suite, tree.results, partial)
+    drawn = figures.render(tree.suite, tree.results, partial, named=tree.named)
     return {name: made["svg"] for name, made in drawn.items()}
 
 

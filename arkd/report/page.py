@@ -58,7 +58,7 @@ def write(
     tree = Tree(results_dir, suite, named)
     refuse_unlike(out_file, SIGN)
     _refuse_other_parts(out_file.with_suffix(""))
-    made = tables.build(suite, results_dir, partial)
+    made = tables.build(suite, results_dir, partial, named)
     stale = stale_parts(tree)
     by_section = sections(made)
     views = [
@@ -143,7 +143,7 @@ def strip(tree: Tree, made: Sequence[Table]) -> list[tuple[str, str]]:
     trained = sum(len(seeds(suite, entry.label)) for entry in suite.entries) * len(suite.pairs)
     wall_s = math.fsum(read_csv(tree.root / "cost.csv", suite, ["wall_s"])["wall_s"].dropna())
     pairs = len(suite.pairs)
-    steps = trained_steps(suite, read_windows(tree.root, suite).values())
+    steps = trained_steps(suite, read_windows(tree).values())
     known = {
         "Rows": str(len({method for _, method in methods(suite)})),
         "Pairs": ", ".join(pair.name for pair in suite.pairs) if pairs < 3 else str(pairs),

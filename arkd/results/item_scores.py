@@ -64,7 +64,7 @@ class ItemScores:
         missing.
         """
         found: dict[int, np.ndarray] = {}
-        failed = self.make.records.failed(pair, row)
+        failed = self.make.failed(pair, row)
         for seed in self.make.expected(row):
             keys = [(pair, row, seed, task, d) for d in self.make.suite.decoding.seeds]
             if all(key in self._scores for key in keys):

@@ -92,10 +92,8 @@ def read_csv(path: Path, suite: Suite, numbers: Iterable[str]) -> pd.DataFrame:
     Blank numbers are allowed and become missing values.
 
     Raises:
-        ArkdError: If the file is absent, lacks a column, mixes versions or holds a bad number.
+        ArkdError: If the file lacks a column, mixes versions or holds a bad number.
     """
-    if not path.is_file():
-        raise ArkdError(f"{path}: no such file; run `arkd run {suite.name}` first")
     head, *rows = read_rows(path)
     if len(set(head)) < len(head):
         raise ArkdError(f"{path}: a column stands twice; run `arkd collect` again")
@@ -173,7 +171,7 @@ def read_records(path: Path, suite: Suite) -> Records:
     """Read `records.csv`.
 
     Raises:
-        ArkdError: If the file is absent or malformed, or says the same thing twice.
+        ArkdError: If the file is malformed, or says the same thing twice.
     """
     frame = read_csv(path, suite, ["value"])
     key = [*RUN, "decode_seed", *QUANTITY]

@@ -10,6 +10,12 @@ from arkd.results.item_scores import FILE, ItemScores
 from arkd.results.records import SeedValues, gap_message, read_records
 from arkd.storage import manifest
 from arkd.suite.folders import TEACHER, Tree, seeds
+from arkd.suite.suite import Suite
+
+
+def observed(suite: Suite) -> str:
+    """Return in one word what intervals run over: seed or world."""
+    return suite.observation.split()[-1]
 
 
 class SuiteResults:
@@ -21,7 +27,7 @@ class SuiteResults:
 
     def __init__(self, tree: Tree) -> None:
         self.tree, self.suite = tree, tree.suite
-        self.records = read_records(tree.root / "records.csv", self.suite)
+        self.records = read_records(tree.result("records.csv"), self.suite)
         self.gaps: dict[str, dict[str, None]] = {}  # by run, in order, each quantity once
         self._seeds: dict[str, tuple[int, ...]] = {}  # by row, for each of its cells
 

@@ -7,7 +7,6 @@ be made again from the files that are kept with the results.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -16,6 +15,7 @@ from arkd import exact
 from arkd.metrics.declared import CONDENSED
 from arkd.results.records import RUN, SeedValues, read_csv
 from arkd.results.suite_results import SuiteResults
+from arkd.suite.folders import Tree
 from arkd.suite.suite import Suite
 
 SMOOTHED_SHARE = 0.05  # of training
@@ -23,9 +23,13 @@ NUMBERS = ("first_step", "last_step", *CONDENSED)
 FILE = "trajectories.csv"
 
 
-def read_windows(root: Path, suite: Suite) -> dict[tuple[str, str, int], pd.DataFrame]:
-    """Return what each run of a suite logged, window by window, by (pair, method, seed)."""
-    frame = read_csv(root / FILE, suite, NUMBERS)
+def read_windows(tree: Tree) -> dict[tuple[str, str, int], pd.DataFrame]:
+    """Return what each run of a suite logged, window by window, by (pair, method, seed).
+
+    Raises:
+        ArkdError: the file is absent or malformed.
+    """
+    frame = read_csv(tree.result(FILE), tree.suite, NUMBERS)
     return {
         (run["pair"].iloc[0], run["method"].iloc[0], int(run["seed"].iloc[0])): run
         for _, run in frame.groupby(RUN, sort=False)
@@ -46,7 +50,7 @@ class Curves:
         self.make = make
         self._runs = {
             key: run.set_index((run["first_step"] + run["last_step"]) / 2)
-            for key, run in read_windows(make.tree.root, make.suite).items()
+            for key, run in read_windows(make.tree).items()
         }
 
     def of(self, pair: str, method: str, column: str) -> dict[int, pd.Series]:
@@ -55,7 +59,7 @@ class Curves:
         A row that logs it in one seed should in all: the runs that lack it are noted as missing.
         """
         found: dict[int, pd.Series] = {}
-        failed = self.make.records.failed(pair, method)
+        failed = self.make.failed(pair, method)
         expected = [seed for seed in self.make.expected(method) if seed not in failed]
         for seed in expected:
             run = self._runs.get((pair, method, seed))
@@ -114,7 +118,7 @@ def rolled(series: pd.Series) -> pd.Series:
 
 def mean_series(seeds: dict[int, pd.Series]) -> pd.Series:
     """Return the mean over seeds at each step."""
-    frame = pd.concat(seeds.values(), axis=1)
+    frame = pd.concat(seeds.values(), axis=1).sort_index()  # seeds may have logged other windows
     means = [exact.mean(values[~np.isnan(values)]) for values in frame.to_numpy()]
     return pd.Series(means, index=frame.index)
 

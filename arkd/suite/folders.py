@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from arkd.data import source as sources
 from arkd.data.source import DataSpec
+from arkd.errors import ArkdError
 from arkd.storage.manifest import NAME
 from arkd.suite import checks as own_suite
 from arkd.suite.load import load_suite, suite_path
@@ -17,6 +19,7 @@ from arkd.suite.suite import Suite
 TEACHER, INIT, UNTRAINED = "teacher", "init", "untrained"
 CONTROLS = (TEACHER, INIT, UNTRAINED)
 TEACHER_SEED = 0  # a pair has one teacher
+RESULTS = "results"  # the folder of all suites' results, where none is named
 FOREIGN = "foreign"  # folder of students that were trained elsewhere, and what marks their rows
 
 
@@ -32,6 +35,22 @@ class Tree:
     def root(self) -> Path:
         """Where records, tables, figures and the report of the suite lie."""
         return self.results / self.suite.name
+
+    def command(self, name: str = "run") -> str:
+        """Return a command of `arkd` on this suite, as a user would type it."""
+        results = [] if self.results == Path(RESULTS) else ["--results", str(self.results)]
+        return shlex.join(["arkd", name, self.named or self.suite.name, *results])
+
+    def result(self, name: str) -> Path:
+        """Return a file of the finished suite.
+
+        Raises:
+            ArkdError: it is not there.
+        """
+        path = self.root / name
+        if not path.is_file():
+            raise ArkdError(f"{path}: no such file; run `{self.command()}` first")
+        return path
 
     @property
     def blocks(self) -> dict[int, Tree]:
@@ -112,7 +131,7 @@ class Tree:
         return sorted(found, key=lambda folder: folder.name)
 
 
-def tree(suite: str, results: str | Path = "results") -> Tree:
+def tree(suite: str, results: str | Path = RESULTS) -> Tree:
     """Return the folders of a suite, read from its file."""
     return Tree(Path(results), load_suite(suite), suite)
 

@@ -45,8 +45,8 @@ class Source:
 class Builder(SuiteResults):
     """Builds tables from one suite's results and collects what is missing."""
 
-    def __init__(self, suite: Suite, results_dir: Path) -> None:
-        super().__init__(Tree(results_dir, suite))
+    def __init__(self, suite: Suite, results_dir: Path, named: str = "") -> None:
+        super().__init__(Tree(results_dir, suite, named))
         for pair in suite.pairs:
             if pair.published is not None:
                 check_pair(pair.published, f"suite {suite.name}: pairs.{pair.name}.published")
@@ -91,10 +91,9 @@ class Builder(SuiteResults):
             quantity: What they are, in words.
             where: Task, metric and group in the records, if the values stand there as they are.
         """
-        failed = self.failed(pair, method)
-        kept = self.planned(values, pair, method, quantity)
-        origin = Origin(pair, (method,), tuple(kept.items()), quantity, where)
-        return replace(make_cell(values, failed, self.expected(method)), origin=origin)
+        self.planned(values, pair, method, quantity)  # notes what is missing
+        origin = Origin(pair, (method,), quantity, where)
+        return make_cell(values, self.failed(pair, method), self.expected(method), origin)
 
     def column(self, source: Source, pair: str, methods: Sequence[str]) -> dict[str, Cell]:
         """Return one column's cells by method, the proven best trained method set bold."""
@@ -232,4 +231,5 @@ def base_name(label: str) -> str:
 def short_name(suite: Suite, task: str) -> str:
     """Return a task's name without the prefix that all test sets of the suite share."""
     prefix = suite.test_sets[0].split("_")[0] + "_"
-    return task.removeprefix(prefix)
+    shared = all(name.removeprefix(prefix) not in ("", name) for name in suite.test_sets)
+    return task.removeprefix(prefix) if shared else task

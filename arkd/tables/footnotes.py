@@ -22,6 +22,7 @@ def notes(
         worlds: Whether values are of worlds, each with a teacher, and not of training seeds.
     """
     rows = [*rows]
+    observations = "worlds" if worlds else "seeds"
     cells = [cell for row in rows for cell in row.cells]
     if any(cell.n < FEW_SEEDS for cell in cells if cell.word is None and cell.n):
         if worlds:
@@ -41,13 +42,12 @@ def notes(
             "significant at 5 % after Holm's correction."
         )
     elif compared:
-        observations = "worlds" if worlds else "seeds"
         yield f"Nothing is bold: that takes two trained rows that share three {observations}."
     if compared and uneven:
         yield (
-            "Rows differ in their number of seeds: the best is chosen by the mean over the seeds "
-            "that all trained rows share, and compared with each other row on the seeds that the "
-            "two share (three at least)."
+            f"Rows differ in their number of {observations}: the best is chosen by the mean over "
+            f"the {observations} that all trained rows share, and compared with each other row on "
+            f"the {observations} that the two share (three at least)."
         )
     if any(cell.failed for cell in cells):
         yield f"'{FAILED}': the run did not finish; its seed is not in the mean."

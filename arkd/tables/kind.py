@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 
+from arkd.results.suite_results import observed
 from arkd.suite.suite import Suite
 from arkd.tables.builder import Builder
 from arkd.tables.table import Layout, Table
@@ -50,6 +51,7 @@ class TableKind:
             notes=layout.notes,
             section=self.section,
             suite=make.suite.name,
+            counted=f"{observed(make.suite).capitalize()}s",
         )
 
 
@@ -75,6 +77,7 @@ def facts(suite: Suite) -> dict[str, str | int | float]:
         "seeds": " to ".join(map(str, counts[:1] + counts[1:][-1:])),
         "observation": suite.observation,
         "observations": f"{suite.observation}s",
+        "unit": observed(suite),
         "decodings": len(suite.decoding.seeds),
         "test_set": suite.test_sets[0],
         "mu": suite.tail.tail_mass,

@@ -7,7 +7,7 @@ their training seed first. A failed run counts as failed, never as missing and n
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from arkd import exact
 from arkd.results.records import SeedValues
@@ -25,9 +25,9 @@ class Origin:
 
     pair: str
     methods: tuple[str, ...]  # one, or the two whose difference it is
-    seeds: tuple[tuple[int, float], ...]  # training seed and its value
     quantity: str  # what was looked up, in words of the records where `source` is absent
     source: tuple[str, str, str] | None = None  # task, metric and group in `records.csv`
+    seeds: tuple[tuple[int, float], ...] = ()  # training seed and its value
 
 
 @dataclass(frozen=True)
@@ -90,6 +90,7 @@ class Table:
     notes: tuple[str, ...] = ()
     section: str = ""  # of the report
     suite: str = ""  # whose results it shows
+    counted: str = "Seeds"  # heads the number of observations behind a row
 
     @property
     def label(self) -> str:
@@ -102,15 +103,29 @@ def table_label(suite: str, name: str) -> str:
     return "tab:" + "-".join(filter(None, (suite, name)))
 
 
-def make_cell(values: Mapping[int, float], failed: Iterable[int], expected: Iterable[int]) -> Cell:
-    """Return the cell of the expected seeds, whatever of them is there."""
+def make_cell(
+    values: Mapping[int, float],
+    failed: Iterable[int],
+    expected: Iterable[int],
+    origin: Origin | None = None,
+) -> Cell:
+    """Return the cell of the expected seeds that did not fail, whatever of them is there.
+
+    Args:
+        values: By training seed; a failed run has a cost, which is in no mean.
+        failed: The seeds whose run failed.
+        expected: The seeds that the cell should rest on.
+        origin: Where the values come from; it is given the seeds that the cell rests on.
+    """
     wanted = list(expected)
-    lost = len(set(failed) & set(wanted))
-    found = [values[seed] for seed in wanted if seed in values]
+    lost = set(failed) & set(wanted)
+    found = {seed: values[seed] for seed in wanted if seed in values and seed not in lost}
     if not found:
-        return Cell(failed=lost, word=FAILED if lost else MISSING)
-    interval = mean_interval(found)
-    return Cell(interval.mean, interval.half_width, interval.n, failed=lost)
+        return Cell(failed=len(lost), word=FAILED if lost else MISSING)
+    interval = mean_interval([*found.values()])
+    if origin is not None:
+        origin = replace(origin, seeds=tuple(found.items()))
+    return Cell(interval.mean, interval.half_width, interval.n, failed=len(lost), origin=origin)
 
 
 def best_method(values: Mapping[str, SeedValues], higher: bool) -> str | None:

@@ -59,7 +59,7 @@ def has_seeds(table: Table) -> bool:
 
 def headings(table: Table) -> list[str]:
     """Return the headings a reader sees, the number of seeds among them."""
-    seeds = ["Seeds"] if has_seeds(table) else []
+    seeds = [table.counted] if has_seeds(table) else []
     return [*table.label_columns, *seeds, *(column.title for column in table.columns)]
 
 

@@ -948,7 +948,8 @@ def test_a_missing_file_is_one_line(
     (tree.root / f"{name}.csv").unlink()
     assert cli.main(["claims", "--suite", "longtail-full", "--results", str(tmp_path)]) == 2
     (line,) = capsys.readouterr().err.strip().splitlines()
-    assert f"{name}.csv: no such file; run `arkd run longtail-full` first" in line
+    again = f"arkd run longtail-full --results {tmp_path}"
+    assert f"{name}.csv: no such file; run `{again}` first" in line
     assert not (tree.root / "claims").exists()
 
 

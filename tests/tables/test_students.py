@@ -303,3 +303,13 @@ def test_a_lost_curve_of_a_half_is_named(tmp_path: Path) -> None:
     make = Builder(suite, tmp_path)
     adaptation.build(make)
     assert list(make.gaps) == [f"{suite.pairs[0].name}/{OWN['first']}/seed2"]
+
+
+def test_the_halves_of_one_policy_do_not_cut_those_of_another(tmp_path: Path) -> None:
+    """A second policy with one seed alone: the first one's mean is still over all three."""
+    other = ["arkd_sampled@split=first,seeds=1", "arkd_sampled@split=second,seeds=1"]
+    other += [f"{row},row=arkd_sampled,seeds=1" for row in REPLAYED.values()]
+    *_, table = adapted(tmp_path, (*ADAPTED, *other))
+    name = "{} − replay_alpha".format
+    assert {cell.n for cell in cells_of(table, "both halves", name("arkd")).values()} == {3}
+    assert cells_of(table, "both halves", name("arkd_sampled"))["jsd"].n == 1

@@ -8,7 +8,7 @@ from arkd.results.trajectories import Curves
 from arkd.suite.protocol import MethodEntry
 from arkd.tables.builder import Builder
 from arkd.tables.kind import TableKind
-from arkd.tables.quantities import difference, final_alpha, quality
+from arkd.tables.quantities import difference, final_alpha, quality, quality_columns
 from arkd.tables.table import Column, Layout, Row
 
 LM = "lm_weight=0.0"
@@ -17,11 +17,13 @@ LM_TERM = f"{LM} shows what the language-modelling term does for one method alon
 
 def build(make: Builder) -> Layout | None:
     logged = Curves(make)
-    columns = (
-        Column("rouge_l difference", "ROUGE-L, difference", 2),
-        Column("jsd difference", "JSD, difference (nats)", 4),
-        Column("alpha difference", "α over the last 10 %, difference", 3),
-    )
+    columns = {
+        "rouge_l": Column("rouge_l difference", "ROUGE-L, difference", 2),
+        "jsd": Column("jsd difference", "JSD, difference (nats)", 4),
+        "alpha": Column("alpha difference", "α over the last 10 %, difference", 3),
+    }
+    if "rouge_l" not in quality_columns(make):
+        del columns["rouge_l"]
     changed = [
         (plain, change, entry.label)
         for entry in make.suite.entries
@@ -36,15 +38,14 @@ def build(make: Builder) -> Layout | None:
                 for row in (label, plain)
             )
             cells = tuple(
-                difference(make, pair, (label, plain), a[name], b[name])
-                for name in ("rouge_l", "jsd", "alpha")
+                difference(make, pair, (label, plain), a[name], b[name]) for name in columns
             )
             rows.append(Row((*make.lead(pair), plain, change), cells, pair, label))
     labels = (*make.lead("Pair"), "Method", "Change")
     dash = "not run yet, or without an α"
     if not rows:
         return None
-    table = make.finish(labels, columns, rows, compared=False, dash=dash)
+    table = make.finish(labels, columns.values(), rows, compared=False, dash=dash)
     return (
         replace(table, remarks=(LM_TERM,)) if any(LM in row.labels[-1] for row in rows) else table
     )
@@ -70,7 +71,7 @@ TABLE = TableKind(
     place=3,
     title="One setting changed",
     caption="""
-        Each row less the one that lacks the change alone, paired by training seed: ROUGE-L (F1 ×
+        Each row less the one that lacks the change alone, paired by {observation}: ROUGE-L (F1 ×
         100) on {test_set}, JSD to the teacher on gold prefixes, and α over the last 10 % of the
         steps. Mean difference ± half the width of its 95 % t interval, without correction for
         their number; an interval that holds 0 leaves the sign open.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from arkd import exact
 from arkd.results.records import SeedValues
@@ -11,8 +10,15 @@ from arkd.results.trajectories import Curves
 from arkd.suite.protocol import MethodEntry
 from arkd.tables.builder import Builder
 from arkd.tables.kind import TableKind
-from arkd.tables.quantities import derived, difference, final_alpha, quality
-from arkd.tables.table import Cell, Column, Layout, Origin, Row, make_cell
+from arkd.tables.quantities import (
+    derived,
+    difference,
+    final_alpha,
+    joint,
+    quality,
+    quality_columns,
+)
+from arkd.tables.table import Cell, Column, Layout, Row
 
 REPLAY = "replay_alpha"
 HALVES = {"first": "first half", "second": "second half"}
@@ -27,21 +33,14 @@ def build(make: Builder) -> Layout | None:
     if not twins:
         return None
     logged = Curves(make)
-    columns = [
-        Column("rouge_l in_distribution", "ROUGE-L ↑", 2),
-        Column("rouge_l out_of_distribution", "ROUGE-L out of distribution ↑", 2),
-        Column("jsd", "JSD (nats) ↓", 4),
-        Column("alpha last", "α, last 10 %", 3),
-    ]
-    if not make.outside:
-        del columns[1]
+    columns = [*quality_columns(make).values(), Column("alpha last", "α, last 10 %", 3)]
     rows = []
     for pair in make.pairs:
         values = {
             row: [*quality(make, pair, row).values(), final_alpha(logged, pair, row)]
             for row in (*twins, *twins.values())
         }
-        gaps: dict[str, list[list[SeedValues]]] = {}
+        gaps: dict[str, list[tuple[tuple[str, str], list[SeedValues]]]] = {}
         for replayed, fitted in twins.items():
             split = str(make.suite.entry(fitted).changes["split"])
             half = (*make.lead(pair), HALVES.get(split, split))
@@ -55,13 +54,13 @@ def build(make: Builder) -> Layout | None:
             name = f"{make.suite.entry(fitted).name} − {REPLAY}"
             cells = [difference(make, pair, (fitted, replayed), a, b) for a, b in twin_values]
             rows.append(Row((*half, name), tuple(cells), pair))
-            gaps.setdefault(name, []).append(
-                [{s: a[s] - b[s] for s in a if s in b} for a, b in twin_values]
-            )
+            by_seed = [{s: a[s] - b[s] for s in a if s in b} for a, b in twin_values]
+            gaps.setdefault(name, []).append(((replayed, fitted), by_seed))
         for name, halves in gaps.items():
             if len(halves) == len(HALVES):
-                both = [row for twin in twins.items() for row in twin]
-                cells = [_mean_gap(make, pair, both, parts) for parts in zip(*halves, strict=True)]
+                both = [row for twin, _ in halves for row in twin]
+                columns_of = zip(*(by_seed for _, by_seed in halves), strict=True)
+                cells = [_mean_gap(make, pair, both, parts) for parts in columns_of]
                 rows.append(Row((*make.lead(pair), "both halves", name), tuple(cells), pair))
     labels = (*make.lead("Pair"), "Trained on", "Method")
     dash = "not run yet, or without an α"
@@ -72,10 +71,7 @@ def _mean_gap(make: Builder, pair: str, rows: Sequence[str], halves: Sequence[Se
     """Return the mean of a difference over both halves, seed by seed."""
     seeds = [seed for seed in halves[0] if all(seed in half for half in halves)]
     values = {seed: exact.mean([half[seed] for half in halves]) for seed in seeds}
-    failed = set.union(*(make.records.failed(pair, row) for row in rows))
-    planned = set(make.expected(rows[0])).intersection(*map(make.expected, rows))
-    origin = Origin(pair, tuple(rows), tuple(values.items()), "mean over both halves")
-    return replace(make_cell(values, failed, sorted(planned)), origin=origin)
+    return joint(make, values, pair, rows, "mean over both halves")
 
 
 def _fitted_here(make: Builder, entry: MethodEntry) -> str | None:
@@ -99,12 +95,12 @@ TABLE = TableKind(
     title="Does the policy fit its training data?",
     caption="""
         Each row was trained on one half of the training data. The method itself fits its α there;
-        the row that replays takes, step by step, the α that the run of the same seed had fitted
+        the row that replays takes, step by step, the α that the run of the same {unit} had fitted
         on the other half. A policy that adapts to its own batches is ahead of the replay, one
         that over-adapts ahead in distribution and behind out of it. ROUGE-L (F1 × 100) on
         {test_set} and its mean over the other test sets, JSD to the teacher on gold prefixes, α
         over the last 10 % of the steps. Mean over {observations} ± half the width of the 95 % t
-        interval; differences paired by seed, without correction for their number.
+        interval; differences paired by {unit}, without correction for their number.
     """,
     build=build,
 )

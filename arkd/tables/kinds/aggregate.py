@@ -9,6 +9,7 @@ import numpy as np
 
 from arkd import exact
 from arkd.results.records import SeedValues
+from arkd.results.suite_results import observed
 from arkd.seeding import derive_seed
 from arkd.statistics.intervals import holm, paired_difference
 from arkd.statistics.power import smallest_effect
@@ -24,8 +25,8 @@ from arkd.tables.write import number
 SMALL_GAP = 2.0  # points of ROUGE-L
 POWER = 0.8  # at which the smallest difference that could be seen is stated
 NO_TEST = (
-    "not run yet, the reference itself, or without an interval: a single seed, or a share that is "
-    "the same whichever seed is left out"
+    "not run yet, the reference itself, or without an interval: a single {unit}, or a share that "
+    "is the same whichever {unit} is left out"
 )
 Closed = dict[int, np.ndarray]  # seed → the share of the gap closed on each test set
 
@@ -64,7 +65,8 @@ def build(make: Builder) -> Layout | None:
     labels = (*make.lead("Pair"), "Method")
     if not rows:
         return None
-    table = make.finish(labels, columns, rows, compared=False, dash=NO_TEST)
+    dash = NO_TEST.format(unit=observed(make.suite))
+    table = make.finish(labels, columns, rows, compared=False, dash=dash)
     if left_out:
         named = ", ".join(dict.fromkeys(left_out))
         note = f"Left out, the teacher not being ahead of the start of every seed: {named}."
@@ -197,15 +199,15 @@ TABLE = TableKind(
     title="Over all test sets",
     caption="""
         ROUGE-L of sampled answers as the share of the gap that a method closed between the start
-        of the same seed (0) and the teacher (1). IQM: the mean of the middle half of all seeds ×
-        test sets, with its 95 % interval: from ten seeds on a bootstrap over seeds (expanded
-        percentiles), below that the t interval of the jackknife. The mean over seeds ± half the
-        width of its 95 % t interval, and its difference to the reference, paired by seed, with
+        of the same {unit} (0) and the teacher (1). IQM: the mean of the middle half of all {unit}s
+        × test sets, with its 95 % interval: from ten {unit}s on a bootstrap over {unit}s (expanded
+        percentiles), below that the t interval of the jackknife. The mean over {unit}s ± half the
+        width of its 95 % t interval, and its difference to the reference, paired by {unit}, with
         the p-value of the paired t test after Holm's correction for this table. Detectable: the
-        difference that these seeds would have shown with that power at the strictest of Holm's
+        difference that these {unit}s would have shown with that power at the strictest of Holm's
         rates. P(better): how often a student of the row is ahead of one of the reference on the
-        same test set, over all pairs of the seeds that both have, ties counted half; at 0 and 1
-        the interval is the exact binomial one, and of three seeds any is rough.
+        same test set, over all pairs of the {unit}s that both have, ties counted half; at 0 and 1
+        the interval is the exact binomial one, and of three {unit}s any is rough.
     """,
     build=build,
 )

@@ -116,9 +116,9 @@ TABLE = TableKind(
         the last 10 % of the steps, its extremes after smoothing over 5 % of training, and the
         share of steps at which it lay above 1/2. A method that draws its α is shown by its
         policy's mean; one that chooses between the divergences has α 0 or 1. Mean over
-        {observations} ± half the width of the 95 % t interval. Weights: in how many seeds the
-        trained student is, byte for byte, that of forward_kl or reverse_kl, from the same seed and
-        under the same settings. "Other rate": the two rows were trained at different learning
+        {observations} ± half the width of the 95 % t interval. Weights: in how many {unit}s the
+        trained student is, byte for byte, that of forward_kl or reverse_kl, from the same {unit}
+        and under the same settings. "Other rate": the two rows were trained at different learning
         rates, so that their weights differ whatever α did.
     """,
     build=build,

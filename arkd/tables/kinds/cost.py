@@ -9,6 +9,7 @@ import pandas as pd
 from arkd.results.records import SeedValues, read_csv
 from arkd.tables.builder import Builder
 from arkd.tables.kind import TableKind
+from arkd.tables.quantities import joint
 from arkd.tables.table import Column, Layout, Row
 
 
@@ -21,22 +22,22 @@ def build(make: Builder) -> Layout | None:
         Column("peak_mib", "peak memory (MiB)", 0),
     ]
     reference = next((m for m in ("fixed_mix", "fixed_mix@alpha=0.5") if m in make.methods), None)
-    if reference:
-        columns.append(Column("overhead_percent", f"overhead on {reference} (%)"))
+    extra = Column("overhead_percent", f"overhead on {reference} (%)")
     rows = []
     for pair in make.pairs:
         base = costs.get((pair, reference or "", "train_s"), {})
         for method in make.methods:
-            spent = costs.get((pair, method, "train_s"), {})
-            extra = {seed: (spent[seed] / base[seed] - 1) * 100 for seed in spent if base.get(seed)}
-            costs[pair, method, "overhead_percent"] = extra
             cells = [
                 make.cell(costs.get((pair, method, c.key), {}), pair, method, f"cost {c.key}")
                 for c in columns
             ]
+            if reference:
+                spent = costs.get((pair, method, "train_s"), {})
+                more = {s: (spent[s] / base[s] - 1) * 100 for s in spent if base.get(s)}
+                cells.append(joint(make, more, pair, (method, reference), f"cost {extra.key}"))
             rows.append(Row((*make.lead(pair), method), tuple(cells), pair, method))
     labels = (*make.lead("Pair"), "Method")
-    return make.finish(labels, columns, rows, compared=False)
+    return make.finish(labels, [*columns, extra] if reference else columns, rows, compared=False)
 
 
 def run_costs(make: Builder) -> dict[tuple[str, str, str], SeedValues]:
@@ -45,7 +46,7 @@ def run_costs(make: Builder) -> dict[tuple[str, str, str], SeedValues]:
     Evaluation is left out, and so is what all rows share: the teacher and its caches.
     """
     frame = read_csv(
-        make.tree.root / "cost.csv",
+        make.tree.result("cost.csv"),
         make.suite,
         ["wall_s", "train_s", "tokens", "tokens_per_s", "peak_mib"],
     )
@@ -75,7 +76,7 @@ TABLE = TableKind(
     caption="""
         Time, throughput and peak memory of one training run on the host that the manifest names,
         caches and samples of the teacher not counted (cost.csv has them, as `shared`). Overhead,
-        where fixed_mix was run: training time against it, paired by seed. Times vary between
+        where fixed_mix was run: training time against it, paired by {unit}. Times vary between
         hosts and runs and are not part of the reproducible records.
     """,
     build=build,

@@ -5,19 +5,16 @@ from __future__ import annotations
 from arkd.results.records import SeedValues
 from arkd.tables.builder import Builder
 from arkd.tables.kind import TableKind
-from arkd.tables.quantities import derived, difference, quality, reference
+from arkd.tables.quantities import derived, difference, quality, quality_columns, reference
 from arkd.tables.table import Column, Layout, Row
 
 
 def build(make: Builder) -> Layout | None:
     chosen = reference(make)
-    if not make.outside:
+    measured = quality_columns(make)
+    if not {"rouge_l", "outside"} <= measured.keys():
         return None
-    columns = [
-        Column("rouge_l in_distribution", "ROUGE-L ↑", 2),
-        Column("rouge_l out_of_distribution", "ROUGE-L out of distribution ↑", 2),
-        Column("rouge_l drop", "drop", 2),
-    ]
+    columns = [measured["rouge_l"], measured["outside"], Column("rouge_l drop", "drop", 2)]
     if chosen:
         columns.append(Column("rouge_l drop_difference", f"drop less that of {chosen}", 2))
     rows = []
@@ -50,7 +47,7 @@ TABLE = TableKind(
     caption="""
         ROUGE-L (F1 × 100) of sampled answers on {test_set}, its mean over the test sets that
         differ from the training data, and how much lower that is (the generalisation gap). Last,
-        the drop less that of the reference, paired by seed: below 0 the row loses less. A poor
+        the drop less that of the reference, paired by {unit}: below 0 the row loses less. A poor
         model has little to lose, so read the drop beside the level. Mean over {observations}
         ({seeds}) ± half the width of the 95 % t interval, without correction for the number of
         rows.

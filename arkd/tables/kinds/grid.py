@@ -8,11 +8,16 @@ from arkd.suite.protocol import ROW_SETTINGS
 from arkd.tables.builder import GOLD, Builder, Source
 from arkd.tables.kind import TableKind
 from arkd.tables.kinds.cost import run_costs
-from arkd.tables.quantities import quality
+from arkd.tables.quantities import quality, quality_columns
 from arkd.tables.table import Column, Layout, Row
 
 SOURCES = ("gold", "teacher", "mixed", "student")  # from none of the student's to all
 VOCABULARY = "vocabulary"
+QUALITY = (
+    Column("rouge_l", "ROUGE-L ↑"),
+    Column("outside", "other sets ↑"),
+    Column("jsd", "JSD (nats) ↓", 4),
+)
 
 
 def build(make: Builder) -> Layout | None:
@@ -20,10 +25,9 @@ def build(make: Builder) -> Layout | None:
     if not places:
         return None
     truth = "" in make.records.groups("truth", "truth_error")
+    measured = quality_columns(make)
     columns = (
-        Column("rouge_l", "ROUGE-L ↑"),
-        Column("outside", "other sets ↑"),
-        Column("jsd", "JSD (nats) ↓", 4),
+        *(column for column in QUALITY if column.key in measured),
         *(Column(key, f"{title} ↑", 3) for key, title in tails(make).items()),
         *([Column("truth_error", "truth error ↓", 3)] if truth else []),
         Column("length_tokens", "tokens"),

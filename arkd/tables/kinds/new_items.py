@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 import numpy as np
 
@@ -12,16 +11,17 @@ from arkd.seeding import derive_seed
 from arkd.statistics.resampling import BOOTSTRAP_SEEDS, crossed_bootstrap
 from arkd.tables.builder import Builder
 from arkd.tables.kind import TableKind
-from arkd.tables.quantities import reference
-from arkd.tables.table import Cell, Column, Layout, Origin, Row, make_cell
+from arkd.tables.quantities import joint, reference
+from arkd.tables.table import Cell, Column, Layout, Row
 
 
 def build(make: Builder) -> Layout | None:
     items, chosen = make.items, reference(make)
     if items is None or chosen is None:
         return None
-    inside, outside = make.suite.test_sets[0], make.outside
-    kinds = {"in_distribution": [inside]} | ({"out_of_distribution": outside} if outside else {})
+    inside = [task for task in make.scored if task not in make.outside]
+    kinds = {"in_distribution": inside, "out_of_distribution": make.outside}
+    kinds = {kind: tasks for kind, tasks in kinds.items() if tasks}
     columns = [
         column
         for kind in kinds
@@ -41,7 +41,7 @@ def build(make: Builder) -> Layout | None:
         for row in make.methods:
             pairs = {kind: (means[row, kind], means[chosen, kind]) for kind in kinds}
             shared = [len(a.keys() & b.keys()) for a, b in pairs.values()]
-            if row == chosen or min(shared) < BOOTSTRAP_SEEDS:
+            if row == chosen or min(shared, default=0) < BOOTSTRAP_SEEDS:
                 continue
             cells = [
                 cell
@@ -65,9 +65,8 @@ def _both_intervals(
     gaps = np.stack([a[seed] - b[seed] for seed in seeds])
     by_seed = {seed: exact.mean(gap) for seed, gap in zip(seeds, gaps, strict=True)}
     low, high = crossed_bootstrap(gaps, seed=derive_seed("items", make.suite.name, *place))
-    origin = Origin(pair, (row, chosen), tuple(by_seed.items()), f"ROUGE-L {kind}, items' means")
-    cell = replace(make_cell(by_seed, (), seeds), origin=origin)
-    return cell, Cell(low, n=cell.n, origin=origin), Cell(high, n=cell.n, origin=origin)
+    cell = joint(make, by_seed, pair, (row, chosen), f"ROUGE-L {kind}, items' means")
+    return cell, Cell(low, n=cell.n, origin=cell.origin), Cell(high, n=cell.n, origin=cell.origin)
 
 
 TABLE = TableKind(

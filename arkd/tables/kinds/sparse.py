@@ -6,11 +6,13 @@ from arkd.results.records import SeedValues
 from arkd.suite.settings import Scratch
 from arkd.tables.builder import GOLD, Builder, Source
 from arkd.tables.kind import TableKind
-from arkd.tables.quantities import quality
+from arkd.tables.quantities import quality, quality_columns
 from arkd.tables.table import MISSING, Cell, Column, Layout, Row
 
 ENTRY_BYTES = 8  # a token's number as int32, and its log-probability as float32
 STORED = ("entries", "value_error", "gradient_error", "gradient_bias")
+OF_STORE = ("bytes", *STORED)  # which an exact teacher may lack
+EXACT = "hidden states: exact"
 
 
 def build(make: Builder) -> Layout | None:
@@ -29,14 +31,16 @@ def build(make: Builder) -> Layout | None:
         *([Column("tail_overlap", "tail overlap ↑", 3)] if overlap else []),
         Column("ece", "ECE ↓", 4),
         *([Column("truth_error", "truth error ↓", 3)] if truth else []),
-        Column("rouge_l", "ROUGE-L ↑"),
+        *([Column("rouge_l", "ROUGE-L ↑")] if "rouge_l" in quality_columns(make) else []),
     )
     rows = []
     for pair in make.pairs:
         for method, support in kept.items():
             values = sparse_values(make, pair, method)
             cells = tuple(
-                make.cell(values[c.key], pair, method, c.key) if values.get(c.key) else NONE
+                make.cell(values[c.key], pair, method, c.key)
+                if values[c.key] or support != EXACT or c.key not in OF_STORE
+                else NONE
                 for c in columns
             )
             name = method.partition("@")[0]
@@ -77,7 +81,7 @@ def sparse_rows(make: Builder) -> dict[str, str]:
             continue
         size, mass = settings.teacher_support_size, settings.teacher_support_mass
         found[entry.label] = {
-            "exact": "hidden states: exact",
+            "exact": EXACT,
             "top_k": f"top {size}, renormalised",
             "top_k_bucket": f"top {size} and a bucket",
             "top_p": f"top p {mass:g}, renormalised",

@@ -46,7 +46,7 @@ TABLE = TableKind(
         Strategies that differ in α, the weight of forward KL, and in the rate where tuning chose
         another: constant, scheduled, greedy, head-to-tail ratio (akl) and learned (arkd). ROUGE-L
         (F1 × 100) on every test set, and the Jensen-Shannon divergence to the teacher on gold
-        prefixes. Mean ± half the width of the 95 % t interval over seeds.
+        prefixes. Mean ± half the width of the 95 % t interval over {unit}s.
     """,
     build=build,
 )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from arkd.tables.builder import Builder
 from arkd.tables.kind import TableKind
-from arkd.tables.quantities import FORWARD, REVERSE, difference, quality
-from arkd.tables.table import Column, Layout, Row
+from arkd.tables.quantities import FORWARD, REVERSE, difference, quality, quality_columns
+from arkd.tables.table import Layout, Row
 
 
 def families(make: Builder) -> dict[str, dict[float, str]]:
@@ -40,14 +40,7 @@ def build(make: Builder) -> Layout | None:
             )
             name = f"{FORWARD} − {REVERSE}"
             rows.append(Row((*make.lead(pair), name, f"{degree:g}"), cells, pair))
-    columns = [
-        Column("rouge_l in_distribution", "ROUGE-L ↑", 2),
-        Column("rouge_l out_of_distribution", "ROUGE-L out of distribution ↑", 2),
-        Column("jsd", "JSD (nats) ↓", 4),
-    ]
-    if not make.outside:
-        del columns[1]
-    heads = (*make.lead("Pair"), "Method", "T")
+    columns, heads = quality_columns(make).values(), (*make.lead("Pair"), "Method", "T")
     return make.finish(heads, columns, rows, compared=False) if rows else None
 
 
@@ -61,7 +54,7 @@ TABLE = TableKind(
         has T = {temperature} where a row does not say otherwise. ROUGE-L (F1 × 100) on {test_set}
         and its mean over the other test sets; JSD to the teacher on gold prefixes at temperature
         1. Mean over {observations} ± half the width of the 95 % t interval. The last rows are
-        paired by seed: an interval that leaves out 0 tells which of the two divergences is ahead
+        paired by {unit}: an interval that leaves out 0 tells which of the two divergences is ahead
         at that T.
     """,
     build=build,

@@ -28,7 +28,8 @@ def build(make: Builder) -> Layout | None:
         for r in frame[frame["method"].isin(shown)].to_dict("records")
         for marks in [[Cell(word=words.get(r[c], r[c])) for c in ("chosen", "shared")]]
     ]
-    return make.finish(("Method", "Learning rate"), columns, rows, compared=False)
+    labels = ("Method", "Learning rate")
+    return make.finish(labels, columns, rows, compared=False) if rows else None
 
 
 TABLE = TableKind(

@@ -39,9 +39,11 @@ def build(make: Builder) -> Layout | None:
     columns.append(Column("total", "all together", 2, False))
     rows: list[Row] = []
     negative: list[str] = []
-    for pair in make.pairs if items else ():
+    if items is None:
+        return None
+    for pair in make.pairs:
         for task in make.scored:
-            by_row = {row: items.of(pair, row, task) for row in make.methods} if items else {}
+            by_row = {row: items.of(pair, row, task) for row in make.methods}
             enough = {
                 row: np.stack([*scores.values()])
                 for row, scores in by_row.items()

@@ -57,6 +57,8 @@ def build(make: Builder) -> Layout | None:
 
 def _scored(make: Builder) -> list[Scored]:
     """Return the items of every world that is there; none where a chance to be drawn is unknown."""
+    if make.suite.test_sets[0] not in make.scored:
+        return []
     runs: list[tuple[int | None, SuiteResults]] = [*make.blocks.items()] or [(None, make)]
     out = []
     for world, run in runs:
@@ -104,7 +106,7 @@ TABLE = TableKind(
         about popular entities appear at most once. First the mean over the items as they are,
         which the other tables show; then each item weighted by its share of the data over its
         probability of being drawn, which estimates the mean over the questions of the data. Then
-        both less the reference, paired by seed. Mean over {observations} ({seeds}) ± half the
+        both less the reference, paired by {unit}. Mean over {observations} ({seeds}) ± half the
         width of the 95 % t interval, without correction for the number of rows.
     """,
     build=build,
