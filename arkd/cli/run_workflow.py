@@ -12,7 +12,7 @@ from snakemake.cli import main as snakemake
 from snakemake_interface_logger_plugins.registry import LoggerPluginRegistry
 
 from arkd.cli import output, run_log, run_summary
-from arkd.cli.advice import command
+from arkd.suite.folders import tree
 
 
 def main(suite: str, results: str, options: list[str]) -> None:
@@ -34,7 +34,7 @@ def main(suite: str, results: str, options: list[str]) -> None:
     if code in (0, None):
         run_summary.show_summary(suite, results)
     elif code == 1:
-        shown_by = command("status", suite, results)
+        shown_by = tree(suite, results).command("status")
         print(f"arkd: not all is done; see `{shown_by}`", file=sys.stderr)
     sys.exit(code)
 

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import psutil
 
-from arkd.cli.advice import command
 from arkd.cli.run_log import WIDTH, duration, failure, last_line
 from arkd.errors import ArkdError
 from arkd.plan.processor import seconds_by_rule
@@ -77,8 +76,7 @@ def run(tree: Tree) -> int:
         if suite.shown:
             console.print(f"report: {tree.root / 'report.html'}")
         return 0
-    rest = command("run", tree.named, tree.results)
-    console.print(f"{_rest(tree, found)}`{rest}` does what is left", soft_wrap=True)
+    console.print(f"{_rest(tree, found)}`{tree.command()}` does what is left", soft_wrap=True)
     return 1 if counts["failed"] else 0
 
 
