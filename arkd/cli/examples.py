@@ -11,6 +11,13 @@ EPILOG = """examples:
                                          one stage, by hand
 """
 
+RUN = """examples:
+  arkd run                            the default suite, longtail, on all cores
+  arkd run smoke --results ../try     the one-minute suite, elsewhere
+  arkd run mine.yaml --dry-run        what a suite of your own would run, without running it
+  arkd run longtail-2@4101            one block of a suite of several worlds
+A run that was interrupted goes on when the same command is given again.
+"""
 LIST_EXAMPLES = """examples:
   arkd list             the methods: kind, needs, cost, paper
   arkd list suites      the suites and their sizes

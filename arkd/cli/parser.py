@@ -59,7 +59,7 @@ def _command(name: str, text: str, ending: str = "") -> Callable[[Options], Opti
     return add
 
 
-@_command("run", "run a suite from data to report")
+@_command("run", "run a suite from data to report", examples.RUN)
 def _run(command: Parser) -> None:
     command.add_argument("suite", nargs="?", **SUITE)
     command.add_argument("--results", **RESULTS)
