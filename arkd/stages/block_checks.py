@@ -18,13 +18,15 @@ def checked(tree: Tree, block: Tree) -> dict[str, Any]:
     """
     path = block.root / manifest.NAME
     if not path.is_file():
-        raise ArkdError(f"{path}: no such file; run the block: {remedy(block)}, or pass --partial")
+        raise ArkdError(
+            f"{path}: no such file; run the block: `{block.command()}`, or pass --partial"
+        )
     made = manifest.read(block.root, ["outputs", "versions", "config"])
     manifest.check_outputs(block.root, made["outputs"], "run `arkd collect` again for this block")
     if made["config"] != block.suite.model_dump(mode="json"):
         raise ArkdError(
             f"{path}: collected with other settings than {tree.suite.name} has now; "
-            f"run the block again: {remedy(block)}"
+            f"run the block again: `{block.command()}`"
         )
     return made
 
@@ -63,16 +65,12 @@ def of_one_make(blocks: dict[int, Tree], made: dict[int, dict[str, Any]]) -> Non
                 raise ArkdError(
                     f"{blocks[world].root}: {key} {facts.get(key)} beside {reference.get(key)} of "
                     f"{blocks[first].root}; results of different code are never mixed: "
-                    f"run one of them again, `{remedy(blocks[world])}`"
+                    f"run one of them again, `{blocks[world].command()}`"
                 )
         for row, of_row in facts.get("rows", {}).items():
             if reference.get("rows", {}).get(row, of_row) != of_row:
                 raise ArkdError(
                     f"{blocks[world].root}: {row} was trained by other settings, or by another "
                     f"file of its method, than in {blocks[first].root}; "
-                    f"run one of them again, `{remedy(blocks[world])}`"
+                    f"run one of them again, `{blocks[world].command()}`"
                 )
-
-
-def remedy(tree: Tree) -> str:
-    return f"arkd run {tree.named or tree.suite.name}"

@@ -17,7 +17,7 @@ from arkd.errors import ArkdError
 from arkd.metrics.declared import names
 from arkd.paths import claims_path
 from arkd.stages import trajectories
-from arkd.stages.block_checks import checked, lacking, of_one_make, remedy
+from arkd.stages.block_checks import checked, lacking, of_one_make
 from arkd.stages.collect import COST_COLUMNS
 from arkd.storage import manifest, provenance
 from arkd.storage.files import refuse_unlike, write_json, write_text
@@ -67,10 +67,10 @@ def pool(tree: Tree, partial: bool = False) -> None:
         if missing := lacking(block):
             if partial:
                 continue
-            raise ArkdError(f"{block.root}: {missing}; finish it: {remedy(block)}")
+            raise ArkdError(f"{block.root}: {missing}; finish it: `{block.command()}`")
         blocks[world], made[world] = block, facts_of_block
     if not blocks:
-        raise ArkdError(f"{tree.root}: no block is collected yet; run one: {remedy(tree)}")
+        raise ArkdError(f"{tree.root}: no block is collected yet; run one: `{tree.command()}`")
     of_one_make(blocks, made)
     named = {"suite": suite.name, "suite_version": suite.version}
     roots = {world: block.root for world, block in blocks.items()}
