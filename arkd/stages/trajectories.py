@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
-from arkd import exact
 from arkd.metrics.declared import CONDENSED
 from arkd.storage.records import COLUMNS as OF_RECORDS
 from arkd.storage.records import read_csv, write_csv
@@ -34,7 +34,7 @@ def condense(rows: list[dict[str, str]]) -> Iterator[dict[str, Any]]:
         for column in CONDENSED:
             values = [float(row[column]) for row in part if row.get(column)]
             if values:
-                means[column] = exact.mean(values)
+                means[column] = fmean(values)  # exact, as `arkd.exact`, which loads numpy
                 if column == "alpha":
                     means |= {"alpha_min": min(values), "alpha_max": max(values)}
         yield means

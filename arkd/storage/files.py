@@ -295,7 +295,7 @@ def parse_json(text: str) -> Any:
     except RecursionError:
         raise ValueError("JSON nested too deep") from None
     except UnicodeEncodeError:
-        raise ValueError("half a character, such as \\ud800") from None
+        raise ValueError("not UTF-8: half a character, such as \\ud800") from None
     return value
 
 
