@@ -50,10 +50,11 @@ def published(make: Builder) -> Figure | None:
             axis.set_title(f"{lead}ROUGE-L {kind}", fontsize=9)
         line[0].set_ylabel("rank", fontsize=SMALL)
     several = len(make.suite.seeds) > 1 or make.suite.worlds
+    barred = several and any(ends for _, ends in panels.values())
     foot(
         figure,
         f"bars: the lowest and the highest rank of a single {make.suite.observation}"
-        * bool(several),
+        * bool(barred),
     )
     return figure
 
@@ -93,9 +94,11 @@ def ranks(scores: Mapping[str, float]) -> Ranks:
 
 
 def _ends(ours: Mapping[str, SeedValues]) -> dict[str, tuple[float, float]]:
-    """Return the best and the worst rank of each row in a seed that all rows have."""
+    """Return the best and the worst rank of each row in the seeds that all rows have, if any."""
     seeds = sorted(set.intersection(*(set(values) for values in ours.values())))
     by_seed = [ranks({row: values[seed] for row, values in ours.items()}) for seed in seeds]
+    if not by_seed:
+        return {}
     return {row: (min(r[row] for r in by_seed), max(r[row] for r in by_seed)) for row in ours}
 
 
@@ -124,8 +127,9 @@ def _panel(axis: Axes, found: dict[str, Ranks], ends: Mapping[str, tuple[float, 
         heights = [found[name][row] for name in names]
         style = drawn.style(6) | {"ls": "-", "lw": 1.2}
         axis.plot(range(len(names)), heights, label=row, zorder=3, **style)
-        offset = 0.05 + 0.02 * list(found[HERE]).index(row)
-        axis.plot((last + offset,) * 2, ends[row], color=drawn.colour, lw=1.1)
+        if row in ends:
+            offset = 0.05 + 0.02 * list(found[HERE]).index(row)
+            axis.plot((last + offset,) * 2, ends[row], color=drawn.colour, lw=1.1)
     _names(axis, found[HERE], last)
     agreement = [
         "" if name == HERE else f"\nτ = {number(_agreement(found[name], found[HERE]), 2)}"
