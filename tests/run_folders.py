@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import yaml
 from simulate import COLUMNS, HIGHER, LOGGED, Row, alpha_at, rows_of
 
 from arkd.audit import merged_suite
+from arkd.exchange import form
 from arkd.stages.collect import collect
 from arkd.stages.stage import open_stage
 from arkd.storage.records import ITEM_COLUMNS, write_csv
@@ -22,6 +24,17 @@ from arkd.suite.folders import INIT, TEACHER, TEACHER_SEED, UNTRAINED, Tree, met
 from arkd.suite.suite import Suite
 
 STEPS = 12
+
+
+def filled_form(**changes: Any) -> dict[str, Any]:
+    """Return a form of a submission with every word of the empty one replaced, as by its author."""
+    written = {
+        "who": [{"name": "Bea Author", "affiliation": "A University", "contact": "b@example.net"}],
+        "method": "The method of a test.",
+        "paper": "https://example.net/paper",
+        "code": {"url": "https://example.net/code", "commit": "c" * 40},
+    }
+    return yaml.safe_load(form.EXAMPLE) | written | changes
 
 
 def write_run(suite: Suite, results: Path, rows: list[Row], *, teacher: str = "teacher") -> Path:

@@ -59,6 +59,7 @@ def score(options: argparse.Namespace) -> None:
     row = foreign.label(name)
     for folder in students:
         foreign.check_folder(folder)
+    foreign.check_distinct(by_seed)
     foreign.score(tree, pair, row, by_seed, said)
     from arkd.exchange import shown  # loads numpy, for which `score` chooses the kernels
 

@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from arkd.errors import ArkdError
-from arkd.exchange import worlds
+from arkd.exchange import alike, worlds
 from arkd.exchange.declared import Declared
 from arkd.stages.evaluate import evaluate
 from arkd.stages.stage import cache_folders, computes
 from arkd.storage import given, manifest, stage_writer
+from arkd.storage.files import sha256_file
 from arkd.suite import contexts
 from arkd.suite.folders import FOREIGN, INIT, TEACHER, TEACHER_SEED, Tree
+from arkd.suite.jobs import config_slice
 from arkd.suite.names import RULE, usable
 from arkd.suite.settings import Folder
 
@@ -78,6 +80,23 @@ def check_folder(folder: Path) -> None:
         )
 
 
+def check_distinct(students: Mapping[int, Path]) -> None:
+    """Refuse one student for two seeds, whose mean would seem to vary less than it does.
+
+    Raises:
+        ArkdError: two folders have the same weights.
+    """
+    found: dict[tuple[str, ...], Path] = {}
+    for folder in students.values():
+        weights = tuple(map(sha256_file, sorted(folder.glob("*.safetensors"))))
+        if weights in found:
+            raise ArkdError(
+                f"{folder}: the same weights as {found[weights]}; give each seed a student of its "
+                "own"
+            )
+        found[weights] = folder
+
+
 @computes("arkd.evaluation.measure_model")
 def score(
     tree: Tree, pair: str, row: str, students: Mapping[int, Path], declared: Declared
@@ -94,9 +113,15 @@ def score(
         declared: What their author says of them.
 
     Raises:
-        ArkdError: the run lacks a stage, or a student does not have the suite's vocabulary.
+        ArkdError: the run lacks a stage or was made with other settings, or a student does not
+            have the suite's vocabulary.
     """
     worlds.check_one(tree)
+    settings = config_slice(tree.suite, "evaluate", pair)
+    if wrong := alike.difference(
+        tree.root, pair, {alike.VERSION: tree.suite.version, alike.CONFIG: settings}
+    ):
+        raise ArkdError(f"suite {tree.named or tree.suite.name}: {wrong}; name it as it was run")
     prefixes = tree.cache(pair, "prefixes")
     if not (prefixes / manifest.NAME).is_file():
         wanted = f"snakemake --cores all --config suites='[{tree.named or tree.suite.name}]'"

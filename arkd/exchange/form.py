@@ -8,7 +8,7 @@ from pydantic import Field, ValidationError
 
 from arkd.errors import ArkdError
 from arkd.exchange.declared import Declared
-from arkd.storage.yaml_text import read_yaml
+from arkd.storage.yaml_text import parse_yaml, read_yaml
 from arkd.suite.settings import NAME
 from arkd.validated import Frozen, json_schema, problem
 
@@ -73,13 +73,21 @@ def read(path: Path) -> Submission:
     """Read and check a form.
 
     Raises:
-        ArkdError: no such file, malformed YAML, a key that is missing, unknown or of a wrong value.
+        ArkdError: no such file, malformed YAML, a key that is missing, unknown, of a wrong value or
+            as the form that is to be filled in has it.
     """
     data = read_yaml(path)
     try:
-        return Submission.model_validate(data)
+        found = Submission.model_validate(data)
     except ValidationError as error:
         raise ArkdError(f"{path}: {problem(error, data)}") from None
+    empty = Submission.model_validate(parse_yaml(EXAMPLE, FILE))
+    left = [key for key in ("who", "method", "paper") if getattr(found, key) == getattr(empty, key)]
+    code = [(key, getattr(found.code, key), getattr(empty.code, key)) for key in Code.model_fields]
+    left += [f"code.{key}" for key, value, template in code if value == template]
+    if left:
+        raise ArkdError(f"{path}: {', '.join(left)}: as the empty form has it; fill it in")
+    return found
 
 
 def schema() -> str:

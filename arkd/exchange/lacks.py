@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from arkd.audit.compare_records import RECORDS, Side, read
 from arkd.errors import ArkdError
-from arkd.exchange import worlds
+from arkd.exchange import alike, worlds
 from arkd.exchange.declared import Declared, noted
 from arkd.exchange.form import Submission
 from arkd.storage import manifest
@@ -40,7 +42,7 @@ def of_run(run: Path, submission: Submission) -> Lacks:
     except ArkdError as error:
         return Lacks([f"no collected run: {error}"], [])
     for pair in sorted({pair for pair, _ in side.by_seed}):
-        _rows(run, pair, side, submission, found)
+        _rows(run, pair, side, submission, _steps(top), found)
     for folder in worlds.folders(run):
         for part in sorted({*folder.glob("*/*/evaluation"), *folder.glob("*/*/*/evaluation")}):
             if not (part / "samples.jsonl").is_file() and (part / manifest.NAME).is_file():
@@ -62,7 +64,16 @@ def of_run(run: Path, submission: Submission) -> Lacks:
     return found
 
 
-def _rows(run: Path, pair: str, side: Side, submission: Submission, found: Lacks) -> None:
+def _steps(top: Mapping[str, Any]) -> int | None:
+    """Return for how many steps the suite trains, if its manifest says so."""
+    config = top.get("config")
+    budget = config.get("distillation") if isinstance(config, dict) else None
+    return budget.get("steps") if isinstance(budget, dict) else None
+
+
+def _rows(
+    run: Path, pair: str, side: Side, submission: Submission, steps: int | None, found: Lacks
+) -> None:
     """Note which rows a pair lacks, and of which too little is known."""
     needed = (BASE, *CONTROLS)
     for row in needed:
@@ -78,6 +89,8 @@ def _rows(run: Path, pair: str, side: Side, submission: Submission, found: Lacks
         if not (folder / RECORDS).is_file():
             found.missing.append(f"{folder.relative_to(run)}/{RECORDS}: the row's records")
             continue
+        if wrong := alike.difference(run, pair, manifest.read_foreign(folder)):
+            found.missing.append(f"{row}: {wrong}; score it by the suite as it was run")
         rows[row] = read(folder).seeds(pair, row)
         declared[row] = submission.rows.get(row) or noted(folder.parent)
     for row, of_row in rows.items():
@@ -89,6 +102,8 @@ def _rows(run: Path, pair: str, side: Side, submission: Submission, found: Lacks
                 "an interval that tells something"
             )
     for row, said in declared.items():
+        if said.steps and steps and said.steps != steps:
+            found.notes.append(f"{row}: trained for {said.steps} steps, the suite's for {steps}")
         if said.processor_s is None and said.gpu_s is None:
             found.missing.append(
                 f"{row}: what it cost; add `rows: {{'{row}': {{processor_s: …}}}}` to the form"

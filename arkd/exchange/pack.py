@@ -102,6 +102,7 @@ def _readme(tree: Tree, starts: dict[str, list[int]], folder: Path) -> str:
         "arkd.exchange",
         "pack.md.j2",
         suite=suite,
+        named=tree.named or suite.name,
         starts=starts,
         pair=suite.pairs[0].name,
         protocol=yaml.safe_dump(protocol, sort_keys=False).rstrip(),

@@ -11,6 +11,7 @@ from typing import Any
 from arkd import exact
 from arkd.audit.compare_records import RECORDS, Side, read
 from arkd.errors import ArkdError
+from arkd.exchange import alike
 from arkd.exchange import form as submissions
 from arkd.exchange.declared import Declared, noted
 from arkd.exchange.lacks import BASE
@@ -214,6 +215,9 @@ def _read(name: str, folder: Path, origin: Origin) -> Entry:
         raise ArkdError(f"{folder / manifest.NAME}: config.test_sets: names none; collect it anew")
     for path in sorted((folder / FOREIGN).glob(f"*/*/evaluation/{RECORDS}")):
         row = f"{FOREIGN}:{path.parents[2].name}"
-        entry.foreign[path.parents[1].name, row] = path.parent
+        pair = path.parents[1].name
+        if wrong := alike.difference(folder, pair, manifest.read_foreign(path.parent)):
+            raise ArkdError(f"{row}: {wrong}; score it by the suite as it was run, or remove it")
+        entry.foreign[pair, row] = path.parent
     _ = entry.sides, entry.costs  # what cannot be read is told of this run alone
     return entry

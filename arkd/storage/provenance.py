@@ -40,6 +40,7 @@ CORE = (
     *TRAINING_CORE,
     *("tasks.py", "metrics/*.py", "evaluation/*.py", "stages/evaluate.py"),
 )
+CODE = ("arkd", "baselines")  # folders of the repository
 TRAINING_STAGES = ("data", "tokens", "teacher", "init", "cache", "distill")
 
 
@@ -101,21 +102,26 @@ def _driver() -> str | None:
 def git_state() -> dict[str, Any]:
     """Return the commit of the code and whether the work tree differs from it; none if installed.
 
-    An environment may lie within some repository, of which the installed code is no part.
+    A method's file that no commit has is a difference, too. An environment may lie within some
+    repository, of which the installed code is no part.
     """
     root = Path(__file__).parents[2]
     if not (root / ".git").exists():
         return {"commit": None, "dirty": None}
     try:
-        commit, status = (
+        commit, changed, new = (
             subprocess.run(
                 ["git", *command], cwd=root, capture_output=True, text=True, check=True
             ).stdout.strip()
-            for command in (("rev-parse", "HEAD"), ("status", "--porcelain", "-uno"))
+            for command in (
+                ("rev-parse", "HEAD"),
+                ("status", "--porcelain", "-uno"),
+                ("ls-files", "--others", "--exclude-standard", *CODE),
+            )
         )
     except (OSError, subprocess.CalledProcessError):
         return {"commit": None, "dirty": None}
-    return {"commit": commit, "dirty": bool(status)}
+    return {"commit": commit, "dirty": bool(changed or new)}
 
 
 def host() -> dict[str, Any]:

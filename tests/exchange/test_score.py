@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import csv
+import inspect
 import json
 import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from conftest import ROOT
 from safetensors.torch import load_file, save_file
+
+from arkd.errors import ArkdError
+from arkd.exchange import foreign
+from arkd.exchange.declared import Declared
+from arkd.suite.folders import Tree
+from arkd.suite.load import load_suite
 
 Values = dict[tuple[str, ...], str]
 
@@ -180,3 +188,34 @@ def test_without_a_run_the_command_that_makes_one_is_named(student: Path, tmp_pa
     assert done.returncode == 2
     assert "cache/prefixes/manifest.json" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"decoding": {"max_new_tokens": 23}}, "measured with other decoding than"),
+        ({"version": "1.1"}, "measured by version 1.1 of the suite, and"),
+    ],
+)
+def test_a_suite_that_was_edited_since_the_run_measures_nothing(
+    changes: dict[str, Any], said: str, student: Path, results: Path
+) -> None:
+    """Its numbers would stand beside others that were measured otherwise."""
+    suite = load_suite("smoke")
+    decoding = suite.decoding.model_copy(update=changes.get("decoding", {}))
+    edited = Tree(results, suite.model_copy(update=changes | {"decoding": decoding}), "mine.yaml")
+    score = inspect.unwrap(foreign.score)  # without the libraries that would measure
+    with pytest.raises(ArkdError, match=f"suite mine.yaml: {said} .*; name it as it was run"):
+        score(edited, "fixture", "foreign:edited", {1: student}, Declared())
+    assert not (results / "smoke" / "foreign" / "edited").exists()
+
+
+def test_one_student_is_not_scored_as_two(student: Path, tmp_path: Path) -> None:
+    again = shutil.copytree(student, tmp_path / "again")
+    with pytest.raises(ArkdError, match=f"{again}: the same weights as {student}"):
+        foreign.check_distinct({1: student, 2: again})
+    other = Path(shutil.copytree(student, tmp_path / "other")) / "model.safetensors"
+    content = bytearray(other.read_bytes())
+    content[-1] ^= 1
+    other.write_bytes(content)
+    foreign.check_distinct({1: student, 2: other.parent})

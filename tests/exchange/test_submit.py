@@ -13,7 +13,7 @@ import jsonschema
 import pytest
 import yaml
 from conftest import ROOT
-from run_folders import rows_for, write_run
+from run_folders import filled_form, rows_for, write_run
 from simulate import suite_of
 
 from arkd.audit.verify import verify
@@ -39,7 +39,7 @@ def run(finished: Path, tmp_path: Path) -> Path:
 
 def filled(folder: Path, **changes: Any) -> Path:
     """Write a form; a key changed to None is left out."""
-    told = yaml.safe_load(form.EXAMPLE) | changes
+    told = filled_form(**changes)
     path = folder / "form.yaml"
     path.write_text(yaml.safe_dump({key: v for key, v in told.items() if v is not None}))
     return path
@@ -156,6 +156,35 @@ def test_what_a_foreign_row_cost_must_be_said_somewhere(run: Path, tmp_path: Pat
     assert (kept / "seed1" / "training" / "manifest.json").is_file()
 
 
+def evaluation_manifest(home: Path, **changes: Any) -> None:
+    path = home / "evaluation" / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"suite_version": "9.9"}, "measured by version 9.9 of the suite, and"),
+        ({"config": {"decoding": {"top_p": 0.1}}}, "measured with other "),
+    ],
+)
+def test_a_foreign_row_that_was_measured_otherwise_is_not_packed(
+    run: Path, tmp_path: Path, changes: dict[str, Any], said: str
+) -> None:
+    """Sampled from a narrower distribution, answers score higher beside those of the run."""
+    evaluation_manifest(foreign(run, declared={"processor_s": 1}), **changes)
+    with pytest.raises(ArkdError, match=f"foreign:theirs: {said}"):
+        submit.pack(run, filled(tmp_path), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_more_steps_than_the_suites_are_told(run: Path, tmp_path: Path) -> None:
+    budget = json.loads((run / "manifest.json").read_text())["config"]["distillation"]["steps"]
+    foreign(run, declared={"processor_s": 1, "steps": budget + 5})
+    notes = submit.pack(run, filled(tmp_path), tmp_path / "out")
+    assert f"foreign:theirs: trained for {budget + 5} steps, the suite's for {budget}" in notes
+
+
 def test_lost_samples_are_named(run: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     submit.pack(run, filled(tmp_path), out)
@@ -181,9 +210,14 @@ def test_the_command_says_what_is_missing_and_exits_so(
 ) -> None:
     written = tmp_path / "submission.yaml"
     assert cli.main(["submit", "--new", str(written)]) == 0
-    assert form.read(written).name == yaml.safe_load(form.EXAMPLE)["name"]
     out = tmp_path / "out"
-    assert cli.main(["submit", str(run), "--form", str(written), "--out", str(out)]) == 0
+    assert cli.main(["submit", str(run), "--form", str(written), "--out", str(out)]) == 2
+    unfilled = "who, method, paper, code.url, code.commit: as the empty form has it; fill it in"
+    assert capsys.readouterr().err == f"arkd: error: {written}: {unfilled}\n"
+    assert not out.exists()
+    form_file = filled(tmp_path)
+    assert form.read(form_file).name == yaml.safe_load(form.EXAMPLE)["name"]
+    assert cli.main(["submit", str(run), "--form", str(form_file), "--out", str(out)]) == 0
     assert cli.main(["submit", "--check", str(out)]) == 0
     (out / "mine" / "SHA256SUMS").unlink()
     capsys.readouterr()

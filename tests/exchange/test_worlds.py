@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-from run_folders import rows_for, write_run
+from run_folders import filled_form, rows_for, write_run
 from simulate import suite_of
 
 from arkd.errors import ArkdError
-from arkd.exchange import form, pack, submit
+from arkd.exchange import pack, submit
 from arkd.leaderboard import page
 from arkd.stages import blocks
 from arkd.suite.folders import Tree
@@ -36,8 +36,9 @@ def test_one_world_is_to_be_named(results: Path, tmp_path: Path) -> None:
 
 
 def test_blocks_go_along_and_stand_as_one_board(results: Path, tmp_path: Path) -> None:
-    (tmp_path / "form.yaml").write_text(form.EXAMPLE)
-    name = yaml.safe_load(form.EXAMPLE)["name"]
+    written = filled_form()
+    (tmp_path / "form.yaml").write_text(yaml.safe_dump(written))
+    name = written["name"]
     out = tmp_path / "all" / "submissions" / name
     submit.pack(results / "several", tmp_path / "form.yaml", out)
     assert {path.name for path in out.iterdir()} == {

@@ -16,16 +16,17 @@ import pytest
 import yaml
 from browser import BROWSER, Browser
 from conftest import ROOT
-from run_folders import rows_for, write_run
+from run_folders import filled_form, rows_for, write_run
 from scipy import stats
 from simulate import Row, rows_of, save, suite_of
 
 from arkd.audit.compare_records import Side
 from arkd.cli import main as cli
-from arkd.exchange import form, submit
+from arkd.exchange import submit
 from arkd.leaderboard import boards, page
 from arkd.leaderboard import form as board_form
 from arkd.leaderboard.runs import Entry
+from arkd.storage.files import sha256_file
 from arkd.suite.suite import Suite
 
 PAIR = "llama-0.5M-0.1M"
@@ -43,13 +44,19 @@ def submitted(results: Path, scratch: Path) -> None:
     (run / "manifest.json").write_text(json.dumps(made | {"core": "feedfeedfeedfeed"}))
     home = run / "foreign" / "theirs" / PAIR / "evaluation"
     home.mkdir(parents=True)
-    own = (run / PAIR / "reverse_kl" / "evaluation" / "records.csv").read_text()
+    alike = run / PAIR / "reverse_kl" / "evaluation"
+    own = (alike / "records.csv").read_text()
     (home / "records.csv").write_text(own.replace(",reverse_kl,", f",{FOREIGN},"))
-    told = yaml.safe_load(form.EXAMPLE) | {
-        "name": "theirs",
-        "method": "<b>Their</b> method",
-        "rows": {FOREIGN: {"processor_s": 145, "prefixes": "student", "family": "prefix"}},
-    }
+    measured = json.loads((alike / "manifest.json").read_text())
+    shutil.copyfile(alike / "samples.jsonl", home / "samples.jsonl")
+    measured["outputs"] = {path.name: sha256_file(path) for path in home.iterdir()}
+    measured["label"] = FOREIGN
+    (home / "manifest.json").write_text(json.dumps(measured))
+    told = filled_form(
+        name="theirs",
+        method="<b>Their</b> method",
+        rows={FOREIGN: {"processor_s": 145, "prefixes": "student", "family": "prefix"}},
+    )
     (scratch / "form.yaml").write_text(yaml.safe_dump(told))
     submit.pack(run, scratch / "form.yaml", results / "submissions" / "theirs")
 
@@ -256,7 +263,7 @@ def test_a_suite_without_a_description_has_a_board(tmp_path: Path) -> None:
 
 def test_what_a_form_says_of_a_run_is_shown(found: dict[str, Any], out: Path) -> None:
     (theirs,) = [run for run in found["runs"] if run["origin"] == "submission"]
-    said = yaml.safe_load(form.EXAMPLE)
+    said = filled_form()
     person = said["who"][0]
     assert theirs["who"] == f"{person['name']} ({person['affiliation']})"
     assert (theirs["paper"], theirs["hardware"]) == (said["paper"], said["hardware"])
