@@ -15,6 +15,8 @@ rule data:
         f"{LOGS}/<job>.benchmark.jsonl"
     pathvars:
         job="data",
+    conda:
+        "environment.yaml"
     params:
         **SUITES.stage("data"),
         options=SUITES.options,
