@@ -30,12 +30,7 @@ def difference(run: Path, pair: str, measured: Mapping[str, Any]) -> str:
     here, there = (made.get(VERSION) for made in (measured, of_run))
     if here != there:
         return f"measured by version {here} of the suite, and {folder} by {there}"
-    settings, others = (_settings(made) for made in (measured, of_run))
+    settings, others = (made.get(CONFIG) or {} for made in (measured, of_run))
     keys = sorted({*settings, *others})
     changed = [key for key in keys if settings.get(key) != others.get(key)]
     return f"measured with other {', '.join(changed)} than {folder}" if changed else ""
-
-
-def _settings(made: Mapping[str, Any]) -> dict[str, Any]:
-    found = made.get(CONFIG)
-    return found if isinstance(found, dict) else {}

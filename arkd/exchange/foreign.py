@@ -17,6 +17,7 @@ from arkd.stages.stage import cache_folders, computes
 from arkd.storage import given, manifest, stage_writer
 from arkd.storage.files import sha256_file
 from arkd.suite import contexts
+from arkd.suite.command_line import command
 from arkd.suite.folders import FOREIGN, INIT, TEACHER, TEACHER_SEED, Tree
 from arkd.suite.jobs import config_slice
 from arkd.suite.names import RULE, usable
@@ -87,7 +88,7 @@ def check_distinct(students: Mapping[int, Path]) -> None:
         ArkdError: two folders have the same weights.
     """
     found: dict[tuple[str, ...], Path] = {}
-    for folder in students.values():
+    for folder in students.values() if len(students) > 1 else ():  # files may be of many GB
         weights = tuple(map(sha256_file, sorted(folder.glob("*.safetensors"))))
         if weights in found:
             raise ArkdError(
@@ -124,11 +125,8 @@ def score(
         raise ArkdError(f"suite {tree.named or tree.suite.name}: {wrong}; name it as it was run")
     prefixes = tree.cache(pair, "prefixes")
     if not (prefixes / manifest.NAME).is_file():
-        wanted = f"snakemake --cores all --config suites='[{tree.named or tree.suite.name}]'"
-        raise ArkdError(
-            f"{prefixes}: nothing to measure by yet; run `{wanted} results={tree.results} -- "
-            f"{prefixes / manifest.NAME}`"
-        )
+        wanted = command(tree, prefixes / manifest.NAME)
+        raise ArkdError(f"{prefixes}: nothing to measure by yet; run `{wanted}`")
     cache_folders(tree, pair, {"prefixes": None})  # made by the teacher that stands now
     for seed, folder in students.items():
         _take_in(tree, pair, row, seed, folder, declared)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from arkd.audit.compare_records import RECORDS, Side, read
 from arkd.errors import ArkdError
@@ -41,8 +39,9 @@ def of_run(run: Path, submission: Submission) -> Lacks:
         side = read(run)
     except ArkdError as error:
         return Lacks([f"no collected run: {error}"], [])
+    steps = ((top.get("config") or {}).get("distillation") or {}).get("steps")
     for pair in sorted({pair for pair, _ in side.by_seed}):
-        _rows(run, pair, side, submission, _steps(top), found)
+        _rows(run, pair, side, submission, steps, found)
     for folder in worlds.folders(run):
         for part in sorted({*folder.glob("*/*/evaluation"), *folder.glob("*/*/*/evaluation")}):
             if not (part / "samples.jsonl").is_file() and (part / manifest.NAME).is_file():
@@ -62,13 +61,6 @@ def of_run(run: Path, submission: Submission) -> Lacks:
             "effects against its own forward KL, and the difference is shown"
         )
     return found
-
-
-def _steps(top: Mapping[str, Any]) -> int | None:
-    """Return for how many steps the suite trains, if its manifest says so."""
-    config = top.get("config")
-    budget = config.get("distillation") if isinstance(config, dict) else None
-    return budget.get("steps") if isinstance(budget, dict) else None
 
 
 def _rows(

@@ -96,8 +96,8 @@ def kept(run: Path) -> dict[str, Path]:
     """
     collected = (*recompute.COLLECTED, manifest.NAME, "suite.yaml", DATA, f"data/{manifest.NAME}")
     found = {name: run / name for name in collected if (run / name).is_file()}
-    config = manifest.read_foreign(run).get("config")
-    if beside := config.get("beside") if isinstance(config, dict) else None:
+    config = manifest.read_foreign(run).get("config") or {}
+    if beside := config.get("beside"):
         passed = (*collected[:-1], FOREIGN)
         of_run = kept(run.parent / beside).items()
         found |= {name: path for name, path in of_run if name.partition("/")[0] not in passed}

@@ -40,8 +40,7 @@ class Entry:
     @property
     def config(self) -> dict[str, Any]:
         """The suite as the run has it."""
-        found = self.made.get("config")
-        return found if isinstance(found, dict) else {}
+        return self.made.get("config") or {}
 
     @property
     def unit(self) -> Unit:

@@ -108,6 +108,10 @@ class _Notes(_Part):
     padding_share: float | None = None
 
 
+class _Budget(_Part):
+    steps: int | None = None
+
+
 class _Config(_Part):
     description: str = ""
     device: str = ""
@@ -117,6 +121,7 @@ class _Config(_Part):
     worlds: list[int] = []
     methods: list[Any] = []
     beside: str | None = None
+    distillation: _Budget | None = None
 
 
 class _Source(_Part):

@@ -80,14 +80,19 @@ def test_a_run_says_a_line_a_job_and_ends_with_summary_and_report(here: Path) ->
     assert max(map(len, done.stdout.splitlines())) <= WIDTH
 
 
-def test_a_failed_job_is_told_with_the_end_of_its_log(here: Path) -> None:
-    root = here / "results" / "smoke"
+def damage_records(root: Path) -> None:
+    """Leave a run whose tables cannot be made again, though no file is newer than it was."""
     (root / "report.html").unlink()
     shutil.rmtree(root / "tables")
     records = root / "records.csv"
     stamp = records.stat()
     records.write_text("not, a, table\n")
     os.utime(records, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+
+
+def test_a_failed_job_is_told_with_the_end_of_its_log(here: Path) -> None:
+    root = here / "results" / "smoke"
+    damage_records(root)
     done = arkd("run", "smoke", "--cores", "1", folder=here)
     assert done.returncode == 1
     (told,) = [line for line in done.stderr.splitlines() if "failed" in line]
@@ -119,12 +124,7 @@ def test_what_is_recommended_goes_on_with_the_same_run(tmp_path: Path) -> None:
 def test_a_failed_run_elsewhere_is_looked_at_there(here: Path) -> None:
     (here / "results").rename(here / "my results")
     root = here / "my results" / "smoke"
-    (root / "report.html").unlink()
-    shutil.rmtree(root / "tables")
-    records = root / "records.csv"
-    stamp = records.stat()
-    records.write_text("not, a, table\n")
-    os.utime(records, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+    damage_records(root)
     done = arkd("run", "smoke", "--results", "my results", "--cores", "1", folder=here)
     assert done.returncode == 1
     told = "arkd: not all is done; see `arkd status smoke --results 'my results'`"
