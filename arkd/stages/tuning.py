@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from arkd import exact
 from arkd.errors import ArkdError
 from arkd.paths import benchmarks_dir
+from arkd.stages.trajectories import mean_in_order
 from arkd.storage.records import read_csv, write_csv
 from arkd.suite.folders import Tree
 
@@ -39,7 +39,7 @@ def write(tree: Tree) -> Path:
         raise ArkdError(f"{tree.root / 'records.csv'}: no record of {missing[0]}; run the suite")
     # A rate at which a run failed on any seed is none to choose.
     values = {
-        label: exact.mean(jsds) if len(jsds) == len(suite.seeds) else math.inf
+        label: mean_in_order(jsds) if len(jsds) == len(suite.seeds) else math.inf
         for label, jsds in found.items()
     }
     tried_of: dict[str, dict[float, float]] = {}
