@@ -18,6 +18,7 @@ from arkd.cli.parser import parser
 from arkd.errors import ArkdError, out_of_memory
 from arkd.storage.caches import place_caches
 from arkd.storage.offline import keep_offline
+from arkd.training.termination import TERMINATED
 
 # Commands that choose the kernels by the suite, or start processes that do.
 CHOOSING = (
@@ -55,6 +56,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ArkdError as error:
         _tell(error)
         return 2
+    except SystemExit as end:
+        if end.code == TERMINATED and not processes.number():
+            print("arkd: told to end by SIGTERM; the training's state is saved", file=sys.stderr)
+        raise
     except KeyboardInterrupt:
         if not processes.number():
             print("arkd: interrupted; nothing was left half-written", file=sys.stderr)

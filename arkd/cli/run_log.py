@@ -25,6 +25,7 @@ WIDTH = 80
 NOTHING = "Nothing to be done"  # as Snakemake says it
 # What it says of a failed job beside the event itself.
 OF_JOBS = ("CalledProcessError", "because a job execution failed", "At least one job did not")
+WORDLESS = "ended without a word, as a job that is killed does"
 TARGET = "all"  # the rule that asks for the others and does nothing
 
 
@@ -150,5 +151,5 @@ def failure(logs: list[Path]) -> str:
     """Return the last line that a failed job's log has, and where it lies."""
     for log in logs:
         if log.is_file():
-            return f"{last_line(log) or 'it said nothing'} ({log})"
+            return f"{last_line(log) or WORDLESS} ({log})"
     return "it left no log"

@@ -14,9 +14,10 @@ import psutil
 from arkd.cli.run_log import WIDTH, duration, failure, last_line
 from arkd.errors import ArkdError
 from arkd.plan.processor import seconds_by_rule
-from arkd.storage import manifest
+from arkd.storage import manifest, provenance
 from arkd.suite.folders import Tree
-from arkd.suite.job_list import Job, job_list
+from arkd.suite.job_list import SHOWN, Job, job_list
+from arkd.suite.jobs import config_slice, method_files
 from arkd.tables.grid import Grid, show
 
 ERROR = re.compile("[Ee]rror")
@@ -29,7 +30,8 @@ class State:
 
     Attributes:
         word: One of `STATES`.
-        note: Since when it runs, why it failed, or that its training diverged.
+        note: Since when it runs, why it failed, that its training diverged, or what has changed
+            since it was done.
     """
 
     word: str
@@ -39,17 +41,19 @@ class State:
 def states(tree: Tree) -> list[tuple[Job, State]]:
     """Return every job of a suite with where it stands.
 
-    A job is done if its manifest is there, runs if a process of this machine has its command, and
-    has failed if its log ends in an error.
+    A job is done if its manifest is there and tells of the settings and the method's file that are
+    there now, runs if a process of this machine has its command, and has failed if its log ends in
+    an error.
     """
     runs = dict(_processes(tree))
+    trees = {each.named or each.suite.name: each for each in (tree, *tree.blocks.values())}
     found = []
     for job in job_list(tree):
         since = runs.get((job.suite, job.command, frozenset(job.axes.items())))
         if since is not None:
             state = State("running", f"for {duration(time.time() - since)}")
         elif job.made.is_file():
-            state = State("done", "its training diverged" if _diverged(job) else "")
+            state = _made(trees[job.suite], job)
         elif job.log.is_file() and ERROR.search(last_line(job.log)):
             state = State("failed", failure([job.log]))
         else:
@@ -69,9 +73,13 @@ def run(tree: Tree) -> int:
     parts += [f"{counts[word]} {word}" for word in STATES[1:] if counts[word]]
     console.print(f"{suite.name} {suite.version} in {tree.root}: {', '.join(parts)}")
     show(_by_rule(found), console)
+    noted: dict[State, list[str]] = {}
     for job, state in found:
         if state.note:
-            console.print(f"{state.word}: {job.name}: {state.note}")
+            noted.setdefault(state, []).append(job.name)
+    for state, (name, *others) in noted.items():
+        more = f" and {len(others)} more" if others else ""
+        console.print(f"{state.word}: {name}{more}: {state.note}")
     if counts["done"] == len(found):
         if suite.shown:
             console.print(f"report: {tree.root / 'report.html'}")
@@ -100,13 +108,24 @@ def _rest(tree: Tree, found: list[tuple[Job, State]]) -> str:
     return f"about {duration(left)} of one core; "
 
 
-def _diverged(job: Job) -> bool:
-    if job.rule != "distill":
-        return False
+def _made(tree: Tree, job: Job) -> State:
+    """Return where a job stands that was done once: Snakemake does it again after such a change."""
+    if job.rule in SHOWN:
+        return State("done")
     try:
-        return bool(manifest.read(job.made.parent, ["notes"])["notes"].get("failed"))
-    except ArkdError:
-        return False
+        made = manifest.read(job.made.parent, ["stage", "core", "config", "inputs", "notes"])
+    except ArkdError as error:
+        return State("failed", str(error))
+    stage, label = made["stage"], job.axes.get("method", "")
+    now = config_slice(tree.suite, stage, job.axes.get("pair", ""), label)
+    files = map(Path, method_files(tree.suite, label) if job.rule == "distill" else ())
+    if made["core"] == provenance.core_hash(stage):  # what other code made stays as it is
+        if made["config"] != now:
+            return State("left", "its settings have changed since it was done")
+        for file in files:
+            if manifest.digest(file) not in made["inputs"].values():
+                return State("left", f"{file} has changed since it was done")
+    return State("done", "its training diverged" if made["notes"].get("failed") else "")
 
 
 def _processes(tree: Tree) -> Iterator[tuple[tuple[str, str, frozenset[tuple[str, str]]], float]]:

@@ -181,6 +181,11 @@ def _report(checked: Checked, console: Console, every_line: bool) -> bool:
 
 
 def _print(console: Console, found: list[Outcome]) -> None:
+    """Print a line a check; a cause that failed several is told once."""
+    first: dict[str, str] = {}
     for o in found:
+        detail = o.detail
+        if o.verdict == "FAIL" and (same := first.setdefault(detail, o.check)) != o.check:
+            detail = f"as {same}"
         verdict = Text(f"{o.verdict:<15}", style=COLOURS[o.verdict])
-        console.print(Text(f"  {o.check:<20} "), verdict, Text(o.detail), sep="")
+        console.print(Text(f"  {o.check:<20} "), verdict, Text(detail), sep="")

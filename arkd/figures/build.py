@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import warnings
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -110,36 +109,23 @@ def render(
         suffixes: Formats: svg, png, pdf.
         chosen: Which figures, of which rows and how wide.
         named: What the command line calls the suite, if not by its name.
+
+    Raises:
+        ArkdError: values are missing and `partial` is not set, or what is chosen is not there or
+            has no room in the width asked for.
     """
     files: dict[str, dict[str, bytes]] = {}
     with style.applied():
-        for name, figure in build(suite, results_dir, partial, chosen, named).items():
+        drawn = build(suite, results_dir, partial, chosen, named)
+        chosen.fit(drawn)
+        for name, figure in drawn.items():
             files[name] = {}
-            _lay_out(name, figure, chosen)
             figure.set_layout_engine(None)  # laid out once, not anew for each format
             for suffix in suffixes:
                 stream = io.BytesIO()
                 figure.savefig(stream, format=suffix, metadata=METADATA[suffix], dpi=DPI)
                 files[name][suffix] = stream.getvalue()
     return files
-
-
-def _lay_out(name: str, figure: Figure, chosen: Chosen) -> None:
-    """Lay a figure out.
-
-    Raises:
-        ArkdError: the width asked for leaves its axes no room.
-    """
-    with warnings.catch_warnings():
-        if chosen.width is not None:
-            warnings.filterwarnings("error", "constrained_layout not applied")
-        try:
-            figure.draw_without_rendering()
-        except UserWarning:
-            raise ArkdError(
-                f"--width: {chosen.width:g} inches leave {name} no room beside its words; give it "
-                "more, or name other figures by --only"
-            ) from None
 
 
 def build(
@@ -174,5 +160,4 @@ def build(
             raise ArkdError(make.gap_message("show the gaps"))
         if FOREST in wanted and (verdicts := forest(make, partial)) is not None:
             figures[FOREST] = verdicts
-    chosen.fit(figures)
     return figures

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -53,6 +54,30 @@ def test_what_is_not_done_is_failed_or_left(here: Path) -> None:
     assert re.search(r"about \d+ s of one core; `arkd run smoke` does what is left", text)
     row = re.search(r"^distill +2 +1 +1 *$", done.stdout, re.M)
     assert row, done.stdout
+
+
+def test_what_was_done_before_a_change_is_left(here: Path) -> None:
+    """Of the method's file, which its manifest names by its hash, or of a setting."""
+    made = here / "results/smoke/fixture/arkd/seed1/training/manifest.json"
+    manifest = json.loads(made.read_text())
+    manifest["inputs"]["method"] = "0" * 64
+    made.write_text(json.dumps(manifest))
+    done = arkd("status", "smoke", folder=here)
+    text = " ".join(done.stdout.split())
+    assert text.startswith("smoke 1.0 in results/smoke: 19 of 20 jobs done, 1 left")
+    assert re.search(r"left: distill arkd seed 1: \S*/arkd.py has changed since it was done", text)
+    manifest["core"] = "of another commit, to which a finished run belongs as it is"
+    made.write_text(json.dumps(manifest))
+    assert "20 of 20 jobs done" in arkd("status", "smoke", folder=here).stdout
+    (here / "results/smoke").rename(here / "results/mine")
+    (here / "mine.yaml").write_text(
+        "extends: smoke\nname: mine\ndistillation: {lr: 0.001}\ntail: {items_per_set: 10}\n"
+    )
+    text = " ".join(arkd("status", "mine.yaml", folder=here).stdout.split())
+    # Five evaluations, the positions that are measured, and the one training of this core.
+    assert "13 of 20 jobs done" in text, text
+    said = "left: teacher cache prefixes and 6 more: its settings have changed since it was done"
+    assert said in text, text
 
 
 def test_a_run_says_a_line_a_job_and_ends_with_summary_and_report(here: Path) -> None:

@@ -68,6 +68,8 @@ def killed(smoke: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert done.returncode == 0, done.stderr
     ended = {method: status for method, (status, _) in ENDS.items()}
     assert json.loads(done.stdout) == ended, done.stderr
+    said = [line for line in done.stderr.splitlines() if line.startswith("arkd: ")]
+    assert said == ["arkd: told to end by SIGTERM; the training's state is saved"]
     return results
 
 
