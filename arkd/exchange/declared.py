@@ -32,6 +32,10 @@ class Declared(Frozen):
     code: str | None = Field(None, max_length=300, description="address, with the commit")
     note: str | None = Field(None, max_length=500)
 
+    def keys(self) -> set[str]:
+        """Return the keys that are declared."""
+        return {*self.model_dump(exclude_none=True)}
+
 
 def of_words(words: Iterable[str]) -> Declared:
     """Return what `KEY=VALUE` words declare.

@@ -11,7 +11,7 @@ from typing import Any
 
 from arkd.errors import ArkdError
 from arkd.exchange import alike, worlds
-from arkd.exchange.declared import Declared
+from arkd.exchange.declared import Declared, noted
 from arkd.stages.evaluate import evaluate
 from arkd.stages.stage import cache_folders, computes
 from arkd.storage import given, manifest, stage_writer
@@ -128,8 +128,13 @@ def score(
         wanted = command(tree, prefixes / manifest.NAME)
         raise ArkdError(f"{prefixes}: nothing to measure by yet; run `{wanted}`")
     cache_folders(tree, pair, {"prefixes": None})  # made by the teacher that stands now
+    before = noted(tree.evaluation(pair, row).parent)
     for seed, folder in students.items():
         _take_in(tree, pair, row, seed, folder, declared)
+    if lost := before.keys() - declared.keys():
+        print(f"arkd: no longer declared of {row}: {', '.join(sorted(lost))}", file=sys.stderr)
+    count = f"{len(students)} seed{'s' * (len(students) > 1)}"
+    print(f"arkd: measuring {row}, {count}", file=sys.stderr)
     seeded = tree.suite.model_copy(update={"seeds": tuple(students)})
     evaluate(replace(tree, suite=seeded), pair, row)
 

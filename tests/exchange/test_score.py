@@ -59,6 +59,7 @@ def test_the_suites_own_student_gets_its_own_numbers(student: Path, results: Pat
     said = ("--declare", "processor_s=1.5", "prefixes=gold", "software=other 1.0")
     done = arkd("score", student, "--suite", "smoke", "--results", results, "--name", "back", *said)
     assert done.returncode == 0, done.stderr
+    assert "arkd: measuring foreign:back, 1 seed" in done.stderr.splitlines()
     scored = results / "smoke" / "foreign" / "back" / "fixture"
     own = results / "smoke" / "fixture" / "arkd" / "evaluation"
     assert values(scored / "evaluation" / "records.csv") == values(own / "records.csv")
@@ -90,8 +91,11 @@ def test_rows_of_padding_in_the_head_change_nothing(student: Path, results: Path
     save_file(tensors, student / "model.safetensors", {"format": "pt"})
     config = json.loads((student / "config.json").read_text())
     (student / "config.json").write_text(json.dumps(config | {"vocab_size": rows + 8}))
-    done = arkd("score", student, "--suite", "smoke", "--results", results, "--name", "padded")
+    given = ("score", student, "--suite", "smoke", "--results", results, "--name", "padded")
+    assert arkd(*given, "--declare", "steps=3", "tokens=9").returncode == 0
+    done = arkd(*given, "--declare", "tokens=9")  # said anew, as a student of the name is new
     assert done.returncode == 0, done.stderr
+    assert "arkd: no longer declared of foreign:padded: steps" in done.stderr.splitlines()
 
 
 def other_vocabulary(folder: Path) -> str:
