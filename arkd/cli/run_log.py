@@ -5,6 +5,7 @@ This is a logger plug-in of Snakemake, whose own output stays in its log file. I
 """
 
 import logging
+import re
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ from arkd.suite.folders import tree
 from arkd.suite.job_list import job_name
 
 WIDTH = 80
+NAME = 36  # of a line, for a job's name
 NOTHING = "Nothing to be done"  # as Snakemake says it
 # What it says of a failed job beside the event itself.
 OF_JOBS = ("CalledProcessError", "because a job execution failed", "At least one job did not")
@@ -112,7 +114,7 @@ class LogHandler(LogHandlerBase):
         self._ended += 1
         self._spent += self._weight(started.rule)
         took = duration(time.monotonic() - started.at)
-        line = f"{started.name:<36.36}  {took:>7}  {self._rest()}"
+        line = f"{fitting(started.name, NAME):<{NAME}}  {took:>7}  {self._rest()}"
         text = f"{started.name} failed: {failed}" if failed else line
         self._console.print(f"{self._ended:>3}/{self._total}  {text}")
 
@@ -131,6 +133,15 @@ class LogHandler(LogHandlerBase):
         runs = ", ".join(job.name for job in self._running.values())
         text = f"{self._ended}/{self._total}  {runs}"[: WIDTH - 26]
         self._bar.update(self._task, completed=self._ended, total=self._total, description=text)
+
+
+def fitting(name: str, width: int) -> str:
+    """Return a job's name in so many letters; seed and world, by which rows differ, stay whole."""
+    if len(name) <= width:
+        return name
+    end = re.search(r"(?: seed \d+)?(?: @\d+)?$", name)
+    kept = end[0] if end else ""
+    return f"{name[: width - len(kept) - 1]}…{kept}"
 
 
 def duration(seconds: float) -> str:

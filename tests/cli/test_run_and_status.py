@@ -16,6 +16,8 @@ from pathlib import Path
 import pytest
 from conftest import PATIENCE_S, heed_interrupts
 
+from arkd.cli.run_log import fitting
+
 WIDTH = 80
 
 
@@ -103,6 +105,21 @@ def test_a_run_says_a_line_a_job_and_ends_with_summary_and_report(here: Path) ->
         assert re.search(rf"^{method} +1 +{rouge[1]}", done.stdout, re.M)
     assert done.stdout.splitlines()[-1] == "report: results/smoke/report.html"
     assert max(map(len, done.stdout.splitlines())) <= WIDTH
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("distill arkd seed 204 @4103", "distill arkd seed 204 @4103"),
+        (
+            "distill fixed_mix@temperature=2.0 seed 204 @4103",
+            "distill fixed_mix@te… seed 204 @4103",
+        ),
+        ("evaluate arkd_sampled@policy_lr=0.001", "evaluate arkd_sampled@policy_lr=0.0…"),
+    ],
+)
+def test_a_long_name_keeps_its_seed_and_its_world(name: str, shown: str) -> None:
+    assert fitting(name, 36) == shown
 
 
 def damage_records(root: Path) -> None:
