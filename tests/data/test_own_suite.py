@@ -352,7 +352,7 @@ SHORT = {"steps": 6, "batch_size": 8, "lr": 1.0e-3}
 
 
 def lines() -> list[str]:
-    (block,) = re.findall(r"```sh\n(.*?)```", PAGE, re.S)
+    block = re.findall(r"```sh\n(.*?)```", PAGE, re.S)[0]  # from data to tables
     return block.splitlines()
 
 
