@@ -29,10 +29,10 @@ TRAINS_ON = {
 }
 INDEX_HEAD = """# Methods and their papers
 
-One file is one method, found by its file name: those compared with ARKD lie here, ARKD's own arms
-and controls in [`arkd/methods`](../arkd/methods). `arkd list` shows the same in a terminal,
-`arkd check NAME` tests a method against its formula, `arkd cite NAME` prints its BibTeX. This page
-and those it links to are written by `arkd pages` from the files themselves.
+Each method is one file and has its name: the methods that ARKD is compared with are in this folder, ARKD's
+own variants and the controls in [`arkd/methods`](../arkd/methods). `arkd list` shows the same table in a
+terminal, `arkd check NAME` compares a method with its formula, and `arkd cite NAME` prints its BibTeX. `arkd
+pages` generates this page and the pages it links to from the files.
 
 | method | what it is | paper | needs | cost |
 |---|---|---|---|---|
