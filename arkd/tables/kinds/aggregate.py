@@ -207,7 +207,7 @@ TABLE = TableKind(
         the difference that these {unit}s would have detected with that power at the strictest of
         Holm's levels. P(better): how often a student of the row is ahead of one of the reference on
         the same test set, over all pairs of the {unit}s that both have, ties counted as half; at 0
-        and 1 the interval is the exact binomial one. With three {unit}s any interval is rough.
+        and 1 its interval is the exact binomial one, and with three {unit}s it is always rough.
     """,
     build=build,
 )
