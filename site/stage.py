@@ -135,7 +135,7 @@ def commands() -> str:
 
 def api() -> str:
     """Return the page of the API, which mkdocstrings fills in."""
-    parts = ["# API", "", "What a method, a plugin or an analysis of one's own may import."]
+    parts = ["# API", "", "What a method, a plugin or an analysis of your own may import."]
     for title, modules in PUBLIC.items():
         parts += ["", f"## {title}", *(f"\n::: {module}" for module in modules)]
     return "\n".join(parts) + "\n"
@@ -148,7 +148,7 @@ def listed(reports: list[str]) -> str:
         version, suite = Path(name).parts[-3:-1]
         lines.append(f"- [{suite}, results {version}]({Path(name).relative_to('results')})")
     if BOARD.is_dir():
-        lines += ["", f"They are ranked on the [leaderboard]({BOARD.name}/index.html)."]
+        lines += ["", f"The [leaderboard]({BOARD.name}/index.html) ranks them."]
     return "\n".join(lines) + "\n"
 
 

@@ -99,7 +99,7 @@ def _trajectories(results: Results, template: Comparison, test: Trajectory) -> I
         ]
         if too_short(test, results.steps):
             where = f"{test.window[0]:g} to {test.window[1]:g}"
-            reason = f"too few steps ({results.steps}) for one within {where} of the run"
+            reason = f"too few steps ({results.steps}): none is within {where} of the run"
             yield replace(comparison, reason=reason)
         elif silent:
             yield replace(comparison, reason=f"{', '.join(silent)}: no {test.metric} was logged")

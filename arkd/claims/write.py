@@ -87,9 +87,9 @@ def _caption(suite: Suite, claims: Claims) -> str:
     return (
         f"Suite {suite.name} {suite.version}, claims {claims.version} of {claims.paper}, "
         f"registered before the runs. Each verdict follows from paired differences over {seen}, "
-        "corrected by Holm's rule within the claim; the interval shown is the adjusted one of the "
-        "decisive comparison, the smallest effect what these seeds would have seen beyond the "
-        f"margin with power {claims.rule.power:g}."
+        "corrected by Holm's rule within the claim. The interval is the adjusted one of the "
+        "decisive comparison; the smallest effect is what these seeds would have detected beyond "
+        f"the margin with power {claims.rule.power:g}."
     )
 
 
@@ -106,9 +106,9 @@ def _notes(suite: Suite, claims: Claims, found: Sequence[Judgement]) -> list[str
     if any(judgement.verdict == INCONCLUSIVE for judgement in found):
         notes.append("Inconclusive: the seeds decide neither way, which supports nothing.")
     if any(judgement.verdict == EQUIVALENT for judgement in found):
-        notes.append("Equivalent: an effect of the size that counts is excluded, either way.")
+        notes.append("Equivalent: an effect large enough to count is excluded in both directions.")
     if any(judgement.primary for judgement in found):
-        notes.append("Secondary tests decide nothing; comparisons.csv has every comparison.")
+        notes.append("Secondary tests decide nothing; comparisons.csv lists every comparison.")
     return notes
 
 

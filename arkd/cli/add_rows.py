@@ -20,8 +20,8 @@ from arkd.suite.trees import trees
 from arkd.validated import problem
 
 HEAD = """\
-# Further rows beside the finished run of {base}, which is read where it lies and stays as it is.
-#   arkd run {file}      trains these rows alone; its tables have all
+# Added rows beside the finished run of {base}, which is only read and stays unchanged.
+#   arkd run {file}      trains only these rows; its tables show all
 beside: {base}
 name: {name}
 description: {base} with further rows

@@ -36,7 +36,7 @@ def pack(options: argparse.Namespace) -> None:
     )
     print(
         f"{out}: suite {made['suite']} {made['suite_version']}, {packed}; {len(made['outputs'])} "
-        f"files, {size_mb:.1f} MB, each as its manifest names it\npack {packs.digest(made)}"
+        f"files, {size_mb:.1f} MB, each as in its manifest\npack {packs.digest(made)}"
     )
 
 

@@ -18,7 +18,7 @@ AXES = {
     "pair": "teacher and student, by the pair's name in the suite",
     "method": "a row of the suite, such as fixed_mix@alpha=0.25, or a control",
     "seed": "training seed",
-    "source": "response set; the student's belongs to a seed",
+    "source": "response set; the student's needs a seed",
 }
 Options = Callable[[Parser], None]  # gives a command its options
 # What several commands take.
@@ -26,7 +26,7 @@ SUITE: dict[str, Any] = {"default": "longtail", "help": "name or YAML file (defa
 RESULTS: dict[str, Any] = {"default": "results", "help": "folder of all results"}
 CORES: dict[str, Any] = {
     "default": "all",
-    "help": "how many jobs at once (default: all cores)",
+    "help": "number of parallel jobs (default: all cores)",
 }
 
 COMMANDS: list[dict[str, Any]] = []  # what each is added with, in the order of `arkd --help`
@@ -71,16 +71,16 @@ def _run(command: Parser) -> None:
 
 @_command(
     "add",
-    "train a further row beside the finished run of a suite, which stays as it is",
+    "train another row beside a suite's finished run, which stays unchanged",
     examples.ADD,
 )
 def _add(command: Parser) -> None:
     command.add_argument("method", metavar="METHOD", help="a method's name, or its file")
     command.add_argument(
-        "settings", nargs="*", metavar="KEY=VALUE", help="its parameters, as in a row"
+        "settings", nargs="*", metavar="KEY=VALUE", help="its parameters, as in a suite's row"
     )
     command.add_argument("--to", required=True, metavar="SUITE", help="name or YAML file")
-    command.add_argument("--name", help="of the suite of further rows (default: SUITE-plus)")
+    command.add_argument("--name", help="name of the suite of added rows (default: SUITE-plus)")
     command.add_argument("--results", **RESULTS)
     command.add_argument("--cores", **CORES)
     command.set_defaults(command="run_commands.add", dry_run=False, verbose=False)
@@ -93,25 +93,25 @@ def _status(command: Parser) -> None:
     command.set_defaults(command="run_commands.status")
 
 
-@_command("plan", "estimate what a suite takes: memory, hours, disk", examples.PLAN)
+@_command("plan", "estimate what a suite needs: memory, hours, disk", examples.PLAN)
 def _plan(command: Parser) -> None:
     command.add_argument("suite", nargs="?", **SUITE)
     command.add_argument("--gpu", nargs="+", default=[], metavar="NAME", help="default: all known")
     command.add_argument("--format", choices=["text", "markdown", "csv", "json"], default="text")
-    command.add_argument("--results", default="results", help="count what is already there")
-    command.add_argument("--prompt-tokens", type=float, metavar="N", help="mean of a prompt")
-    command.add_argument("--response-tokens", type=float, metavar="N", help="mean of its answer")
+    command.add_argument("--results", default="results", help="finished work here is counted")
+    command.add_argument("--prompt-tokens", type=float, metavar="N", help="mean prompt length")
+    command.add_argument("--response-tokens", type=float, metavar="N", help="mean response length")
     command.add_argument(
         "--config",
         action="append",
         default=[],
         metavar="REPO=FILE",
-        help="config.json of a model of the hub; may be repeated",
+        help="config.json of a model on the hub; may be repeated",
     )
     command.set_defaults(command="commands.plan")
 
 
-@_command("fetch", "fetch a suite's models beforehand, for jobs without a network", examples.FETCH)
+@_command("fetch", "fetch a suite's models in advance, for jobs without a network", examples.FETCH)
 def _fetch(command: Parser) -> None:
     command.add_argument("suite", help="name or YAML file")
     command.set_defaults(command="commands.fetch")
@@ -126,43 +126,43 @@ def _list(command: Parser) -> None:
 @_command("check", "test methods against their formulas and the contract", examples.CHECKS)
 def _check(command: Parser) -> None:
     command.add_argument("methods", nargs="*", metavar="METHOD")
-    command.add_argument("--all", action="store_true", help="every method there is")
-    command.add_argument("--verbose", action="store_true", help="a line a check for several, too")
+    command.add_argument("--all", action="store_true", help="every method")
+    command.add_argument("--verbose", action="store_true", help="a line per check for several too")
     command.set_defaults(command="commands.check")
 
 
-@_command("audit", "measure what a distillation loss of any code computes", examples.AUDIT)
+@_command("audit", "measure what any distillation loss computes", examples.AUDIT)
 def _audit(command: Parser) -> None:
     command.add_argument("targets", nargs="*", metavar="TARGET", help="PACKAGE:LOSS, FILE.py:NAME")
-    command.add_argument("--list", action="store_true", help="the losses of adapters shipped here")
+    command.add_argument("--list", action="store_true", help="losses with a shipped adapter")
     command.add_argument("--new", metavar="FILE", help="write an adapter for a loss of your own")
-    command.add_argument("--json", action="store_true", help="print JSON in the place of pages")
+    command.add_argument("--json", action="store_true", help="print JSON instead of pages")
     command.add_argument(
-        "--out", metavar="DIR", help="write a Markdown page and JSON a target, too"
+        "--out", metavar="DIR", help="also write a Markdown page and JSON per target"
     )
     command.set_defaults(command="commands.audit")
 
 
-@_command("new", "write the file of a new method, which passes `arkd check`", examples.NEW)
+@_command("new", "write the file of a new method that passes `arkd check`", examples.NEW)
 def _new(command: Parser) -> None:
     command.add_argument("name", help="the method's name, in lower_case")
     command.add_argument(
         "--kind",
         choices=["weights", "tokens", "step"],
         default="tokens",
-        help="what it says: weights of both KLs, a loss per token (default), or the whole step",
+        help="what it defines: weights of both KLs, a loss per token (default), or the whole step",
     )
-    command.add_argument("--package", action="store_true", help="as a package of its own, here")
+    command.add_argument("--package", action="store_true", help="as a separate package, here")
     command.set_defaults(command="commands.new")
 
 
 @_command(
     "new-suite",
-    "write the commented file of a suite over your own models and data",
+    "write a commented suite file for your own models and data",
     examples.NEW_SUITE,
 )
 def _new_suite(command: Parser) -> None:
-    command.add_argument("name", help="the suite's name, and that of its folder of results")
+    command.add_argument("name", help="name of the suite and of its results folder")
     command.add_argument("--teacher", metavar="DIR", help="folder of a Hugging Face model")
     command.add_argument("--student", metavar="DIR", help="another, with the same vocabulary")
     command.add_argument("--train", metavar="FILE", help="JSONL: prompt and response")
@@ -174,31 +174,33 @@ def _new_suite(command: Parser) -> None:
         help="JSONL: prompt, response or references; the first is in distribution; may be repeated",
     )
     command.add_argument(
-        "--corpus", metavar="FILE", help="JSONL: text, for the L_pt of distillation"
+        "--corpus", metavar="FILE", help="JSONL: text, for the language-modelling term L_pt"
     )
     command.add_argument("--out", metavar="FILE", help="default: ./NAME.yaml")
     command.set_defaults(command="commands.new_suite")
 
 
-@_command("cite", "print BibTeX: the benchmark, methods", examples.CITE_EXAMPLES)
+@_command("cite", "print BibTeX entries of the benchmark and of methods", examples.CITE_EXAMPLES)
 def _cite(command: Parser) -> None:
-    command.add_argument("methods", nargs="*", metavar="METHOD", help="all if none is named")
+    command.add_argument("methods", nargs="*", metavar="METHOD", help="default: all")
     command.add_argument(
         "--benchmark", action="store_true", help="the entry of the benchmark itself"
     )
     command.add_argument(
-        "--licences", nargs="?", const="longtail", metavar="SUITE", help="licences, not BibTeX"
+        "--licences", nargs="?", const="longtail", metavar="SUITE", help="print licences instead"
     )
     command.set_defaults(command="commands.cite")
 
 
 @_command(
     "published",
-    "show what papers print of a method, and how far they are apart",
+    "show what papers report for a method, and how far apart they are",
     examples.PUBLISHED,
 )
 def _published(command: Parser) -> None:
-    command.add_argument("methods", nargs="*", metavar="METHOD", help="default: the shared ones")
+    command.add_argument(
+        "methods", nargs="*", metavar="METHOD", help="default: those with several sources"
+    )
     command.add_argument("--pair", default="gpt2-1.5B-120M", help="default: gpt2-1.5B-120M")
     command.add_argument("--format", choices=["text", "markdown", "csv"], default="text")
     command.set_defaults(command="commands.published")
@@ -213,14 +215,14 @@ def _pages(command: Parser) -> None:
 def _claims(command: Parser) -> None:
     command.add_argument("--suite", **SUITE)
     command.add_argument("--results", **RESULTS)
-    command.add_argument("--partial", action="store_true", help="judge by what is there")
+    command.add_argument("--partial", action="store_true", help="judge by the runs that are there")
     command.set_defaults(command="run_commands.claims")
 
 
 @_command("verify", "check results against their hashes and records", examples.VERIFY)
 def _verify(command: Parser) -> None:
-    command.add_argument("folders", nargs="+", metavar="FOLDER", help="a suite's, or a parent")
-    command.add_argument("--write", action="store_true", help="write SHA256SUMS where all is well")
+    command.add_argument("folders", nargs="+", metavar="FOLDER", help="a suite's, or one above")
+    command.add_argument("--write", action="store_true", help="write SHA256SUMS if all is well")
     command.set_defaults(command="commands.verify")
 
 
@@ -228,12 +230,14 @@ def _verify(command: Parser) -> None:
 def _compare(command: Parser) -> None:
     command.add_argument("runs", nargs="+", metavar="RUN", help="a suite's folder or records.csv")
     names = ("A", "B")
-    command.add_argument("--methods", nargs=2, metavar=names, help="a row of each, or of one run")
-    command.add_argument("--method", nargs="+", default=[], help="these rows alone")
-    command.add_argument("--task", nargs="+", default=[], help="these tasks alone")
+    command.add_argument(
+        "--methods", nargs=2, metavar=names, help="a row of each, or two of one run"
+    )
+    command.add_argument("--method", nargs="+", default=[], help="only these rows")
+    command.add_argument("--task", nargs="+", default=[], help="only these tasks")
     command.add_argument("--metric", nargs="+", default=[], help="default: those of the summary")
     command.add_argument("--format", choices=["text", "markdown", "csv"], default="text")
-    command.add_argument("--across", action="store_true", help="other suites or versions, too")
+    command.add_argument("--across", action="store_true", help="allow other suites or versions")
     command.set_defaults(command="commands.compare")
 
 
@@ -249,7 +253,7 @@ def _merge(command: Parser) -> None:
     command.set_defaults(command="commands.merge")
 
 
-@_command("pack", "write the frozen pack of a suite, to train students on elsewhere", examples.PACK)
+@_command("pack", "write a frozen pack of a suite, for training students elsewhere", examples.PACK)
 def _pack(command: Parser) -> None:
     command.add_argument("suite", nargs="?", help="name or YAML file")
     command.add_argument("--results", **RESULTS)
@@ -260,23 +264,25 @@ def _pack(command: Parser) -> None:
 
 @_command("score", "score students trained elsewhere on every metric of a suite", examples.SCORE)
 def _score(command: Parser) -> None:
-    command.add_argument("folders", nargs="+", metavar="FOLDER", help="Hugging Face model, a seed")
+    command.add_argument(
+        "folders", nargs="+", metavar="FOLDER", help="a Hugging Face model per seed"
+    )
     command.add_argument("--suite", required=True, help="name or YAML file")
-    command.add_argument("--name", help="of the method (default: that of the first folder)")
+    command.add_argument("--name", help="name of the method (default: the first folder's)")
     command.add_argument("--pair", help="default: the suite's first")
     command.add_argument(
         "--seeds",
         nargs="+",
         type=int,
         default=[],
-        help="of the starts (default: the suite's first)",
+        help="seeds of the starts (default: the suite's first)",
     )
     command.add_argument(
         "--declare",
         nargs="+",
         default=[],
         metavar="KEY=VALUE",
-        help="what it took: processor_s, gpu_s, steps, tokens, prefixes, family, hardware, "
+        help="what training took: processor_s, gpu_s, steps, tokens, prefixes, family, hardware, "
         "software, code, note",
     )
     command.add_argument("--results", **RESULTS)
@@ -294,8 +300,8 @@ def _submit(command: Parser) -> None:
     command.add_argument(
         "--out", metavar="PATH", help="folder, or X.tar.gz (default: results/submissions/NAME)"
     )
-    command.add_argument("--check", metavar="PATH", help="say what is missing of a submission")
-    command.add_argument("--new", metavar="FILE", help="write a form to be filled in")
+    command.add_argument("--check", metavar="PATH", help="say what a submission lacks")
+    command.add_argument("--new", metavar="FILE", help="write a form to fill in")
     command.set_defaults(command="exchange_commands.submit")
 
 
@@ -313,13 +319,11 @@ def _leaderboard(command: Parser) -> None:
 @_command("perf", "time the code: divergences, sampling, steps, the whole suite", examples.PERF)
 def _perf(command: Parser) -> None:
     parts = ["divergence", "sampling", "step", "suite"]
-    command.add_argument("--only", choices=parts, help="one part alone")
-    command.add_argument(
-        "--quick", action="store_true", help="small shapes, without limits on time"
-    )
-    command.add_argument("--again", action="store_true", help="measure finished parts anew, too")
-    command.add_argument("--repeats", type=int, default=5, help="rounds that count (default: 5)")
-    command.add_argument("--threads", type=int, help="of each run (default: all cores)")
+    command.add_argument("--only", choices=parts, help="only this part")
+    command.add_argument("--quick", action="store_true", help="small shapes, without time limits")
+    command.add_argument("--again", action="store_true", help="also measure finished parts again")
+    command.add_argument("--repeats", type=int, default=5, help="measured rounds (default: 5)")
+    command.add_argument("--threads", type=int, help="threads of each run (default: all cores)")
     command.add_argument("--results", **RESULTS)
     command.add_argument(
         "--out", default="results/performance", help="where the tables are written"
@@ -334,7 +338,7 @@ def _perf(command: Parser) -> None:
 )
 def _calibrate(command: Parser) -> None:
     command.add_argument("suite", help="name or YAML file of a finished suite")
-    command.add_argument("--doubled", metavar="SUITE", help="the same at twice the steps")
+    command.add_argument("--doubled", metavar="SUITE", help="the same suite at twice the steps")
     command.add_argument("--results", **RESULTS)
     command.add_argument(
         "--write", action="store_true", help="keep the marks in benchmarks/calibration"
@@ -342,7 +346,7 @@ def _calibrate(command: Parser) -> None:
     command.set_defaults(command="commands.calibrate")
 
 
-@_command("completion", "print the script by which a shell completes commands", examples.COMPLETION)
+@_command("completion", "print a shell's completion script", examples.COMPLETION)
 def _completion(command: Parser) -> None:
     command.add_argument("shell", choices=["bash", "zsh", "tcsh"])
     command.set_defaults(command="commands.completion")
@@ -359,18 +363,20 @@ def _stage(command: Parser, name: str, axes: str) -> None:
         about = AXES[axis.removesuffix("?")]
         command.add_argument(flag, type=kind, required=must, choices=choices, help=about)
     if name == "figures":
-        command.add_argument("--only", nargs="+", default=[], metavar="NAME", help="these figures")
+        command.add_argument(
+            "--only", nargs="+", default=[], metavar="NAME", help="these figures only"
+        )
         command.add_argument(
             "--rows", nargs="+", default=[], metavar="ROW", help="show these rows only"
         )
         command.add_argument(
-            "--width", type=float, metavar="INCHES", help="of each; font size stays"
+            "--width", type=float, metavar="INCHES", help="width of each; font size stays"
         )
         command.add_argument(
-            "--out", metavar="DIR", help="of figures so chosen (default: ./SUITE-figures)"
+            "--out", metavar="DIR", help="folder for such figures (default: ./SUITE-figures)"
         )
     if name in ("collect", "tables", "figures", "report"):
-        command.add_argument("--partial", action="store_true", help="show gaps, do not refuse")
+        command.add_argument("--partial", action="store_true", help="show gaps instead of refusing")
     command.set_defaults(command="run_commands.stage", stage=name)
 
 

@@ -60,7 +60,7 @@ def add(options: argparse.Namespace) -> None:
 
     typed, to = options.settings, options.to
     path = add_rows.add(options.method, typed, to, options.results, options.name)
-    print(f"arkd: {path} names the rows beside {to}", file=sys.stderr, flush=True)
+    print(f"arkd: {path} lists the rows beside {to}", file=sys.stderr, flush=True)
     options.suite = str(path)
     run(options)
 

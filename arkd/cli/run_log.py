@@ -89,7 +89,7 @@ class LogHandler(LogHandlerBase):
             case LogEvent.JOB_ERROR:
                 self._end(said["jobid"], failure(list(map(Path, said["log"]))))
             case None if record.getMessage().startswith(NOTHING):
-                self._console.print("nothing to do: the report is there, and nothing of it changed")
+                self._console.print("nothing to do: the report is up to date")
             case None | LogEvent.ERROR if record.levelno >= logging.ERROR:
                 text = record.getMessage()
                 if not any(known in text for known in OF_JOBS):
@@ -126,8 +126,8 @@ class LogHandler(LogHandlerBase):
         gone = time.monotonic() - self._begun
         left = sum(self._weight(rule) * count for rule, count in self._left.items())
         if not left:
-            return f"{duration(gone)} gone"
-        return f"{duration(gone)} gone, ~{duration(gone * left / self._spent)} left"
+            return f"{duration(gone)} elapsed"
+        return f"{duration(gone)} elapsed, ~{duration(gone * left / self._spent)} left"
 
     def _refresh(self) -> None:
         runs = ", ".join(job.name for job in self._running.values())

@@ -84,7 +84,7 @@ def run(tree: Tree) -> int:
         if suite.shown:
             console.print(f"report: {tree.root / 'report.html'}")
         return 0
-    console.print(f"{_rest(tree, found)}`{tree.command()}` does what is left", soft_wrap=True)
+    console.print(f"{_rest(tree, found)}`{tree.command()}` runs what is left", soft_wrap=True)
     return 1 if counts["failed"] else 0
 
 
@@ -105,7 +105,7 @@ def _rest(tree: Tree, found: list[tuple[Job, State]]) -> str:
     if tree.suite.device != "cpu" or not (weights := seconds_by_rule(tree)):
         return ""
     left = sum(weights.get(job.rule, 0.0) for job, state in found if state.word != "done")
-    return f"about {duration(left)} of one core; "
+    return f"about {duration(left)} on one core; "
 
 
 def _made(tree: Tree, job: Job) -> State:

@@ -96,19 +96,19 @@ def schema() -> str:
 
 
 EXAMPLE = """\
-# What is submitted; its schema: benchmarks/schema/submission.schema.json
-name: my-method-longtail          # of the folder results/submissions/NAME
+# What is submitted; schema: benchmarks/schema/submission.schema.json
+name: my-method-longtail          # names the folder results/submissions/NAME
 who:
   - name: Ada Example
-    affiliation: Example Institute  # may be left out
-    contact: https://example.org    # may be left out; kept here, and not shown
+    affiliation: Example Institute  # optional
+    contact: https://example.org    # optional; kept here, not shown
 method: One sentence on what is new.
-paper: https://example.org/paper    # may be left out
+paper: https://example.org/paper    # optional
 code:
   url: https://example.org/my-fork
   commit: "0000000000000000000000000000000000000000"
 hardware: 2 cores of an Intel Xeon, 8 GB
 licence: CC-BY-4.0                # of records and samples
-rows: {}                          # of rows that are not shipped, such as
+rows: {}                          # facts about rows that are not shipped, such as
 #  foreign:my-method: {prefixes: student, family: prefix, processor_s: 62}
 """

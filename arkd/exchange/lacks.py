@@ -49,7 +49,7 @@ def of_run(run: Path, submission: Submission) -> Lacks:
                 found.missing.append(f"{where}/samples.jsonl: the answers are needed")
     git = top.get("git") or {}
     if git.get("dirty"):
-        found.notes.append("the code had changes that no commit holds when the run was collected")
+        found.notes.append("the code had uncommitted changes when the run was collected")
     if git.get("commit") not in (None, submission.code.commit):
         found.notes.append(
             f"collected at commit {str(git['commit'])[:12]}, submitted as "
@@ -57,8 +57,8 @@ def of_run(run: Path, submission: Submission) -> Lacks:
         )
     if top.get("core") != core_hash():
         found.notes.append(
-            f"measured by core {top.get('core')}, this checkout has {core_hash()}: it joins by its "
-            "effects against its own forward KL, and the difference is shown"
+            f"measured by core {top.get('core')}, this checkout has {core_hash()}: the run is "
+            "compared by its effects relative to its own forward KL, and the difference is marked"
         )
     return found
 

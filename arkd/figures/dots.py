@@ -78,7 +78,7 @@ def dots(
         handles.append(Line2D([], [], **PAPER.style(5), label="paper"))
     if against in rows and len(rows) > 1:
         handles.append(Line2D([], [], color="0.4", ls=":", lw=1, label=f"mean of {against}"))
-        bar_name = f"95 % t interval of the row less {against}, within {observed(make.suite)}"
+        bar_name = f"95 % t interval of the row minus {against}, paired by {observed(make.suite)}"
         handles.append(Line2D([], [], color="0.4", lw=1.2, label=bar_name))
     if handles:
         figure.legend(handles=handles, loc="outside upper left", ncols=3, fontsize=SMALL)

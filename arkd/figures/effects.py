@@ -77,9 +77,9 @@ def effects(make: Builder) -> Figure | None:
             axis.locator_params(axis="x", nbins=4)
     alone = len(make.expected(FORWARD)) == 1
     what = (
-        f"no intervals of a single {observed(make.suite)}"
+        f"no intervals from a single {observed(make.suite)}"
         if alone
-        else "pale: the interval holds zero"
+        else "pale: the interval contains zero"
     )
     foot(figure, f"zero: {FORWARD}", what, choice.note)
     return figure

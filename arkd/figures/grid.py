@@ -57,7 +57,7 @@ def grid(make: Builder) -> Figure | None:
         axis.set_xlabel("prefixes", fontsize=SMALL)
     handles = [Line2D([], [], label=name, **drawn.style(5)) for name, drawn in known.items()]
     figure.legend(handles=handles, loc="outside lower center", ncols=2, fontsize=SMALL)
-    foot(figure, f"pair: {pair}, of {len(make.pairs)}" * (len(make.pairs) > 1))
+    foot(figure, f"pair {pair}, one of {len(make.pairs)}" * (len(make.pairs) > 1))
     return figure
 
 

@@ -82,7 +82,7 @@ def plane(
             part.locator_params(nbins=6)
             whole.add_patch(_frame(whole, (left, right), (low, high)))
     left_out = len(there) - len(named)
-    foot(figure, f"by name: {len(named)} of {len(there)} rows; grey: the others" * bool(left_out))
+    foot(figure, f"named: {len(named)} of {len(there)} rows; grey: the others" * bool(left_out))
     for axis, places in to_name:
         label_points(figure, axis, places)
     return figure

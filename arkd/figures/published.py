@@ -53,7 +53,7 @@ def published(make: Builder) -> Figure | None:
     barred = several and any(ends for _, ends in panels.values())
     foot(
         figure,
-        f"bars: the lowest and the highest rank of a single {make.suite.observation}"
+        f"bars: the lowest and the highest rank in a single {make.suite.observation}"
         * bool(barred),
     )
     return figure

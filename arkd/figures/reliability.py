@@ -61,7 +61,7 @@ def reliability(make: Builder) -> Figure | None:
     shares = ", ".join(name.removeprefix(RATIO) for name in kinds if name != CERTAIN)
     foot(
         figure,
-        f"across: entropy of the truth (nats), the first of two answers being true in {shares} %",
+        f"horizontal: entropy of the truth (nats); first of two answers true in {shares} %",
         choice.note,
     )
     return figure

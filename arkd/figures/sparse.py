@@ -73,7 +73,7 @@ def sparse(make: Builder) -> Figure | None:
     exact = EXACT.style(8) | {"ls": ":"}
     handles.append(Line2D([], [], **exact, label="exact teacher"))
     figure.legend(handles=handles, loc="outside lower center", ncols=5, fontsize=SMALL)
-    foot(figure, f"pair: {pair}, of {len(make.pairs)}" * (len(make.pairs) > 1))
+    foot(figure, f"pair {pair}, one of {len(make.pairs)}" * (len(make.pairs) > 1))
     return figure
 
 

@@ -66,7 +66,7 @@ def temperature(make: Builder) -> Figure | None:
             if paired:
                 grid[2 * place + 1, column].axhline(0, color="black", lw=0.8, zorder=1)
         if paired:
-            grid[2 * place + 1, 0].set_ylabel(f"less {FORWARD}", fontsize=SMALL)
+            grid[2 * place + 1, 0].set_ylabel(f"minus {FORWARD}", fontsize=SMALL)
     for axis in grid.flat:
         axis.set_xscale("log", base=2)
         axis.set_xticks(degrees, [f"{degree:g}" for degree in degrees])

@@ -60,7 +60,7 @@ def trade_off(make: Builder) -> Figure | None:
             named.append((axis, _draw(axis, make, pair, trade)))
             lead = f"{pair}: " if len(make.pairs) > 1 else ""
             axis.set_title(lead + trade.title, fontsize=9)
-    foot(figure, f"each less {MIX} of the same {make.suite.observation}")
+    foot(figure, f"each minus {MIX} of the same {make.suite.observation}")
     for axis, means in named:
         label_points(figure, axis, means)
     return figure

@@ -26,13 +26,13 @@ class Ranked:
 
 
 def groups(rows: Sequence[Ranked]) -> list[int | None]:
-    """Return each row's group: 1 has the rows than which none is shown to be better.
+    """Return each row's group: 1 holds the rows that none is shown to beat.
 
-    A row is behind each row that is shown to be better, so group 2 is behind one of group 1 alone,
+    A row is behind each row that is shown to beat it, so group 2 is behind rows of group 1 only,
     and so on. Two rows of one run are compared paired by training seed, two of different runs by
     Welch's test of their effects, since nothing but the seeds' numbers pairs them. Holm's rule
     corrects the tests of a row against all others: one that none is better than is put behind
-    with a chance of 5 % at most. That rows cannot be told apart is no proof that they are equal.
+    with a chance of at most 5 %. That rows cannot be told apart does not prove that they are equal.
 
     Args:
         rows: The rows of a board; one with fewer than two seeds has no group.

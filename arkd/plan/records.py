@@ -141,24 +141,24 @@ def _assumptions(suite: Suite, gpus: Sequence[Gpu]) -> list[str]:
     where = "as on a GPU" if suite.device != "cpu" else "as on the suite's CPU"
     found = [
         f"memory is {where}, for rows of {suite.max_tokens} tokens, attention without a matrix of "
-        "scores; RAM beside it: a checkpoint's copy, states of the measured positions",
-        "sampled answers are as long as they may be; of what a step may choose to do, the dearest",
+        "scores; additional RAM: a checkpoint's copy, states of the measured positions",
+        "sampled answers reach the length limit; steps take the most expensive of their options",
         "not counted: BERTScore, MAUVE, rewards, truth probes, a GPU's start-up, and downloads in "
         "the hub's cache",
     ]
     if suite.decoding.batch_size == "auto":
         found.append(
-            "decoding.batch_size: auto: speed is that of as many rows as fit, memory that of one"
+            "decoding.batch_size: auto: speed is for as many rows as fit, memory for one row"
         )
     if suite.training.micro_batch == "auto":
         found.append(
-            f"training.micro_batch: auto: speed is that of {AUTO_MICRO} rows at once, memory that "
-            "of one; a job runs as many as fit"
+            f"training.micro_batch: auto: speed is for {AUTO_MICRO} rows at once, memory for one; "
+            "a job runs as many as fit"
         )
     if gpus:
         found += [
-            f"speed is {UTILISATION:.0%} of a GPU's best dense rate, {BANDWIDTH_SHARE:.0%} of its "
-            f"memory's bandwidth in decoding and in measuring, {LAYER_S * 1e3:g} ms at least for "
+            f"speed is {UTILISATION:.0%} of a GPU's peak dense rate, {BANDWIDTH_SHARE:.0%} of its "
+            f"memory bandwidth in decoding and in measuring, at least {LAYER_S * 1e3:g} ms for "
             f"each block; heads and losses are {'TF32' if suite.training.tf32 else 'float32'}",
             f"a job fits if its peak is at most {USABLE:.0%} of a GPU's memory; a job has one GPU",
         ]
@@ -166,10 +166,10 @@ def _assumptions(suite: Suite, gpus: Sequence[Gpu]) -> list[str]:
         found.append(
             f"a core computes {processor.FLOP_S / 1e9:g} GFLOP/s, {processor.LAYER_S * 1e3:g} ms "
             f"at least for each block, and starts a job in {processor.START_S:g} s: a Sapphire "
-            "Rapids Xeon, to half or double elsewhere"
+            "Rapids Xeon; elsewhere half to double that"
         )
         found.append(
-            "glibc keeps freed memory, several hundred MiB of it; MALLOC_MMAP_THRESHOLD_=65536 in "
-            "the environment makes it give that back"
+            "glibc keeps several hundred MiB of freed memory; MALLOC_MMAP_THRESHOLD_=65536 in the "
+            "environment makes it return that"
         )
     return found

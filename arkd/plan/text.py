@@ -69,7 +69,7 @@ def sheets(plan: Plan) -> Iterator[tuple[str, Grid]]:
         minutes.append((label, count, _digits(processor.seconds(job) / 60)))
         hours.append((label, count, *(_hours(plan, job, gpu) for gpu in plan.gpus)))
     parts_of = ("parameters", "weights", "optimiser", "activations", "loss", "peak", "RAM")
-    title = f"Memory of one job, {unit}: on its device, and in RAM beside it"
+    title = f"Memory of one job, {unit}: on its device, and additional RAM"
     yield title, Grid(("job", "jobs", *parts_of), memory)
     kinds = ("trained", "teacher", "drawn", "FLOP", "disk")
     yield "Work of all jobs: tokens, operations, disk", Grid(("job", "jobs", *kinds), work)
@@ -98,7 +98,7 @@ def summary(plan: Plan) -> list[str]:
         f"{size(totals['disk_bytes'])} of disk for models and caches, "
         f"{_many(totals['flops'])}FLOP; the largest job holds "
         f"{size(totals['largest_peak_bytes'])}.{spent(plan) if plan.on_processor else ''}",
-        "Estimated, nothing was run. Assumed:",
+        "These are estimates; nothing was run. Assumed:",
         *(f"- {note}" for note in plan.notes),
     ]
 
@@ -107,8 +107,8 @@ def spent(plan: Plan) -> str:
     """Return the time of a whole suite on a processor, in a sentence."""
     minutes = plan.totals()["processor_minutes"]
     return (
-        f" It takes one core some {minutes:,.0f} minutes, two cores {minutes / 2:,.0f}: jobs run "
-        "side by side."
+        f" One core takes about {minutes:,.0f} minutes, two cores {minutes / 2:,.0f}: jobs run in "
+        "parallel."
     )
 
 

@@ -55,7 +55,7 @@ def claims_view(tree: Tree, out_file: Path, stale: Container[str] = ()) -> dict[
         return None
     registered = load_claims(registered_file)
     if folder.name in stale:
-        return _unjudged(tree, registered, "The verdicts there are of other records or claims")
+        return _unjudged(tree, registered, "The saved verdicts are from other records or claims")
     if not (folder / "claims.csv").is_file():
         return _unjudged(tree, registered, "No claim has been judged yet")
     rows = read_csv(folder / "claims.csv")

@@ -14,7 +14,7 @@ from arkd.suite.folders import INIT, TEACHER, UNTRAINED, Tree, methods
 CONTROLS = {
     TEACHER: "the model that students learn from",
     UNTRAINED: "the student before any training",
-    INIT: "the start of every student: fitted to gold responses for a while",
+    INIT: "the start of every student, after a short supervised training on gold responses",
 }
 PAGES = "baselines/pages"
 PLACEHOLDER = "example.org"  # the host of addresses that are not known yet

@@ -148,7 +148,7 @@ def strip(tree: Tree, made: Sequence[Table]) -> list[tuple[str, str]]:
         "Rows": str(len({method for _, method in methods(suite)})),
         "Pairs": ", ".join(pair.name for pair in suite.pairs) if pairs < 3 else str(pairs),
         "Students": f"{trained:,}",
-        f"{suite.observation.capitalize()}s a row": str(kind.facts(suite)["seeds"]),
+        f"{suite.observation.capitalize()}s per row": str(kind.facts(suite)["seeds"]),
         "Decoding seeds": str(len(suite.decoding.seeds)),
         "Steps": f"{steps:,}",
         "Run time, all stages": duration(wall_s),

@@ -42,12 +42,12 @@ def notes(
             "significant at 5 % after Holm's correction."
         )
     elif compared:
-        yield f"Nothing is bold: that takes two trained rows that share three {observations}."
+        yield f"Nothing is bold: that needs two trained rows that share three {observations}."
     if compared and uneven:
         yield (
             f"Rows differ in their number of {observations}: the best is chosen by the mean over "
             f"the {observations} that all trained rows share, and compared with each other row on "
-            f"the {observations} that the two share (three at least)."
+            f"the {observations} that the two share (at least three)."
         )
     if any(cell.failed for cell in cells):
         yield f"'{FAILED}': the run did not finish; its seed is not in the mean."

@@ -11,15 +11,15 @@ REPEATED = "‡"
 NO_DISTANCE = "under Δ: no printed number, or no interval of ours to measure the distance in"
 
 BERTSCORE = (
-    "BERTScore is the F1 (0 to 1) with the encoder {encoder}, of the best reference, not rescaled."
+    "BERTScore is F1 (0 to 1) against the best reference with the encoder {encoder}, not rescaled."
 )
 PAPER = (
-    "Paper: the number that the ARKD paper prints for the pair, on its own split and without an "
-    "interval. Δ: ours less the paper's, in half widths of our 95 % interval; beyond −1 or 1 the "
-    "printed number lies outside of that interval."
+    "Paper: the number that the ARKD paper reports for the pair, on its own split and without an "
+    "interval. Δ: ours minus the paper's, in half-widths of our 95 % interval; below −1 or above "
+    "1 the paper's number lies outside that interval."
 )
 OTHER_ENCODER = (
-    "The paper's BERTScore is that of deberta-xlarge-mnli and cannot stand beside that of another "
+    "The paper's BERTScore uses deberta-xlarge-mnli and cannot be compared with that of another "
     "encoder."
 )
 

@@ -31,7 +31,7 @@ def test_too_few_steps_leave_out_claims_not_the_report(
     with (results / "mine" / "claims" / "claims.csv").open(newline="") as lines:
         verdicts = {row["claim"]: (row["verdict"], row["reason"]) for row in csv.DictReader(lines)}
     assert verdicts["X13"][0] == "not testable"
-    assert f"too few steps ({steps}) for one within 0.9 to 1 of the run" in verdicts["X13"][1]
+    assert f"too few steps ({steps}): none is within 0.9 to 1 of the run" in verdicts["X13"][1]
     assert (results / "mine" / "report.html").is_file()
 
 

@@ -53,7 +53,7 @@ def test_what_is_not_done_is_failed_or_left(here: Path) -> None:
     text = " ".join(done.stdout.split())
     assert text.startswith("smoke 1.0 in results/smoke: 18 of 20 jobs done, 1 failed, 1 left")
     assert f"failed: distill arkd seed 1: {said} (results/smoke/logs/fixture.arkd.1.log)" in text
-    assert re.search(r"about \d+ s of one core; `arkd run smoke` does what is left", text)
+    assert re.search(r"about \d+ s on one core; `arkd run smoke` runs what is left", text)
     row = re.search(r"^distill +2 +1 +1 *$", done.stdout, re.M)
     assert row, done.stdout
 
@@ -90,7 +90,7 @@ def test_a_run_says_a_line_a_job_and_ends_with_summary_and_report(here: Path) ->
     done = arkd("run", "smoke", "--cores", "1", folder=here)
     assert done.returncode == 0, done.stderr
     lines = [line for line in done.stderr.splitlines() if re.match(r" +\d+/", line)]
-    jobs = [re.match(r" +(\d+)/(\d+)  (\w+) +\d+ s  \d+ s gone", line) for line in lines]
+    jobs = [re.match(r" +(\d+)/(\d+)  (\w+) +\d+ s  \d+ s elapsed", line) for line in lines]
     assert all(jobs), done.stderr
     assert [(job[1], job[2]) for job in jobs if job] == [("1", "3"), ("2", "3"), ("3", "3")]
     assert {job[3] for job in jobs if job} == {"tables", "figures", "report"}
@@ -158,7 +158,7 @@ def test_what_is_recommended_goes_on_with_the_same_run(tmp_path: Path) -> None:
     """Of the file that was named, where its results lie, and not of a new run in ./results."""
     (tmp_path / "mine.yaml").write_text("extends: smoke\nname: mine\n")
     done = arkd("status", "mine.yaml", "--results", "my results", folder=tmp_path)
-    named = re.search(r"`arkd (run .*)` does what is left", done.stdout)
+    named = re.search(r"`arkd (run .*)` runs what is left", done.stdout)
     assert named, done.stdout
     assert shlex.split(named[1]) == ["run", "mine.yaml", "--results", "my results"]
 

@@ -354,7 +354,7 @@ def test_links_of_the_page_lead_to_the_runs_and_markup_of_others_is_text(out: Pa
 def test_published_numbers_stand_apart(found: dict[str, Any], out: Path) -> None:
     text = (out / page.PAGE).read_text(encoding="utf-8")
     ranked, _, after = text.partition('<h2 id="published">')
-    assert "not ranked with anything above" in after
+    assert "none is ranked with the rows above" in after
     assert "gpt2-1.5B-120M" in after
     assert "gpt2-1.5B-120M" not in ranked
     assert {board["suite"] for board in found["boards"]} == {"longtail", "smollm2-quick"}

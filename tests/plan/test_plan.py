@@ -557,7 +557,7 @@ def test_the_table_is_at_most_a_hundred_columns_wide(capsys: pytest.CaptureFixtu
     printed = capsys.readouterr().out
     assert max(map(len, printed.splitlines())) <= 100
     assert "gpt2-1.5B-340M" in printed
-    assert "Estimated, nothing was run. Assumed:" in printed
+    assert "These are estimates; nothing was run. Assumed:" in printed
     assert "…" not in printed
 
 

@@ -467,7 +467,7 @@ def test_verdicts_on_other_records_are_left_out_and_said(root: Path, tmp_path: P
     text, folder = remade(root, tmp_path, "claims")
     assert 'id="verdict-table"' not in text
     assert "claims/claims.csv" not in text
-    assert "The verdicts there are of other records or claims; to judge the claims, run" in text
+    assert "The saved verdicts are from other records or claims; to judge the claims, run" in text
     assert not (folder / "Claims").exists()
     assert 'href="tables/' in text
 
@@ -478,7 +478,7 @@ def test_files_of_other_records_are_no_downloads(
 ) -> None:
     text, folder = remade(root, tmp_path, part)
     assert f'href="{part}/' not in text
-    assert f"The files in {part}/ are of other records than this page" in text
+    assert f"The files in {part}/ were made from other records than this page" in text
     assert not (folder / kind).exists()
     assert 'id="verdict-table"' in text
 

@@ -286,7 +286,7 @@ def test_a_sweep_of_changed_rows_is_drawn_whole(tmp_path: Path) -> None:
 def test_grid_and_stores_draw_the_rows_asked_for_and_name_their_pair(tmp_path: Path) -> None:
     suite, rows_of_suite = SHAPES["two pairs"]
     make = Builder(suite, save(suite, tmp_path, rows_of_suite(suite)))
-    named = f"pair: {PAIR.name}, of 2"
+    named = f"pair {PAIR.name}, one of 2"
     for draw in (figures.grid, figures.sparse):
         assert named in drawn_by(make, draw)
     Chosen(rows=("forward_kl", "sft")).narrow(make)

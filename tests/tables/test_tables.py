@@ -189,7 +189,7 @@ def test_strategies_that_change_more_than_alpha_are_left_out(tmp_path: Path) -> 
     suite = suite_of(("random_alpha", "arkd@temperature=1.0", "arkd_sampled", "arkd", "jsd"))
     table = built(suite, tmp_path, rows_of(suite))["table5"]
     assert [row.method for row in table.rows] == ["arkd", "arkd_sampled", "random_alpha"]
-    assert table.notes[-1] == "Controls, whose α no agent learnt in the run: random_alpha."
+    assert table.notes[-1] == "Controls, whose α no agent learns during the run: random_alpha."
 
 
 def test_a_control_is_never_bold(tmp_path: Path) -> None:
@@ -353,7 +353,7 @@ def test_the_distance_to_the_paper_is_in_half_widths_of_our_interval(tmp_path: P
     assert paper.half is None
     # One teacher has no interval, akl no printed number.
     assert cells_of(table, "teacher")[2].word == cells_of(table, "akl")[2].word == "–"
-    assert "Δ: ours less the paper's, in half widths of our 95 % interval" in table.caption
+    assert "Δ: ours minus the paper's, in half-widths of our 95 % interval" in table.caption
     assert any(note.startswith("'–' under Δ: no printed number, or no") for note in table.notes)
     assert not any("partial" in note for note in table.notes)
 
@@ -392,7 +392,7 @@ def test_bertscore_of_another_encoder_has_no_column_of_the_paper(tmp_path: Path)
     found = built(suite, tmp_path, rows + bertscores(rows, "minilm"))
     titles = [c.title for c in found["table1"].columns]
     assert titles == ["ROUGE-L ↑", "paper", "Δ", "BERTScore ↑"]
-    assert "cannot stand beside that of another encoder" in found["table1"].caption
+    assert "cannot be compared with that of another encoder" in found["table1"].caption
     plain = suite_of(METHODS, bertscore="minilm")
     rows = rows_of(plain)
     found = built(plain, tmp_path, rows + bertscores(rows, "minilm"))

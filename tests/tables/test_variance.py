@@ -199,7 +199,7 @@ def test_the_error_of_the_mean_and_what_one_more_buys(tmp_path: Path) -> None:
     of_mean = variance_of_mean(parts, design)
     expected = [*(value**0.5 for value in of_mean), of_mean.total**0.5]
     assert errors == pytest.approx(expected, rel=1e-3, abs=1e-3)
-    gains = found["id", "standard error less with one more (%)"]
+    gains = found["id", "standard error reduction with one more (%)"]
     told = one_more(parts, design)
     assert gains["training_seed"].mean == pytest.approx(100 * told["seeds"], rel=1e-3, abs=1e-3)
     assert gains["decoding_seed"].mean == pytest.approx(100 * told["decodings"], rel=1e-3, abs=1e-3)

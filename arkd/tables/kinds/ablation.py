@@ -12,7 +12,7 @@ from arkd.tables.quantities import difference, final_alpha, quality, quality_col
 from arkd.tables.table import Column, Layout, Row
 
 LM = "lm_weight=0.0"
-LM_TERM = f"{LM} shows what the language-modelling term does for one method alone."
+LM_TERM = f"{LM} shows the effect of the language-modelling term for one method only."
 
 
 def build(make: Builder) -> Layout | None:
@@ -71,10 +71,10 @@ TABLE = TableKind(
     place=3,
     title="One setting changed",
     caption="""
-        Each row less the one that lacks the change alone, paired by {observation}: ROUGE-L (F1 ×
+        Each row minus the row that lacks only the change, paired by {observation}: ROUGE-L (F1 ×
         100) on {test_set}, JSD to the teacher on gold prefixes, and α over the last 10 % of the
-        steps. Mean difference ± half the width of its 95 % t interval, without correction for
-        their number; an interval that holds 0 leaves the sign open.
+        steps. Mean difference ± half the width of its 95 % t interval, uncorrected for multiple
+        comparisons; an interval that contains 0 leaves the sign open.
     """,
     build=build,
 )

@@ -95,12 +95,12 @@ TABLE = TableKind(
     title="Does the policy fit its training data?",
     caption="""
         Each row was trained on one half of the training data. The method itself fits its α there;
-        the row that replays takes, step by step, the α that the run of the same {unit} had fitted
-        on the other half. A policy that adapts to its own batches is ahead of the replay, one
-        that over-adapts ahead in distribution and behind out of it. ROUGE-L (F1 × 100) on
+        the replaying row uses, step by step, the α that the run of the same {unit} fitted on the
+        other half. A policy that adapts to its own batches is ahead of the replay; one that
+        over-adapts is ahead in distribution and behind out of it. ROUGE-L (F1 × 100) on
         {test_set} and its mean over the other test sets, JSD to the teacher on gold prefixes, α
         over the last 10 % of the steps. Mean over {observations} ± half the width of the 95 % t
-        interval; differences paired by {unit}, without correction for their number.
+        interval; differences are paired by {unit}, uncorrected for multiple comparisons.
     """,
     build=build,
 )

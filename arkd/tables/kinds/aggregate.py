@@ -69,11 +69,11 @@ def build(make: Builder) -> Layout | None:
     table = make.finish(labels, columns, rows, compared=False, dash=dash)
     if left_out:
         named = ", ".join(dict.fromkeys(left_out))
-        note = f"Left out, the teacher not being ahead of the start of every seed: {named}."
+        note = f"Left out, as the teacher is not ahead of the start of every seed: {named}."
         table = replace(table, notes=(*table.notes, note))
     if small:
         named = ", ".join(f"{task} ({number(gap, 2)})" for task, gap in small.items())
-        note = f"Of a gap of a few points a share is mostly chance; the smallest gaps: {named}."
+        note = f"A share of a gap of a few points is mostly chance; the smallest gaps: {named}."
         table = replace(table, notes=(*table.notes, note))
     return table
 
@@ -198,16 +198,16 @@ TABLE = TableKind(
     place=1,
     title="Over all test sets",
     caption="""
-        ROUGE-L of sampled answers as the share of the gap that a method closed between the start
-        of the same {unit} (0) and the teacher (1). IQM: the mean of the middle half of all {unit}s
-        × test sets, with its 95 % interval: from ten {unit}s on a bootstrap over {unit}s (expanded
-        percentiles), below that the t interval of the jackknife. The mean over {unit}s ± half the
-        width of its 95 % t interval, and its difference to the reference, paired by {unit}, with
-        the p-value of the paired t test after Holm's correction for this table. Detectable: the
-        difference that these {unit}s would have shown with that power at the strictest of Holm's
-        rates. P(better): how often a student of the row is ahead of one of the reference on the
-        same test set, over all pairs of the {unit}s that both have, ties counted half; at 0 and 1
-        the interval is the exact binomial one, and of three {unit}s any is rough.
+        ROUGE-L of sampled answers as the share that a method closed of the gap between the start
+        of the same {unit} (0) and the teacher (1). IQM: the interquartile mean over all {unit}s ×
+        test sets, with its 95 % interval: from ten {unit}s on, a bootstrap over {unit}s (expanded
+        percentiles); with fewer, the t interval of the jackknife. Then the mean over {unit}s ± half
+        the width of its 95 % t interval, and its difference from the reference, paired by {unit},
+        with the p-value of the paired t test after Holm's correction for this table. Detectable:
+        the difference that these {unit}s would have detected with that power at the strictest of
+        Holm's levels. P(better): how often a student of the row is ahead of one of the reference on
+        the same test set, over all pairs of the {unit}s that both have, ties counted as half; at 0
+        and 1 its interval is the exact binomial one, and with three {unit}s it is always rough.
     """,
     build=build,
 )

@@ -43,7 +43,7 @@ def build(make: Builder) -> Layout | None:
             cells = [make.cell(values, pair, method, "α") for values in statistics]
             cells += [_same_weights(make, pair, method, other) for other in (FORWARD, REVERSE)]
             rows.append(Row((*make.lead(pair), method), tuple(cells), pair, method))
-    dash = "no such run: the row is that method itself, or the suite lacks it under its settings"
+    dash = "no such run: the row is that method itself, or the suite lacks it with these settings"
     labels = (*make.lead("Pair"), "Method")
     return make.finish(labels, columns, rows, compared=False, dash=dash) if rows else None
 
@@ -114,12 +114,12 @@ TABLE = TableKind(
     caption="""
         α, the weight of forward KL, of every row that has one: its mean over the first 5 % and
         the last 10 % of the steps, its extremes after smoothing over 5 % of training, and the
-        share of steps at which it lay above 1/2. A method that draws its α is shown by its
+        share of steps at which it was above 1/2. A method that samples its α is shown by its
         policy's mean; one that chooses between the divergences has α 0 or 1. Mean over
         {observations} ± half the width of the 95 % t interval. Weights: in how many {unit}s the
         trained student is, byte for byte, that of forward_kl or reverse_kl, from the same {unit}
-        and under the same settings. "Other rate": the two rows were trained at different learning
-        rates, so that their weights differ whatever α did.
+        and with the same settings. "Other rate": the two rows were trained at different learning
+        rates, so their weights differ whatever α did.
     """,
     build=build,
 )

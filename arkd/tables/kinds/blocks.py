@@ -126,11 +126,11 @@ TABLE = TableKind(
     title="What the error of a difference is made of",
     caption="""
         The standard error of a difference between a row and the reference, mean over {seeds}
-        worlds, and what each source adds to it in squares: worlds with their teachers, training
-        seeds within a world, decoding seeds within a training seed, test items crossed with both,
-        and the rest, the chance of one sampled answer. Variances by the method of moments in a
-        random-effects model, averaged over the rows that every world has; parts estimated below 0
-        are shown as 0. In the unit of each measure.
+        worlds, and the part of each source, which add up in squares: worlds with their teachers,
+        training seeds within a world, decoding seeds within a training seed, test items crossed
+        with both, and the rest, the chance of one sampled answer. Variances by the method of
+        moments in a random-effects model, averaged over the rows that every world has; parts
+        estimated below 0 are shown as 0. In the unit of each measure.
     """,
     build=build,
 )

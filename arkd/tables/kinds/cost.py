@@ -74,9 +74,9 @@ TABLE = TableKind(
     place=1,
     title="Cost of training",
     caption="""
-        Time, throughput and peak memory of one training run on the host that the manifest names,
-        caches and samples of the teacher not counted (cost.csv has them, as `shared`). Overhead,
-        where fixed_mix was run: training time against it, paired by {unit}. Times vary between
+        Time, throughput and peak memory of one training run on the host named in the manifest,
+        without the teacher's caches and samples (cost.csv has them, as `shared`). Overhead, where
+        fixed_mix was run: training time relative to it, paired by {unit}. Times vary between
         hosts and runs and are not part of the reproducible records.
     """,
     build=build,

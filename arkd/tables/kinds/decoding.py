@@ -22,7 +22,7 @@ def build(make: Builder) -> Layout | None:
 TABLE = TableKind(
     section="Further tables",
     place=2,
-    title="What decoding does",
+    title="Effect of decoding",
     caption="""
         ROUGE-L (F1 × 100) of the same students' answers, suite {name} {version}, decoded as in
         the other tables and with one setting changed. Mean over {observations} ({seeds}) ± half

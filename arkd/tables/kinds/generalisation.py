@@ -43,14 +43,14 @@ def _drop(make: Builder, pair: str, row: str) -> SeedValues:
 TABLE = TableKind(
     section="Quality",
     place=3,
-    title="From in distribution to out of distribution",
+    title="In distribution and out of distribution",
     caption="""
         ROUGE-L (F1 × 100) of sampled answers on {test_set}, its mean over the test sets that
         differ from the training data, and how much lower that is (the generalisation gap). Last,
-        the drop less that of the reference, paired by {unit}: below 0 the row loses less. A poor
-        model has little to lose, so read the drop beside the level. Mean over {observations}
-        ({seeds}) ± half the width of the 95 % t interval, without correction for the number of
-        rows.
+        the drop minus that of the reference, paired by {unit}: below 0 the row loses less. A poor
+        model has little to lose, so read the drop together with the level. Mean over
+        {observations} ({seeds}) ± half the width of the 95 % t interval, uncorrected for the
+        number of rows.
     """,
     build=build,
 )

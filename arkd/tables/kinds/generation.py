@@ -36,7 +36,7 @@ def build(make: Builder) -> Layout | None:
         for pair in make.pairs
         for value in make.records.values(pair, TEACHER, task, f"{score}_random_pairs").values()
     ]
-    note = f"BERTScore of the references of one item against those of another: {', '.join(chance)}."
+    note = f"BERTScore between the references of different items: {', '.join(chance)}."
     return replace(table, notes=(*table.notes, note)) if chance else table
 
 
@@ -45,13 +45,13 @@ TABLE = TableKind(
     place=5,
     title="What the answers are like",
     caption="""
-        Sampled answers on {test_set}: the share of distinct words and of distinct pairs of words
-        among all, self-BLEU (BLEU-4 × 100 of each answer against all others: high where all are
-        alike), length in words and in tokens, and the share that ended by itself within the
-        limit; where recorded, BERTScore F1 (best reference) and MAUVE. The first six are not
-        better high or low: the teacher's row is what to compare with. Decoding seeds
-        ({decodings}) are averaged within a training seed; mean over {observations} ({seeds}) ±
-        half the width of the 95 % t interval.
+        Sampled answers on {test_set}: the share of distinct words and of distinct word pairs,
+        self-BLEU (BLEU-4 × 100 of each answer against all others: high where all are alike),
+        length in words and in tokens, and the share of answers that ended within the limit; where
+        recorded, BERTScore F1 (best reference) and MAUVE. For the first six neither high nor low
+        is better: compare them with the teacher's row. Decoding seeds ({decodings}) are averaged
+        within a training seed; mean over {observations} ({seeds}) ± half the width of the 95 % t
+        interval.
     """,
     build=build,
 )

@@ -110,13 +110,14 @@ TABLE = TableKind(
     place=4,
     title="Prefixes, support and divergence",
     caption="""
-        Rows that differ in where a divergence is taken (gold responses; the teacher's, drawn
-        once; the student's, drawn anew at each step; mixed: gold or the student's by a coin), in
-        the tokens that it runs over, and in the divergence itself. ROUGE-L (F1 × 100) on
+        Rows that differ in where a divergence is taken (gold responses; the teacher's, sampled
+        once; the student's, sampled anew at each step; mixed: gold or the student's, by a coin
+        flip), in the tokens that it covers, and in the divergence itself. ROUGE-L (F1 × 100) on
         {test_set} and its mean over the other test sets; fidelity to the teacher on gold
-        prefixes; total variation to the known truth; length of the sampled answers; student's
-        entropy less the teacher's, 0 is faithful; seconds of the training loop, which depend on
-        host and load. Mean over {observations} ({seeds}) ± half the width of the 95 % t interval.
+        prefixes; total variation from the known truth; length of the sampled answers; the
+        student's entropy minus the teacher's, 0 is faithful; seconds in the training loop, which
+        depend on host and load. Mean over {observations} ({seeds}) ± half the width of the 95 % t
+        interval.
     """,
     build=build,
 )

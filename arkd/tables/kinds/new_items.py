@@ -74,11 +74,11 @@ TABLE = TableKind(
     place=3,
     title="Differences on these items and on new ones",
     caption="""
-        ROUGE-L (0 to 100) of each row less the reference, paired by seed and item: ± half the
+        ROUGE-L (0 to 100) of each row minus the reference, paired by seed and item: ± half the
         width of the 95 % t interval over {observations}, which holds for these test items, and
         the ends of the 95 % interval for new seeds and new items (both resampled, the pigeonhole
-        bootstrap). On {test_set} and on the items of all other test sets together. Rows with ten
-        shared seeds or more; fewer are too few to bootstrap. No correction for the number of
+        bootstrap). On {test_set} and on the items of all other test sets together. Only rows with
+        ten shared seeds or more; fewer are too few to bootstrap. Uncorrected for the number of
         rows.
     """,
     build=build,

@@ -38,12 +38,12 @@ TABLE = TableKind(
     place=1,
     title="Public benchmarks",
     caption="""
-        lm-evaluation-harness's own tasks on public data, zero-shot, suite {name} {version}: share
-        of items that are right (HellaSwag: by log-likelihood per character; LAMBADA and PopQA:
-        greedy decoding begins with the answer), and LAMBADA's perplexity per word. PopQA in nats:
-        the log-likelihood of the answer's likeliest spelling, by how often the subject's page was
-        read in a month: head from 10,000 on, torso from 100, tail below. Mean over {observations}
-        ({seeds}) ± half the width of the 95 % t interval.
+        lm-evaluation-harness's own tasks on public data, zero-shot, suite {name} {version}:
+        accuracy (HellaSwag: by log-likelihood per character; LAMBADA and PopQA: greedy decoding
+        begins with the answer), and LAMBADA's perplexity per word. PopQA in nats: the
+        log-likelihood of the answer's likeliest spelling, by monthly views of the subject's page:
+        head from 10,000 on, torso from 100, tail below. Mean over {observations} ({seeds}) ± half
+        the width of the 95 % t interval.
     """,
     build=build,
 )

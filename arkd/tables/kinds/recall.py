@@ -27,12 +27,12 @@ TABLE = TableKind(
     place=2,
     title="Factual recall by popularity",
     caption="""
-        Share right on facts that are frequent (head), middling (torso) and rare (tail): chosen
-        among the options of a multiple-choice item, and, where the truth is known, recalled
-        freely: the right answer, over all its wordings, is believed more than any other and
-        more than all that is no answer.
-        Rolling perplexity of held-out text, which stands without the prompt that every model was
-        trained with: it tells models apart, but they were not trained for it.
+        Share correct on facts that are frequent (head), mid-frequency (torso) and rare (tail):
+        chosen among the options of a multiple-choice item, and, where the truth is known, recalled
+        freely: the right answer, over all its wordings, is believed more than any other answer
+        and more than everything that is no answer. Rolling perplexity is that of held-out text
+        without the prompt that every model was trained with: it tells models apart, but they were
+        not trained for it.
     """,
     build=build,
 )

@@ -96,13 +96,13 @@ TABLE = TableKind(
     title="Sparse teachers",
     caption="""
         Students trained on a teacher of which only some entries per token are stored, suite {name}
-        {version}. Bytes per token: 8 per entry, its token and its log-probability, and for the
-        exact teacher its hidden state in float32, from which every probability follows. Error of
-        the value: forward KL to what is stored less that to the exact teacher. Error and bias of
-        the gradient: half the absolute difference to the exact gradient on the logits, of one store
-        and of the mean of 64; 0 to 1. All three at the trained student, on gold prefixes, at the
-        row's temperature. Then the student itself at temperature 1. Mean over {observations}
-        ({seeds}) ± half the width of the 95 % t interval.
+        {version}. Bytes per token: 8 per entry (token and log-probability); for the exact teacher,
+        its float32 hidden state, from which every probability follows. Error of the value: forward
+        KL to what is stored minus that to the exact teacher. Error and bias of the gradient: half
+        the absolute difference from the exact gradient on the logits, for one store and for the
+        mean of 64; 0 to 1. All three at the trained student, on gold prefixes, at the row's
+        temperature. Then the student itself at temperature 1. Mean over {observations} ({seeds}) ±
+        half the width of the 95 % t interval.
     """,
     build=build,
 )

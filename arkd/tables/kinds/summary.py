@@ -39,7 +39,7 @@ TABLE = TableKind(
         One measure of each kind, suite {name} {version}: ROUGE-L (F1 × 100) of sampled answers in
         distribution; divergences, tail-probability recall and precision against the teacher on
         gold prefixes at temperature 1; and, where the truth is known, the total variation between
-        belief and truth on facts of popular and of rare entities. Mean over {observations}
+        belief and truth on facts about popular and about rare entities. Mean over {observations}
         ({seeds}) ± half the width of the 95 % t interval.
     """,
     build=build,

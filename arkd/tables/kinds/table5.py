@@ -29,7 +29,7 @@ def build(make: Builder) -> Layout | None:
         return None
     table = make.table({"": sources}, present, paper=True)
     controls = [m for m in present if base_name(m) in ALPHA_GROUPS["control"]]
-    note = f"Controls, whose α no agent learnt in the run: {', '.join(controls)}."
+    note = f"Controls, whose α no agent learns during the run: {', '.join(controls)}."
     return replace(table, notes=(*table.notes, note)) if controls else table
 
 
@@ -43,10 +43,10 @@ TABLE = TableKind(
     place=1,
     title="How α is chosen",
     caption="""
-        Strategies that differ in α, the weight of forward KL, and in the rate where tuning chose
-        another: constant, scheduled, greedy, head-to-tail ratio (akl) and learned (arkd). ROUGE-L
-        (F1 × 100) on every test set, and the Jensen-Shannon divergence to the teacher on gold
-        prefixes. Mean ± half the width of the 95 % t interval over {unit}s.
+        Strategies that differ in α, the weight of forward KL, and in the learning rate where
+        tuning chose another: constant, scheduled, greedy, head-to-tail ratio (akl) and learnt
+        (arkd). ROUGE-L (F1 × 100) on every test set, and the Jensen-Shannon divergence to the
+        teacher on gold prefixes. Mean ± half the width of the 95 % t interval over {unit}s.
     """,
     build=build,
 )

@@ -35,13 +35,13 @@ TABLE = TableKind(
     caption="""
         Student against teacher on gold prefixes, temperature 1, mean per response token. Head:
         the smallest set of the teacher's most probable tokens that holds a mass of {mu}; tail:
-        the rest. Head and tail parts are generalised divergences: neither is negative, together
-        they give the whole. Tail-mass ratio: the student's mass on the tail over the teacher's, 1
-        is faithful. Tail recall: share of the teacher's tail tokens, as far as they have a tenth
-        of the uniform probability, to which the student gives at least {recall_ratio} of the
-        teacher's; tail precision: share of the student's tail mass that lies on tokens to which
-        the teacher gives that much. A flat student has perfect recall, so the two are read
-        together. Entropy gap: student minus teacher, 0 is faithful.
+        the rest. Head and tail parts are generalised divergences: neither is negative, and they
+        sum to the whole. Tail-mass ratio: the student's mass on the tail over the teacher's, 1
+        is faithful. Tail recall: share of the teacher's tail tokens with at least a tenth of the
+        uniform probability to which the student gives at least {recall_ratio} of the teacher's
+        probability; tail precision: share of the student's tail mass on tokens to which the
+        teacher gives that much. A flat student has perfect recall, so the two are read together.
+        Entropy gap: student minus teacher, 0 is faithful.
     """,
     build=build,
 )

@@ -47,15 +47,14 @@ def build(make: Builder) -> Layout | None:
 TABLE = TableKind(
     section="Fidelity",
     place=2,
-    title="The temperature of training",
+    title="Training temperature",
     caption="""
-        Rows that differ in T, which softens both models in the divergences, and in the rate where
-        a tuning run chose it at each T; the suite {name}
-        has T = {temperature} where a row does not say otherwise. ROUGE-L (F1 × 100) on {test_set}
-        and its mean over the other test sets; JSD to the teacher on gold prefixes at temperature
-        1. Mean over {observations} ± half the width of the 95 % t interval. The last rows are
-        paired by {unit}: an interval that leaves out 0 tells which of the two divergences is ahead
-        at that T.
+        Rows that differ in T, which softens both models in the divergences, and in the learning
+        rate where a tuning run chose it for each T; the suite {name} uses T = {temperature} unless
+        a row states otherwise. ROUGE-L (F1 × 100) on {test_set} and its mean over the other test
+        sets; JSD to the teacher on gold prefixes at temperature 1. Mean over {observations} ± half
+        the width of the 95 % t interval. The last rows are paired by {unit}: an interval that
+        excludes 0 shows which of the two divergences is ahead at that T.
     """,
     build=build,
 )

@@ -37,11 +37,11 @@ TABLE = TableKind(
     place=2,
     title="Learning rates tried",
     caption="""
-        The same budget for every method: learning rates on a development world, and the
+        Learning rates tried on a development world, with the same budget for every method, and the
         Jensen-Shannon divergence to the teacher on its development set, mean over training seeds.
         The rate with the lowest divergence was chosen. "Shared" is the rate of a method that was
-        not tuned. Where the chosen rate is at an end of those tried, a better one may lie beyond
-        it; docs/protocol.md says how they were placed.
+        not tuned. Where the chosen rate is the lowest or highest tried, a better one may lie beyond
+        it; docs/protocol.md says how the rates were placed.
     """,
     build=build,
 )

@@ -30,7 +30,7 @@ TITLES = {
     "rest": "rest",
 }
 ONE_MORE = {"seeds": "training_seed", "decodings": "decoding_seed", "items": "item"}
-NOTHING = "no such step: what lies between seed and item shrinks with either"
+NOTHING = "no such step: the interaction of seed and item shrinks with more of either"
 
 
 def build(make: Builder) -> Layout | None:
@@ -103,7 +103,7 @@ def _cells(parts: Components, design: Design) -> dict[str, tuple[Cell, ...]]:
             "share of its variance (%)": shares,
             second: found[second],
             "share of its square (%)": of_error,
-            "standard error less with one more (%)": row(gains),
+            "standard error reduction with one more (%)": row(gains),
         }
     return found
 
@@ -111,16 +111,16 @@ def _cells(parts: Components, design: Design) -> dict[str, tuple[Cell, ...]]:
 TABLE = TableKind(
     section="Statistics",
     place=2,
-    title="Where chance comes from",
+    title="Sources of variance",
     caption="""
         Variance components of ROUGE-L (0 to 100) of one sampled answer, suite {name} {version}:
-        training seeds, decoding seeds within a training seed, items crossed with both, what one
-        student makes of one item, and the rest; by expected mean squares, averaged over the
-        trained methods of two seeds or more, weighted by seeds − 1. Then the standard error of a
-        method's mean over {observations} × decoding seeds × items that follows, each source's
+        training seeds, decoding seeds within a training seed, items crossed with both, the
+        interaction of seed and item, and the rest; by expected mean squares, averaged over the
+        trained methods with two seeds or more, weighted by seeds − 1. Then the standard error that
+        follows for a method's mean over {observations} × decoding seeds × items, each source's
         part in its square, and how much smaller it would be with one more training seed, decoding
         seed or item. All sources count here; the intervals of the other tables take the items as
-        given, so they leave out `item`, as a difference of two methods does.
+        given, so they leave out `item`, as does a difference of two methods.
     """,
     build=build,
 )

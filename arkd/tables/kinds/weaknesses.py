@@ -77,12 +77,13 @@ TABLE = TableKind(
     title="Where students are weak",
     caption="""
         Facts recalled freely, by popularity of the entity: share of items whose right answer is
-        believed more than any other and more than all that is no answer. Questions with several
-        right answers: total variation between belief and truth, and by how much the mean entropy of
-        the answers misses the truth's, in either direction. Open-ended answers, where the suite has
-        them: the share of an answer's sentences that are true, by popularity of the entity, and how
-        many different facts it tells; decoding seeds ({decodings}) are averaged within a training
-        seed. Mean over {observations} ({seeds}) ± half the width of the 95 % t interval.
+        believed more than any other answer and more than everything that is no answer. Questions
+        with several right answers: total variation between belief and truth, and the absolute
+        difference between the mean entropy of the answers and the truth's. Open-ended answers,
+        where the suite has them: the share of an answer's sentences that are true, by popularity of
+        the entity, and how many different facts it states; decoding seeds ({decodings}) are
+        averaged within a training seed. Mean over {observations} ({seeds}) ± half the width of the
+        95 % t interval.
     """,
     build=build,
 )

@@ -103,11 +103,11 @@ TABLE = TableKind(
     caption="""
         ROUGE-L (F1 × 100) of sampled answers on {test_set}. Its items are drawn without
         replacement, each in proportion to its share of the students' data, so that questions
-        about popular entities appear at most once. First the mean over the items as they are,
-        which the other tables show; then each item weighted by its share of the data over its
+        about popular entities appear at most once. First the unweighted mean over items, as in
+        the other tables; then each item weighted by its share of the data divided by its
         probability of being drawn, which estimates the mean over the questions of the data. Then
-        both less the reference, paired by {unit}. Mean over {observations} ({seeds}) ± half the
-        width of the 95 % t interval, without correction for the number of rows.
+        both minus the reference, paired by {unit}. Mean over {observations} ({seeds}) ± half the
+        width of the 95 % t interval, uncorrected for the number of rows.
     """,
     build=build,
 )
