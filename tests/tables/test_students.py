@@ -190,7 +190,7 @@ def test_generation_shows_what_is_recorded_on_the_first_set(tmp_path: Path) -> N
         for metric in metrics:
             values = by_seed(rows, method, task, metric)
             expect(cells_of(table, method)[f"{task} {metric}"], values)
-    assert table.notes[-1].endswith("another: 0.123.")
+    assert table.notes[-1].endswith("different items: 0.123.")
 
 
 def test_without_a_record_of_texts_there_is_no_table(tmp_path: Path) -> None:

@@ -40,8 +40,8 @@ TABLE = TableKind(
         is faithful. Tail recall: share of the teacher's tail tokens with at least a tenth of the
         uniform probability to which the student gives at least {recall_ratio} of the teacher's
         probability; tail precision: share of the student's tail mass on tokens to which the
-        teacher gives that much. A flat student has perfect recall, so the two are read together.
-        Entropy gap: student minus teacher, 0 is faithful.
+        teacher gives that much. A flat student has high recall and low precision, so the two are
+        read together. Entropy gap: student minus teacher, 0 is faithful.
     """,
     build=build,
 )

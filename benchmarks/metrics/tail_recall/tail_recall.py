@@ -14,7 +14,7 @@ set of the teacher's most probable tokens that holds the mass `tail_mass`; the r
 tail token counts if the teacher gives it p >= epsilon_scale / V. Recall is the share of counted
 tail tokens to which the student gives q >= recall_ratio * p; precision is the share of the
 student's tail mass that lies on counted tokens. Both are micro-averages over all tokens, and
-recall never stands alone: a flat student has all of it.
+recall should not be read without precision: a flat student has high recall and low precision.
 """
 
 _KWARGS_DESCRIPTION = """
