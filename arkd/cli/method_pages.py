@@ -29,10 +29,10 @@ TRAINS_ON = {
 }
 INDEX_HEAD = """# Methods and their papers
 
-Each method is one file and has its name: the methods that ARKD is compared with are in this folder, ARKD's
-own variants and the controls in [`arkd/methods`](../arkd/methods). `arkd list` shows the same table in a
-terminal, `arkd check NAME` compares a method with its formula, and `arkd cite NAME` prints its BibTeX. `arkd
-pages` generates this page and the pages it links to from the files.
+Each method is one file and has its name: the methods that ARKD is compared with are in this
+folder, ARKD's own variants and the controls in [`arkd/methods`](../arkd/methods). `arkd list` shows
+the same table in a terminal, `arkd check NAME` compares a method with its formula, and `arkd cite
+NAME` prints its BibTeX. `arkd pages` generates this page and those it links to from the files.
 
 | method | what it is | paper | needs | cost |
 |---|---|---|---|---|
