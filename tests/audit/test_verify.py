@@ -33,15 +33,15 @@ PAIR = "llama-0.5M-0.1M"
 METHODS = ("forward_kl", "reverse_kl", "fixed_mix", "arkd")
 
 
-def of_a_block(folder: Path) -> bool:
-    """Ten blocks of 140 models each take minutes."""
-    return "@" in folder.name
+def long(folder: Path) -> bool:
+    """Ten blocks of 140 models each take minutes, and 320 students a fifth of one."""
+    return "@" in folder.name or folder.name == "longtail-full"
 
 
 @pytest.mark.parametrize(
     "folder",
     [
-        pytest.param(folder, marks=[pytest.mark.heavy] * of_a_block(folder), id=folder.name)
+        pytest.param(folder, marks=[pytest.mark.heavy] * long(folder), id=folder.name)
         for folder in ANCHORED
     ],
 )
