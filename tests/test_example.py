@@ -39,6 +39,7 @@ def test_it_is_listed_with_its_package_and_cited(installed: dict[str, str]) -> N
     assert "wang2025abkd" in arkd(installed, "cite", "hellinger")
 
 
+@pytest.mark.heavy  # every check of a method
 def test_it_passes_the_conformance_suite(installed: dict[str, str]) -> None:
     assert "hellinger" in arkd(installed, "check", "hellinger")
 

@@ -133,6 +133,7 @@ def test_methods_that_share_no_seeds_are_merged_only_if_gaps_are_wanted(tmp_path
     assert count == "3"
 
 
+@pytest.mark.heavy  # all figures and a report
 def test_tables_verdicts_figures_and_report_work_on_the_merged_folder(tmp_path: Path) -> None:
     whole = ran(tmp_path / "whole", seeds=(1, 2, 3, 4), name="mine")
     parts = [

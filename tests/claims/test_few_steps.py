@@ -15,7 +15,8 @@ from arkd.claims.trajectory_statistic import too_short
 from arkd.cli import main as cli
 
 
-@pytest.mark.parametrize("steps", [pytest.param(1, marks=pytest.mark.heavy), 4])
+@pytest.mark.heavy  # a report each
+@pytest.mark.parametrize("steps", [1, 4])
 def test_too_few_steps_leave_out_claims_not_the_report(
     steps: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -486,6 +486,7 @@ def test_stages_of_other_code_are_run_anew_and_elsewhere(smoke: Path, tmp_path: 
     assert json.loads(stale.read_text())["core"] == "of other code"
 
 
+@pytest.mark.heavy  # two processes that time
 def test_an_interrupted_run_goes_on_with_the_parts_that_are_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -503,6 +503,7 @@ def test_a_panel_counts_worlds_where_observations_are_worlds(root: Path, data: A
     assert '"Seeds"' not in script
 
 
+@pytest.mark.heavy  # a report of two pairs
 def test_verdicts_of_two_pairs_have_ids_of_their_own(tmp_path: Path) -> None:
     suite = suite_of(METHODS)
     pair = suite.pairs[0]

@@ -85,6 +85,7 @@ def provided(suite: Path, *options: str) -> list[str]:
     return re.findall(r"Provided resources: .*\bgpu\D+(\d+)", said)
 
 
+@pytest.mark.heavy  # starts Snakemake several times
 def test_there_are_as_many_as_gpus_or_as_the_user_says(
     suite: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
