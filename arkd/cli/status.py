@@ -17,7 +17,7 @@ from arkd.plan.processor import seconds_by_rule
 from arkd.storage import manifest, provenance
 from arkd.suite.folders import Tree
 from arkd.suite.job_list import SHOWN, Job, job_list
-from arkd.suite.jobs import config_slice, method_files
+from arkd.suite.jobs import as_set, method_files
 from arkd.tables.grid import Grid, show
 
 ERROR = re.compile("[Ee]rror")
@@ -41,9 +41,9 @@ class State:
 def states(tree: Tree) -> list[tuple[Job, State]]:
     """Return every job of a suite with where it stands.
 
-    A job is done if its manifest is there and tells of the settings and the method's file that are
-    there now, runs if a process of this machine has its command, and has failed if its log ends in
-    an error.
+    A job is done if its manifest is there, of the present settings and method's file or of another
+    core; it runs if a process of this machine has its command, and has failed if its log ends in an
+    error or its manifest cannot be read.
     """
     runs = dict(_processes(tree))
     trees = {each.named or each.suite.name: each for each in (tree, *tree.blocks.values())}
@@ -116,13 +116,11 @@ def _made(tree: Tree, job: Job) -> State:
         made = manifest.read(job.made.parent, ["stage", "core", "config", "inputs", "notes"])
     except ArkdError as error:
         return State("failed", str(error))
-    stage, label = made["stage"], job.axes.get("method", "")
-    now = config_slice(tree.suite, stage, job.axes.get("pair", ""), label)
-    files = map(Path, method_files(tree.suite, label) if job.rule == "distill" else ())
-    if made["core"] == provenance.core_hash(stage):  # what other code made stays as it is
-        if made["config"] != now:
+    if made["core"] == provenance.core_hash(made["stage"]):  # what other code made stays as it is
+        if not as_set(tree.suite, made):
             return State("left", "its settings have changed since it was done")
-        for file in files:
+        files = method_files(tree.suite, job.axes["method"]) if job.rule == "distill" else ()
+        for file in map(Path, files):
             if manifest.digest(file) not in made["inputs"].values():
                 return State("left", f"{file} has changed since it was done")
     return State("done", "its training diverged" if made["notes"].get("failed") else "")

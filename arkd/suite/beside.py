@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from arkd.errors import ArkdError
 from arkd.storage import manifest, provenance
 from arkd.suite.folders import Tree, seeds, stages
-from arkd.suite.jobs import config_slice, method_files
+from arkd.suite.jobs import as_set, method_files
 from arkd.suite.suite import Suite
 from arkd.validated import place
 
@@ -69,8 +69,8 @@ def _check_stages(tree: Tree, ran: Suite) -> None:
     )
     for folder in stages(Tree(tree.results, ran)):
         made = manifest.read(folder)
-        stage, axes = made["stage"], (made.get("pair", ""), made.get("method", ""))
-        if made["config"] != config_slice(tree.suite, stage, *axes):
+        stage = made["stage"]
+        if not as_set(tree.suite, made):
             what = "made by other settings"
         elif trains and made["core"] != provenance.core_hash(stage):
             what = f"made by core {made['core']}, and this is {provenance.core_hash(stage)}"

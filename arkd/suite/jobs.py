@@ -206,6 +206,12 @@ def config_slice(suite: Suite, stage: str, pair: str = "", method: str = "") -> 
     return {key: _plain(value) for key, value in parts.items()}
 
 
+def as_set(suite: Suite, made: dict[str, Any]) -> bool:
+    """Tell whether a stage's manifest has the settings that the suite has for it now."""
+    axes = made.get("pair", ""), made.get("method", "")
+    return bool(made["config"] == config_slice(suite, made["stage"], *axes))
+
+
 def cache_stage(source: str) -> str:
     """Return the stage of a set of responses: no training reads the prefixes, unlike the others."""
     return "prefixes" if source == "prefixes" else "cache"
