@@ -25,8 +25,8 @@ def method_rows(tree: Tree, out_file: Path) -> list[dict[str, Any]]:
     lines, named = [], set[str]()
     for pair, label in methods(tree.suite):
         links = [
-            ("model" if label == TEACHER else str(seed), relative(path, out_file))
-            for seed, path in run_manifests(tree, pair, label).items()
+            ("model" if label == TEACHER and not tree.blocks else str(n), relative(path, out_file))
+            for n, path in run_manifests(tree, pair, label).items()
         ]
         evaluation = tree.evaluation(pair, label) / "manifest.json"
         link = relative(evaluation, out_file) if evaluation.is_file() else None

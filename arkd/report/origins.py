@@ -17,7 +17,7 @@ from arkd.metrics import declared
 from arkd.report.views import relative, run_manifests
 from arkd.results.records import read_csv
 from arkd.suite.command_line import command, suites_option
-from arkd.suite.folders import Tree
+from arkd.suite.folders import Tree, seeds
 from arkd.suite.load import base_name
 from arkd.suite.suite import Suite
 from arkd.tables.table import Cell, Origin, Table
@@ -44,7 +44,7 @@ class Numbered:
 
 def panel_data(tables: Sequence[Table], tree: Tree, out_file: Path) -> Markup:
     """Return what the panels of all cells show, as JSON that can stand in a script element."""
-    seeds, runs, quantities = Numbered(), Numbered(), Numbered()
+    observed, runs, quantities = Numbered(), Numbered(), Numbered()
     decoded = decoded_quantities(tree)
 
     def cell_data(cell: Cell) -> Any:
@@ -54,7 +54,8 @@ def panel_data(tables: Sequence[Table], tree: Tree, out_file: Path) -> Markup:
         values = [float(f"{value:.{DIGITS}g}") for _, value in origin.seeds]
         places = [runs((origin.pair, method)) for method in origin.methods]
         quantity = quantities(_quantity(origin, decoded))
-        return [cell.half, places, quantity, seeds(tuple(seed for seed, _ in origin.seeds)), values]
+        of = observed(tuple(seed for seed, _ in origin.seeds))
+        return [cell.half, places, quantity, of, values]
 
     cells = {t.name: [[cell_data(cell) for cell in row.cells] for row in t.rows] for t in tables}
     data = {
@@ -62,7 +63,7 @@ def panel_data(tables: Sequence[Table], tree: Tree, out_file: Path) -> Markup:
             t.name: {"title": t.title, "keys": [c.key for c in t.columns], "rows": cells[t.name]}
             for t in tables
         },
-        "seeds": seeds.values,
+        "seeds": observed.values,
         "quantities": [dict(quantity) for quantity in quantities.values],
         "runs": [_run(tree, out_file, pair, method) for pair, method in runs.values],
         "files": {
@@ -72,6 +73,7 @@ def panel_data(tables: Sequence[Table], tree: Tree, out_file: Path) -> Markup:
         },
         "decoding": list(tree.suite.decoding.seeds),
         "observation": tree.suite.observation,
+        "run": "Evaluation" if tree.blocks else "Training",  # whose manifests those are
     }
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
     return Markup(text.replace("<", "\\u003c"))
@@ -103,24 +105,34 @@ def _run(tree: Tree, out_file: Path, pair: str, method: str) -> dict[str, Any]:
     """Return a run's manifests and samples that are there, and the commands that make it again."""
     manifests = run_manifests(tree, pair, method)
     evaluation = tree.evaluation(pair, method) / "manifest.json"
-    again = Tree(Path(AGAIN), tree.suite, tree.named)
-    if tree.suite.beside and not tree.makes(evaluation):  # what makes the row is the other suite
-        other = tree.suite.model_copy(update={"name": tree.suite.beside, "beside": None})
-        again = Tree(Path(AGAIN), other, base_name(tree.named) if tree.named else other.name)
     run: dict[str, Any] = {"pair": pair, "method": method}
-    run |= {"all": evaluation_command(again, pair, method)}
-    if manifests:
-        first = next(iter(manifests))
-        link = relative(manifests[first], out_file)
-        part = f"/seed{first}/training/"
-        run |= {"manifest": link.replace(part, "/seed{}/training/"), "seeds": list(manifests)}
-        run |= {"one": training_command(again, pair, method, first), "first": first}
+    run |= {"manifests": {n: relative(path, out_file) for n, path in manifests.items()}}
+    run |= {"commands": _commands(tree, pair, method, [*manifests])}
     if evaluation.is_file():
         run["evaluation"] = relative(evaluation, out_file)
     samples = evaluation.with_name("samples.jsonl")
     if samples.is_file():
         run["samples"] = relative(samples, out_file)
     return run
+
+
+def _commands(tree: Tree, pair: str, method: str, made: Sequence[int]) -> list[tuple[str, str]]:
+    """Return what makes a row again, each command with what it does."""
+    again = Tree(Path(AGAIN), tree.suite, tree.named)
+    evaluation = tree.evaluation(pair, method)
+    if tree.suite.beside and not tree.makes(evaluation):  # what makes the row is the other suite
+        other = tree.suite.model_copy(update={"name": tree.suite.beside, "beside": None})
+        again = Tree(Path(AGAIN), other, base_name(tree.named) if tree.named else other.name)
+    every = f"Train and evaluate all seeds of {method}"
+    if again.blocks:
+        world = next(iter(seeds(tree.suite, method)))
+        text = evaluation_command(again.blocks[world], pair, method)
+        return [(f"{every} in world {world}, in a separate folder:", text)]
+    found = [(f"{every} in a separate folder:", evaluation_command(again, pair, method))]
+    if len(made) > 1:
+        text = training_command(again, pair, method, made[0])
+        found.append((f"Train seed {made[0]} only:", text))
+    return found
 
 
 def evaluation_command(tree: Tree, pair: str, method: str) -> str:

@@ -140,21 +140,30 @@ def label(text: str) -> Markup:
 def strip(tree: Tree, made: Sequence[Table]) -> list[tuple[str, str]]:
     """Return what was run in a few numbers."""
     suite = tree.suite
-    trained = sum(len(seeds(suite, entry.label)) for entry in suite.entries) * len(suite.pairs)
-    wall_s = math.fsum(read_csv(tree.root / "cost.csv", suite, ["wall_s"])["wall_s"].dropna())
+    runs = list(tree.blocks.values()) or [tree]
+    wall_s = [_wall_s(run) for run in runs if (run.root / "cost.csv").is_file()]
     pairs = len(suite.pairs)
     steps = trained_steps(suite, read_windows(tree).values())
     known = {
         "Rows": str(len({method for _, method in methods(suite)})),
         "Pairs": ", ".join(pair.name for pair in suite.pairs) if pairs < 3 else str(pairs),
-        "Students": f"{trained:,}",
+        "Students": f"{sum(map(_students, runs)):,}",
         f"{suite.observation.capitalize()}s per row": str(kind.facts(suite)["seeds"]),
         "Decoding seeds": str(len(suite.decoding.seeds)),
         "Steps": f"{steps:,}",
-        "Run time, all stages": duration(wall_s),
+        "Run time, all stages": duration(math.fsum(wall_s)) if len(wall_s) == len(runs) else "",
         "Tables": str(len(made)),
     }
     return [(name, value) for name, value in known.items() if value]
+
+
+def _students(tree: Tree) -> int:
+    suite = tree.suite
+    return sum(len(seeds(suite, entry.label)) for entry in suite.entries) * len(suite.pairs)
+
+
+def _wall_s(tree: Tree) -> float:
+    return math.fsum(read_csv(tree.root / "cost.csv", tree.suite, ["wall_s"])["wall_s"].dropna())
 
 
 def facts(tree: Tree) -> list[tuple[str, str]]:

@@ -107,12 +107,18 @@ def _cell_view(cell: Cell, column: Column) -> dict[str, Any]:
 
 
 def run_manifests(tree: Tree, pair: str, method: str) -> dict[int, Path]:
-    """Return the manifests of a method's or control's runs that are there, by seed."""
-    paths = {
-        seed: tree.training(pair, method, seed) / "manifest.json"
-        for seed in seeds(tree.suite, method)
+    """Return the manifests of a method's or control's runs that are there.
+
+    They are those of its trainings by seed or, where the suite has several worlds, those of its
+    evaluations by world, each of which names the trainings that it measured.
+    """
+    suite, blocks = tree.suite, tree.blocks
+    folders = {
+        n: blocks[n].evaluation(pair, method) if blocks else tree.training(pair, method, n)
+        for n in seeds(suite, method)
     }
-    return {seed: path for seed, path in paths.items() if path.is_file()}
+    paths = {n: folder / "manifest.json" for n, folder in folders.items()}
+    return {n: path for n, path in paths.items() if path.is_file()}
 
 
 def relative(path: Path, out_file: Path) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from arkd.data import public_tasks as public
 from arkd.data import source as sources
+from arkd.errors import ArkdError
 from arkd.method import Method
 from arkd.paths import benchmarks_dir
 from arkd.storage import given as of_user
@@ -34,7 +35,14 @@ def asks_teacher(method: Method) -> bool:
 
 
 def data_inputs(tree: Tree) -> list[str]:
-    """Return what the data wait for: a user's own files, and the template of their tasks."""
+    """Return what the data wait for: a user's own files, and the template of their tasks.
+
+    Raises:
+        ArkdError: the suite joins blocks, each of which has data and runs of its own.
+    """
+    if tree.suite.worlds:
+        block = next(iter(tree.blocks.values())).named
+        raise ArkdError(f"{tree.suite.name}: it joins blocks and has no runs; name one: {block}")
     tests = sources.find(tree.suite.data.source).tests
     files = [*own_files(tree).values(), *([sources.task_template()] if tests else [])]
     return [str(path) for path in files]

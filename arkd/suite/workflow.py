@@ -101,16 +101,17 @@ class Suites:
 
         def inputs(wildcards: Any) -> list[str]:
             tree = self.trees[wildcards.suite]
-            if self._starts_jobs():
-                try:
+            try:
+                found = waits(tree)
+                if self._starts_jobs():
                     forced = self.workflow.dag_settings
                     if not (forced.forceall or forced.forcerun):
                         one_core.check(tree)
                     claim(tree.root, tree.suite.name)
                     hold_suite(tree.root, Path(".snakemake"))
-                except ArkdError as error:
-                    sys.exit(f"arkd: error: {error}")
-            return waits(tree)
+            except ArkdError as error:
+                sys.exit(f"arkd: error: {error}")
+            return found
 
         return inputs
 

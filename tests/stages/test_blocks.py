@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import csv
+import json
+import shlex
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
@@ -16,6 +19,9 @@ from arkd.audit.verify import verify
 from arkd.errors import ArkdError
 from arkd.plan.jobs import Assumed
 from arkd.plan.records import plan
+from arkd.report.method_rows import method_rows
+from arkd.report.origins import panel_data
+from arkd.report.page import duration, strip
 from arkd.results.suite_results import SuiteResults
 from arkd.stages import blocks, trajectories
 from arkd.stages.collect import COST_COLUMNS
@@ -23,9 +29,10 @@ from arkd.statistics.intervals import mean_interval
 from arkd.storage.files import read_json, sha256_file, write_json
 from arkd.storage.records import COLUMNS, ITEM_COLUMNS, write_csv
 from arkd.suite.folders import TEACHER, Tree, methods, seeds, tree
-from arkd.suite.jobs import collect_inputs
+from arkd.suite.jobs import collect_inputs, data_inputs
 from arkd.suite.load import load_suite
 from arkd.suite.trees import trees, with_blocks
+from arkd.tables import build as tables
 
 WORLDS, SEEDS = (11, 12, 13), (1, 2)
 FILES = ("records.csv", "items.csv", "trajectories.csv", "cost.csv")
@@ -160,6 +167,43 @@ def test_an_observation_is_a_world_s_mean_over_its_seeds(suite_file: Path, tmp_p
         of_row = [row for row in rows(whole.root / name)
                   if (row["method"], row["seed"]) == ("arkd", "12")]  # fmt: skip
         assert [row.get("metric") for row in of_row] == ["failed"] * (name == "records.csv")
+
+
+def test_a_page_of_worlds_counts_and_names_what_their_blocks_ran(
+    suite_file: Path, tmp_path: Path
+) -> None:
+    whole = tree(str(suite_file), tmp_path / "results")
+    for world, block in whole.blocks.items():
+        write_block(block, world)
+        evaluation = block.evaluation("fixture", "arkd") if world < 13 else block.data
+        write_json(evaluation / "manifest.json", {})
+    blocks.pool(whole)
+    shown = dict(strip(whole, []))
+    assert shown["Students"] == "10"  # 3 worlds and 2, two seeds in each
+    students = 4 + 4 + 3  # rows of each world that are trained with both seeds, controls too
+    assert shown["Run time, all stages"] == duration(students * (10 + 20))
+    page = tmp_path / "results" / "several" / "report.html"
+    links = {w: link for row in method_rows(whole, page) for w, link in row["links"]}
+    assert {w: unquote(link) for w, link in links.items()} == {
+        w: f"../several@{w}/fixture/arkd/evaluation/manifest.json" for w in ("11", "12")
+    }
+    data = json.loads(panel_data(tables.build(whole.suite, whole.results, True), whole, page))
+    run = next(run for run in data["runs"] if run["method"] == "arkd")
+    assert run["manifests"] == links
+    [(what, command)] = run["commands"]
+    assert "in world 11" in what
+    words = shlex.split(command)
+    assert words[4:] == [
+        f"suites=[{suite_file}@11]",
+        "results=again",
+        "--",
+        "again/several@11/fixture/arkd/evaluation/manifest.json",
+    ]
+
+
+def test_a_suite_that_joins_blocks_has_no_data_of_its_own(suite_file: Path) -> None:
+    with pytest.raises(ArkdError, match=r"it joins blocks and has no runs; name one: .*@11$"):
+        data_inputs(tree(str(suite_file)))
 
 
 def test_blocks_are_checked_before_they_are_joined(suite_file: Path, tmp_path: Path) -> None:
