@@ -39,7 +39,7 @@ use rule tables as claims with:
         **SUITES.stage("claims"),
 
 
-use rule tables as figures with:
+use rule claims as figures with:
     output:
         f"{ROOT}/figures/manifest.json",
     pathvars:

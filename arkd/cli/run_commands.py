@@ -168,11 +168,15 @@ def _check_shown(tree: Tree) -> None:
 
 
 def _show(name: str, tree: Tree, partial: bool) -> None:
+    from arkd.paths import claims_path
     from arkd.storage import manifest, stage_writer
 
     root = tree.root
     read = {kind: root / f"{kind}.csv" for kind in ("records", "items", "cost", "trajectories")}
     inputs = {kind: path for kind, path in read.items() if path.is_file()}
+    claims_file = claims_path(tree.suite.claims)
+    if name == "figures" and claims_file.is_file():  # one of them draws the verdicts
+        inputs["claims"] = claims_file
     manifest.check_collected(root)
     if name == "report":
         from arkd.report import page as report
