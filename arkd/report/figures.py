@@ -51,7 +51,6 @@ def drawings(tree: Tree, partial: bool, stale: Sequence[str]) -> dict[str, bytes
     """Return each figure's SVG: as `arkd figures` drew it from these records, else drawn now."""
     folder = tree.root / "figures"
     if (folder / manifest.NAME).is_file() and folder.name not in stale:
-        manifest.check_outputs(folder, manifest.read(folder, ["outputs"])["outputs"])
         files = {name: folder / f"{name}.svg" for name in (*figures.FIGURES, figures.FOREST)}
         return {name: file.read_bytes() for name, file in files.items() if file.is_file()}
     drawn = figures.render(tree.suite, tree.results, partial, named=tree.named)

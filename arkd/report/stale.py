@@ -13,9 +13,14 @@ def stale_parts(tree: Tree) -> tuple[str, ...]:
     """Return the folders whose manifests name other records, or other claims, than are there.
 
     Raises:
-        ArkdError: a manifest is not as stages write it.
+        ArkdError: a manifest is not as stages write it, or a file of a folder that is not stale is
+            not the one that was written.
     """
-    return tuple(name for name in PARTS if _stale(tree, name))
+    stale = tuple(name for name in PARTS if _stale(tree, name))
+    for folder in (tree.root / name for name in PARTS if name not in stale):
+        if (folder / manifest.NAME).is_file():
+            manifest.check_outputs(folder, manifest.read(folder, ["outputs"])["outputs"])
+    return stale
 
 
 def _stale(tree: Tree, name: str) -> bool:

@@ -171,9 +171,9 @@ def test_links_lead_to_files(root: Path, text: str, data: dict[str, Any]) -> Non
     for name in ("tables/table1.tex", "claims/comparisons.csv"):
         assert (root / "longtail" / name).resolve() in found
     for run in data["runs"]:
-        for seed in run.get("seeds", []):
-            link = unquote(run["manifest"].replace("{}", str(seed)))
-            assert (root / "longtail" / link).is_file()
+        assert [*run["manifests"]] == (["1", "2", "3"] if run["method"] in METHODS else [])
+        for link in run["manifests"].values():
+            assert (root / "longtail" / unquote(link)).is_file()
 
 
 def test_local_links_have_their_targets(text: str) -> None:
@@ -245,7 +245,7 @@ def test_a_score_leads_to_the_sentences_it_is_of() -> None:
         lines = (root / run["samples"]).read_text(encoding="utf-8").splitlines()
         first = json.loads(lines[0])
         assert {"seed", "task", "decode_seed", "id", "text"} == first.keys()
-        assert len(lines) % len(run["seeds"]) == 0, run["method"]
+        assert len(lines) % len(run["manifests"]) == 0, run["method"]
 
 
 def test_the_data_cannot_end_the_script_they_stand_in(tmp_path: Path) -> None:
@@ -491,6 +491,20 @@ def test_claims_that_were_registered_anew_have_other_verdicts(tmp_path: Path) ->
         made = {"inputs": {"claims": sha(text)}, "outputs": {}}
         (tree.root / "claims" / "manifest.json").write_text(json.dumps(made))
         assert stale_parts(tree) == stale
+
+
+@pytest.mark.parametrize("file", ["claims/claims.csv", "tables/summary.csv", "figures/tail.svg"])
+def test_a_part_that_was_changed_after_it_was_written_is_refused(file: str, tmp_path: Path) -> None:
+    tree = Tree(tmp_path, load_suite("longtail"))
+    path = tree.root / file
+    path.parent.mkdir(parents=True)
+    path.write_text("inconclusive")
+    made = {"inputs": {}, "outputs": {path.name: sha(path.read_bytes())}}
+    (path.parent / "manifest.json").write_text(json.dumps(made))
+    assert stale_parts(tree) == ()
+    path.write_text("supported")
+    with pytest.raises(ArkdError, match=path.name):
+        stale_parts(tree)
 
 
 def test_a_panel_counts_worlds_where_observations_are_worlds(root: Path, data: Any) -> None:
