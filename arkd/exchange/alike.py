@@ -6,10 +6,31 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from arkd.audit.compare_records import Side, read
+from arkd.errors import ArkdError
 from arkd.storage import manifest
 from arkd.suite.folders import TEACHER
 
 VERSION, CONFIG = "suite_version", "config"
+
+
+def records_of(folder: Path, pair: str, row: str) -> Side:
+    """Return the records of the evaluation of a student that was trained elsewhere.
+
+    Args:
+        folder: The evaluation's.
+        pair: The pair that the folder's place names.
+        row: The row that it names.
+
+    Raises:
+        ArkdError: they cannot be read, or are of another pair or row, or of none.
+    """
+    side = read(folder)
+    named = {run[:2] for run in side.failed} | {*side.by_seed}
+    if named != {(pair, row)}:
+        found = ", ".join(sorted(map("/".join, named - {(pair, row)}))) or "none"
+        raise ArkdError(f"{side.path}: lies where {pair}/{row} belongs, and has records of {found}")
+    return side
 
 
 def difference(run: Path, pair: str, measured: Mapping[str, Any]) -> str:

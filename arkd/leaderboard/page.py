@@ -9,6 +9,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from arkd.errors import ArkdError
 from arkd.leaderboard.boards import build
 from arkd.leaderboard.form import Board, Effect, Leaderboard, Measure, Row
 from arkd.report.page import label
@@ -41,11 +42,23 @@ def write(results: Path, out: Path) -> Leaderboard:
         ArkdError: no run has a place, or another page stands in its place.
     """
     refuse_unlike(out / PAGE, SIGN)
+    _refuse_other_files(out)
     found = build(results, out / PAGE)
     write_text(out / JSON, found.model_dump_json(indent=2) + "\n")
     write_csv(out / CSV, COLUMNS, _lines(found))
     write_text(out / PAGE, render(found))
     return found
+
+
+def _refuse_other_files(out: Path) -> None:
+    """Refuse to replace files of the leaderboard's names where no leaderboard lies.
+
+    Raises:
+        ArkdError: there is such a file, and no page beside it.
+    """
+    there = [name for name in (JSON, CSV) if (out / name).exists()]
+    if there and not (out / PAGE).is_file():
+        raise ArkdError(f"{out / there[0]}: is no leaderboard's and would be replaced; move it")
 
 
 def _lines(found: Leaderboard) -> Iterable[dict[str, Any]]:

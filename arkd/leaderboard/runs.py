@@ -57,7 +57,7 @@ class Entry:
         """Where the records of each (pair, row) lie: collected, or a foreign row's own."""
         found = dict.fromkeys(self.side.by_seed, self.side)
         for (pair, row), folder in self.foreign.items():
-            found[pair, row] = read(folder)
+            found[pair, row] = alike.records_of(folder, pair, row)
         return found
 
     def values(self, pair: str, row: str, quantity: tuple[str, str, str]) -> SeedValues:

@@ -22,6 +22,7 @@ from simulate import Row, rows_of, save, suite_of
 
 from arkd.audit.compare_records import Side
 from arkd.cli import main as cli
+from arkd.errors import ArkdError
 from arkd.exchange import submit
 from arkd.leaderboard import boards, page
 from arkd.leaderboard import form as board_form
@@ -305,6 +306,33 @@ def test_a_damaged_submission_stops_nobody_else(results: Path, tmp_path: Path) -
     assert {run["id"] for run in made["runs"]} == {
         "reference/1.0/longtail", "reference/1.0/smollm2-quick"
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("inside", [f"{PAIR},foreign:other", "another-pair,foreign:theirs"])
+def test_records_of_another_row_than_their_place_says_leave_their_run_out(
+    inside: str, results: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "results"
+    shutil.copytree(results, copy)
+    run = copy / "submissions" / "theirs" / "longtail"
+    home = run / "foreign" / "theirs" / PAIR / "evaluation"
+    text = (home / "records.csv").read_text().replace(f"{PAIR},{FOREIGN}", inside)
+    (home / "records.csv").write_text(text)
+    made = json.loads((home / "manifest.json").read_text())
+    made["outputs"]["records.csv"] = sha256_file(home / "records.csv")
+    (home / "manifest.json").write_text(json.dumps(made))
+    assert cli.main(["leaderboard", "--results", str(copy)]) == 0
+    board = json.loads((copy / "leaderboard" / page.JSON).read_text())
+    where = f"lies where {PAIR}/{FOREIGN} belongs, and has records of {inside.replace(',', '/')}"
+    assert where in board["left_out"]["submissions/theirs/longtail"]
+    assert any(where in text for text in submit.check(run).missing)
+
+
+def test_files_that_are_no_leaderboards_are_left_alone(results: Path, tmp_path: Path) -> None:
+    (tmp_path / page.CSV).write_text("mine")
+    with pytest.raises(ArkdError, match=f"{page.CSV}: is no leaderboard's"):
+        page.write(results, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [page.CSV]
 
 
 def test_json_is_as_the_committed_schema_has_it(found: dict[str, Any]) -> None:
