@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
@@ -58,16 +59,25 @@ def of_words(words: Iterable[str]) -> Declared:
 
 
 def noted(row: Path) -> Declared:
-    """Return what was declared of a foreign row when it was scored, as its first seed has it.
+    """Return what was declared of a foreign row when it was scored.
+
+    It stands in the manifest of each student that was measured; students of other seeds, scored
+    under the same name before, are not asked.
 
     Raises:
-        ArkdError: its manifest is not as stages write it, or declares what cannot be.
+        ArkdError: a manifest is not as stages write it, or declares what cannot be.
     """
-    for path in sorted(row.glob(f"seed*/training/{manifest.NAME}")):
-        notes = manifest.read_foreign(path.parent).get("notes", {})
+    if not (row / "evaluation" / manifest.NAME).is_file():
+        return Declared()
+    measured = manifest.read_foreign(row / "evaluation").get("inputs", {})
+    for role in sorted(measured):
+        folder = row / role / "training"
+        if not re.fullmatch(r"seed\d+", role) or not (folder / manifest.NAME).is_file():
+            continue
+        notes = manifest.read_foreign(folder).get("notes", {})
         try:
             return Declared.model_validate(notes.get("declared", {}))
         except ValidationError as error:
-            what = problem(error, notes["declared"])
+            path, what = folder / manifest.NAME, problem(error, notes["declared"])
             raise ArkdError(f"{path}: notes.declared: {what}; score the student again") from None
     return Declared()

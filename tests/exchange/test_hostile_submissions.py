@@ -106,13 +106,33 @@ def test_a_chain_of_manifests_that_leads_elsewhere_is_not_followed(
     assert said in found
 
 
+def scored(row: Path, said: dict[int, Any], measured: list[int]) -> None:
+    """Write the manifests of students of a row, and that of the evaluation of some of them."""
+    inputs = {"data": "0", "tokens": "0"} | {f"seed{seed}": "0" for seed in measured}
+    facts: dict[str, Any] = {"evaluation": {"inputs": inputs}}
+    for seed, declared in said.items():
+        facts[f"seed{seed}/training"] = {"notes": {"declared": declared}}
+    for folder, made in facts.items():
+        (row / folder).mkdir(parents=True, exist_ok=True)
+        (row / folder / manifest.NAME).write_text(json.dumps(made))
+
+
 @pytest.mark.parametrize("said", [[1], {"steps": "many"}, {"unheard": 1}])
 def test_what_is_declared_of_a_student_is_checked_again(said: Any, tmp_path: Path) -> None:
-    folder = tmp_path / "seed1" / "training"
-    folder.mkdir(parents=True)
-    (folder / manifest.NAME).write_text(json.dumps({"notes": {"declared": said}}))
+    scored(tmp_path, {1: said}, measured=[1])
     with pytest.raises(ArkdError, match=r"manifest\.json: notes\.declared: "):
         noted(tmp_path)
+
+
+def test_what_was_declared_of_other_students_before_is_not_said_of_those_that_were_measured(
+    tmp_path: Path,
+) -> None:
+    said = {1: {"processor_s": 5}, 2: {"processor_s": 95}, 10: {"processor_s": 7}}
+    for measured, seconds in (([2], 95), ([10], 7), ([1], 5)):
+        scored(tmp_path, said, measured)
+        assert noted(tmp_path).processor_s == seconds
+    scored(tmp_path, said, [3])  # whose training is not kept
+    assert noted(tmp_path).processor_s is None
 
 
 def test_records_that_their_manifest_does_not_name_so_are_not_compared(tmp_path: Path) -> None:
