@@ -23,6 +23,7 @@ from arkd.suite.folders import FOREIGN
 
 SHOWN = ("data", "tables", "claims", "figures", "report", checksums.LOGS)  # made again, or text
 ARCHIVE = ".tar.gz"
+MOST_BYTES, MOST_FILES = 2 * 2**30, 100_000  # of an archive unpacked: ten times a large suite
 
 
 def pack(run: Path, form_file: Path, out: Path) -> list[str]:
@@ -41,10 +42,10 @@ def pack(run: Path, form_file: Path, out: Path) -> list[str]:
     found = lacks.of_run(run, submission)
     if found.missing:
         raise ArkdError(f"{run}: {'; '.join(found.missing)}")
-    damage = verify.verify(run, anchored=False, again=False).problems
-    if damage:
-        path, what = next(iter(sorted(damage.items())))
-        raise ArkdError(f"{path}: {what}; `arkd verify {run}` has all that is wrong")
+    for part in worlds.folders(run):
+        if damage := verify.verify(part, anchored=False, again=False).problems:
+            path, what = next(iter(sorted(damage.items())))
+            raise ArkdError(f"{path}: {what}; `arkd verify {part}` has all that is wrong")
     if out.name.endswith(ARCHIVE):
         refuse_other(out)
         with tempfile.TemporaryDirectory() as scratch:
@@ -161,10 +162,17 @@ def _unpack(archive: tarfile.TarFile, folder: Path) -> None:
         tarfile.TarError: there is something else in the archive, or it leads elsewhere.
     """
     filtered: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
+    size = count = 0
     for member in archive:
         inside = (folder / member.name).resolve().is_relative_to(folder.resolve())
         if not inside or not (member.isfile() or member.isdir()):
             raise tarfile.TarError(f"{member.name!r} is no file or folder inside it")
+        size, count = size + member.size, count + 1
+        if size > MOST_BYTES or count > MOST_FILES:
+            raise tarfile.TarError(
+                f"more than {MOST_FILES:,} files or {MOST_BYTES // 2**30} GiB unpacked: unpack it "
+                "yourself and name the folder"
+            )
         archive.extract(member, folder, set_attrs=False, **filtered)
 
 

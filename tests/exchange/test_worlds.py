@@ -52,6 +52,13 @@ def test_blocks_go_along_and_stand_as_one_board(results: Path, tmp_path: Path) -
     assert {row["effects"]["jsd"]["seeds"] for row in board["rows"]} == {len(WORLDS)}
     assert '<th scope="col">Worlds</th>' in (tmp_path / "board" / page.PAGE).read_text()
 
+    kept = next((results / "several@13").rglob("samples.jsonl"))
+    answers = kept.read_bytes()
+    kept.write_bytes(answers + b"{}")  # of a block, whose own files the joined ones do not show
+    with pytest.raises(ArkdError, match=r"several@13.*samples\.jsonl"):
+        submit.pack(results / "several", tmp_path / "form.yaml", tmp_path / "again")
+    kept.write_bytes(answers)
+
     samples = next((out / "several@12").rglob("samples.jsonl"))
     samples.unlink()
     assert any("several@12" in text for text in submit.check(out).missing)
