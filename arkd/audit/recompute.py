@@ -35,8 +35,17 @@ AGAIN = "not what the records give by this version of arkd; restore it, or run `
 def join(chain: Chain) -> None:
     """Form the collected records again from the parts they were joined of, where those are kept."""
     if chain.merged:
-        for source, facts in zip(chain.sources, chain.top.get("sources", []), strict=False):
-            _joined_source(chain, source, facts)
+        known = chain.top.get("sources", [])
+        if len(known) != len(chain.sources):
+            what = f"names {len(known)} sources and keeps {len(chain.sources)}; merge again"
+            chain.findings.blame(chain.root / NAME, what)
+            return
+        for source, facts in zip(chain.sources, known, strict=True):
+            try:
+                _joined_source(chain, source, facts)
+            except (ArkdError, ValueError) as error:
+                what = f"cannot be compared with source {source.root.name}: {error}"
+                chain.findings.blame(chain.root / RECORDS, what)
         return
     if chain.top["stage"] == blocks.STAGE:
         _joined_blocks(chain)

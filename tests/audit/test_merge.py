@@ -386,3 +386,12 @@ def test_a_line_changed_with_its_hash_is_not_what_a_source_had(tmp_path: Path, n
     sha = sha256_file(merged / name)
     edit(merged / "manifest.json", lambda made: made["outputs"].update({name: sha}))
     assert set(verify(merged, again=False).problems) == {merged / name}
+
+
+def test_a_merged_folder_that_names_fewer_sources_than_it_keeps_does_not_verify(
+    tmp_path: Path,
+) -> None:
+    merged = merge(tmp_path / "out", [ran(tmp_path / "a"), ran(tmp_path / "b", seeds=(3, 4))])
+    edit(merged / "manifest.json", lambda made: made.update(sources=[]))
+    problems = verify(merged, again=False).problems
+    assert "names 0 sources and keeps 2" in problems[merged / "manifest.json"]
