@@ -7,7 +7,8 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -144,9 +145,8 @@ def report(names: Sequence[str], *, every_line: bool) -> bool:
     with ExitStack() as stack:
         checked: Iterable[Checked] = map(_checked, names)
         if workers > 1:
-            context = multiprocessing.get_context("spawn")
-            pool = stack.enter_context(ProcessPoolExecutor(workers, mp_context=context))
-            checked = pool.map(_checked, names)
+            pool = stack.enter_context(_pool(workers))
+            checked = map(_collected, names, [pool.submit(_checked, name) for name in names])
         bad = [found.name for found in checked if not _report(found, console, every_line)]
     if len(names) > 1:
         tally = f"{len(names)} methods: {len(names) - len(bad)} pass"
@@ -163,6 +163,24 @@ def _checked(name: str) -> Checked:
     except ArkdError as error:
         found = [Outcome("import", "FAIL", str(error))]
     return Checked(name, found, time.monotonic() - started)
+
+
+def _pool(workers: int) -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
+
+
+def _collected(name: str, running: Future[Checked]) -> Checked:
+    """Return what came of a method; if a process ended, by whatever method, it is checked alone."""
+    try:
+        return running.result()
+    except BrokenProcessPool:
+        pass
+    with _pool(1) as pool:
+        try:
+            return pool.submit(_checked, name).result()
+        except BrokenProcessPool:
+            text = "it ended the process that checked it"
+            return Checked(name, [Outcome("run", "FAIL", text)], 0.0)
 
 
 def _report(checked: Checked, console: Console, every_line: bool) -> bool:

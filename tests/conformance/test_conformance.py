@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -411,6 +412,40 @@ def test_a_wrong_call_is_one_line(
 ) -> None:
     assert cli.main(arguments) == 2
     assert message in capsys.readouterr().err
+
+
+DIES = """
+import os
+from dataclasses import dataclass
+from arkd.method import Reference, WeightedDivergences
+@dataclass(frozen=True)
+class Dies(WeightedDivergences):
+    summary, equation, deviations = "ends its process", "L = 0", ()
+    reference = Reference(title="t", authors="a", year=2026, url="https://a.b", bibtex="@m{m}")
+    def weights(self, context, tools):
+        os._exit(3)
+"""
+
+
+@pytest.mark.heavy  # starts several processes that each load PyTorch
+def test_a_method_that_ends_its_process_fails_by_name_and_no_other(tmp_path: Path) -> None:
+    info = tmp_path / "dies-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: dies\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[arkd.methods]\ndies = dies\n")
+    (tmp_path / "dies.py").write_text(DIES)
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    others = ["forward_kl", "reverse_kl", "fixed_mix", "jsd", "sft", "tvd", "seqkd"]
+    done = subprocess.run(
+        [sys.executable, "-m", "arkd", "check", "dies", *others],
+        env=os.environ | {"PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1, done.stderr
+    assert "run: it ended the process that checked it" in done.stdout.replace("  ", " ")
+    assert "8 methods: 7 pass, 1 fail (dies)" in done.stdout
 
 
 # Golden trajectories.
