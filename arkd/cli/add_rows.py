@@ -45,7 +45,12 @@ def add(method: str, typed: Sequence[str], to: str, results: str, name: str | No
     Raises:
         ArkdError: no such suite, method or parameter, no finished run, or the suite has the row.
     """
-    row = {"name": _method(method)} | dict(map(_setting, typed))
+    row: dict[str, Any] = {"name": _method(method)}
+    for key, value in map(_setting, typed):
+        if key in row:
+            what = "is the method's, which comes first" if key == "name" else "stands twice"
+            raise ArkdError(f"add: {key} {what}; leave {key}={value} out")
+        row[key] = value
     try:
         label = MethodEntry.model_validate(row).label
     except ValidationError as error:

@@ -8,6 +8,7 @@ import gc
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 
 from arkd import kernels, processes
@@ -64,7 +65,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not processes.number():
             print("arkd: interrupted; nothing was left half-written", file=sys.stderr)
         if argv is None:  # an import that was broken off may hold a lock that the exit waits for
-            sys.stdout.flush()
+            with suppress(OSError, AttributeError):  # closed, or a pipe that nobody reads
+                sys.stdout.flush()
             os._exit(130)
         return 130
     except BrokenPipeError:

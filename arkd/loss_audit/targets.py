@@ -54,11 +54,6 @@ class Target:
         """Say whether it has a parameter, such as `beta`."""
         return name in self.parameters
 
-    def default(self, name: str) -> Any:
-        """Return the default of a parameter, None if it has none."""
-        found = inspect.signature(self.loss).parameters[self.parameters[name]].default
-        return None if found is inspect.Parameter.empty else found
-
     def call(self, given: Mapping[str, Any]) -> Any:
         """Call the loss with what it takes of the things that are given."""
         return self.loss(**{self.parameters[key]: given[key] for key in given if self.takes(key)})
@@ -193,7 +188,9 @@ def _parameters(name: str, loss: Any) -> dict[str, str]:
     except (ValueError, TypeError):  # of what is written in C
         raise ArkdError(f"{name}: does not tell its parameters; {WRITE}") from None
     found = {
-        thing: synonym for thing, names in SYNONYMS.items() for synonym in names if synonym in taken
+        thing: next(synonym for synonym in names if synonym in taken)
+        for thing, names in SYNONYMS.items()
+        if taken.keys() & {*names}
     }
     empty = inspect.Parameter.empty
     variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)

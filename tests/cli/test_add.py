@@ -110,6 +110,8 @@ def test_only_the_further_row_is_left_to_run(results: Path) -> None:
         (["arkd"], "methods: arkd stands twice"),
         (["other.py"], "other.py: not the file of a method"),
         (["sft", "seeds=0"], "add: seeds: "),
+        (["akl", "name=sft"], "add: name is the method's, which comes first"),
+        (["skew_kl", "skew=0.1", "skew=0.2"], "add: skew stands twice"),
     ],
 )
 def test_a_row_that_will_not_do_is_one_line_and_leaves_no_file(

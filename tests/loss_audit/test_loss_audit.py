@@ -202,6 +202,14 @@ def test_a_target_that_is_not_there_is_one_line(target: str, message: str) -> No
     assert message in str(caught.value)
 
 
+def test_of_several_names_of_one_thing_the_first_is_taken(tmp_path: Path) -> None:
+    line = "def loss(student_logits, teacher_logits, labels, targets=None, logits=None): ...\n"
+    (tmp_path / "mine.py").write_text(line)
+    found = resolve(f"{tmp_path / 'mine.py'}:loss").parameters
+    names = {"student": "student_logits", "teacher": "teacher_logits", "labels": "labels"}
+    assert found == names
+
+
 def test_a_module_that_fails_in_many_words_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "fails.py").write_text('print("before")\nraise RuntimeError("first\\nsecond")')
     with pytest.raises(ArkdError, match=r"^[^\n]+: cannot be loaded: RuntimeError: first$"):
