@@ -13,7 +13,7 @@ endif
 SUITE ?= longtail
 VERSION ?= 1.0
 
-.PHONY: help env benchmark smoke smollm2-quick smollm2 perf test test-all test-gpu lint format lock fixture tune reference clean
+.PHONY: help env benchmark smoke smollm2-quick smollm2 perf test test-all test-gpu lint format lock fixture tune reference site clean
 
 help: ## show this list
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -89,6 +89,7 @@ PRUNED = data report $(if $(BLOCK),tables claims figures)
 SHOWN = -o -name samples.jsonl -o -name report.html -o -path '*/tables/*' -o -path '*/claims/*' -o -path '*/figures/*'
 
 reference: ## keep a finished run's numbers: make reference SUITE=longtail VERSION=1.0
+	test -f results/$(SUITE)/manifest.json # a finished run, before what is kept of another one goes
 	rm -rf results/reference/$(VERSION)/$(SUITE)
 	mkdir -p results/reference/$(VERSION)
 	cd results && find -H $(SUITE) \( -name '.arkd*' $(foreach folder,$(PRUNED),-o -path $(SUITE)/$(folder)) \) -prune -o \( -name '*.csv' ! -name trajectory.csv ! -path '*/evaluation/*' -o -name manifest.json \

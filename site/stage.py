@@ -40,8 +40,8 @@ def main() -> None:
     """Write build/pages anew; exit with the links that lead nowhere, if there are any."""
     shutil.rmtree(PAGES, ignore_errors=True)
     tracked = subprocess.run(
-        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout.split("\n")
+        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.split("\0")
     files = {name for name in tracked if name}
     pages = {name for name in files if name.endswith(".md") and not name.startswith(".")}
     reports = sorted(name for name in files if name.endswith("/report.html"))

@@ -52,8 +52,9 @@ def sparse(make: Builder) -> Figure | None:
             if kind_of[method] == "exact" and found.get(key):
                 height = mean_interval([*found[key].values()]).mean
                 axis.axhline(height, color="black", ls=":", lw=1.0, zorder=1)
-                at = mean_interval([*found["bytes"].values()]).mean
-                axis.plot(at, height, zorder=2, **EXACT.style(8))
+                if found["bytes"]:  # unknown where the teacher's size is not the suite's to say
+                    at = mean_interval([*found["bytes"].values()]).mean
+                    axis.plot(at, height, zorder=2, **EXACT.style(8))
         for place, kind in enumerate(KINDS):
             points = _line([found for m, found in values.items() if kind_of[m] == kind], key)
             mark = known[kind]

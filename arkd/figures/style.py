@@ -48,11 +48,15 @@ def applied() -> Iterator[None]:
     Those of a machine differ by the machine, and its list of them may be of another environment.
     """
     fonts = font_manager.fontManager
+    machines = list(fonts.ttflist)
     fonts.ttflist.clear()
     for path in sorted(Path(matplotlib.get_data_path(), "fonts", "ttf").glob("*.ttf")):
         fonts.addfont(path)
-    with style.context(["default", RC]):
-        yield
+    try:
+        with style.context(["default", RC]):
+            yield
+    finally:
+        fonts.ttflist[:] = machines
 
 
 @dataclass(frozen=True)
