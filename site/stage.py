@@ -1,7 +1,7 @@
 """Stage the repository's pages for the documentation site, every link followed.
 
 A link between pages stays as it is; one to a file that is no page leads to the repository. Pages
-that are made from code are written here: the commands, the API, and the list of reports.
+that are made from code are written here: commands, settings, the API, and the list of reports.
 """
 
 from __future__ import annotations
