@@ -1,7 +1,7 @@
 """Stage the repository's pages for the documentation site, every link followed.
 
 A link between pages stays as it is; one to a file that is no page leads to the repository. Pages
-that are made from code are written here: the commands, the API, and the list of reports.
+that are made from code are written here: commands, settings, the API, and the list of reports.
 """
 
 from __future__ import annotations
@@ -14,11 +14,15 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal, get_args, get_origin
 from urllib.parse import quote, unquote
 
 import yaml
+from pydantic import BaseModel
 
 from arkd.cli.parser import parser
+from arkd.suite import protocol, settings
+from arkd.suite.suite import Suite
 
 ROOT = Path(__file__).parent.parent
 PAGES = ROOT / "build" / "pages"
@@ -29,6 +33,18 @@ PUBLIC = {  # what authors of methods import, and what measures
     "Metrics": ["arkd.metrics.declared", "arkd.metrics.token_fidelity"],
     "Statistics": ["arkd.statistics.intervals", "arkd.statistics.resampling"],
     "Results": ["arkd.results.suite_results", "arkd.results.records"],
+}
+SETTINGS = {
+    "A suite": Suite,
+    "`pairs`": settings.Pair,
+    "A model from scratch": settings.Scratch,
+    "`lora`, `teacher_lora`": settings.Lora,
+    "`student_start`, `teacher_training`": protocol.Optimisation,
+    "`selection`": protocol.Selection,
+    "`distillation`, beyond the keys of `student_start`": protocol.Distillation,
+    "`training`": settings.Training,
+    "`decoding`": settings.Decoding,
+    "`tail`": settings.TailSettings,
 }
 QUOTED = re.compile(r'"([^":#<>\s]+\.(?:csv|jsonl?|tex|pdf|svg|png))"')  # by a report, or its data
 MARKDOWN = re.compile(r'(?<=href=")([^":#]+\.md)(?=")')
@@ -60,6 +76,7 @@ def main() -> None:
         shutil.copyfile(ROOT / name, PAGES / name)
     _write("docs/commands.md", commands())
     _write("docs/api.md", api())
+    _write("docs/settings.md", suite_settings())
     if BOARD.is_dir():  # whose links lead to the reports, from where it stands
         shutil.copytree(BOARD, PAGES / "results" / BOARD.name)
     _write("results/reports.md", listed(reports))
@@ -139,6 +156,31 @@ def api() -> str:
     for title, modules in PUBLIC.items():
         parts += ["", f"## {title}", *(f"\n::: {module}" for module in modules)]
     return "\n".join(parts) + "\n"
+
+
+def suite_settings() -> str:
+    """Return the page of a suite's settings: each key, its default, what its field says of it."""
+    parts = ["# Settings of a suite", "", "`arkd new-suite` writes a file with these, commented."]
+    for title, model in SETTINGS.items():
+        parts += ["", f"## {title}", "", "| key | default | meaning |", "|---|---|---|"]
+        shared = protocol.Optimisation.model_fields if model is protocol.Distillation else {}
+        for name, field in model.model_fields.items():
+            if name not in shared:
+                default = "required" if field.is_required() else f"`{_plain(field.get_default())}`"
+                words = (
+                    get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
+                )
+                choice = " or ".join(f"`{word}`" for word in words)
+                meaning = "; ".join(filter(None, (choice, field.description)))
+                parts.append(f"| `{name}` | {default} | {meaning} |")
+    return "\n".join(parts) + "\n"
+
+
+def _plain(value: object) -> str:
+    """Return a default as YAML has it, a part of the suite as an empty mapping."""
+    shown = list(value) if isinstance(value, tuple) else value
+    text = yaml.safe_dump({} if isinstance(value, BaseModel) else shown, default_flow_style=True)
+    return text.removesuffix("...\n").strip()
 
 
 def listed(reports: list[str]) -> str:

@@ -13,6 +13,10 @@ import pytest
 import yaml
 from conftest import ROOT
 
+from arkd.suite.protocol import Distillation
+from arkd.suite.settings import Decoding
+from arkd.suite.suite import Suite
+
 CONFIG = ROOT / "site" / "mkdocs.yml"
 
 
@@ -41,6 +45,14 @@ def test_a_link_to_code_leads_to_the_repository(staged: Path) -> None:
     page = (staged / "docs" / "architecture.md").read_text(encoding="utf-8")
     assert "/blob/main/arkd/training/loop.py)" in page
     assert "](blocks.md)" in page
+
+
+def test_every_setting_of_a_suite_is_listed(staged: Path) -> None:
+    text = (staged / "docs" / "settings.md").read_text(encoding="utf-8")
+    for model in (Suite, Distillation, Decoding):
+        for key in model.model_fields:
+            assert f"| `{key}` |" in text, key
+    assert "| `device` | `cpu` |" in text
 
 
 def test_commands_and_reports_are_listed(staged: Path) -> None:

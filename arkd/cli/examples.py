@@ -69,7 +69,7 @@ PUBLISHED = """examples:
   arkd published akl drkl              two methods
   arkd published reverse_kl --pair gpt2-1.5B-340M
                                        another pair of teacher and student
-  arkd published --format csv          every number with source, setting and spread
+  arkd published --format csv          the same numbers with setting, provenance and spread
 """
 CALIBRATE = """\
 examples:

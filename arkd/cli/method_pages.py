@@ -14,8 +14,10 @@ from arkd.results import published
 from arkd.storage.files import write_text
 from arkd.suite import method_listing as catalogue
 from arkd.suite import registry
+from arkd.suite.tuned import tuned_rates
 from arkd.templates import rendered
 
+TUNING = "longtail"
 RESULTS = "results/reference/1.0/longtail-full/tables/summary.md"
 SAYS = {
     "weights": "how much forward and reverse KL weigh at each step",
@@ -99,6 +101,7 @@ def page(name: str) -> str:
         file=shown,
         link=f"../../{shown}",
         says=SAYS,
+        rate=_rate(name),
         protocol=_protocol(method),
         trains_on=" and ".join(trains_on),
         parameters=[
@@ -107,6 +110,17 @@ def page(name: str) -> str:
         ],
         results=_results(name),
         published=_published(name),
+    )
+
+
+def _rate(name: str) -> str:
+    """Say where the learning rate of a suite tuned by `TUNING` comes from."""
+    link = f"[`{TUNING}.csv`](../../benchmarks/tuning/{TUNING}.csv)"
+    if name in tuned_rates(TUNING):
+        return f"In `longtail` its learning rate is the one chosen for it in {link}."
+    return (
+        f"No learning rate was chosen for it in {link}; in `longtail` it runs at the suite's "
+        "shared rate."
     )
 
 

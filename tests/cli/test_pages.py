@@ -11,6 +11,7 @@ from conftest import ROOT
 from arkd.cli import method_pages as pages
 from arkd.suite import method_listing as catalogue
 from arkd.suite import registry
+from arkd.suite.tuned import tuned_rates
 
 
 def test_the_pages_are_those_of_the_files_as_they_are(tmp_path: Path) -> None:
@@ -40,3 +41,10 @@ def test_the_index_names_every_method_once_and_links_lead_somewhere() -> None:
     for file in (ROOT / "baselines").rglob("*.md"):
         for link in re.findall(r"\]\(([^)#]+)\)", file.read_text()):
             assert link.startswith("https://") or (file.parent / link).exists(), (file, link)
+
+
+@pytest.mark.parametrize("name", catalogue.shipped())
+def test_a_page_says_whether_a_rate_was_chosen(name: str) -> None:
+    text = (ROOT / "baselines" / "pages" / f"{name}.md").read_text()
+    said = "is the one chosen for it" if name in tuned_rates("longtail") else "No learning rate was"
+    assert said in text

@@ -98,6 +98,13 @@ def test_files_are_the_same_twice_whatever_a_matplotlibrc_or_a_list_of_fonts_say
         assert first.read_bytes() == second.read_bytes(), first.name
 
 
+def test_the_page_on_tables_lists_every_figure_in_order() -> None:
+    text = (ROOT / "docs" / "tables.md").read_text(encoding="utf-8")
+    table = text.partition("| figure | what it shows |\n")[2].partition("\n\n")[0]
+    named = re.findall(r"^\| `(\w+)` \| \w", table, re.M)
+    assert named == [*figures.FIGURES, figures.FOREST]
+
+
 def test_svg_is_well_formed_and_undated(drawn: dict[str, bytes]) -> None:
     assert list(drawn) == NAMES
     for svg in drawn.values():
