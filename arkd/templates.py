@@ -1,12 +1,17 @@
-"""Texts and pages from the templates that packages ship, and what a page may load."""
+"""Texts and pages from the templates that packages ship; links, ids, and what a page may load."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
+import os
+import re
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 
 def environment(*packages: str, html: bool = False) -> Environment:
@@ -29,6 +34,21 @@ def environment(*packages: str, html: bool = False) -> Environment:
 def rendered(package: str, template: str, /, **values: Any) -> str:
     """Return a text, which is no markup, from a package's template."""
     return environment(package).get_template(template).render(**values)
+
+
+def label(text: str) -> Markup:
+    """Return a row's label that may break before its parameters."""
+    return Markup(re.sub(r"([@,])", r"<wbr>\1", str(escape(text))))
+
+
+def slug(text: str) -> str:
+    """Return a text as an id of a page."""
+    return re.sub(r"[^a-z0-9α]+", "-", text.lower()).strip("-")
+
+
+def relative(path: Path, page: Path) -> str:
+    """Return a path as a link from a page."""
+    return quote(Path(os.path.relpath(path, page.parent)).as_posix())
 
 
 def policy(*scripts: str) -> str:

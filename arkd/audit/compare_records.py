@@ -123,10 +123,11 @@ def agreement(a: Side, b: Side) -> Agreement:
     both = [key for key in a.values if key in b.values]
     gaps = [(key, a.values[key], b.values[key]) for key in both if a.values[key] != b.values[key]]
     # Relative to the size of the numbers: points of ROUGE-L and nats stand in one list.
-    largest = max(gaps, key=lambda gap: _relative(gap[1], gap[2]), default=None)
+    largest = max(gaps, key=lambda gap: relative_gap(gap[1], gap[2]), default=None)
     only = len(a.values) - len(both), len(b.values) - len(both)
     return Agreement(False, len(both), len(gaps), only, largest)
 
 
-def _relative(a: float, b: float) -> float:
+def relative_gap(a: float, b: float) -> float:
+    """Return how far two numbers that are not equal lie apart, as a share of the larger."""
     return abs(a - b) / max(abs(a), abs(b))

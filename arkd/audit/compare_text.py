@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from arkd import grid as grids
 from arkd.audit.compare import Comparison, Filter, compare, lone_seeds
-from arkd.audit.compare_records import Agreement, Side, agreement, check_suites, read
+from arkd.audit.compare_records import Agreement, Side, agreement, check_suites, read, relative_gap
 from arkd.errors import ArkdError
+from arkd.grid import Grid
 from arkd.metrics import declared
 from arkd.storage.records import significant
-from arkd.tables import grid as grids
-from arkd.tables.grid import Grid
 
 HEAD = ("pair", "method", "task", "metric", "group", "seeds", "A", "B", "A − B", "p", "p (Holm)")
 WORDS = 5  # of the columns, those of text
@@ -114,10 +114,9 @@ def _agreed(agreed: Agreement) -> str:
         str(part) for part in (*key[4:], f"of {key[0]}/{key[1]}, seed {key[2]}") if part
     )
     decoded = f", decoding seed {key[3]}" if key[3] else ""
-    share = abs(a - b) / max(abs(a), abs(b))
     return (
         f"{agreed.differing} of {agreed.both} numbers differ{rest}; the largest difference is "
-        f"{share:.2g} of the value: {where}{decoded}: {a:.10g} against {b:.10g}."
+        f"{relative_gap(a, b):.2g} of the value: {where}{decoded}: {a:.10g} against {b:.10g}."
     )
 
 

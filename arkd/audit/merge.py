@@ -18,13 +18,13 @@ from arkd.audit.manifest_chain import MERGE, SHOWN, SOURCES
 from arkd.audit.merge_sources import CORES, Run, Source, check_alike, pooled, read
 from arkd.audit.recompute import COST, JOINED, RECORDS, SORTED, ordered
 from arkd.errors import ArkdError
+from arkd.grid import to_csv
 from arkd.stages.collect import COST_COLUMNS, cost
 from arkd.storage.files import sha256_file, staged_dir, write_json, write_text
 from arkd.storage.manifest import NAME
 from arkd.storage.records import write_csv
 from arkd.suite.folders import Tree, methods, seeds
 from arkd.suite.suite import Suite
-from arkd.tables.grid import to_csv
 
 SUITE = "suite.yaml"
 

@@ -16,13 +16,13 @@ from typing import Any
 from arkd.audit.manifest_chain import COLLECT, Chain
 from arkd.audit.tolerance import same_files
 from arkd.errors import ArkdError
+from arkd.grid import to_csv
 from arkd.paths import claims_path
 from arkd.stages import blocks
 from arkd.storage.manifest import NAME, digest
 from arkd.storage.records import COLUMNS, ITEM_COLUMNS, read_rows
 from arkd.suite.folders import Tree
 from arkd.suite.suite import Suite
-from arkd.tables.grid import to_csv
 
 RECORDS, COST = "records.csv", "cost.csv"
 JOINED = (RECORDS, "trajectories.csv", "items.csv")  # have the runs of all sources of a merger

@@ -19,11 +19,11 @@ from arkd.claims.wording import (
     comparison_row,
     lines,
 )
+from arkd.grid import Grid, Look, terminal, to_markdown
+from arkd.grid import show as show_grid
 from arkd.storage.files import write_text
 from arkd.storage.records import write_csv
 from arkd.suite.suite import Suite
-from arkd.tables.grid import Grid, Look, terminal, to_markdown
-from arkd.tables.grid import show as show_grid
 from arkd.tables.latex import to_long_latex
 from arkd.tables.table import table_label
 

@@ -75,7 +75,7 @@ def fetch(options: argparse.Namespace) -> None:
 
 def list_methods(options: argparse.Namespace) -> None:
     """List the methods, or the suites."""
-    from arkd.tables.grid import Grid, Look, show, terminal
+    from arkd.grid import Grid, Look, show, terminal
 
     if options.what == "suites":
         from arkd.plan import suite_list
@@ -176,9 +176,9 @@ def new_suite(options: argparse.Namespace) -> None:
 def calibrate(options: argparse.Namespace) -> int:
     """Hold a development world against the marks; 1 if one is not met."""
     from arkd.audit.calibration import marks, write
+    from arkd.grid import Grid, Look, show, terminal
     from arkd.storage import manifest
     from arkd.suite import folders
-    from arkd.tables.grid import Grid, Look, show, terminal
 
     tree = folders.tree(options.suite, options.results)
     doubled = folders.tree(options.doubled, options.results) if options.doubled else None
@@ -235,8 +235,8 @@ def cite(options: argparse.Namespace) -> None:
         if options.methods:
             raise ArkdError("cite: --licences goes with a suite, not with methods")
         from arkd.cli import licences
+        from arkd.grid import Grid, Look, show, terminal
         from arkd.suite import folders
-        from arkd.tables.grid import Grid, Look, show, terminal
 
         found_ = licences.of_suite(folders.tree(options.licences)) + licences.of_packages()
         folded = Look(folded={1: 60, 2: 60})

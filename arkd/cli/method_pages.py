@@ -14,6 +14,7 @@ from arkd.results import published
 from arkd.storage.files import write_text
 from arkd.suite import method_listing as catalogue
 from arkd.suite import registry
+from arkd.suite.names import method_of
 from arkd.suite.tuned import tuned_rates
 from arkd.templates import rendered
 
@@ -150,7 +151,7 @@ def _results(name: str) -> Results | None:
     if not path.is_file():
         return None
     lines = [x for x in path.read_text(encoding="utf-8").splitlines() if x.startswith("|")]
-    rows = [x for x in lines[2:] if x.split("|")[1].strip().split("@")[0] in (name, "init")]
+    rows = [x for x in lines[2:] if method_of(x.split("|")[1].strip()) in (name, "init")]
     title = "Suite `longtail-full`; `init` is the start that all methods share"
     return Results(title, f"../../{RESULTS}", "\n".join(lines[:2]), rows) if len(rows) > 1 else None
 
@@ -160,7 +161,7 @@ def _published(name: str) -> dict[str, Any] | None:
     rouge = [
         printed
         for printed in published.of_paper()
-        if printed.method.split("@")[0] == name
+        if method_of(printed.method) == name
         and printed.metric == "rouge_l"
         and printed.table in ("1", "2 and 4")
     ]

@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from arkd.errors import ArkdError
 from arkd.metrics.declared import METRICS, Kind, Metric
 from arkd.paths import baselines_dir
-from arkd.storage.files import write_text
+from arkd.storage.generated import fill
 
 HEAD = "| metric | unit | range | better | definition |\n|---|---|---|---|---|\n"
 END = "<!-- end -->"
@@ -24,19 +23,8 @@ def write(path: Path | None = None) -> Path:
     Raises:
         ArkdError: there is no such page, or a kind of metrics has no marks in it.
     """
-    path = path or baselines_dir().parent / "docs" / "metrics.md"
-    if not path.is_file():
-        raise ArkdError(f"{path}: no such page; run `arkd pages` in a checkout of the project")
-    text = path.read_text(encoding="utf-8")
-    for kind in METRICS:
-        mark = f"<!-- metrics: {kind} -->"
-        before, start, rest = text.partition(f"{mark}\n")
-        _, end, after = rest.partition(END)
-        if not end:
-            raise ArkdError(f"{path}: no place for a table; put '{mark}' and '{END}' into it")
-        text = before + start + table(kind) + end + after
-    write_text(path, text)
-    return path
+    page = path or baselines_dir().parent / "docs" / "metrics.md"
+    return fill(page, ((f"<!-- metrics: {kind} -->", table(kind)) for kind in METRICS), END)
 
 
 def table(kind: Kind) -> str:

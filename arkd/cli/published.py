@@ -6,7 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 
+from arkd import grid as grids
 from arkd.errors import ArkdError, nearest
+from arkd.grid import Grid, Look
 from arkd.results.published import (
     DOUBTFUL,
     SECOND_HAND,
@@ -16,8 +18,7 @@ from arkd.results.published import (
     counted,
     numbers,
 )
-from arkd.tables import grid as grids
-from arkd.tables.grid import Grid, Look
+from arkd.suite.names import method_of
 
 METRIC = "rouge_l"
 NONE, SPREAD = "–", "lowest–highest"
@@ -124,12 +125,10 @@ def methods(names: Sequence[str], pair: str) -> list[Method]:
         return [m for m in every if len({number.origin for number in counted(m.printed)}) > 1]
     chosen: dict[str, Method] = {}
     for name in names:
-        variants = {m.label: m for m in every if name in (m.label, m.label.split("@")[0])}
+        variants = {m.label: m for m in every if name in (m.label, method_of(m.label))}
         if not variants:
-            known = {
-                name for number in rouge for name in (number.method, number.method.split("@")[0])
-            }
-            pairs = sorted({number.pair for number in rouge if number.method.split("@")[0] == name})
+            known = {name for number in rouge for name in (number.method, method_of(number.method))}
+            pairs = sorted({number.pair for number in rouge if method_of(number.method) == name})
             hint = f"; there is for {', '.join(pairs)}" if pairs else nearest(name, sorted(known))
             raise ArkdError(f"published: no ROUGE-L of '{name}' for {pair}{hint}")
         chosen |= variants

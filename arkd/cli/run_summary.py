@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from arkd.grid import Grid, show
 from arkd.suite.folders import tree
-from arkd.tables.grid import Grid, show
 
 WIDTH = 80
 GAP = 2

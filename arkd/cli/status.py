@@ -13,12 +13,12 @@ import psutil
 
 from arkd.cli.run_log import WIDTH, duration, failure, last_line
 from arkd.errors import ArkdError
+from arkd.grid import Grid, show
 from arkd.plan.processor import seconds_by_rule
 from arkd.storage import manifest, provenance
 from arkd.suite.folders import Tree
 from arkd.suite.job_list import SHOWN, Job, job_list
 from arkd.suite.jobs import as_set, method_files
-from arkd.tables.grid import Grid, show
 
 ERROR = re.compile("[Ee]rror")
 STATES = ("done", "running", "failed", "left")

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from arkd import exact
 from arkd.audit.compare_records import RECORDS, read
+from arkd.grid import Grid, Look, show, terminal
 from arkd.suite.folders import CONTROLS, INIT, Tree
-from arkd.tables.grid import Grid, Look, show, terminal
 from arkd.tables.kinds.summary import sources
 
 FIRST = ("forward_kl", "reverse_kl")  # the rows that a new one is looked at beside

@@ -17,7 +17,8 @@ from arkd.paths import benchmarks_dir
 from arkd.results.suite_results import observed
 from arkd.results.trajectories import Curves, mean_series, progress, rolled
 from arkd.statistics.intervals import mean_interval
-from arkd.tables.builder import Builder, base_name
+from arkd.suite.names import method_of
+from arkd.tables.builder import Builder
 
 CONSTANT = ("forward_kl", "reverse_kl", "fixed_mix")  # their α needs no picture
 COLUMNS = 5  # panels side by side, at most
@@ -90,9 +91,9 @@ def interval_series(seeds: Mapping[int, pd.Series]) -> pd.DataFrame:
 def alphas(make: Builder) -> Figure | None:
     """α over training, a panel a strategy, the published trajectory in each."""
     logged = Curves(make)
-    arms = [method for method in make.methods if base_name(method) not in CONSTANT]
-    families = [base_name(arm) for arm in arms]
-    arms.sort(key=lambda arm: families.index(base_name(arm)))
+    arms = [method for method in make.methods if method_of(method) not in CONSTANT]
+    families = [method_of(arm) for arm in arms]
+    arms.sort(key=lambda arm: families.index(method_of(arm)))
     lines: list[list[tuple[str, str, dict[int, pd.Series]]]] = []
     for pair in make.pairs:  # each pair begins a line of panels
         shown = [(pair, arm, seeds) for arm in arms if (seeds := logged.alpha(pair, arm))]
@@ -137,7 +138,7 @@ def alphas(make: Builder) -> Figure | None:
 def _draw_seeds(axis: Axes, arm: str, seeds: Mapping[int, pd.Series]) -> None:
     """Draw the seeds and their mean; of a choice between two, the share of seeds that made it."""
     mean, colour = mean_series(dict(seeds)), mark(arm).colour
-    if base_name(arm) == "greedy_min":
+    if method_of(arm) == "greedy_min":
         axis.fill_between(progress(mean), mean, step="mid", color=colour, alpha=0.3, lw=0)
     else:
         for series in seeds.values():

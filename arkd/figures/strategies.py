@@ -8,7 +8,8 @@ from matplotlib.figure import Figure
 
 from arkd.figures.dots import dots
 from arkd.figures.style import foot, main_rows
-from arkd.tables.builder import GOLD, Builder, Source, base_name, short_name
+from arkd.suite.names import method_of
+from arkd.tables.builder import GOLD, Builder, Source, short_name
 from arkd.tables.kinds.table5 import ALPHA_GROUPS, ALPHA_STRATEGIES
 from arkd.tables.quantities import FORWARD
 
@@ -48,7 +49,7 @@ def chosen(make: Builder) -> list[str]:
         if entry.name in ALPHA_STRATEGIES and not entry.changes and entry.label in make.methods
     ]
     return sorted(
-        rows, key=lambda row: (ALPHA_STRATEGIES.index(base_name(row)), -_alpha(make, row))
+        rows, key=lambda row: (ALPHA_STRATEGIES.index(method_of(row)), -_alpha(make, row))
     )
 
 
@@ -61,7 +62,7 @@ def _draw(make: Builder, sources: Sequence[Source], unit: str) -> Figure | None:
     if len(choice.rows) < 2 or not sources:
         return None
     groups = {
-        name: [row for row in choice.rows if base_name(row) in names]
+        name: [row for row in choice.rows if method_of(row) in names]
         for name, names in ALPHA_GROUPS.items()
     }
 

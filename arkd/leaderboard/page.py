@@ -12,12 +12,11 @@ from markupsafe import Markup
 from arkd.errors import ArkdError
 from arkd.leaderboard.boards import build
 from arkd.leaderboard.form import Board, Effect, Leaderboard, Measure, Row
-from arkd.report.page import label
 from arkd.results import published
 from arkd.storage.files import refuse_unlike, write_text
 from arkd.storage.records import significant, write_csv
 from arkd.suite.folders import INIT
-from arkd.templates import environment, policy
+from arkd.templates import environment, label, policy
 
 PAGE, JSON, CSV = "index.html", "leaderboard.json", "leaderboard.csv"
 SIGN = "<title>Leaderboard: white-box distillation"  # in the head of every page

@@ -16,11 +16,11 @@ from arkd.exchange import form as submissions
 from arkd.exchange.declared import Declared, noted
 from arkd.exchange.lacks import BASE
 from arkd.leaderboard.form import Cost, Origin, Run, Unit
-from arkd.report.views import relative
 from arkd.results.records import SeedValues
 from arkd.storage import manifest
 from arkd.storage.records import number, read_csv, whole
 from arkd.suite.folders import FOREIGN
+from arkd.templates import relative
 
 COST_COLUMNS = ("pair", "method", "seed", "stage", "train_s")
 

@@ -6,10 +6,10 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from arkd import grid as grids
+from arkd.grid import Grid, Look
 from arkd.loss_audit.facts import Audit, Fact, slug
 from arkd.storage.files import write_json, write_text
-from arkd.tables import grid as grids
-from arkd.tables.grid import Grid, Look
 
 HEAD = ("", "property", "measured", "declared")
 WIDTH = 72  # characters of a line of what was measured

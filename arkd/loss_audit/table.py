@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from arkd import grid as grids
 from arkd.errors import ArkdError
+from arkd.grid import Grid
 from arkd.loss_audit.facts import Audit, Fact, slug
 from arkd.paths import baselines_dir, benchmarks_dir
-from arkd.storage.files import read_json, write_text
-from arkd.tables import grid as grids
-from arkd.tables.grid import Grid
+from arkd.storage.files import read_json
+from arkd.storage.generated import fill
 
-START, END = "<!-- audits -->\n", "<!-- /audits -->"
+START, END = "<!-- audits -->", "<!-- /audits -->"
 COLUMNS = ("divergence", "reduction", "temperature", "beta")
 HEAD = ("loss", "version", *COLUMNS, "findings")
 
@@ -38,15 +39,8 @@ def write(path: Path | None = None) -> Path:
     Raises:
         ArkdError: there is no such page, or it has no marks.
     """
-    path = path or baselines_dir().parent / "docs" / "audit.md"
-    if not path.is_file():
-        raise ArkdError(f"{path}: no such page; run `arkd pages` in a checkout of the project")
-    before, start, rest = path.read_text(encoding="utf-8").partition(START)
-    _, end, after = rest.partition(END)
-    if not end:
-        raise ArkdError(f"{path}: no place for a table; put '{START.strip()}' and '{END}' into it")
-    write_text(path, before + start + text(kept()) + end + after)
-    return path
+    page = path or baselines_dir().parent / "docs" / "audit.md"
+    return fill(page, [(START, text(kept()))], END)
 
 
 def text(audits: Sequence[Audit]) -> str:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from arkd import grid as grids
+from arkd.grid import Grid, Look
 from arkd.perf.tables import Table, number, tables
 from arkd.storage.files import write_text
 from arkd.storage.records import write_csv
-from arkd.tables import grid as grids
-from arkd.tables.grid import Grid, Look
 
 CSV_COLUMNS = ("table", "row", "quantity", "value")
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
+from arkd import grid as grids
+from arkd.grid import Grid, Look
 from arkd.plan import processor
 from arkd.plan.gpus import Gpu
 from arkd.plan.jobs import Job
 from arkd.plan.records import Plan
-from arkd.tables import grid as grids
-from arkd.tables.grid import Grid, Look
 
 WIDTH = 100
 LABEL = 36  # of a job, at most

@@ -25,11 +25,11 @@ from arkd.report.comparisons import (
     view,
 )
 from arkd.report.origins import suite_command
-from arkd.report.views import relative
 from arkd.storage.records import read_csv
 from arkd.suite.folders import Tree
 from arkd.suite.load import load_suite, suite_names
 from arkd.suite.suite import Suite
+from arkd.templates import relative
 
 # A verdict is told by its word and its mark; colour only repeats them.
 SYMBOLS = {

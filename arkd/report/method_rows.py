@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from arkd.errors import ArkdError
-from arkd.report.views import relative, run_manifests, slug
+from arkd.report.views import run_manifests
 from arkd.suite import method_listing, registry
 from arkd.suite.folders import INIT, TEACHER, UNTRAINED, Tree, methods
+from arkd.templates import relative, slug
 
 CONTROLS = {
     TEACHER: "the model that students learn from",

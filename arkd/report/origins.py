@@ -14,13 +14,14 @@ from typing import Any
 from markupsafe import Markup
 
 from arkd.metrics import declared
-from arkd.report.views import relative, run_manifests
+from arkd.report.views import run_manifests
 from arkd.results.records import read_csv
 from arkd.suite.command_line import command, suites_option
 from arkd.suite.folders import Tree, seeds
 from arkd.suite.load import base_name
 from arkd.suite.suite import Suite
 from arkd.tables.table import Cell, Origin, Table
+from arkd.templates import relative
 
 DIGITS = 5  # of a seed's value; the records have ten
 AGAIN = "again"  # the results folder of the commands: what is there already is not made again

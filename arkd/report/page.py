@@ -21,7 +21,7 @@ from arkd.report.figures import figure_views
 from arkd.report.method_rows import anchor, method_rows
 from arkd.report.origins import panel_data, suite_command
 from arkd.report.stale import stale_parts
-from arkd.report.views import sections, slug, span, table_view
+from arkd.report.views import sections, span, table_view
 from arkd.results.records import read_csv
 from arkd.results.trajectories import read_windows, trained_steps
 from arkd.storage import manifest as manifests
@@ -31,7 +31,7 @@ from arkd.suite.suite import Suite
 from arkd.tables import build as tables
 from arkd.tables import kind
 from arkd.tables.table import Table
-from arkd.templates import environment, policy
+from arkd.templates import environment, label, policy, slug
 
 STYLE = "report.css.j2"
 SIGN = ": distillation benchmark</title>"  # in the head of every page
@@ -130,11 +130,6 @@ def heading(text: str) -> Markup:
     """Return a column's title that breaks between words only, never before its arrow."""
     whole = str(escape(text)).replace("ROUGE-L", '<span class="whole">ROUGE-L</span>')
     return Markup(re.sub(r" ([↑↓])", "\u00a0\\1", whole))
-
-
-def label(text: str) -> Markup:
-    """Return a row's label that may break before its parameters."""
-    return Markup(re.sub(r"([@,])", r"<wbr>\1", str(escape(text))))
 
 
 def strip(tree: Tree, made: Sequence[Table]) -> list[tuple[str, str]]:

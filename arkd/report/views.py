@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Container, Iterable, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from arkd.storage.records import significant
 from arkd.suite.folders import CONTROLS, Tree, methods, seeds
 from arkd.tables import write as tabular
 from arkd.tables.table import FAILED, MISSING, NOT_REPORTED, Cell, Column, Row, Table
+from arkd.templates import relative
 
 EMPTY = (MISSING, FAILED, NOT_REPORTED)
 FORMATS = {
@@ -119,16 +117,6 @@ def run_manifests(tree: Tree, pair: str, method: str) -> dict[int, Path]:
     }
     paths = {n: folder / "manifest.json" for n, folder in folders.items()}
     return {n: path for n, path in paths.items() if path.is_file()}
-
-
-def relative(path: Path, out_file: Path) -> str:
-    """Return a path as a link from the page."""
-    return quote(Path(os.path.relpath(path, out_file.parent)).as_posix())
-
-
-def slug(text: str) -> str:
-    """Return a text as an id of the page."""
-    return re.sub(r"[^a-z0-9α]+", "-", text.lower()).strip("-")
 
 
 def span(values: Iterable[int]) -> str:

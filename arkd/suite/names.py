@@ -1,4 +1,4 @@
-"""Names of suites and folders as they are typed, by the rule that a suite's file is read by."""
+"""Names of suites, folders and rows, by the rules that a suite's file is read by."""
 
 from __future__ import annotations
 
@@ -8,6 +8,11 @@ from arkd.suite.settings import NAME
 
 MOST = 100  # characters, as the settings have it
 RULE = f"letters, digits, '.', '_' and '-', at most {MOST}"
+
+
+def method_of(label: str) -> str:
+    """Return the method of a row's label, which may name parameters and settings behind an @."""
+    return label.partition("@")[0]
 
 
 def usable(name: str) -> bool:

@@ -223,11 +223,6 @@ class Builder(SuiteResults):
         )
 
 
-def base_name(label: str) -> str:
-    """Return the method of a label without its parameters."""
-    return label.split("@")[0]
-
-
 def short_name(suite: Suite, task: str) -> str:
     """Return a task's name without the prefix that all test sets of the suite share."""
     prefix = suite.test_sets[0].split("_")[0] + "_"

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import pandas as pd
 from pandas.io.formats.style import Styler
 
-from arkd.tables.grid import Grid
+from arkd.grid import Grid
 
 WIDE = 130  # characters in a line, beyond which a page is too narrow
 ROWS = {"table": 36, "sidewaystable": 22}  # that a page has room for, below a caption

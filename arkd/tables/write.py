@@ -6,10 +6,10 @@ CSV is for machines: means, half widths and numbers of seeds in columns of their
 
 from __future__ import annotations
 
+from arkd import grid as grids
+from arkd.grid import Grid
 from arkd.storage.records import significant
-from arkd.tables import grid as grids
 from arkd.tables import latex
-from arkd.tables.grid import Grid
 from arkd.tables.table import FEW_SEEDS, NOT_REPORTED, Cell, Column, Row, Table
 
 MILLION = 1e6

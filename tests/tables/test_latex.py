@@ -13,10 +13,10 @@ from conftest import ROOT
 from arkd.claims import judge as judgement
 from arkd.claims import write as verdicts
 from arkd.claims.registered import load_claims
+from arkd.grid import Grid
 from arkd.suite.folders import Tree
 from arkd.suite.load import load_suite
 from arkd.tables import build as tables
-from arkd.tables.grid import Grid
 from arkd.tables.latex import LATEX, ROWS, escape, to_latex
 
 RUN = ROOT / "results" / "reference" / "1.0" / "longtail"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from arkd.results.records import SeedValues
+from arkd.suite.names import method_of
 from arkd.suite.settings import Scratch
 from arkd.tables.builder import GOLD, Builder, Source
 from arkd.tables.kind import TableKind
@@ -43,7 +44,7 @@ def build(make: Builder) -> Layout | None:
                 else NONE
                 for c in columns
             )
-            name = method.partition("@")[0]
+            name = method_of(method)
             rows.append(Row((*make.lead(pair), name, support), cells, pair, method))
     labels = (*make.lead("Pair"), "Method", "Stored of the teacher")
     return make.finish(labels, columns, rows, compared=False)

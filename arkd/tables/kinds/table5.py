@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 from dataclasses import replace
 
-from arkd.tables.builder import GOLD, Builder, Source, base_name
+from arkd.suite.names import method_of
+from arkd.tables.builder import GOLD, Builder, Source
 from arkd.tables.kind import TableKind
 from arkd.tables.quantities import quality_sources
 from arkd.tables.table import Layout
@@ -22,13 +23,13 @@ ALPHA_STRATEGIES = tuple(itertools.chain.from_iterable(ALPHA_GROUPS.values()))
 
 def build(make: Builder) -> Layout | None:
     rank = {name: place for place, name in enumerate(ALPHA_STRATEGIES)}
-    present = [m for m in make.methods if base_name(m) in rank and not _other_loss(make, m)]
-    present.sort(key=lambda m: rank[base_name(m)])
+    present = [m for m in make.methods if method_of(m) in rank and not _other_loss(make, m)]
+    present.sort(key=lambda m: rank[method_of(m)])
     sources = [*quality_sources(make, make.suite.test_sets), Source(GOLD, "jsd", "JSD (nats)", 3)]
     if len(present) < 2:
         return None
     table = make.table({"": sources}, present, paper=True)
-    controls = [m for m in present if base_name(m) in ALPHA_GROUPS["control"]]
+    controls = [m for m in present if method_of(m) in ALPHA_GROUPS["control"]]
     note = f"Controls, whose α no agent learns during the run: {', '.join(controls)}."
     return replace(table, notes=(*table.notes, note)) if controls else table
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pandas as pd
 
 from arkd.paths import benchmarks_dir
-from arkd.tables.builder import Builder, base_name
+from arkd.suite.names import method_of
+from arkd.tables.builder import Builder
 from arkd.tables.kind import TableKind
 from arkd.tables.table import Cell, Column, Layout, Row
 
@@ -22,7 +23,7 @@ def build(make: Builder) -> Layout | None:
         Column("shared", "shared", measured=False),
     )
     words = {"1": "yes", "0": "no"}
-    shown = {*make.methods, *map(base_name, make.methods)}  # the run may have tuned more
+    shown = {*make.methods, *map(method_of, make.methods)}  # the run may have tuned more
     rows = [
         Row((r["method"], r["lr"]), (Cell(float(r["dev_jsd"])), *marks), None, r["method"])
         for r in frame[frame["method"].isin(shown)].to_dict("records")
