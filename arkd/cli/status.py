@@ -11,12 +11,13 @@ from pathlib import Path
 
 import psutil
 
+from arkd.cli.parser import SUITE
 from arkd.cli.run_log import WIDTH, duration, failure, last_line
 from arkd.errors import ArkdError
 from arkd.grid import Grid, show
 from arkd.plan.processor import seconds_by_rule
 from arkd.storage import manifest, provenance
-from arkd.suite.folders import Tree
+from arkd.suite.folders import RESULTS, Tree
 from arkd.suite.job_list import SHOWN, Job, job_list
 from arkd.suite.jobs import as_set, method_files
 
@@ -132,19 +133,37 @@ def _processes(tree: Tree) -> Iterator[tuple[tuple[str, str, frozenset[tuple[str
     Times are in seconds since the epoch.
     """
     root = tree.root.absolute()
-    names = {tree.named, *(block.named for block in tree.blocks.values())}
+    suites = [each.named for each in (tree, *tree.blocks.values())]
+    names = {typed_suite(named, Path.cwd()): named for named in suites}
     for process in psutil.process_iter(["cmdline", "create_time"]):
         words = process.info["cmdline"] or []
         place = next((n for n, word in enumerate(words[:3]) if Path(word).name == "arkd"), None)
         if place is None or len(words) < place + 2:
             continue
-        pairs = zip(words[place + 2 :: 2], words[place + 3 :: 2], strict=False)
-        axes = {name.removeprefix("--"): value for name, value in pairs}
-        results, named = axes.pop("results", "results"), axes.pop("suite", "")
+        axes = typed_options(words[place + 2 :])
+        results, typed = axes.pop("results", RESULTS), axes.pop("suite", SUITE["default"])
         try:
             here = Path(process.cwd())
         except psutil.Error:  # it has ended, or is another user's
             continue
-        if named in names and (here / results).resolve() == root.parent.resolve():
+        named = names.get(typed_suite(typed, here))
+        if named and (here / results).resolve() == root.parent.resolve():
             command = words[place + 1]
             yield (named, command, frozenset(axes.items())), process.info["create_time"]
+
+
+def typed_suite(typed: str, here: Path) -> str:
+    """Return a suite as it is typed in a folder, the path of its file whole."""
+    file, at, world = typed.partition("@")
+    path = file.endswith((".yaml", ".yml"))
+    return f"{(here / file).resolve()}{at}{world}" if path else typed
+
+
+def typed_options(words: list[str]) -> dict[str, str]:
+    """Return the values of `--key value` and `--key=value`."""
+    found, left = {}, iter(words)
+    for word in left:
+        if word.startswith("--"):
+            key, equals, value = word[2:].partition("=")
+            found[key] = value if equals else next(left, "")
+    return found

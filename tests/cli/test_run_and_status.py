@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from conftest import PATIENCE_S, heed_interrupts
 
+from arkd.cli import status
 from arkd.cli.run_log import fitting
 
 WIDTH = 80
@@ -171,6 +172,16 @@ def test_a_failed_run_elsewhere_is_looked_at_there(here: Path) -> None:
     assert done.returncode == 1
     told = "arkd: not all is done; see `arkd status smoke --results 'my results'`"
     assert done.stderr.splitlines()[-1] == told
+
+
+def test_a_suite_that_runs_is_known_however_its_file_was_typed(tmp_path: Path) -> None:
+    whole = str(tmp_path / "mine.yaml")
+    for typed in ("mine.yaml", "./mine.yaml", "inner/../mine.yaml", whole):
+        assert status.typed_suite(typed, tmp_path) == whole
+        assert status.typed_suite(f"{typed}@11", tmp_path) == f"{whole}@11"
+    assert status.typed_suite("smoke@3", tmp_path) == "smoke@3"
+    words = ["--suite=mine.yaml", "--pair", "p", "--seed=3"]
+    assert status.typed_options(words) == {"suite": "mine.yaml", "pair": "p", "seed": "3"}
 
 
 @pytest.mark.heavy
