@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from itertools import chain
 from pathlib import Path
 
 from arkd.errors import ArkdError
@@ -267,11 +268,12 @@ def published(options: argparse.Namespace) -> None:
 
 
 def pages(options: argparse.Namespace) -> None:
-    """Write the methods' pages, the paper index, the tables of metrics and of audited losses."""
-    from arkd.cli import method_pages, metric_tables
+    """Write what is made from code: methods' pages, tables of metrics and losses, schemas."""
+    from arkd.cli import method_pages, metric_tables, schemas
     from arkd.loss_audit import table as audit_table
 
-    for path in (*method_pages.write(), metric_tables.write(), audit_table.write()):
+    written = method_pages.write(), [metric_tables.write(), audit_table.write()], schemas.write()
+    for path in chain(*written):
         print(path)
 
 
