@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import time
@@ -34,7 +33,7 @@ class Ready:
 
 
 def made_stages(
-    results: Path, scratch: Path, suite: str, threads: int, tell: Callable[[str], None]
+    results: Path, scratch: Path, suite: str, tell: Callable[[str], None]
 ) -> tuple[Tree, dict[str, float]]:
     """Return a results folder in which the pair's stages stand, and the seconds of those run now.
 
@@ -45,7 +44,6 @@ def made_stages(
         results: Where a finished run may lie.
         scratch: Where stages are run if it does not serve.
         suite: A shipped suite's name, or a file.
-        threads: Of each stage.
         tell: Called with a line before each stage.
     """
     there = tree(suite, results)
@@ -58,7 +56,7 @@ def made_stages(
             continue
         tell(f"{suite}: running `arkd {command[0]}`, once")
         started = time.monotonic()
-        _run([*command, "--suite", suite, "--results", str(scratch)], threads)
+        _run([*command, "--suite", suite, "--results", str(scratch)])
         spent[command[0]] = time.monotonic() - started
     return there, spent
 
@@ -84,10 +82,9 @@ def _stands(folder: Path) -> bool:
     return made.is_file() and read_json(made)["core"] == core_hash("distill")
 
 
-def _run(command: list[str], threads: int) -> None:
-    environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+def _run(command: list[str]) -> None:
     full = [sys.executable, "-m", "arkd", *command]
-    done = subprocess.run(full, capture_output=True, text=True, check=False, env=environment)
+    done = subprocess.run(full, capture_output=True, text=True, check=False)
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
         raise ArkdError(f"perf: `arkd {' '.join(command)}` failed: {last}")

@@ -83,7 +83,7 @@ def _step(plan: Plan, tick: Tick) -> dict[str, Any]:
     from arkd.perf.steps import measure_steps
 
     name = pair.QUICK_SUITE if plan.quick else pair.SUITE
-    there, spent = pair.made_stages(plan.results, plan.out / "stages", name, plan.threads, tick)
+    there, spent = pair.made_stages(plan.results, plan.out / "stages", name, tick)
     ready = pair.load(there, BATCHES)
     found = measure_steps(ready, plan.repeats, plan.threads, tick)
     return {"suite": name, "quick": plan.quick, "stages_s": spent, **found}

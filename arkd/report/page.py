@@ -164,7 +164,8 @@ def _wall_s(tree: Tree) -> float:
 def facts(tree: Tree) -> list[tuple[str, str]]:
     """Return what was run, on what and with what, as names and values."""
     suite = tree.suite
-    manifest = manifests.read_foreign(tree.root)
+    there = (tree.root / manifests.NAME).is_file()  # files alone make tables, and a page
+    manifest = manifests.read_foreign(tree.root) if there else {}
     host, git = (manifest.get(key) or {} for key in ("host", "git"))
     commit = str(git.get("commit") or "")[:12] + (" with changes" if git.get("dirty") else "")
     machine = [str(host[k]) for k in ("processor", "system", "machine") if host.get(k)]

@@ -8,6 +8,7 @@ from pathlib import Path
 from arkd.errors import ArkdError
 from arkd.paths import benchmarks_dir
 from arkd.stages.trajectories import mean_in_order
+from arkd.storage.locks import sole_writer
 from arkd.storage.records import read_csv, write_csv
 from arkd.suite.folders import Tree
 
@@ -71,12 +72,14 @@ def write(tree: Tree) -> Path:
             f"methods and run again: {', '.join(beyond)}"
         )
     path = benchmarks_dir() / "tuning" / f"{target}.csv"
-    others = [row for row in read_csv(path) if row["suite"] != suite.name] if path.is_file() else []
-    for row in others:
-        if row["method"] in tried_of:
-            raise ArkdError(
-                f"{path}: suite {row['suite']} has chosen a rate for {row['method']}, and "
-                f"{suite.name} tries it too; leave the row out of one of them"
-            )
-    write_csv(path, COLUMNS, [*others, *rows])
+    with sole_writer(path, wait=True):  # other suites write their rows into the same file
+        kept = read_csv(path) if path.is_file() else []
+        others = [row for row in kept if row["suite"] != suite.name]
+        for row in others:
+            if row["method"] in tried_of:
+                raise ArkdError(
+                    f"{path}: suite {row['suite']} has chosen a rate for {row['method']}, and "
+                    f"{suite.name} tries it too; leave the row out of one of them"
+                )
+        write_csv(path, COLUMNS, [*others, *rows])
     return path

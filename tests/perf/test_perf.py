@@ -463,7 +463,7 @@ def test_steps_are_measured_without_changing_the_student(ready: Ready) -> None:
 
 
 def test_stages_of_a_finished_run_are_used(smoke: Path, tmp_path: Path) -> None:
-    there, spent = pair.made_stages(smoke, tmp_path / "own", "smoke", 1, lambda text: None)
+    there, spent = pair.made_stages(smoke, tmp_path / "own", "smoke", lambda text: None)
     assert (there.results, spent) == (smoke, {})
     assert not (tmp_path / "own").exists()
 
@@ -475,7 +475,7 @@ def test_stages_of_other_code_are_run_anew_and_elsewhere(smoke: Path, tmp_path: 
     made = json.loads(stale.read_text())
     stale.write_text(json.dumps(made | {"core": "of other code"}))
     own = tmp_path / "own"
-    there, spent = pair.made_stages(tmp_path / "results", own, "smoke", 1, lambda text: None)
+    there, spent = pair.made_stages(tmp_path / "results", own, "smoke", lambda text: None)
     assert there.results == own
     assert list(spent) == ["data", "tokens", "teacher", "init", "cache"]
     for name in ("data", "fixture/cache/gold"):  # the same stages, made of the same
