@@ -141,3 +141,12 @@ def test_issue_forms_are_as_github_reads_them(form: Path) -> None:
     for part in read["body"]:
         assert part["type"] in ("input", "textarea", "dropdown", "checkboxes", "markdown")
         assert part["attributes"]["label"]
+
+
+def test_pull_requests_run_the_projects_own_checks_by_actions_that_cannot_change() -> None:
+    text = (ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8")
+    steps = yaml.safe_load(text)["jobs"]["run"]["steps"]
+    assert [step["run"] for step in steps if "run" in step] == [".ci/run"]
+    used = [step["uses"] for step in steps if "uses" in step]
+    assert used
+    assert all(re.fullmatch(r"[\w/-]+@[0-9a-f]{40}", action) for action in used)
