@@ -12,7 +12,7 @@ from arkd.claims.registered import Role
 from arkd.claims.trajectory_statistic import statistic
 from arkd.errors import ArkdError
 from arkd.metrics.declared import names
-from arkd.results.records import SeedValues, read_csv
+from arkd.results.records import SeedValues, read_frame
 from arkd.results.suite_results import SuiteResults
 from arkd.results.trajectories import FILE, read_windows, trained_steps
 from arkd.storage.records import read_rows
@@ -46,7 +46,7 @@ class Results(SuiteResults):
         path = tree.result("cost.csv")
         columns = read_rows(path)[0]  # older results lack the newer ones
         metrics = [name for name in names("cost") if name in columns]
-        costs = read_csv(path, self.suite, metrics)
+        costs = read_frame(path, self.suite, metrics)
         self._costs: dict[tuple[str, ...], SeedValues] = {}
         for row in costs.to_dict("records"):
             for metric in metrics:

@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from arkd.metrics import declared
 from arkd.report.views import run_manifests
-from arkd.results.records import read_csv
+from arkd.results.records import read_frame
 from arkd.suite.command_line import command, suites_option
 from arkd.suite.folders import Tree, seeds
 from arkd.suite.load import base_name
@@ -82,7 +82,7 @@ def panel_data(tables: Sequence[Table], tree: Tree, out_file: Path) -> Markup:
 
 def decoded_quantities(tree: Tree) -> set[tuple[str, str, str]]:
     """Return the (task, metric, group) that the records have once for each decoding seed."""
-    frame = read_csv(tree.root / "records.csv", tree.suite, [])
+    frame = read_frame(tree.root / "records.csv", tree.suite, [])
     sampled = frame.loc[frame["decode_seed"] != "", ["task", "metric", "group"]]
     return set(sampled.drop_duplicates().itertuples(index=False, name=None))
 

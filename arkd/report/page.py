@@ -22,7 +22,7 @@ from arkd.report.method_rows import anchor, method_rows
 from arkd.report.origins import panel_data, suite_command
 from arkd.report.stale import stale_parts
 from arkd.report.views import sections, span, table_view
-from arkd.results.records import read_csv
+from arkd.results.records import read_frame
 from arkd.results.trajectories import read_windows, trained_steps
 from arkd.storage import manifest as manifests
 from arkd.storage.files import refuse_unlike, staged_dir, write_text
@@ -158,7 +158,7 @@ def _students(tree: Tree) -> int:
 
 
 def _wall_s(tree: Tree) -> float:
-    return math.fsum(read_csv(tree.root / "cost.csv", tree.suite, ["wall_s"])["wall_s"].dropna())
+    return math.fsum(read_frame(tree.root / "cost.csv", tree.suite, ["wall_s"])["wall_s"].dropna())
 
 
 def facts(tree: Tree) -> list[tuple[str, str]]:

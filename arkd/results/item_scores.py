@@ -9,7 +9,7 @@ import numpy as np
 
 from arkd import exact
 from arkd.errors import ArkdError
-from arkd.results.records import RUN, read_csv
+from arkd.results.records import RUN, read_frame
 from arkd.storage.records import ITEM_COLUMNS, number, whole
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class ItemScores:
     def __init__(self, make: SuiteResults) -> None:
         self.make = make
         path = make.tree.root / FILE
-        frame = read_csv(path, make.suite, [])
+        frame = read_frame(path, make.suite, [])
         lacking = [column for column in ITEM_COLUMNS if column not in frame.columns]
         if lacking:
             raise ArkdError(

@@ -86,7 +86,7 @@ class Records:
         return [*self._groups.get((task, metric), ())]
 
 
-def read_csv(path: Path, suite: Suite, numbers: Iterable[str]) -> pd.DataFrame:
+def read_frame(path: Path, suite: Suite, numbers: Iterable[str]) -> pd.DataFrame:
     """Read a results file of one suite version, text as text and `numbers` as finite floats.
 
     Blank numbers are allowed and become missing values.
@@ -173,7 +173,7 @@ def read_records(path: Path, suite: Suite) -> Records:
     Raises:
         ArkdError: If the file is malformed, or says the same thing twice.
     """
-    frame = read_csv(path, suite, ["value"])
+    frame = read_frame(path, suite, ["value"])
     key = [*RUN, "decode_seed", *QUANTITY]
     lacking = [c for c in [*key, "higher_is_better"] if c not in frame.columns]
     if lacking:

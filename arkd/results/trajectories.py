@@ -13,7 +13,7 @@ import pandas as pd
 
 from arkd import exact
 from arkd.metrics.declared import CONDENSED
-from arkd.results.records import RUN, SeedValues, read_csv
+from arkd.results.records import RUN, SeedValues, read_frame
 from arkd.results.suite_results import SuiteResults
 from arkd.suite.folders import Tree
 from arkd.suite.suite import Suite
@@ -29,7 +29,7 @@ def read_windows(tree: Tree) -> dict[tuple[str, str, int], pd.DataFrame]:
     Raises:
         ArkdError: the file is absent or malformed.
     """
-    frame = read_csv(tree.result(FILE), tree.suite, NUMBERS)
+    frame = read_frame(tree.result(FILE), tree.suite, NUMBERS)
     return {
         (run["pair"].iloc[0], run["method"].iloc[0], int(run["seed"].iloc[0])): run
         for _, run in frame.groupby(RUN, sort=False)

@@ -6,7 +6,7 @@ import math
 
 import pandas as pd
 
-from arkd.results.records import SeedValues, read_csv
+from arkd.results.records import SeedValues, read_frame
 from arkd.tables.builder import Builder
 from arkd.tables.kind import TableKind
 from arkd.tables.quantities import joint
@@ -45,7 +45,7 @@ def run_costs(make: Builder) -> dict[tuple[str, str, str], SeedValues]:
 
     Evaluation is left out, and so is what all rows share: the teacher and its caches.
     """
-    frame = read_csv(
+    frame = read_frame(
         make.tree.result("cost.csv"),
         make.suite,
         ["wall_s", "train_s", "tokens", "tokens_per_s", "peak_mib"],
