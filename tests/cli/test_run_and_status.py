@@ -29,8 +29,8 @@ def arkd(*words: str, folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
 
-@pytest.fixture
-def status(capsys: pytest.CaptureFixture[str]) -> Status:
+@pytest.fixture(name="status")
+def status_caller(capsys: pytest.CaptureFixture[str]) -> Status:
     """Call `arkd status` in this process, and return its exit code and what it printed."""
 
     def called(*words: str) -> tuple[int, str]:
