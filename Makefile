@@ -13,7 +13,7 @@ endif
 SUITE ?= longtail
 VERSION ?= 1.0
 
-.PHONY: help env benchmark smoke smollm2-quick smollm2 perf test test-all test-gpu lint format lock fixture tune reference site clean
+.PHONY: help env benchmark smoke smollm2-quick smollm2 perf test test-all test-triton test-gpu lint format lock fixture tune reference site clean
 
 help: ## show this list
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -57,6 +57,21 @@ test: env ## run the tests
 
 test-all: env ## run all tests, the heavy ones too
 	PATH="$(abspath $(BIN)):$$PATH" python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	@if $(BIN)/python -c "import triton" 2> /dev/null; then :; \
+	elif $(MAKE) --silent $(TRITON)/.ready; then $(MAKE) test-triton; \
+	else echo "Triton could not be fetched: its kernel was not tested; see make test-triton"; fi
+
+# A CPU build of torch has no Triton; beside it, for these tests alone, it runs in its interpreter.
+TRITON = $(VENV)/triton
+$(TRITON)/.ready: requirements-cuda.lock $(VENV)/.ready
+	mkdir -p $(@D)
+	sed -n '/^triton==/,/[^\\]$$/p' $< > $(@D)/triton.lock
+	$(INSTALL) --require-hashes --target $(@D) --requirement $(@D)/triton.lock
+	touch $@
+
+test-triton: $(TRITON)/.ready ## run the tests of the Triton kernel (fetches 190 MB once)
+	PYTHONPATH="$(abspath $(TRITON))" PATH="$(abspath $(BIN)):$$PATH" \
+		python -m pytest -n 2 tests/divergence/test_fused.py
 
 test-gpu: env ## run the tests that need a GPU
 	PATH="$(abspath $(BIN)):$$PATH" python -m pytest -m gpu -n 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -29,6 +30,7 @@ if not torch.cuda.is_available():  # before Triton is loaded: its interpreter ru
 for name in (
     *("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "CLICOLOR_FORCE", "TTY_COMPATIBLE"),
     *("MPLBACKEND", "SNAKEMAKE_PROFILE", "MAKEFLAGS", "GIT_DIR", "GIT_INDEX_FILE"),
+    *("GIT_WORK_TREE", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR"),
     *("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE", "HF_EVALUATE_OFFLINE"),
     "HF_ENDPOINT",
 ):
@@ -78,11 +80,25 @@ def heed_interrupts() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def snakemake(results: Path, *options: str, suite: str = "smoke") -> subprocess.CompletedProcess:
-    """Run the project's workflow as a user does."""
-    command = ["snakemake", "--cores", "2", *options]
+def snakemake(
+    results: Path, *options: str, suite: str = "smoke", project: Path = ROOT
+) -> subprocess.CompletedProcess:
+    """Run the project's workflow as a user does, in an activated environment.
+
+    Args:
+        results: The folder of all results.
+        *options: Of Snakemake.
+        suite: What is run.
+        project: The checkout, or a copy of it that stands before what is installed.
+    """
+    command = [sys.executable, "-P", "-m", "snakemake", "--cores", "2", *options]
     command += ["--config", f"suites=[{suite}]", f"results={results}"]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    env = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    if project != ROOT:
+        env["PYTHONPATH"] = str(project)
+    return subprocess.run(
+        command, cwd=project, env=env, capture_output=True, text=True, check=False
+    )
 
 
 @pytest.fixture(scope="session")

@@ -26,7 +26,12 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 def arkd(env: dict[str, str], *arguments: str) -> str:
     done = subprocess.run(
-        ["arkd", *arguments], cwd=ROOT, env=env, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "arkd", *arguments],
+        cwd=ROOT,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

@@ -6,7 +6,9 @@ Half of the cases are sound files with something changed in them, which reach fu
 from __future__ import annotations
 
 import copy
+import io
 import json
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -31,6 +33,8 @@ from arkd.suite.load import load_suite, suite_path
 SMOKE = yaml.safe_load(suite_path("smoke").read_text(encoding="utf-8")) | {"name": "mine"}
 RECORDS = (ROOT / "results" / "reference" / "1.0" / "smoke" / "records.csv").read_bytes()
 SOUND = b"\n".join(RECORDS.split(b"\n")[:40]) + b"\n"
+REGISTERED = yaml.safe_load((ROOT / "benchmarks" / "claims.yaml").read_text(encoding="utf-8"))
+REGISTERED["claims"] = REGISTERED["claims"][:2]  # all of them take half a second to read
 ROW = {"prompt": "Q?", "response": " A.", "references": [" A."], "band": "head", "kind": "k"}
 ITEM = {"instruction": "I", "context": "C", "response": "R", "category": "c"}
 TASK = {"Definition": ["D"], "Instances": [{"input": "i", "output": ["o"]}]}
@@ -114,6 +118,23 @@ def lines(sound: Any) -> st.SearchStrategy[bytes]:
     return st.lists(one, max_size=4).map(b"\n".join)
 
 
+def zipped(members: dict[str, bytes]) -> bytes:
+    """Return an archive as its authors would make it."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)
+    return file.getvalue()
+
+
+@st.composite
+def archives(draw: Any) -> bytes:
+    """An archive with the one member that is wanted, or with others."""
+    names = st.lists(st.sampled_from(MEMBERS), max_size=3, unique=True)
+    chosen = draw(st.just(MEMBERS[:1]) | names)
+    return zipped({name: draw(ITEMS) for name in chosen})
+
+
 def build(path: Path) -> None:
     """Build the data of a user's own file."""
     spec = {"train": str(path), "tests": {"own": str(path)}, "dev_examples": 1}
@@ -123,15 +144,21 @@ def build(path: Path) -> None:
 SUITES = st.one_of(changed(SMOKE).map(as_yaml), spoilt(as_yaml(SMOKE)), VALUE.map(as_yaml))
 TABLES = st.one_of(spoilt(SOUND), spoilt(RECORDS.split(b"\n")[0]), st.binary(max_size=200))
 ITEMS = st.one_of(lines(ROW), lines(ITEM), lines(TASK), st.binary(max_size=60))
+MEMBERS = ["core_data.jsonl", "more/rows.jsonl", "__MACOSX/._core_data.jsonl", "README.md", ""]
+ARCHIVES = st.one_of(archives(), ITEMS)
+CLAIMS = st.one_of(
+    *(st.just(as_yaml(REGISTERED)), changed(REGISTERED).map(as_yaml)),
+    *(spoilt(as_yaml(REGISTERED)), VALUE.map(as_yaml), st.binary(max_size=60)),
+)
 READERS: dict[str, tuple[str, st.SearchStrategy[bytes], Callable[[Path], object]]] = {
     "suite": ("mine.yaml", SUITES, lambda path: trees.trees(str(path), str(path.parent))),
-    "claims": ("claims.yaml", VALUE.map(as_yaml) | st.binary(max_size=60), load_claims),
+    "claims": ("claims.yaml", CLAIMS, load_claims),
     "records": ("records.csv", TABLES, lambda path: read_records(path, load_suite("smoke"))),
     "compared records": ("records.csv", TABLES, compare_records.read),
     "own data": ("rows.jsonl", ITEMS, build),
     "instructions": ("rows.jsonl", ITEMS, lambda path: formats.read_items(path, "dolly")),
     "a task's file": ("task.json", ITEMS, lambda path: formats.read_items(path, "sni")),
-    "a zip": ("rows.zip", ITEMS, lambda path: formats.read_items(path, "unni")),
+    "a zip": ("rows.zip", ARCHIVES, lambda path: formats.read_items(path, "unni")),
     "an object": ("manifest.json", ITEMS, read_json),
     "rows": ("rows.jsonl", ITEMS, read_jsonl),
 }
@@ -167,4 +194,5 @@ def test_a_reader_reads_or_refuses_in_one_line(reader: str, cases: int, tmp_path
 
     check()
     print(f"{reader}: {counts['read']:,} read, {counts['refused']:,} refused")
+    assert counts["read"]
     assert counts["refused"]

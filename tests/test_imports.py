@@ -224,9 +224,13 @@ def loaded_by(code: str, folder: Path) -> set[str]:
     ids=" ".join,
 )
 def test_a_light_command_loads_no_heavy_library(arguments: list[str], tmp_path: Path) -> None:
-    code = (
-        f"from arkd.cli.main import main\ntry:\n    main({arguments})\nexcept SystemExit:\n    pass"
-    )
+    code = f"""
+from arkd.cli.main import main
+try:
+    code = main({arguments})
+except SystemExit as end:  # of argparse
+    code = end.code
+assert not code, code"""
     assert loaded_by(code, tmp_path) == set()
 
 

@@ -29,6 +29,10 @@ def test_it_holds_nothing_of_a_machine() -> None:
         assert cell["metadata"] == {}
 
 
+def test_it_has_commands() -> None:
+    assert COMMANDS
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_each_command_parses(command: str) -> None:
     parser().parse_args(shlex.split(command)[1:])

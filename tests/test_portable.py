@@ -208,3 +208,38 @@ def test_memory_of_a_factor_that_was_left_resizable_is_given_back(
     pinned.numpy()
     with pytest.raises(RuntimeError, match="not resizable"):
         pinned.untyped_storage().resize_(0)
+
+
+# As Linux writes them, cut: a Nehalem, one of AMD's with AVX2 alone, and a Haswell.
+FLAGS = {
+    "fpu sse sse2 ssse3 cx16 sse4_1 sse4_2 popcnt": "AVX2 and FMA",
+    "fpu sse sse2 ssse3 sse4_2 avx f16c fma4 avx2": "FMA",
+    "fpu sse sse2 ssse3 fma sse4_2 avx f16c": "AVX2",
+    "fpu sse sse2 ssse3 fma sse4_2 avx f16c avx2 bmi2": "",
+}
+
+
+@needs_x86
+@pytest.mark.parametrize(("flags", "lacking"), FLAGS.items(), ids=lambda text: text or "none")
+def test_a_processor_without_the_shared_instructions_is_refused(
+    flags: str, lacking: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    info = tmp_path / "cpuinfo"
+    info.write_text(f"processor\t: 0\nmodel\t\t: 26\nflags\t\t: {flags}\n", encoding="utf-8")
+    monkeypatch.setattr(kernels, "Path", {"/proc/cpuinfo": info}.__getitem__)
+    if lacking:
+        said = f"this one lacks {lacking}; set `kernels: fast` in the suite"
+        with pytest.raises(ArkdError, match=f"a processor with AVX2 and FMA, and {said}"):
+            kernels.check_processor()
+    else:
+        kernels.check_processor()
+    monkeypatch.setattr(kernels, "_chosen", ["fast"])
+    kernels.check_processor()  # what runs its own fastest kernels needs none of them
+
+
+@needs_x86
+def test_a_system_that_does_not_tell_its_processor_is_not_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kernels, "Path", {"/proc/cpuinfo": tmp_path / "none"}.__getitem__)
+    kernels.check_processor()

@@ -118,13 +118,14 @@ def test_the_apptainer_definition_is_well_formed_and_makes_the_same_image() -> N
 
 
 def test_both_images_install_what_is_hashed_and_nothing_else() -> None:
-    of_docker = " ".join(rest for word, rest in instructions() if word == "RUN")
+    of_docker = "\n".join(rest for word, rest in instructions() if word == "RUN")
     for text in (of_docker, sections()["post"].replace("\\\n", " ")):
-        for command in re.split(r"&&|\n", text):
-            words = shlex.split(command)
-            if words[:2] == ["pip", "install"]:
-                assert "--no-deps" in words
-                assert "--require-hashes" in words or words[-1] == "."
+        typed = [shlex.split(command) for command in re.split(r"&&|\n", text)]
+        installs = [words for words in typed if words[:2] == ["pip", "install"]]
+        assert len(installs) == 3  # torch, the other libraries, and the project
+        for words in installs:
+            assert "--no-deps" in words
+            assert "--require-hashes" in words or words[-1] == "."
 
 
 @pytest.mark.parametrize(

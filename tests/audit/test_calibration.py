@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import csv
 import itertools
+import json
 import math
 from pathlib import Path
 
 import pytest
+from run_folders import suite_file
 from simulate import COLUMNS, suite_of
 
 from arkd.audit import calibration
 from arkd.audit.calibration import Mark
+from arkd.cli.main import main
 from arkd.errors import ArkdError
 from arkd.metrics.declared import CONDENSED
 from arkd.storage.records import write_csv
@@ -31,11 +35,11 @@ PLANTED = {
 TEACHER_ERROR, TEACHER_TAIL, TEACHER_ROUGE = 0.02, 0.03, 2.68
 
 
-def finished(folder: Path, steps: int, shift: float = 0.0) -> Tree:
+def finished(folder: Path, steps: int, shift: float = 0.0, name: str = "longtail") -> Tree:
     """Write a finished suite; `shift` is added to forward KL's scores."""
     base = suite_of(("sft", *ARMS), seeds=SEEDS, tail=TailSettings(overlap=True))
     training = base.distillation.model_copy(update={"steps": steps})
-    suite = base.model_copy(update={"distillation": training})
+    suite = base.model_copy(update={"distillation": training, "name": name})
     tree = Tree(folder, suite)
     tree.root.mkdir(parents=True)
     rows = [row(suite, "teacher", 0, "fidelity_gold", "tail_mass", "", TEACHER_TAIL)]
@@ -170,6 +174,80 @@ def test_a_row_that_failed_on_every_seed_and_a_ratio_to_nothing_are_unknown(
         assert not mark.met
     known = {mark.name for mark in got if not math.isnan(mark.value)}
     assert len(known) == len(got) - len(unknown)
+
+
+MET = {
+    "reverse_kl": (0.06, 0.5, 0.15, 0.30, 0.05),
+    "fixed_mix": (0.09, 0.25, 0.15, 0.20, 0.10),
+}
+
+
+def files(*trees: Tree) -> list[str]:
+    """Write the suites' own files, and return what a user would name them by."""
+    return [str(suite_file(tree.suite, tree.results)) for tree in trees]
+
+
+def test_the_command_shows_each_mark_and_fails_for_one_that_is_not_met(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tree = finished(tmp_path, 100, name="once")
+    assert main(["calibrate", *files(tree), "--results", str(tmp_path)]) == 1
+    shown = capsys.readouterr().out
+    rows = {line.split("  ")[1].strip(): line.split() for line in shown.splitlines()}
+    assert len(shown.splitlines()) == 1 + len(calibration.marks(tree))
+    assert rows["JSD of forward_kl over that of sft"][-5:] == ["0.5", "0", "to", "1", "yes"]
+    assert rows["JSD of reverse_kl over that of sft"][-5:] == ["1.25", "0", "to", "1", "no"]
+    assert "twice the steps" not in shown
+
+
+def test_the_command_succeeds_once_every_mark_is_met_and_keeps_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for arm, values in MET.items():
+        monkeypatch.setitem(PLANTED, arm, values)
+    monkeypatch.setattr(calibration, "benchmarks_dir", lambda: tmp_path / "benchmarks")
+    once, twice = finished(tmp_path, 100, name="once"), finished(tmp_path, 200, 0.01, name="twice")
+    first, second = files(once, twice)
+    words = ["calibrate", first, "--doubled", second, "--results", str(tmp_path), "--write"]
+    assert main(words) == 0
+    kept = tmp_path / "benchmarks" / "calibration" / "once.csv"
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1] == str(kept)
+    assert any("twice the steps" in line for line in lines)
+    with kept.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == len(lines) - 2  # without the head, and the file's name
+    assert {row["met"] for row in rows} == {"1"}
+    (near,) = (row for row in rows if row["mark"] == "JSD of reverse_kl over that of sft")
+    assert float(near["value"]) == pytest.approx(0.15 / 0.20)
+    assert (near["suite"], near["least"], near["most"]) == ("once", "0", "1")
+
+
+@pytest.mark.parametrize("edited", ["once", "twice"])
+def test_records_that_collect_did_not_write_are_refused(
+    edited: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    once, twice = finished(tmp_path, 100, name="once"), finished(tmp_path, 200, name="twice")
+    changed = {"outputs": {"records.csv": "0" * 64}}
+    made = tmp_path / edited / "manifest.json"
+    made.write_text(json.dumps(changed), encoding="utf-8")
+    first, second = files(once, twice)
+    assert main(["calibrate", first, "--doubled", second, "--results", str(tmp_path)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert str(tmp_path / edited / "records.csv") in line
+    assert "run `arkd collect` again" in line
+
+
+def test_a_suite_that_was_not_run_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tree = finished(tmp_path, 100, name="once")
+    (named,) = files(tree)
+    for path in tree.root.iterdir():
+        path.unlink()
+    assert main(["calibrate", named, "--results", str(tmp_path)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "records.csv: no such file; run" in line
 
 
 def test_what_is_not_twice_the_steps_is_refused(tmp_path: Path) -> None:

@@ -138,10 +138,11 @@ def test_any_other_manifest_is_read_or_refused_in_a_line(
         made = json.loads(whole)
         changed = put(made, draw.choice(list(places(made))), draw.choice(ODD))
         file.write_text(json.dumps(changed))
-        for line in answers(two, tmp_path / "out"):
+        lines = answers(two, tmp_path / "out")
+        for line in lines:
             assert len(line.splitlines()) == 1
             line.encode()
-            refused += 1
+        refused += bool(lines)
         file.write_text(whole)
     assert refused > cases / 4
     assert answers(two, tmp_path / "out") == []

@@ -36,6 +36,22 @@ def ran(
     return write_run(suite, root, EVERYTHING, **made)
 
 
+@pytest.fixture(scope="module")
+def both(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The runs of two people, seeds 1 and 2 in `a`, 3 and 4 in `b`; copied and never changed."""
+    folder = tmp_path_factory.mktemp("both")
+    ran(folder / "a")
+    ran(folder / "b", seeds=(3, 4))
+    return folder
+
+
+@pytest.fixture
+def parts(both: Path, tmp_path: Path) -> list[Path]:
+    """A copy of those runs that a test may change."""
+    shutil.copytree(both, tmp_path, dirs_exist_ok=True)
+    return [tmp_path / name / "longtail" for name in ("a", "b")]
+
+
 def edit(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
     """Change a manifest, keeping its form."""
     made = json.loads(path.read_text(encoding="utf-8"))
@@ -269,11 +285,11 @@ OTHERS: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("other", OTHERS)
-def test_what_was_run_otherwise_is_refused(tmp_path: Path, other: str) -> None:
+def test_what_was_run_otherwise_is_refused(tmp_path: Path, parts: list[Path], other: str) -> None:
     changes, told = OTHERS[other]
-    parts = [ran(tmp_path / "a"), ran(tmp_path / "b", seeds=(3, 4), **changes)]
+    theirs = ran(tmp_path / "other", seeds=(3, 4), **changes)
     with pytest.raises(ArkdError, match=told):
-        merge(tmp_path / "out", parts)
+        merge(tmp_path / "out", [parts[0], theirs])
     assert not (tmp_path / "out").exists()
 
 
@@ -286,9 +302,8 @@ def test_what_was_run_otherwise_is_refused(tmp_path: Path, other: str) -> None:
     ],
 )
 def test_other_code_or_libraries_are_refused(
-    tmp_path: Path, change: Callable[[dict[str, Any]], None], told: str
+    tmp_path: Path, parts: list[Path], change: Callable[[dict[str, Any]], None], told: str
 ) -> None:
-    parts = [ran(tmp_path / "a"), ran(tmp_path / "b", seeds=(3, 4))]
     edit(parts[1] / "manifest.json", change)
     with pytest.raises(ArkdError, match=told):
         merge(tmp_path / "out", parts)
@@ -302,24 +317,23 @@ def test_other_code_or_libraries_are_refused(
     ],
 )
 def test_two_versions_of_a_method_are_refused(
-    tmp_path: Path, change: Callable[[dict[str, Any]], None], told: str
+    tmp_path: Path, parts: list[Path], change: Callable[[dict[str, Any]], None], told: str
 ) -> None:
-    parts = [ran(tmp_path / "a"), ran(tmp_path / "b", seeds=(3, 4))]
     edit(parts[1] / PAIR / "arkd" / "seed3" / "training" / "manifest.json", change)
     with pytest.raises(ArkdError, match=told):
         merge(tmp_path / "out", parts)
 
 
-def test_a_folder_that_does_not_verify_is_refused(tmp_path: Path) -> None:
-    parts = [ran(tmp_path / "a"), ran(tmp_path / "b", seeds=(3, 4))]
+def test_a_folder_that_does_not_verify_is_refused(tmp_path: Path, parts: list[Path]) -> None:
     model = parts[1] / PAIR / "arkd" / "seed3" / "training" / "model" / "model.safetensors"
     model.write_text("another model")
     with pytest.raises(ArkdError, match=r"model\.safetensors: not what .* \(1 problem; see"):
         merge(tmp_path / "out", parts)
 
 
-def test_a_folder_without_models_caches_and_data_can_be_merged(tmp_path: Path) -> None:
-    parts = [ran(tmp_path / "a"), ran(tmp_path / "b", seeds=(3, 4))]
+def test_a_folder_without_models_caches_and_data_can_be_merged(
+    tmp_path: Path, parts: list[Path]
+) -> None:
     for part in parts:  # as `make reference` keeps it
         shutil.copy(part / "data" / "manifest.json", part / "data.manifest.json")
         shutil.rmtree(part / "data")
@@ -331,16 +345,18 @@ def test_a_folder_without_models_caches_and_data_can_be_merged(tmp_path: Path) -
     assert verify(merged, again=False).problems == {}
 
 
-def test_scores_of_items_that_one_lacks_are_left_out_for_all(tmp_path: Path) -> None:
-    parts = [ran(tmp_path / "a"), ran(tmp_path / "b", seeds=(3, 4))]
+def test_scores_of_items_that_one_lacks_are_left_out_for_all(
+    tmp_path: Path, parts: list[Path]
+) -> None:
     (parts[0] / "items.csv").unlink()
     merged = merge(tmp_path / "out", parts)
     assert not (merged / "items.csv").exists()
     assert verify(merged, again=False).problems == {}
 
 
-def test_a_suite_that_another_version_of_arkd_wrote_is_refused(tmp_path: Path) -> None:
-    parts = [ran(tmp_path / "a"), ran(tmp_path / "b", seeds=(3, 4))]
+def test_a_suite_that_another_version_of_arkd_wrote_is_refused(
+    tmp_path: Path, parts: list[Path]
+) -> None:
     for part in parts:
         edit(
             part / "manifest.json",
@@ -350,23 +366,20 @@ def test_a_suite_that_another_version_of_arkd_wrote_is_refused(tmp_path: Path) -
         merge(tmp_path / "out", parts)
 
 
-def test_merged_folders_are_not_merged_again(tmp_path: Path) -> None:
-    parts = [ran(tmp_path / "a"), ran(tmp_path / "b", seeds=(3, 4))]
+def test_merged_folders_are_not_merged_again(tmp_path: Path, parts: list[Path]) -> None:
     merged = merge(tmp_path / "out", parts)
     with pytest.raises(ArkdError, match=f"merged already; .*{parts[0]}, {parts[1]}"):
         merge(tmp_path / "again", [merged, ran(tmp_path / "c", seeds=(5, 6))])
 
 
-def test_nothing_that_stands_there_is_overwritten(tmp_path: Path) -> None:
-    parts = [ran(tmp_path / "a"), ran(tmp_path / "b", seeds=(3, 4))]
+def test_nothing_that_stands_there_is_overwritten(tmp_path: Path, parts: list[Path]) -> None:
     with pytest.raises(ArkdError, match="there already"):
         merge(tmp_path / "a", parts)
     with pytest.raises(ArkdError, match="two folders or more"):
         merge(tmp_path / "out", parts[:1])
 
 
-def test_a_changed_byte_of_a_merged_folder_is_found(tmp_path: Path) -> None:
-    parts = [ran(tmp_path / "a"), ran(tmp_path / "b", seeds=(3, 4))]
+def test_a_changed_byte_of_a_merged_folder_is_found(tmp_path: Path, parts: list[Path]) -> None:
     merged = merge(tmp_path / "out", parts)
     training = f"{PAIR}/arkd/seed3/training/manifest.json"
     for name in (*JOINED, "cost.csv", "suite.yaml", "sources/2/manifest.json", training):
@@ -378,8 +391,9 @@ def test_a_changed_byte_of_a_merged_folder_is_found(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", JOINED)
-def test_a_line_changed_with_its_hash_is_not_what_a_source_had(tmp_path: Path, name: str) -> None:
-    parts = [ran(tmp_path / "a"), ran(tmp_path / "b", seeds=(3, 4))]
+def test_a_line_changed_with_its_hash_is_not_what_a_source_had(
+    tmp_path: Path, parts: list[Path], name: str
+) -> None:
     merged = merge(tmp_path / "out", parts)
     *lines, last = (merged / name).read_text().splitlines(keepends=True)
     (merged / name).write_text("".join([*lines, last.replace("1", "2")]))

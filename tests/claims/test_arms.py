@@ -12,7 +12,6 @@ import pytest
 import torch
 
 from arkd.method import Context, Run, Signals, WeightedDivergences
-from arkd.methods._policy import policy_loss
 from arkd.methods.arkd_code import CodeAgent
 from arkd.methods.replay_figure5 import figure5
 from arkd.suite import rows
@@ -27,6 +26,12 @@ def signals(seed: int = 0, scale: float = 1.0) -> Signals:
     g = torch.Generator().manual_seed(seed)
     values = torch.rand(9, 6, generator=g) * scale
     return Signals(*values[:7], torch.tensor([0, 0, 1, 1, 1, 1]), *values[7:])
+
+
+def reinforced(alpha: float, advantage: float) -> float:
+    """−log(α)·(r − b) − β_H·H(α) of eqs 16 and 19, with the paper's β_H."""
+    entropy = -alpha * math.log(alpha) - (1 - alpha) * math.log(1 - alpha)
+    return -math.log(alpha) * advantage - 0.01 * entropy
 
 
 @dataclass
@@ -73,7 +78,7 @@ def test_arkd_weighs_by_its_policy_and_logs_what_it_saw() -> None:
     assert weights.rkl == pytest.approx(1 - alpha)
     assert weights.log["reward"] == pytest.approx(-(alpha * fkl + (1 - alpha) * rkl))
     assert weights.log["baseline"] == pytest.approx(weights.log["reward"])  # the first reward
-    assert weights.log["policy_loss"] == pytest.approx(policy_loss(logit, 0.0, 0.01).item())
+    assert weights.log["policy_loss"] == pytest.approx(reinforced(alpha, 0.0))
     assert [weights.log[name] for name in FEATURES] == pytest.approx(seen[0, :4].tolist())
     assert set(weights.log) == {*FEATURES, "reward", "baseline", "policy_loss"}
     assert tools.asked == [(None, False)]  # one sweep, without gaps
@@ -82,10 +87,10 @@ def test_arkd_weighs_by_its_policy_and_logs_what_it_saw() -> None:
 def test_the_teachers_baseline_is_what_it_would_earn_itself() -> None:
     arkd, tools = method("arkd", baseline="teacher"), Given()
     state: Any = arkd.start(RUN)
-    logit = state.act(features(tools.measured)).detach()
+    alpha = state.act(features(tools.measured)).sigmoid().item()
     log = arkd.weights(Context(0, 10, state), tools).log
     assert log["baseline"] == 0.0  # its divergence to itself
-    assert log["policy_loss"] == pytest.approx(policy_loss(logit, log["reward"], 0.01).item())
+    assert log["policy_loss"] == pytest.approx(reinforced(alpha, log["reward"]))
 
 
 def test_rouge_rewards_come_every_few_steps_and_only_then_is_learnt() -> None:

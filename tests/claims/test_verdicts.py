@@ -6,7 +6,9 @@ import csv
 import json
 import math
 from collections.abc import Callable, Iterable
+from contextlib import redirect_stdout
 from functools import cache
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -827,8 +829,15 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Tree:
     )
 
 
-def test_every_registered_test_can_be_evaluated_in_the_verdict_suite(full: Tree) -> None:
-    found = judged(full)
+@pytest.fixture(scope="module")
+def verdicts(full: Tree) -> dict[str, judgement.Judgement]:
+    return judged(full)
+
+
+def test_every_registered_test_can_be_evaluated_in_the_verdict_suite(
+    verdicts: dict[str, judgement.Judgement],
+) -> None:
+    found = verdicts
     assert list(found) == [claim.id for claim in CLAIMS.claims]
     untested = {name for name, one in found.items() if one.verdict == "not testable"}
     assert untested == {"C10", "X9", "X13"}
@@ -845,8 +854,8 @@ def test_every_registered_test_can_be_evaluated_in_the_verdict_suite(full: Tree)
     assert not any(one.provisional for one in found.values())
 
 
-def test_known_verdicts_of_the_verdict_suite(full: Tree) -> None:
-    found = {name: one.verdict for name, one in judged(full).items()}
+def test_known_verdicts_of_the_verdict_suite(verdicts: dict[str, judgement.Judgement]) -> None:
+    found = {name: one.verdict for name, one in verdicts.items()}
     for name in ("C3", "C6", "E4", "X2", "X3", "X4", "X5", "X6", "X10", "X11"):
         assert found[name] == "contradicted", name
     for name in ("C7", "X7", "X8"):
@@ -874,9 +883,17 @@ def test_records_without_an_effect_rarely_decide(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def written(full: Tree) -> Path:
-    """The folder that `arkd claims` writes for the verdict suite."""
-    assert cli.main(["claims", "--suite", "longtail-full", "--results", str(full.results)]) == 0
+def shown(full: Tree) -> str:
+    """What `arkd claims` prints of the verdict suite as it writes its folder."""
+    with redirect_stdout(StringIO()) as printed:
+        assert cli.main(["claims", "--suite", "longtail-full", "--results", str(full.results)]) == 0
+    return printed.getvalue()
+
+
+@pytest.fixture(scope="module")
+def written(full: Tree, shown: str) -> Path:
+    """The folder that `arkd claims` has written for the verdict suite."""
+    assert shown
     return full.root / "claims"
 
 
@@ -933,9 +950,7 @@ def test_results_do_not_depend_on_trajectories_of_single_steps(written: Path, fu
     assert (written / "comparisons.csv").read_bytes() == before
 
 
-def test_the_terminal_shows_the_verdicts(full: Tree, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["claims", "--suite", "longtail-full", "--results", str(full.results)]) == 0
-    shown = capsys.readouterr().out
+def test_the_terminal_shows_the_verdicts(shown: str) -> None:
     assert all(claim.id in shown for claim in CLAIMS.claims)
     assert "contradicted" in shown
 

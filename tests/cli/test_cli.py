@@ -27,14 +27,18 @@ SMOKE = ("--suite", "smoke", "--pair", "fixture")
 def run(*arguments: str, **env: str) -> subprocess.CompletedProcess:
     """Run the command as a user does."""
     return subprocess.run(
-        ["arkd", *arguments], cwd=ROOT, env={**os.environ, **env}, capture_output=True, text=True
+        [sys.executable, "-m", "arkd", *arguments],
+        cwd=ROOT,
+        env={**os.environ, **env},
+        capture_output=True,
+        text=True,
     )
 
 
-def assert_one_line(done: subprocess.CompletedProcess, message: str) -> None:
-    assert done.returncode == 2, done.stderr
-    assert re.search(message, done.stderr), done.stderr
-    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+def assert_one_line(code: int, said: str, message: str) -> None:
+    assert code == 2, said
+    assert re.search(message, said), said
+    assert len(said.strip().splitlines()) == 1, said
 
 
 @pytest.mark.parametrize(
@@ -70,19 +74,20 @@ def assert_one_line(done: subprocess.CompletedProcess, message: str) -> None:
     ],
 )
 def test_a_wrong_name_is_one_line(
-    arguments: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    arguments: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     if arguments[0] != "cite":
         arguments = [*arguments, "--results", str(tmp_path / "results")]
-    assert_one_line(run(*arguments), message)
+    assert_one_line(cli.main(arguments), capsys.readouterr().err, message)
     assert not list(tmp_path.rglob("*.part"))
 
 
-def test_a_malformed_suite_is_one_line(tmp_path: Path) -> None:
+def test_a_malformed_suite_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "own.yaml"
     path.write_text("extends: smoke\nname: own\nstudent_start: {lr: fast}\n")
-    done = run("data", "--suite", str(path), "--results", str(tmp_path / "r"))
-    assert_one_line(done, r"own\.yaml: student_start\.lr: .*valid number.*'fast'")
+    code = cli.main(["data", "--suite", str(path), "--results", str(tmp_path / "r")])
+    said = capsys.readouterr().err
+    assert_one_line(code, said, r"own\.yaml: student_start\.lr: .*valid number.*'fast'")
     assert not (tmp_path / "r").exists()
 
 
@@ -117,7 +122,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path) -> None:
         pytest.skip("no right to mount a small file system here; run as root")
     try:
         done = run("data", "--suite", "smoke", "--results", str(tmp_path / "r"))
-        assert_one_line(done, "the disk is full")
+        assert_one_line(done.returncode, done.stderr, "the disk is full")
         assert not [path for path in tmp_path.rglob("*") if path.is_file()]
     finally:
         subprocess.run(["umount", str(tmp_path)], check=True)
@@ -127,8 +132,17 @@ def test_an_interrupted_stage_leaves_nothing_and_says_so(tmp_path: Path) -> None
     own = tmp_path / "own.yaml"  # a training that is still under way when the signal comes
     own.write_text("extends: smoke\nname: slow\nstudent_start: {steps: 100000}\n")
     for stage in (["data"], ["tokens", "--pair", "fixture"]):
-        assert run(*stage, "--suite", str(own), "--results", str(tmp_path)).returncode == 0
-    command = ["arkd", "init", "--suite", str(own), "--results", str(tmp_path)]
+        assert cli.main([*stage, "--suite", str(own), "--results", str(tmp_path)]) == 0
+    command = [
+        sys.executable,
+        "-m",
+        "arkd",
+        "init",
+        "--suite",
+        str(own),
+        "--results",
+        str(tmp_path),
+    ]
     process = subprocess.Popen(
         [*command, "--pair", "fixture", "--seed", "1"],
         stderr=subprocess.PIPE,

@@ -11,15 +11,18 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from conftest import PATIENCE_S, heed_interrupts
 
 from arkd.cli import status
+from arkd.cli.main import main
 from arkd.cli.run_log import fitting
 
 WIDTH = 80
+Status = Callable[..., tuple[int, str]]
 
 
 def arkd(*words: str, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -27,56 +30,67 @@ def arkd(*words: str, folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
 
+@pytest.fixture(name="status")
+def status_caller(capsys: pytest.CaptureFixture[str]) -> Status:
+    """Call `arkd status` in this process, and return its exit code and what it printed."""
+
+    def called(*words: str) -> tuple[int, str]:
+        code = main(["status", *words])
+        return code, capsys.readouterr().out
+
+    return called
+
+
 @pytest.fixture
-def here(smoke: Path, tmp_path: Path) -> Path:
-    """A folder with a finished run in `results`."""
+def here(smoke: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working folder, with a finished run in `results`."""
     shutil.copytree(smoke, tmp_path / "results")
+    monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
-def test_a_finished_suite_is_said_to_be_done(here: Path) -> None:
-    done = arkd("status", "smoke", folder=here)
-    assert done.returncode == 0, done.stderr
-    first, *_, last = done.stdout.splitlines()
+def test_a_finished_suite_is_said_to_be_done(here: Path, status: Status) -> None:
+    code, shown = status("smoke")
+    assert code == 0, shown
+    first, *_, last = shown.splitlines()
     assert first == "smoke 1.0 in results/smoke: 20 of 20 jobs done"
     assert last == "report: results/smoke/report.html"
-    assert max(map(len, done.stdout.splitlines())) <= WIDTH
+    assert max(map(len, shown.splitlines())) <= WIDTH
 
 
-def test_what_is_not_done_is_failed_or_left(here: Path) -> None:
+def test_what_is_not_done_is_failed_or_left(here: Path, status: Status) -> None:
     """A job whose log ends in an error has failed; one that never ran is left."""
     root = here / "results" / "smoke"
     shutil.rmtree(root / "fixture" / "arkd")
     said = "arkd: error: the disk is full"
     (root / "logs" / "fixture.arkd.1.log").write_text(f"a warning\n{said}\n")
-    done = arkd("status", "smoke", folder=here)
-    assert done.returncode == 1
-    text = " ".join(done.stdout.split())
+    code, shown = status("smoke")
+    assert code == 1
+    text = " ".join(shown.split())
     assert text.startswith("smoke 1.0 in results/smoke: 18 of 20 jobs done, 1 failed, 1 left")
     assert f"failed: distill arkd seed 1: {said} (results/smoke/logs/fixture.arkd.1.log)" in text
     assert re.search(r"about \d+ s on one core; `arkd run smoke` runs what is left", text)
-    row = re.search(r"^distill +2 +1 +1 *$", done.stdout, re.M)
-    assert row, done.stdout
+    row = re.search(r"^distill +2 +1 +1 *$", shown, re.M)
+    assert row, shown
 
 
-def test_what_was_done_before_a_change_is_left(here: Path) -> None:
+def test_what_was_done_before_a_change_is_left(here: Path, status: Status) -> None:
     """Of the method's file, which its manifest names by its hash, or of a setting."""
     made = here / "results/smoke/fixture/arkd/seed1/training/manifest.json"
     manifest = json.loads(made.read_text())
     manifest["inputs"]["method"] = "0" * 64
     made.write_text(json.dumps(manifest))
-    done = arkd("status", "smoke", folder=here)
-    text = " ".join(done.stdout.split())
+    text = " ".join(status("smoke")[1].split())
     assert text.startswith("smoke 1.0 in results/smoke: 19 of 20 jobs done, 1 left")
     assert re.search(r"left: distill arkd seed 1: \S*/arkd.py has changed since it was done", text)
     manifest["core"] = "of another commit, to which a finished run belongs as it is"
     made.write_text(json.dumps(manifest))
-    assert "20 of 20 jobs done" in arkd("status", "smoke", folder=here).stdout
+    assert "20 of 20 jobs done" in status("smoke")[1]
     (here / "results/smoke").rename(here / "results/mine")
     (here / "mine.yaml").write_text(
         "extends: smoke\nname: mine\ndistillation: {lr: 0.001}\ntail: {items_per_set: 10}\n"
     )
-    text = " ".join(arkd("status", "mine.yaml", folder=here).stdout.split())
+    text = " ".join(status("mine.yaml")[1].split())
     # Five evaluations, the positions that are measured, and the one training of this core.
     assert "13 of 20 jobs done" in text, text
     said = "left: teacher cache prefixes and 6 more: its settings have changed since it was done"
@@ -91,7 +105,10 @@ def test_a_run_says_a_line_a_job_and_ends_with_summary_and_report(here: Path) ->
     done = arkd("run", "smoke", "--cores", "1", folder=here)
     assert done.returncode == 0, done.stderr
     lines = [line for line in done.stderr.splitlines() if re.match(r" +\d+/", line)]
-    jobs = [re.match(r" +(\d+)/(\d+)  (\w+) +\d+ s  \d+ s elapsed", line) for line in lines]
+    jobs = [
+        re.match(r" +(\d+)/(\d+)  (\w+) +\d+ (?:s|min)  \d+ (?:s|min) elapsed", line)
+        for line in lines
+    ]
     assert all(jobs), done.stderr
     assert [(job[1], job[2]) for job in jobs if job] == [("1", "3"), ("2", "3"), ("3", "3")]
     assert {job[3] for job in jobs if job} == {"tables", "figures", "report"}
@@ -144,23 +161,26 @@ def test_a_failed_job_is_told_with_the_end_of_its_log(here: Path) -> None:
     assert done.stdout == ""
 
 
-def test_a_folder_of_mirrors_fails_no_job(here: Path) -> None:
+def test_a_folder_of_mirrors_fails_no_job(here: Path, status: Status) -> None:
     """A log says by its own last line whether its job failed, wherever it lies."""
     (here / "results").rename(here / "mirror-of-errors")
     root = here / "mirror-of-errors" / "smoke"
     shutil.rmtree(root / "fixture" / "arkd")
     (root / "logs" / "fixture.arkd.1.log").write_text("fetched from a mirror\n")
-    done = arkd("status", "smoke", "--results", "mirror-of-errors", folder=here)
-    assert done.returncode == 0, done.stdout
-    assert "failed" not in done.stdout.splitlines()[0]
+    code, shown = status("smoke", "--results", "mirror-of-errors")
+    assert code == 0, shown
+    assert "failed" not in shown.splitlines()[0]
 
 
-def test_what_is_recommended_goes_on_with_the_same_run(tmp_path: Path) -> None:
+def test_what_is_recommended_goes_on_with_the_same_run(
+    tmp_path: Path, status: Status, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Of the file that was named, where its results lie, and not of a new run in ./results."""
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.yaml").write_text("extends: smoke\nname: mine\n")
-    done = arkd("status", "mine.yaml", "--results", "my results", folder=tmp_path)
-    named = re.search(r"`arkd (run .*)` runs what is left", done.stdout)
-    assert named, done.stdout
+    _, shown = status("mine.yaml", "--results", "my results")
+    named = re.search(r"`arkd (run .*)` runs what is left", shown)
+    assert named, shown
     assert shlex.split(named[1]) == ["run", "mine.yaml", "--results", "my results"]
 
 

@@ -128,6 +128,7 @@ def typed(tmp_path: Path, server: Server | None, *words: str) -> subprocess.Comp
     own = {"HF_HOME": str(tmp_path / "hf"), "ARKD_CACHE": str(tmp_path / "kept")}
     if server:
         own |= {"HF_ENDPOINT": f"http://127.0.0.1:{server.server_port}"}
+        own |= {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}  # it is on this machine
     else:
         own |= {"HF_HUB_OFFLINE": "1"}
     passed = ("HF_HUB_CACHE", "HF_DATASETS_CACHE", "http_proxy", "HTTP_PROXY", OURS, *SWITCHES)

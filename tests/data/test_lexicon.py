@@ -59,7 +59,9 @@ def test_groups_have_one_part_of_speech_and_near_lengths() -> None:
         for part in ("noun", "verb")
         for i in range(8)
     ]
-    for group in pool(words).groups("head", 4, 4):
+    groups = pool(words).groups("head", 4, 4)
+    assert len(groups) == 4
+    for group in groups:
         assert len(group) == 4
         assert len({word.part for word in group}) == 1
         assert len({len(word.gloss.split()) for word in group}) == 1

@@ -7,6 +7,7 @@ import inspect
 import json
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import torch
 from conftest import ROOT
 from safetensors.torch import load_file, save_file
 
+from arkd.cli.main import main
 from arkd.errors import ArkdError
 from arkd.exchange import foreign
 from arkd.exchange.declared import Declared
@@ -26,8 +28,14 @@ Values = dict[tuple[str, ...], str]
 
 
 def arkd(*words: str | Path) -> subprocess.CompletedProcess[str]:
-    command = ["arkd", *map(str, words)]
+    """Run the command as a user does."""
+    command = [sys.executable, "-m", "arkd", *map(str, words)]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def called(*words: str | Path) -> int:
+    """Call the command in this process, which has torch loaded already."""
+    return main([*map(str, words)])
 
 
 def values(path: Path) -> Values:
@@ -53,7 +61,9 @@ def student(smoke: Path, tmp_path: Path) -> Path:
     return folder
 
 
-def test_the_suites_own_student_gets_its_own_numbers(student: Path, results: Path) -> None:
+def test_the_suites_own_student_gets_its_own_numbers(
+    student: Path, results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """The evaluation of the run and that of the foreign folder are one."""
     before = (results / "smoke" / "records.csv").read_bytes()
     said = ("--declare", "processor_s=1.5", "prefixes=gold", "software=other 1.0")
@@ -69,16 +79,14 @@ def test_the_suites_own_student_gets_its_own_numbers(student: Path, results: Pat
     assert notes["declared"] == {"processor_s": 1.5, "prefixes": "gold", "software": "other 1.0"}
     assert notes["as_the_suites_students"] is True
     assert (results / "smoke" / "records.csv").read_bytes() == before
-    compared = arkd(
-        *("compare", results / "smoke", scored / "evaluation"),
-        *("--methods", "arkd", "foreign:back", "--format", "csv"),
-    )
-    differences = [row["difference"] for row in csv.DictReader(compared.stdout.splitlines())]
+    rows = ("--methods", "arkd", "foreign:back", "--format", "csv")
+    assert called("compare", results / "smoke", scored / "evaluation", *rows) == 0
+    lines = capsys.readouterr().out.splitlines()
+    differences = [row["difference"] for row in csv.DictReader(lines)]
     assert differences
     assert set(differences) == {"0"}
-    assert arkd("verify", results / "smoke").returncode == 0
-    again = arkd("collect", "--suite", "smoke", "--results", results)
-    assert again.returncode == 0, again.stderr
+    assert called("verify", results / "smoke") == 0
+    assert called("collect", "--suite", "smoke", "--results", results) == 0
     assert (results / "smoke" / "records.csv").read_bytes() == before
 
 
@@ -91,8 +99,8 @@ def test_rows_of_padding_in_the_head_change_nothing(student: Path, results: Path
     save_file(tensors, student / "model.safetensors", {"format": "pt"})
     config = json.loads((student / "config.json").read_text())
     (student / "config.json").write_text(json.dumps(config | {"vocab_size": rows + 8}))
-    done = arkd("score", student, "--suite", "smoke", "--results", results, "--name", "padded")
-    assert done.returncode == 0, done.stderr
+    given = ("--suite", "smoke", "--results", results, "--name", "padded")
+    assert called("score", student, *given) == 0
 
 
 @pytest.mark.heavy  # two evaluations
@@ -162,12 +170,15 @@ def not_finite(folder: Path) -> str:
     [other_vocabulary, no_tokenizer, missing_weights, pickles, adapter, own_code, not_finite],
 )
 def test_what_is_no_student_of_the_suite_is_refused_in_one_line(
-    damage: Callable[[Path], str], student: Path, results: Path
+    damage: Callable[[Path], str],
+    student: Path,
+    results: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     said = damage(student)
-    done = arkd("score", student, "--suite", "smoke", "--results", results, "--name", "refused")
-    assert done.returncode == 2
-    last = done.stderr.strip().splitlines()[-1]
+    given = ("--suite", "smoke", "--results", results, "--name", "refused")
+    assert called("score", student, *given) == 2
+    last = capsys.readouterr().err.strip().splitlines()[-1]
     assert last.startswith("arkd: error: ")
     assert said in last
     assert str(student) in last
@@ -188,19 +199,25 @@ def test_what_is_no_student_of_the_suite_is_refused_in_one_line(
     ],
 )
 def test_what_is_said_of_it_is_checked_first(
-    words: tuple[str, ...], said: str, student: Path, results: Path
+    words: tuple[str, ...],
+    said: str,
+    student: Path,
+    results: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    done = arkd("score", student, "--suite", "smoke", "--results", results, *words)
-    assert done.returncode == 2
-    assert said in done.stderr
-    assert len(done.stderr.strip().splitlines()) == 1
+    assert called("score", student, "--suite", "smoke", "--results", results, *words) == 2
+    shown = capsys.readouterr().err
+    assert said in shown
+    assert len(shown.strip().splitlines()) == 1
 
 
-def test_without_a_run_the_command_that_makes_one_is_named(student: Path, tmp_path: Path) -> None:
-    done = arkd("score", student, "--suite", "smoke", "--results", tmp_path)
-    assert done.returncode == 2
-    assert "cache/prefixes/manifest.json" in done.stderr
-    assert len(done.stderr.strip().splitlines()) == 1
+def test_without_a_run_the_command_that_makes_one_is_named(
+    student: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert called("score", student, "--suite", "smoke", "--results", tmp_path) == 2
+    shown = capsys.readouterr().err
+    assert "cache/prefixes/manifest.json" in shown
+    assert len(shown.strip().splitlines()) == 1
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,10 @@ def typed() -> list[str]:
     return found
 
 
+def test_the_pages_have_lines_to_type() -> None:
+    assert typed()
+
+
 @pytest.mark.parametrize("line", typed())
 def test_a_line_is_understood(line: str) -> None:
     words = shlex.split(line, comments=True)

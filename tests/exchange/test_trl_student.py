@@ -45,11 +45,11 @@ def quantities(rows: list[dict[str, str]]) -> list[tuple[str, ...]]:
 def test_the_example_gets_a_row(smoke: Path, with_trl: dict[str, str], tmp_path: Path) -> None:
     shutil.copytree(smoke / "smoke", tmp_path / "smoke")
     packed, student = tmp_path / "pack", tmp_path / "student"
-    run(["arkd", "pack", "smoke", "--results", tmp_path, "--out", packed])
+    run([sys.executable, "-m", "arkd", "pack", "smoke", "--results", tmp_path, "--out", packed])
     script = ROOT / "examples" / "trl-student" / "train.py"
     said = run([sys.executable, script, packed, student, "--seed", "1"], with_trl)
     line = next(line for line in said.splitlines() if line.startswith("arkd score "))
-    run([*shlex.split(line), "--results", tmp_path])
+    run([sys.executable, "-m", *shlex.split(line), "--results", tmp_path])
 
     scored = tmp_path / "smoke" / "foreign" / "trl-opd" / "fixture"
     made = json.loads((scored / "seed1" / "training" / "manifest.json").read_text())

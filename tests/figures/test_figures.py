@@ -83,14 +83,13 @@ def test_files_are_svg_png_and_pdf(written: list[Path]) -> None:
 
 
 def test_files_are_the_same_twice_whatever_a_matplotlibrc_or_a_list_of_fonts_says(
-    written: list[Path], tmp_path: Path
+    written: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     suite = suite_of(METHODS)
     save(suite, tmp_path, rows_of(suite))
     another = Path(mpl.get_data_path(), "fonts", "ttf", "cmr10.ttf")
-    mpl.font_manager.fontManager.ttflist = [
-        mpl.font_manager.FontEntry(fname=str(another), name="DejaVu Sans")
-    ]
+    fonts = [mpl.font_manager.FontEntry(fname=str(another), name="DejaVu Sans")]
+    monkeypatch.setattr(mpl.font_manager.fontManager, "ttflist", fonts)
     with mpl.rc_context({"lines.linewidth": 9, "axes.grid": True, "font.family": "serif"}):
         again = figures.write(suite, tmp_path, tmp_path / "figures")
     assert [p.name for p in again] == [p.name for p in written]
@@ -650,6 +649,7 @@ def test_lines_to_labels_do_not_cross(kept: Kept) -> None:
     axis = figure.axes[1]
     figure.draw_without_rendering()
     notes = [text for text in axis.texts if isinstance(text, Annotation)]
+    assert len(notes) >= 2
     starts = axis.transData.transform([note.xy for note in notes])
     ends = axis.transAxes.transform([note.get_position() for note in notes])
     for i, j in itertools.combinations(range(len(notes)), 2):

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+from functools import cache
 from importlib import import_module, metadata
 from pathlib import Path
 
@@ -22,6 +26,7 @@ from arkd.loss_audit.targets import resolve, shipped, shipped_losses
 FILE = ROOT / "tests" / "wrong_losses.py"
 
 
+@cache
 def audited(name: str) -> dict[str, Fact]:
     return {fact.property: fact for fact in audit(resolve(f"{FILE}:{name}")).facts}
 
@@ -278,6 +283,37 @@ def test_installed_releases_measure_as_they_are_kept() -> None:
     for kept in here:
         found = [fact.measured for fact in audit(resolve(kept.target)).findings]
         assert (kept.target, found) == (kept.target, [fact.measured for fact in kept.findings])
+
+
+RELEASE = "silverspoon-kd==0.1.0"  # Python alone, of 30 kB, which needs torch and nothing else
+
+
+@pytest.mark.heavy  # fetches it
+def test_a_release_that_is_fetched_measures_as_it_is_kept(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", str(tmp_path)]
+    done = subprocess.run([*command, RELEASE], capture_output=True, text=True, check=False)
+    if done.returncode:
+        why = (done.stderr.strip().splitlines() or ["pip failed"])[-1]
+        pytest.skip(f"pip cannot fetch {RELEASE} ({why}): run this where an index has it")
+    kept = {k.target: k for k in table.kept() if k.version == RELEASE.replace("==", " ")}
+    assert set(kept) == {"silverspoon_kd:kl", "silverspoon_kd:jsd"}
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(
+        [sys.executable, "-m", "arkd", "audit", *kept, "--json"],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1, done.stderr  # both have findings
+    audits = [Audit.from_json(found) for found in json.loads(done.stdout)]
+    assert [found.target for found in audits] == list(kept)
+    for found in audits:
+        assert found.version == kept[found.target].version
+        measured = [(fact.property, fact.measured) for fact in found.findings]
+        assert measured == [(f.property, f.measured) for f in kept[found.target].findings]
+        assert measured
 
 
 def is_here(package: str, version: str) -> bool:

@@ -24,14 +24,19 @@ from arkd.results import published
 from arkd.suite.suite import Suite
 
 REFERENCE = ROOT / "results" / "reference" / "1.0"
-SUITES = sorted(path.parent.name for path in REFERENCE.glob("*/records.csv"))
+RUNS = sorted(path.parent for path in REFERENCE.parent.glob("*/*/records.csv"))
+# Blocks are alike and long: the first stands for the others.
+BLOCKS = [run for run in RUNS if "@" in run.name]
+EACH = [
+    pytest.param(run, marks=[pytest.mark.heavy] * (run in BLOCKS[1:]), id=run.name) for run in RUNS
+]
 WRITTEN = {True: "1", False: "0", None: ""}
 PAGE = ROOT / "docs" / "metrics.md"
 NEW = Metric("vowels", "share", None, (0.0, 1.0), "share of vowels among the answers' letters")
 
 
-def rows(suite: str, file: str) -> Iterator[dict[str, str]]:
-    with (REFERENCE / suite / file).open(encoding="utf-8", newline="") as lines:
+def rows(run: Path, file: str) -> Iterator[dict[str, str]]:
+    with (run / file).open(encoding="utf-8", newline="") as lines:
         yield from csv.DictReader(lines)
 
 
@@ -41,16 +46,16 @@ def outside(metric: Metric, value: str) -> bool:
     return not low - 1e-6 <= float(value) <= high + 1e-6
 
 
-@pytest.mark.parametrize("suite", SUITES)
-def test_every_record_is_as_declared(suite: str) -> None:
-    for row in rows(suite, "records.csv"):
+@pytest.mark.parametrize("run", EACH)
+def test_every_record_is_as_declared(run: Path) -> None:
+    for row in rows(run, "records.csv"):
         metric = declared.recorded(row["metric"])
         assert row["higher_is_better"] == WRITTEN[metric.higher_is_better], metric.name
         assert metric in declared.measured_on(row["task"]), (metric.name, row["task"])
         assert not outside(metric, row["value"]), row
 
 
-@pytest.mark.parametrize("suite", SUITES)
+@pytest.mark.parametrize("run", EACH)
 @pytest.mark.parametrize(
     ("file", "kind", "others"),
     [
@@ -68,9 +73,9 @@ def test_every_record_is_as_declared(suite: str) -> None:
     ],
     ids=["trajectories", "cost"],
 )
-def test_every_column_is_as_declared(suite: str, file: str, kind: Kind, others: set[str]) -> None:
+def test_every_column_is_as_declared(run: Path, file: str, kind: Kind, others: set[str]) -> None:
     metrics = {metric.name: metric for metric in METRICS[kind]}
-    for row in rows(suite, file):
+    for row in rows(run, file):
         assert row.keys() - others <= metrics.keys()
         for name in row.keys() & metrics.keys():
             assert not row[name] or not outside(metrics[name], row[name]), (name, row[name])

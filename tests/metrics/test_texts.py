@@ -12,6 +12,7 @@ from arkd.evaluation import tasks
 from arkd.metrics.text_statistics import Written, distinct, self_bleu, text_statistics
 from arkd.storage.files import read_jsonl
 from arkd.storage.records import read_csv
+from arkd.suite.load import load_suite
 
 SAME = ["the cat sat on the mat today"] * 3
 
@@ -63,7 +64,9 @@ def test_an_answers_tokens_are_those_that_were_drawn(smoke: Path) -> None:
     tokenizer = load_tokenizer(pair / "tokens" / "tokenizer")
     rows = read_csv(pair / "teacher" / "evaluation" / "records.csv")
     samples = read_jsonl(pair / "teacher" / "evaluation" / "samples.jsonl")
-    for task in {sample["task"] for sample in samples}:
+    answered = {sample["task"] for sample in samples}
+    assert answered == set(load_suite("smoke").test_sets)
+    for task in answered:
         texts = [sample["text"] for sample in samples if sample["task"] == task]
         value = {r["metric"]: float(r["value"]) for r in rows if r["task"] == task}
         lengths = [len(tokenizer(text)["input_ids"]) for text in texts]

@@ -179,14 +179,17 @@ def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     return Pair(family, model, load_tokenizer(shared), given, saved, sign(model))
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def writer(pair: Pair) -> Any:
+    """Every test of a family reads by this one; what a test sets of it, it sets back."""
     from arkd.evaluation.lm_eval_model import Writer
 
     return Writer(pair.saved, "cpu", "float32", 4)
 
 
-def test_one_prompt_is_the_same_tokens_everywhere(pair: Pair, writer: Any) -> None:
+def test_one_prompt_is_the_same_tokens_everywhere(
+    pair: Pair, writer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rows = [{"prompt": text, "response": ""} for text in ASKED]
     tokens, _ = encode(pair.tokenizer, rows, 99)
     ours = [tokens.prompt(row) for row in range(len(ASKED))]
@@ -196,7 +199,7 @@ def test_one_prompt_is_the_same_tokens_everywhere(pair: Pair, writer: Any) -> No
         assert ids[mask.bool()].tolist() == expected
     begun = [1] if pair.family.opens else []
     assert writer.prefix_token_id == 1  # of a text that nothing comes before, once
-    writer.rolling = True
+    monkeypatch.setattr(writer, "rolling", True)
     assert [[*begun, *writer.tok_encode(text)] for text in ASKED] == ours
     assert opening(pair.tokenizer) == begun
     for text, found in zip(ASKED, ours, strict=True):
@@ -326,9 +329,9 @@ def test_a_question_is_never_cut_to_the_context(pair: Pair, writer: Any) -> None
 
 @pytest.mark.parametrize("opened", [[1], [1, 3]], ids=str)
 def test_a_whole_text_is_scored_behind_all_that_opens_it(
-    opened: list[int], pair: Pair, writer: Any
+    opened: list[int], pair: Pair, writer: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    writer.opening = opened
+    monkeypatch.setattr(writer, "opening", opened)
     texts = ["", *ASKED]
     asked = [Instance("loglikelihood_rolling", {}, (text,), 0) for text in texts]
     found = writer.loglikelihood_rolling(asked, disable_tqdm=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
 import subprocess
@@ -286,10 +287,11 @@ def test_the_fused_work_stands_beside_the_operators_that_it_replaces(tmp_path: P
 def test_a_gpu_measures_the_fused_work(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kernels, "_chosen", ["fast"])
     part = fused.measure_fused(Shape(300, 64, 96, 4096), 1, "cuda", lambda text: None)
-    for row in part["rows"].values():
-        if "error" in row["fused"]:
-            assert row["fused"]["error"] < 1e-5
-            assert row["fused"]["peak_mib"] < row["operators"]["peak_mib"]
+    compared = {name: row for name, row in part["rows"].items() if "error" in row["fused"]}
+    assert set(compared) == {"early", "late_batch", "late_token"}
+    for row in compared.values():
+        assert row["fused"]["error"] < 1e-5
+        assert row["fused"]["peak_mib"] < row["operators"]["peak_mib"]
 
 
 @pytest.mark.heavy
@@ -523,6 +525,30 @@ def test_an_interrupted_run_goes_on_with_the_parts_that_are_left(
     assert measured["parts"]["suite"]["file"] == "results/reference/1.0/longtail/cost.csv"
     run.measure(replace(plan, repeats=2), console)  # other settings: nothing is taken over
     assert ran == ["growth", "suite"] * 2
+
+
+@pytest.mark.heavy  # sizes that are timed
+def test_the_command_measures_the_part_it_is_asked_for(tmp_path: Path) -> None:
+    """A process of its own, which has fast kernels where this one has portable ones."""
+    words = ["--only", "suite", "--quick", "--repeats", "1", "--threads", "1"]
+    words += ["--out", str(tmp_path), "--results", str(ROOT / "results")]
+    done = subprocess.run(
+        [sys.executable, "-m", "arkd", "perf", *words], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    for suffix in ("md", "csv", "json"):
+        assert str(tmp_path / f"performance.{suffix}") in done.stdout.replace("\n", "")
+        assert (tmp_path / f"performance.{suffix}").stat().st_size > 0
+    saved = json.loads((tmp_path / "performance.json").read_text(encoding="utf-8"))
+    assert saved["settings"] == {"quick": True, "repeats": 1}
+    assert saved["machine"]["threads"] == 1
+    assert saved["machine"]["MKL_CBWR"] == "AUTO"
+    assert set(saved["parts"]) == {"growth", "suite"}
+    assert saved["parts"]["growth"]["tokens"]["exponent"] > 0
+    with (ROOT / saved["parts"]["suite"]["file"]).open(encoding="utf-8", newline="") as lines:
+        spent = [float(r["wall_s"]) for r in csv.DictReader(lines) if r["stage"] == "distill"]
+    found = saved["parts"]["suite"]["stages"]["distill"]
+    assert found == {"runs": len(spent), "wall_s": pytest.approx(sum(spent))}
 
 
 def test_the_help_needs_no_torch() -> None:

@@ -241,7 +241,9 @@ def test_what_is_not_in_the_records_as_it_stands_names_its_file(data: dict[str, 
 def test_a_score_leads_to_the_sentences_it_is_of() -> None:
     root = ROOT / "results" / "reference" / "1.0" / "longtail"
     page = Page((root / "report.html").read_text(encoding="utf-8"))
-    for run in json.loads(page.data)["runs"]:
+    runs = json.loads(page.data)["runs"]
+    assert runs
+    for run in runs:
         lines = (root / run["samples"]).read_text(encoding="utf-8").splitlines()
         first = json.loads(lines[0])
         assert {"seed", "task", "decode_seed", "id", "text"} == first.keys()
@@ -459,8 +461,9 @@ def test_what_is_of_these_records_is_shown(root: Path, tmp_path: Path) -> None:
     assert 'class="warning"' not in text
     assert 'id="verdict-table"' in text
     assert {path.name for path in folder.iterdir() if path.is_dir()} == set(parts.KINDS)
-    for link in ("tables/main.csv", "figures/fidelity.svg", "claims/claims.csv"):
-        assert (tmp_path / "longtail" / link).is_file() == (f'href="{link}"' in text)
+    for link in ("tables/summary.csv", "figures/head_tail.svg", "claims/claims.csv"):
+        assert (tmp_path / "longtail" / link).is_file(), link
+        assert f'href="{link}"' in text, link
 
 
 def test_verdicts_on_other_records_are_left_out_and_said(root: Path, tmp_path: Path) -> None:

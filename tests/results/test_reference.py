@@ -17,7 +17,7 @@ from arkd.tables import build as tables
 
 REFERENCE = ROOT / "results" / "reference"
 RUNS = sorted(path.parent for path in REFERENCE.glob("*/*/records.csv"))
-# Blocks have the numbers alone, and there are ten of them: the first stands for the others.
+# Blocks have the numbers alone, and there are many of them: the first stands for the others.
 BLOCKS = [run for run in RUNS if "@" in run.name]
 EACH = [
     pytest.param(run, marks=[pytest.mark.heavy] * (run in BLOCKS[1:]), id=run.name) for run in RUNS

@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -190,8 +191,8 @@ def test_a_variant_changes_one_open_setting_and_nothing_else(name: str, tmp_path
 def test_every_suite_of_the_hub_plans_without_a_network(name: str, tmp_path: Path) -> None:
     nowhere = {**os.environ, "https_proxy": "http://127.0.0.1:9", "HF_HOME": str(tmp_path)}
     done = subprocess.run(
-        ["snakemake", "--dry-run", "--quiet", "--nolock", "--config", f"suites=[{name}]",
-         f"results={tmp_path}"],
+        [sys.executable, "-P", "-m", "snakemake", "--dry-run", "--quiet", "--nolock",
+         "--config", f"suites=[{name}]", f"results={tmp_path}"],
         cwd=ROOT, env=nowhere, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

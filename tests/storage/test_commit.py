@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from arkd.storage import provenance
 @pytest.fixture
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A repository with one committed method, as the project's lies in its own."""
+    for level in ("GLOBAL", "SYSTEM"):  # a user may ignore files, or sign what he commits
+        monkeypatch.setenv(f"GIT_CONFIG_{level}", os.devnull)
     (tmp_path / "arkd" / "storage").mkdir(parents=True)
     (tmp_path / "baselines").mkdir()
     (tmp_path / "baselines" / "mine.py").write_text("first = 1\n")

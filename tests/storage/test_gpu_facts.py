@@ -34,6 +34,7 @@ def test_the_real_build_is_read_as_it_says_itself() -> None:
 
 
 def test_gpus_stand_in_the_host_once_they_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: False)  # an earlier test's doing
     assert "gpus" not in provenance.host()
     card = SimpleNamespace(name="NVIDIA H100", total_memory=80 * 2**30)
     monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)

@@ -19,7 +19,6 @@ import pytest
 from conftest import PATIENCE_S, ROOT, heed_interrupts, snakemake
 
 from arkd.errors import ArkdError
-from arkd.paths import baselines_dir
 from arkd.stages import distill as method_stages
 from arkd.stages import evaluate as evaluation_stage
 from arkd.stages.cache import cache
@@ -63,9 +62,9 @@ def edited(stage: Path) -> Iterator[dict]:
     path.write_text(json.dumps(manifest))
 
 
-def planned(results: Path, *options: str) -> dict[str, int]:
+def planned(results: Path, *options: str, project: Path = ROOT) -> dict[str, int]:
     """Jobs that a dry run would do, by rule."""
-    done = snakemake(results, "--nolock", "--dry-run", *options)
+    done = snakemake(results, "--nolock", "--dry-run", *options, project=project)
     assert done.returncode == 0, done.stdout + done.stderr
     table = done.stdout.partition("job")[2].partition("total")[0]
     return {name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", table, re.M)}
@@ -146,15 +145,22 @@ def test_a_finished_run_has_nothing_to_do(copy: Path) -> None:
     assert planned(copy) == {}
 
 
-def test_editing_a_method_reruns_that_method_alone(copy: Path) -> None:
-    """The edit is real; Snakemake compares contents, so the file is put back as it was."""
-    file = baselines_dir() / "contrastive.py"
-    text = file.read_text()
-    try:
-        file.write_text(text + "# edited\n")
-        jobs = planned(copy)
-    finally:
-        file.write_text(text)
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A copy of the code that a test may edit: the checkout is the user's, and others read it."""
+    folder = tmp_path / "project"
+    for name in ("arkd", "baselines", "benchmarks", "workflow"):
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / name, folder / name, ignore=ignored)
+        if name != "arkd":
+            (folder / f"arkd_{name}").symlink_to(name)  # as the installed packages are called
+    return folder
+
+
+def test_editing_a_method_reruns_that_method_alone(copy: Path, project: Path) -> None:
+    with (project / "baselines" / "contrastive.py").open("a", encoding="utf-8") as file:
+        file.write("# edited\n")
+    jobs = planned(copy, project=project)
     assert jobs["distill"] == jobs["evaluate"] == 1
     shown = {"collect", "tables", "claims", "figures", "report"}
     assert set(jobs) == {"all", "distill", "evaluate", *shown}

@@ -212,7 +212,9 @@ def test_a_column_logged_at_some_steps_is_read_where_it_is(tmp_path: Path) -> No
     rewards = [float(s) if s % 25 == 24 else None for s in range(100)]
     write_alpha(tmp_path, suite, "arkd", alpha=[0.5] * 100, reward=rewards)
     logged = Curves(Builder(suite, tmp_path))
-    for series in logged.of(suite.pairs[0].name, "arkd", "reward").values():
+    found = logged.of(suite.pairs[0].name, "arkd", "reward")
+    assert set(found) == set(suite.seeds)
+    for series in found.values():
         assert list(series.items()) == [(24, 24), (49, 49), (74, 74), (99, 99)]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -40,14 +41,40 @@ def tree(smoke: Path) -> Tree:
     return Tree(smoke, load_suite("smoke"))
 
 
-def sources(tree: Tree, sets: Any, head: Any) -> Sources:
+@dataclass(frozen=True)
+class Read:
+    """What every step of a run reads of its files; a test takes it as it is, or copies it."""
+
+    sets: dict[str, Evidence]
+    head: Any
+    dev: TokenSet
+    student: Any
+
+
+@cache  # by the results, of which a session has one
+def read(results: Path) -> Read:
+    tree = Tree(results, load_suite("smoke"))
+    return Read(
+        {
+            "gold": teacher_cache.load(tree.cache("fixture", "gold"), "train"),
+            "teacher": teacher_cache.load(tree.cache("fixture", "teacher"), "train"),
+            "student": teacher_cache.load(tree.cache("fixture", "student", 1), "train"),
+        },
+        teacher_cache.load_head(tree.training("fixture", "teacher", 0)),
+        TokenSet.load(tree.tokens("fixture") / "dev.safetensors"),
+        models.load(tree.model("fixture", "init", 1), torch.device("cpu")),
+    )
+
+
+def sources(tree: Tree) -> Sources:
     """All that a stage gives its run."""
+    files = read(tree.results)
     cpu = torch.device("cpu")
     return Sources(
-        sets,
-        head,
+        dict(files.sets),
+        files.head,
         lambda: models.load(tree.model("fixture", "teacher", 0), cpu),
-        TokenSet.load(tree.tokens("fixture") / "dev.safetensors"),
+        files.dev,
         tree.tokens("fixture") / "tokenizer",
         tree.suite.decoding.max_new_tokens,
         replayed=(0.5,) * tree.suite.distillation.steps,  # read by a method that replays a run
@@ -56,17 +83,10 @@ def sources(tree: Tree, sets: Any, head: Any) -> Sources:
 
 def make_step(tree: Tree, method: str, **settings: Any) -> Step:
     """The first step of a method on the smoke run's own files."""
-    sets = {
-        "gold": teacher_cache.load(tree.cache("fixture", "gold"), "train"),
-        "teacher": teacher_cache.load(tree.cache("fixture", "teacher"), "train"),
-        "student": teacher_cache.load(tree.cache("fixture", "student", 1), "train"),
-    }
-    head = teacher_cache.load_head(tree.training("fixture", "teacher", 0))
-    model = models.load(tree.model("fixture", "init", 1), torch.device("cpu"))
     return Step(
-        model,
+        copy.deepcopy(read(tree.results).student),
         rows.build(MethodEntry(name=method)),
-        sources(tree, sets, head),
+        sources(tree),
         tree.suite.distillation.model_copy(update=settings),
         seed=1,
     )
@@ -140,15 +160,21 @@ def seen_by(step: Step, samples: list[int], monkeypatch: pytest.MonkeyPatch) -> 
     return seen
 
 
+FIRST_BATCH = next(iter(batch_order(600, 1, 16, "distill", 1)))
+
+
+@pytest.fixture(scope="module")
+def reference(tree: Tree) -> dict[str, Any]:
+    """What forward KL sees, which all other methods are compared with."""
+    with pytest.MonkeyPatch.context() as patch:
+        return seen_by(make_step(tree, "forward_kl"), FIRST_BATCH, patch)
+
+
 @pytest.mark.parametrize("method", GOLD)
 def test_methods_on_gold_responses_see_the_same_evidence(
-    tree: Tree, method: str, monkeypatch: pytest.MonkeyPatch
+    tree: Tree, method: str, reference: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    samples = next(iter(batch_order(600, 1, 16, "distill", 1)))
-    with monkeypatch.context() as patch:
-        reference = seen_by(make_step(tree, "forward_kl"), samples, patch)
-    with monkeypatch.context() as patch:
-        own = seen_by(make_step(tree, method), samples, patch)
+    own = seen_by(make_step(tree, method), FIRST_BATCH, monkeypatch)
     for name in ("ids", "positions", "labels"):
         assert torch.equal(own[name], reference[name])
     assert own["states"] == reference["states"] == len(own["labels"])
@@ -284,11 +310,10 @@ def test_a_reduction_weighs_tokens_as_it_says(tree: Tree, method: str, reduction
 def test_another_corpus_takes_the_place_of_the_gold_rows(tree: Tree) -> None:
     texts = TokenSet.of([([5], [9, 2, 7]), ([3], [8, 8, 1, 4, 6]), ([11], [12, 13])])
     step = make_step(tree, "fixed_mix")
-    read = step.sources
-    read.corpus = texts
+    step.sources.corpus = texts
     settings = step.settings.model_copy(update={"lm_corpus": "corpus"})
     model = step.model
-    other = Step(model, step.method, read, settings, seed=1)
+    other = Step(model, step.method, step.sources, settings, seed=1)
     _, log = other(0, [0, 1])
     (drawn, *_) = batch_order(3, settings.steps, settings.batch_size, "corpus", 1)
     nll = []

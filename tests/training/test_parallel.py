@@ -100,28 +100,37 @@ def trained(cases: str, processes: int) -> list[list[Found]]:
         return run(json.loads(cases), processes, Path(folder))
 
 
-def run(cases: dict[str, Any], processes: int, folder: Path, ends: int = 0) -> list[list[Found]]:
-    """What each process found of each case, all of them having ended with a code."""
+def start(command: list[str], processes: int) -> list[subprocess.Popen[str]]:
+    """Start them on a port that is free, which another program may take before they do."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        env = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
-        env |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
-        free.close()
-        if processes > 1:
-            env |= {"WORLD_SIZE": str(processes), "TORCHELASTIC_RUN_ID": together.RUN}
-        texts = [json.dumps(case) for case in cases.values()]
-        started = [
-            subprocess.Popen(
-                [sys.executable, str(WORKER), str(folder), *texts],
-                env={**env, "RANK": str(rank)},
-                stderr=subprocess.PIPE,
-                text=True,
-            )
-            for rank in range(processes)
-        ]
-        for process in started:
-            _, errors = process.communicate(timeout=PATIENCE_S)
-            assert process.returncode == ends, errors
+        port = free.getsockname()[1]
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
+    env |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    if processes > 1:
+        env |= {"WORLD_SIZE": str(processes), "TORCHELASTIC_RUN_ID": together.RUN}
+    return [
+        subprocess.Popen(command, env={**env, "RANK": str(rank)}, stderr=subprocess.PIPE, text=True)
+        for rank in range(processes)
+    ]
+
+
+def run(cases: dict[str, Any], processes: int, folder: Path, ends: int = 0) -> list[list[Found]]:
+    """What each process found of each case, all of them having ended with a code."""
+    texts = [json.dumps(case) for case in cases.values()]
+    command = [sys.executable, str(WORKER), str(folder), *texts]
+    first, *others = start(command, processes)
+    _, errors = first.communicate(timeout=PATIENCE_S)
+    if first.returncode and "address already in use" in errors.lower():
+        for process in others:
+            process.kill()
+            process.communicate()
+        first, *others = start(command, processes)
+        _, errors = first.communicate(timeout=PATIENCE_S)
+    assert first.returncode == ends, errors
+    for process in others:
+        _, errors = process.communicate(timeout=PATIENCE_S)
+        assert process.returncode == ends, errors
     if ends:
         return []
     return [
