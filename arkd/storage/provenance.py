@@ -102,8 +102,8 @@ def _driver() -> str | None:
 def git_state() -> dict[str, Any]:
     """Return the commit of the code and whether the work tree differs from it; none if installed.
 
-    A method's file that no commit has is a difference, too. An environment may lie within some
-    repository, of which the installed code is no part.
+    A method's file that no commit has is a difference, too; a kept result that is written anew is
+    none. An environment may lie within some repository, of which the installed code is no part.
     """
     root = Path(__file__).parents[2]
     if not (root / ".git").exists():
@@ -115,7 +115,7 @@ def git_state() -> dict[str, Any]:
             ).stdout.strip()
             for command in (
                 ("rev-parse", "HEAD"),
-                ("status", "--porcelain", "-uno"),
+                ("status", "--porcelain", "-uno", "--", ".", ":(exclude)results"),
                 ("ls-files", "--others", "--exclude-standard", *CODE),
             )
         )

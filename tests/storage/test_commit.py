@@ -20,6 +20,8 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "baselines").mkdir()
     (tmp_path / "baselines" / "mine.py").write_text("first = 1\n")
     (tmp_path / ".gitignore").write_text("*.pyc\n")
+    (tmp_path / "results" / "reference").mkdir(parents=True)
+    (tmp_path / "results" / "reference" / "records.csv").write_text("first\n")
     author = ("-c", "user.name=a", "-c", "user.email=a@example.org")
     for words in (["init", "-q"], ["add", "-A"], [*author, "commit", "-qm", "first"]):
         subprocess.run(["git", *words], cwd=tmp_path, check=True)
@@ -37,6 +39,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("arkd/new.py", True),
         ("baselines/new.pyc", False),  # ignored
         ("results/mine/records.csv", False),  # no code
+        ("results/reference/records.csv", False),  # a kept result that is written anew
     ],
 )
 def test_code_that_no_commit_has_is_told(checkout: Path, file: str | None, dirty: bool) -> None:
