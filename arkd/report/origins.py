@@ -55,8 +55,8 @@ def panel_data(tables: Sequence[Table], tree: Tree, out_file: Path) -> Markup:
         values = [float(f"{value:.{DIGITS}g}") for _, value in origin.seeds]
         places = [runs((origin.pair, method)) for method in origin.methods]
         quantity = quantities(_quantity(origin, decoded))
-        of = observed(tuple(seed for seed, _ in origin.seeds))
-        return [cell.half, places, quantity, of, values]
+        numbers = observed(tuple(seed for seed, _ in origin.seeds))
+        return [cell.half, places, quantity, numbers, values]
 
     cells = {t.name: [[cell_data(cell) for cell in row.cells] for row in t.rows] for t in tables}
     data = {
