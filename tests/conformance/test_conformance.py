@@ -444,7 +444,7 @@ def test_a_method_that_ends_its_process_fails_by_name_and_no_other(tmp_path: Pat
         check=False,
     )
     assert done.returncode == 1, done.stderr
-    assert "run: it ended the process that checked it" in done.stdout.replace("  ", " ")
+    assert "run FAIL it ended the process that checked it" in " ".join(done.stdout.split())
     assert "8 methods: 7 pass, 1 fail (dies)" in done.stdout
 
 
