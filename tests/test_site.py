@@ -65,6 +65,7 @@ def test_every_setting_of_a_suite_is_listed(staged: Path) -> None:
         for key in model.model_fields:
             assert f"| `{key}` |" in text, key
     assert "| `device` | `cpu` |" in text
+    assert "|  |" not in text  # every key has a meaning
 
 
 def test_commands_and_reports_are_listed(staged: Path) -> None:
