@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from arkd.data import source as sources
@@ -52,7 +53,7 @@ class Tree:
             raise ArkdError(f"{path}: no such file; run `{self.command()}` first")
         return path
 
-    @property
+    @cached_property
     def blocks(self) -> dict[int, Tree]:
         """The folders of each world of a suite of several, beside its own."""
         named = self.named or self.suite.name
