@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from itertools import chain
 from pathlib import Path
 
 from arkd.errors import ArkdError
@@ -272,8 +271,8 @@ def pages(options: argparse.Namespace) -> None:
     from arkd.cli import method_pages, metric_tables, schemas
     from arkd.loss_audit import table as audit_table
 
-    written = method_pages.write(), [metric_tables.write(), audit_table.write()], schemas.write()
-    for path in chain(*written):
+    written = [*method_pages.write(), metric_tables.write(), audit_table.write()]
+    for path in [*written, *schemas.write()]:
         print(path)
 
 

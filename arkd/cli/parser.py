@@ -206,7 +206,7 @@ def _published(command: Parser) -> None:
     command.set_defaults(command="commands.published")
 
 
-@_command("pages", "write the pages on methods and metrics")
+@_command("pages", "write the pages, tables and schemas that are made from code")
 def _pages(command: Parser) -> None:
     command.set_defaults(command="commands.pages")
 

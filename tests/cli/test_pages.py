@@ -9,6 +9,7 @@ import pytest
 from conftest import ROOT
 
 from arkd.cli import method_pages as pages
+from arkd.cli import schemas
 from arkd.suite import method_listing as catalogue
 from arkd.suite import registry
 from arkd.suite.tuned import tuned_rates
@@ -18,6 +19,13 @@ def test_the_pages_are_those_of_the_files_as_they_are(tmp_path: Path) -> None:
     written = {path.relative_to(tmp_path): path.read_text() for path in pages.write(tmp_path)}
     folder = ROOT / "baselines"
     kept = {path.relative_to(folder): path.read_text() for path in folder.rglob("*.md")}
+    assert written == kept, "run `arkd pages`"
+
+
+def test_the_schemas_are_those_of_the_models_as_they_are(tmp_path: Path) -> None:
+    written = {path.name: path.read_text(encoding="utf-8") for path in schemas.write(tmp_path)}
+    folder = ROOT / "benchmarks" / "schema"
+    kept = {path.name: path.read_text(encoding="utf-8") for path in folder.iterdir()}
     assert written == kept, "run `arkd pages`"
 
 
