@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from arkd.errors import ArkdError
-from arkd.exchange import alike, worlds
+from arkd.exchange import alike
 from arkd.exchange.declared import Declared, noted
 from arkd.stages.evaluate import evaluate
 from arkd.stages.stage import cache_folders, computes
@@ -117,7 +117,7 @@ def score(
         ArkdError: the run lacks a stage or was made with other settings, or a student does not
             have the suite's vocabulary.
     """
-    worlds.check_one(tree)
+    tree.refuse_worlds()
     settings = config_slice(tree.suite, "evaluate", pair)
     if wrong := alike.difference(
         tree.root, pair, {alike.VERSION: tree.suite.version, alike.CONFIG: settings}

@@ -14,7 +14,6 @@ import yaml
 
 from arkd.audit import merged_suite
 from arkd.errors import ArkdError
-from arkd.exchange import worlds
 from arkd.storage import manifest, stage_writer
 from arkd.storage.files import MARK, sha256_file, write_text
 from arkd.suite.folders import INIT, TEACHER, TEACHER_SEED, Tree
@@ -38,7 +37,7 @@ def write(tree: Tree, out: Path) -> dict[str, Any]:
         ArkdError: a stage is missing, a file is not the one that its stage wrote, or the suite has
             several worlds.
     """
-    worlds.check_one(tree)
+    tree.refuse_worlds()
     suite = tree.suite
     parts = {"data": tree.data}
     starts: dict[str, list[int]] = {}

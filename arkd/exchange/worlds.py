@@ -1,4 +1,4 @@
-"""Suites of several worlds: a run's folders, and that one is named where one is meant."""
+"""A run of several worlds: its folder, and those of its blocks beside it."""
 
 from __future__ import annotations
 
@@ -7,23 +7,7 @@ from pathlib import Path
 
 from arkd.errors import ArkdError
 from arkd.storage import manifest
-from arkd.suite.folders import Tree
 from arkd.suite.settings import SUITE_NAME
-
-
-def check_one(tree: Tree) -> None:
-    """Refuse a suite of several worlds where a teacher and its starts are asked for.
-
-    Raises:
-        ArkdError: it has several, each with a teacher of its own.
-    """
-    if tree.suite.worlds:
-        named = tree.named or tree.suite.name
-        first, *_ = tree.suite.worlds
-        raise ArkdError(
-            f"suite {tree.suite.name}: {len(tree.suite.worlds)} worlds, each with a teacher of its "
-            f"own; name one of them, such as {named}@{first}"
-        )
 
 
 def folders(run: Path) -> list[Path]:

@@ -9,7 +9,6 @@ from typing import Any
 
 from markupsafe import Markup
 
-from arkd.errors import ArkdError
 from arkd.leaderboard.boards import build
 from arkd.leaderboard.form import Board, Effect, Leaderboard, Measure, Row
 from arkd.results import published
@@ -19,7 +18,11 @@ from arkd.suite.folders import INIT
 from arkd.templates import environment, label, policy
 
 PAGE, JSON, CSV = "index.html", "leaderboard.json", "leaderboard.csv"
-SIGN = "<title>Leaderboard: white-box distillation"  # in the head of every page
+SIGNS = {  # what each file has near its beginning, whatever the release
+    PAGE: "<title>Leaderboard: white-box distillation",
+    JSON: '{\n  "form": ',
+    CSV: "suite,suite_version,pair,measure,group,method,",
+}
 COLUMNS = (
     *("suite", "suite_version", "pair", "measure", "group", "method", "run", "origin", "effect"),
     *("low", "high", "seeds", "value", "base", "prefixes", "family", "foreign", "failed"),
@@ -38,26 +41,15 @@ def write(results: Path, out: Path) -> Leaderboard:
         out: The folder to write to.
 
     Raises:
-        ArkdError: no run has a place, or another page stands in its place.
+        ArkdError: no run has a place, or another file stands where one of the three will be.
     """
-    refuse_unlike(out / PAGE, SIGN)
-    _refuse_other_files(out)
+    for name, sign in SIGNS.items():
+        refuse_unlike(out / name, sign)
     found = build(results, out / PAGE)
     write_text(out / JSON, found.model_dump_json(indent=2) + "\n")
     write_csv(out / CSV, COLUMNS, _lines(found))
     write_text(out / PAGE, render(found))
     return found
-
-
-def _refuse_other_files(out: Path) -> None:
-    """Refuse to replace files of the leaderboard's names where no leaderboard lies.
-
-    Raises:
-        ArkdError: there is such a file, and no page beside it.
-    """
-    there = [name for name in (JSON, CSV) if (out / name).exists()]
-    if there and not (out / PAGE).is_file():
-        raise ArkdError(f"{out / there[0]}: is no leaderboard's and would be replaced; move it")
 
 
 def _lines(found: Leaderboard) -> Iterable[dict[str, Any]]:

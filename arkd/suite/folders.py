@@ -60,6 +60,19 @@ class Tree:
         suite = self.suite
         return {w: Tree(self.results, suite.block(w), f"{named}@{w}") for w in suite.worlds}
 
+    def refuse_worlds(self) -> None:
+        """Refuse a suite of several worlds, whose blocks alone have data, teachers and runs.
+
+        Raises:
+            ArkdError: it has several.
+        """
+        if self.blocks:
+            block, *_ = self.blocks.values()
+            raise ArkdError(
+                f"suite {self.suite.name}: {len(self.blocks)} worlds, each with its own data, "
+                f"teacher and runs; name one of them, such as {block.named}"
+            )
+
     def _stage(self, *parts: str) -> Path:
         """A stage's folder: that of the run beside which the suite's rows stand, if it is there."""
         if self.suite.beside:

@@ -8,7 +8,6 @@ from typing import Any
 
 from arkd.data import public_tasks as public
 from arkd.data import source as sources
-from arkd.errors import ArkdError
 from arkd.method import Method
 from arkd.paths import benchmarks_dir
 from arkd.storage import given as of_user
@@ -40,9 +39,7 @@ def data_inputs(tree: Tree) -> list[str]:
     Raises:
         ArkdError: the suite joins blocks, each of which has data and runs of its own.
     """
-    if tree.suite.worlds:
-        block = next(iter(tree.blocks.values())).named
-        raise ArkdError(f"{tree.suite.name}: it joins blocks and has no runs; name one: {block}")
+    tree.refuse_worlds()
     tests = sources.find(tree.suite.data.source).tests
     files = [*own_files(tree).values(), *([sources.task_template()] if tests else [])]
     return [str(path) for path in files]

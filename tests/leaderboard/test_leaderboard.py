@@ -328,11 +328,17 @@ def test_records_of_another_row_than_their_place_says_leave_their_run_out(
     assert any(where in text for text in submit.check(run).missing)
 
 
-def test_files_that_are_no_leaderboards_are_left_alone(results: Path, tmp_path: Path) -> None:
-    (tmp_path / page.CSV).write_text("mine")
-    with pytest.raises(ArkdError, match=f"{page.CSV}: is no leaderboard's"):
+@pytest.mark.parametrize("name", page.SIGNS)
+def test_files_that_are_no_leaderboards_are_left_alone(
+    results: Path, tmp_path: Path, name: str
+) -> None:
+    page.write(results, tmp_path)
+    page.write(results, tmp_path)  # over its own
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()} | {name: b"mine"}
+    (tmp_path / name).write_bytes(b"mine")
+    with pytest.raises(ArkdError, match=f"{name}: would be replaced, and is not known to be ours"):
         page.write(results, tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == [page.CSV]
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
 def test_json_is_as_the_committed_schema_has_it(found: dict[str, Any]) -> None:

@@ -202,7 +202,7 @@ def test_a_page_of_worlds_counts_and_names_what_their_blocks_ran(
 
 
 def test_a_suite_that_joins_blocks_has_no_data_of_its_own(suite_file: Path) -> None:
-    with pytest.raises(ArkdError, match=r"it joins blocks and has no runs; name one: .*@11$"):
+    with pytest.raises(ArkdError, match=r"3 worlds, each .*; name one of them, such as .*@11$"):
         data_inputs(tree(str(suite_file)))
 
 
