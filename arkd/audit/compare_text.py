@@ -179,9 +179,9 @@ def _caption(found: Sequence[Comparison]) -> str:
         f" {words[more]} is better: {', '.join(sides[more])}." for more in sides if sides[more]
     ]
     return (
-        "Means over the training seeds that both have, decoding seeds averaged first; A − B paired "
-        f"by seed with its 95 % t interval; p of the paired t test, Holm over {tested} comparisons."
-        + "".join(better)
+        "Means over the training seeds (of suites of several worlds: the worlds) that both have, "
+        "decoding seeds averaged first; A − B paired by them with its 95 % t interval; p of the "
+        f"paired t test, Holm over {tested} comparisons." + "".join(better)
     )
 
 

@@ -109,7 +109,7 @@ def _judge(results: Results, claims: Claims, claim: Claim, pairs: list[str]) -> 
     reasons = [
         result.comparison.reason for result in decided["primary"] if result.comparison.reason
     ]
-    provisional = "" if claim.in_print else _provisional(results, claims, decided["primary"])
+    provisional = "" if claim.in_print else _provisional(results, claims, claim, decided["primary"])
     return Judgement(
         claim,
         name,
@@ -164,7 +164,7 @@ def _enough(comparison: Comparison, needed: int, observation: str) -> Comparison
     )
 
 
-def _provisional(results: Results, claims: Claims, primary: Iterable[Decided]) -> str:
+def _provisional(results: Results, claims: Claims, claim: Claim, primary: Iterable[Decided]) -> str:
     """Say why a verdict is not final: other seeds or another world than registered."""
     rule, suite = claims.rule, results.suite
     if (rule.observation == "world") != bool(suite.worlds):
@@ -173,8 +173,12 @@ def _provisional(results: Results, claims: Claims, primary: Iterable[Decided]) -
     what, registered = "training seeds", set(rule.registered_seeds)
     if suite.worlds:
         what, registered = "worlds", set(rule.registered_worlds)
-        if set(suite.seeds) != set(rule.registered_seeds):
-            return "the training seeds are not the registered ones"
+        arms = {results.arm(arm) for test in claim.primary for arm in test.arms}
+        rows = [entry.label for entry in suite.entries if entry.label in arms]
+        of_a_world = suite.block(suite.worlds[0])
+        for planned in (suite.seeds, *map(of_a_world.seeds_of, rows)):
+            if set(planned) != set(rule.registered_seeds):
+                return "the training seeds are not the registered ones"
     for result in primary:
         if result.comparison.kind in IN_PRINT:
             continue

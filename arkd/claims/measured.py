@@ -70,6 +70,8 @@ def _value(
         _, start = results.gap(comparison.pair, *quantity, results.arm(test.gap_from) or "")
         if results.one_model(arm):
             start = dict.fromkeys(values, exact.mean([*start.values()]))
+        elif _cancels(results, comparison):  # so a world whose start failed keeps its difference
+            start = dict.fromkeys(values, 0.0) | start
         return {s: (v - start[s]) / gap for s, v in values.items() if s in start}
     if test.transform in ("drop", "shift"):
         task = results.suite.test_sets[0] if test.transform == "drop" else comparison.task
@@ -78,6 +80,15 @@ def _value(
         sign = -1 if test.transform == "drop" else 1
         return {s: sign * (v - other[s]) for s, v in values.items() if s in other}
     return values
+
+
+def _cancels(results: Results, comparison: Comparison) -> bool:
+    """Tell whether the start leaves what is compared: a difference, or a ladder's slope.
+
+    It does not where one arm is the only teacher, which counts from the mean of all starts.
+    """
+    arms = [results.arm(arm) or "" for arm in (comparison.a, comparison.b)]
+    return comparison.kind != "ratio" and not any(map(results.one_model, arms))
 
 
 def _gap(results: Results, comparison: Comparison, gap_from: str) -> tuple[float, str]:

@@ -10,13 +10,15 @@ from arkd.claims.decision import EQUIVALENT, HOLDS, OPEN, REFUTED, Comparison, D
 from arkd.claims.judge import Judgement
 from arkd.claims.paper_numbers import paper_effect
 from arkd.claims.registered import Claims
+from arkd.results.suite_results import observed
 from arkd.suite.suite import Suite
 from arkd.tables.write import number
 
 DASH = "–"
 COUNTED = (HOLDS, REFUTED, OPEN)
+VERDICT = "Verdict"
 HEAD = ("Claim", "Statement", "Paper", "Measured", "Holds/refuted/open", "Decisive comparison")
-TAIL = ("Verdict", "Smallest effect", "Seeds", "Status")
+EQUIVALENCE = "equivalence"  # the registered size that counts as an effect
 CLAIM_COLUMNS = (
     *("suite", "suite_version", "pair", "claim", "statement", "source", "paper", "verdict"),
     *("status", "rule", "comparisons", "holds", "refuted", EQUIVALENT, "open"),
@@ -25,8 +27,8 @@ CLAIM_COLUMNS = (
 )
 COMPARISON_COLUMNS = (
     *("suite", "suite_version", "claim", "test", "role", "kind", "pair", "a", "b", "task"),
-    *("metric", "group", "direction", "margin", "target", "unit", "n", "failed", "effect", "low"),
-    *("high", "level", "p", "decision", "smallest_effect", "seeds", "note"),
+    *("metric", "group", "direction", "margin", EQUIVALENCE, "target", "unit", "n", "failed"),
+    *("effect", "low", "high", "level", "p", "decision", "smallest_effect", "seeds", "note"),
 )
 
 
@@ -35,7 +37,12 @@ class Line:
     """One verdict as a reader sees it."""
 
     judgement: Judgement
-    texts: tuple[str, ...]  # under HEAD and TAIL
+    texts: tuple[str, ...]  # under `heads`
+
+
+def heads(suite: Suite) -> tuple[str, ...]:
+    """Return the heads of the columns, which name what is counted."""
+    return (*HEAD, VERDICT, "Smallest effect", f"{observed(suite).capitalize()}s", "Status")
 
 
 def lines(suite: Suite, found: Sequence[Judgement]) -> list[Line]:
@@ -147,6 +154,7 @@ def comparison_row(decided: Decided) -> dict[str, Any]:
     numbers = ("direction", "margin", "target", "unit")
     return {
         **{key: getattr(comparison, key) for key in (*names, *numbers)},
+        EQUIVALENCE: comparison.equivalence or None,
         "n": len(comparison.values),
         "failed": len(comparison.failed),
         "effect": decided.effect,

@@ -12,15 +12,17 @@ from arkd.claims.registered import Claims
 from arkd.claims.wording import (
     CLAIM_COLUMNS,
     COMPARISON_COLUMNS,
+    EQUIVALENCE,
     HEAD,
-    TAIL,
     Line,
     claim_row,
     comparison_row,
+    heads,
     lines,
 )
 from arkd.grid import Grid, Look, terminal, to_markdown
 from arkd.grid import show as show_grid
+from arkd.results.suite_results import observed
 from arkd.storage.files import write_text
 from arkd.storage.records import write_csv
 from arkd.suite.suite import Suite
@@ -29,8 +31,7 @@ from arkd.tables.table import table_label
 
 TITLE = "Verdicts on the paper's claims"
 SHARES = (0.04, 0.2, 0.085, 0.13, 0.065, 0.145, 0.095, 0.06, 0.04, 0.065)  # of the line, in LaTeX
-COLUMNS = (*HEAD, *TAIL)
-VERDICT = COLUMNS.index("Verdict")
+VERDICT = len(HEAD)  # the place of its column
 COLOURS = {SUPPORTED: "green", CONTRADICTED: "red", EQUIVALENT: "cyan", INCONCLUSIVE: "yellow"}
 
 
@@ -45,14 +46,16 @@ def write(suite: Suite, claims: Claims, found: Sequence[Judgement], folder: Path
     """
     axes = {"suite": suite.name, "suite_version": suite.version}
     rows = [axes | claim_row(suite, claims, judgement) for judgement in found]
-    counted = {EQUIVALENT} & claims.rule.verdicts.keys()  # the first registration knew no such word
-    columns = [name for name in CLAIM_COLUMNS if name != EQUIVALENT or counted]
-    write_csv(folder / "claims.csv", columns, rows)
+    # The first registration knew no such word.
+    unknown = set() if EQUIVALENT in claims.rule.verdicts else {EQUIVALENT, EQUIVALENCE}
+    known = [name for name in CLAIM_COLUMNS if name not in unknown]
+    write_csv(folder / "claims.csv", known, rows)
     every = [axes | comparison_row(d) for j in found for d in (*j.primary, *j.secondary)]
-    write_csv(folder / "comparisons.csv", COMPARISON_COLUMNS, every)
+    known = [name for name in COMPARISON_COLUMNS if name not in unknown]
+    write_csv(folder / "comparisons.csv", known, every)
     made = lines(suite, found)
-    texts, caption = _grid(made), _caption(suite, claims)
-    notes = _notes(suite, claims, found)
+    texts, caption = _grid(suite, made), _caption(suite, claims)
+    notes = _notes(suite, found)
     paragraphs = [f"## {TITLE}", caption, to_markdown(texts), *notes]
     write_text(folder / "claims.md", "\n\n".join(paragraphs) + "\n")
     plain = replace(texts, bold=frozenset())  # reasons are too long to be bold
@@ -67,9 +70,9 @@ def show(suite: Suite, claims: Claims, found: Sequence[Judgement]) -> None:
         print(f"{suite.name}: no claim has a verdict here: {found[0].reason}")
         return
     look = Look(
-        left=len(COLUMNS),
+        left=len(SHARES),
         hidden=frozenset({HEAD.index("Decisive comparison")}),
-        folded={column: 46 if column in (1, VERDICT) else 26 for column in range(len(COLUMNS))},
+        folded={column: 46 if column in (1, VERDICT) else 26 for column in range(len(SHARES))},
         styles={
             (place, VERDICT): COLOURS[judgement.verdict]
             for place, judgement in enumerate(found)
@@ -77,23 +80,23 @@ def show(suite: Suite, claims: Claims, found: Sequence[Judgement]) -> None:
         },
     )
     console = terminal(least=160)
-    show_grid(_grid(lines(suite, found)), console, look)
-    for note in _notes(suite, claims, found):
+    show_grid(_grid(suite, lines(suite, found)), console, look)
+    for note in _notes(suite, found):
         console.print(note, style="dim")
 
 
 def _caption(suite: Suite, claims: Claims) -> str:
-    seen = {"training_seed": "training seeds", "world": "worlds"}[claims.rule.observation]
+    seen = f"{observed(suite)}s"
     return (
         f"Suite {suite.name} {suite.version}, claims {claims.version} of {claims.paper}, "
-        f"registered before the runs. Each verdict follows from paired differences over {seen}, "
-        "corrected by Holm's rule within the claim. The interval is the adjusted one of the "
-        "decisive comparison; the smallest effect is what these seeds would have detected beyond "
-        f"the margin with power {claims.rule.power:g}."
+        "registered before the runs. Each verdict follows from paired differences over "
+        f"{suite.observation}s, corrected by Holm's rule within the claim. The interval is the "
+        f"adjusted one of the decisive comparison; the smallest effect is what these {seen} would "
+        f"have detected beyond the margin with power {claims.rule.power:g}."
     )
 
 
-def _notes(suite: Suite, claims: Claims, found: Sequence[Judgement]) -> list[str]:
+def _notes(suite: Suite, found: Sequence[Judgement]) -> list[str]:
     """Return what a reader must know beside the table."""
     notes = []
     for word in dict.fromkeys(
@@ -104,14 +107,19 @@ def _notes(suite: Suite, claims: Claims, found: Sequence[Judgement]) -> list[str
         )
         notes.append(f"Provisional ({', '.join(ids)}): {word}.")
     if any(judgement.verdict == INCONCLUSIVE for judgement in found):
-        notes.append("Inconclusive: the seeds decide neither way, which supports nothing.")
+        notes.append(
+            f"Inconclusive: the {observed(suite)}s decide neither way, which supports nothing."
+        )
     if any(judgement.verdict == EQUIVALENT for judgement in found):
-        notes.append("Equivalent: an effect large enough to count is excluded in both directions.")
+        notes.append(
+            "Equivalent: of a comparison or more that the claim needs, an effect large enough to "
+            "count is excluded in both directions; none is refuted. Others may hold or be open."
+        )
     if any(judgement.primary for judgement in found):
         notes.append("Secondary tests decide nothing; comparisons.csv lists every comparison.")
     return notes
 
 
-def _grid(made: Sequence[Line]) -> Grid:
+def _grid(suite: Suite, made: Sequence[Line]) -> Grid:
     bold = frozenset((place, VERDICT) for place in range(len(made)))
-    return Grid(COLUMNS, [line.texts for line in made], left=2, bold=bold)
+    return Grid(heads(suite), [line.texts for line in made], left=2, bold=bold)

@@ -25,6 +25,7 @@ from arkd.claims.wording import describe
 from arkd.figures.marks import HOLLOW, Mark
 from arkd.figures.style import SMALL, foot
 from arkd.paths import claims_path
+from arkd.results.suite_results import observed
 from arkd.tables.builder import Builder
 
 LINE_IN = 0.36  # a claim has two lines of text
@@ -36,6 +37,7 @@ VERDICTS = {
     INCONCLUSIVE: Mark("#000000", "D", HOLLOW),
 }
 CLAIMED = "0.88"
+BAND = "#8CD3BC"  # a light tone of the mark of what is equivalent
 WORDS = {"rouge": "ROUGE-L", "jsd": "JSD", "kl": "KL", "arkd": "ARKD", "alpha": "α", "018": "0.18"}
 PHRASES = {  # names that need more than their words
     "never_forward": "Never chooses forward KL",
@@ -61,7 +63,8 @@ def forest(make: Builder, partial: bool = False) -> Figure | None:
         return None
     units: dict[str, list[Judgement]] = {}
     for judgement in shown:
-        units.setdefault(_unit(_decisive(judgement).comparison), []).append(judgement)
+        unit = _unit(_decisive(judgement).comparison, f"{observed(make.suite)}s")
+        units.setdefault(unit, []).append(judgement)
     lines = [len(judgements) for judgements in units.values()]
     figure = Figure(
         figsize=(9.0, LINE_IN * sum(lines) + 0.62 * len(lines) + 0.5), layout="constrained"
@@ -75,7 +78,9 @@ def forest(make: Builder, partial: bool = False) -> Figure | None:
     handles: list[Line2D | Patch] = [
         Line2D([], [], **mark.style(6), label=word) for word, mark in VERDICTS.items()
     ]
-    handles.append(Patch(color=CLAIMED, label="where the claim holds"))
+    handles.append(Patch(color=CLAIMED, label="claimed side"))
+    if any(_decisive(judgement).comparison.band for judgement in shown):
+        handles.append(Patch(color=BAND, label="too small to count"))
     handles.append(Line2D([], [], color="black", marker="|", ms=9, ls="none", label="boundary"))
     figure.legend(handles=handles, loc="outside upper left", ncols=6, fontsize=SMALL)
     if not each and (reason := reasons.pop()):
@@ -103,13 +108,19 @@ def boundaries(comparison: Comparison) -> tuple[float, ...]:
     )
 
 
+def band(comparison: Comparison) -> tuple[float, ...]:
+    """Return between what an effect counts as none, on the same scale; nothing if not asked."""
+    ratio = comparison.kind == "ratio"
+    return tuple(math.expm1(at) if ratio else at for at in comparison.band)
+
+
 def _decisive(judgement: Judgement) -> Decided:
     assert judgement.decisive is not None
     return judgement.decisive
 
 
-def _unit(comparison: Comparison) -> str:
-    return RATIO if comparison.kind == "ratio" else comparison.unit or "share of seeds"
+def _unit(comparison: Comparison, counted: str) -> str:
+    return RATIO if comparison.kind == "ratio" else comparison.unit or f"share of {counted}"
 
 
 def readable(test: str) -> str:
@@ -144,7 +155,7 @@ def _panel(axis: Axes, judgements: Sequence[Judgement], several: bool, each: boo
             axis.plot((decisive.low, decisive.high), (place, place), color=mark.colour, lw=1.4)
             ends += [decisive.low, decisive.high]
         axis.plot(decisive.effect, place, zorder=4, label=judgement.claim.id, **mark.style(7))
-        ends += boundaries(decisive.comparison)
+        ends += (*boundaries(decisive.comparison), *band(decisive.comparison))
         text = judgement.verdict + (" (provisional)" if each and judgement.provisional else "")
         axis.annotate(
             text, (1.02, place), xycoords=("axes fraction", "data"), va="center", fontsize=SMALL
@@ -157,6 +168,8 @@ def _panel(axis: Axes, judgements: Sequence[Judgement], several: bool, each: boo
         left = edges[0] if comparison.direction != "less" else limits[0]
         right = edges[-1] if comparison.direction != "greater" else limits[1]
         axis.barh(place, right - left, 0.8, left, color=CLAIMED, zorder=1, lw=0)
+        if inside := band(comparison):
+            axis.barh(place + 0.34, inside[-1] - inside[0], 0.12, inside[0], color=BAND, zorder=2)
         axis.plot(edges, [place] * len(edges), "|", color="black", ms=15, mew=1.2, zorder=2)
     axis.set(xlim=limits, ylim=(len(judgements) - 0.45, -0.55))
     axis.set_yticks(range(len(judgements)), names, fontsize=SMALL)

@@ -10,7 +10,7 @@ from typing import Any
 from arkd.claims.decision import CONTRADICTED, EQUIVALENT, INCONCLUSIVE, SUPPORTED, UNTESTED
 from arkd.claims.judge import WITHHELD
 from arkd.claims.registered import Claims, load_claims
-from arkd.claims.wording import DASH, describe, digits
+from arkd.claims.wording import DASH, EQUIVALENCE, describe, digits
 from arkd.errors import ArkdError
 from arkd.paths import claims_path
 from arkd.report.comparisons import SYMBOLS as OF_COMPARISONS
@@ -60,7 +60,7 @@ def claims_view(tree: Tree, out_file: Path, stale: Container[str] = ()) -> dict[
         return _unjudged(tree, registered, "No claim has been judged yet")
     rows = read_csv(folder / "claims.csv")
     path = folder / "comparisons.csv"
-    behind = of_claims(rows, read_csv(path) if path.is_file() else [])
+    behind = [*of_claims(rows, read_csv(path) if path.is_file() else [])]
     views = [claim_view(row, lines) for row, lines in zip(rows, behind, strict=True)]
     counts = Counter(view["verdict"] for view in views)
     saved = [folder / name for name in FILES if (folder / name).is_file()]
@@ -74,6 +74,7 @@ def claims_view(tree: Tree, out_file: Path, stale: Container[str] = ()) -> dict[
         "version": ", ".join(dict.fromkeys(row["claims_version"] for row in rows)),
         "power": f"{registered.rule.power * 100:g}\u00a0%",
         "several_pairs": len(tree.suite.pairs) > 1,
+        "bands": any(line.get(EQUIVALENCE) for lines in behind for line in lines),
         "files": [(path.name, relative(path, out_file)) for path in saved],
     }
 

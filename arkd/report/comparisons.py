@@ -8,12 +8,13 @@ from typing import Any
 from markupsafe import Markup, escape
 
 from arkd.claims.decision import EQUIVALENT, HOLDS, OPEN, REFUTED, Comparison
-from arkd.claims.wording import DASH, describe, digits
+from arkd.claims.wording import DASH, EQUIVALENCE, describe, digits
 from arkd.tables.write import number
 
 Line = dict[str, str]  # a line of `comparisons.csv` or `claims.csv`
 SYMBOLS = {HOLDS: "✓", REFUTED: "✗", EQUIVALENT: "≈", OPEN: "○"}
 WIDTH, HEIGHT, EDGE = 120.0, 16.0, 6.0  # of an interval's drawing, in pixels
+STRIP = 3.0  # high, of what counts as no effect
 
 
 def of_claims(rows: Sequence[Line], comparisons: Sequence[Line]) -> Iterator[list[Line]]:
@@ -73,11 +74,23 @@ def bounds(line: Line) -> tuple[float, float]:
     return target - margin, target + margin
 
 
+def band(line: Line) -> tuple[float, float] | None:
+    """Return between what an effect counts as none; None where that was not registered."""
+    size, target = float(line.get(EQUIVALENCE) or 0), float(line["target"] or 0)
+    return (target - size, target + size) if size else None
+
+
 def condition(line: Line) -> str:
-    """Say what the effect must be for the comparison to hold."""
-    low, high = (f"{value:g}".replace("-", "−") for value in bounds(line))
+    """Say what the effect must be for the comparison to hold, and when it counts as none."""
+    low, high = map(_plain, bounds(line))
     equal = low if low == high else f"{low} to {high}"
-    return {"greater": f"> {high}", "less": f"< {low}", "equal": equal}[line["direction"]]
+    must = {"greater": f"> {high}", "less": f"< {low}", "equal": equal}[line["direction"]]
+    inside = band(line)
+    return f"{must}; equivalent in {' to '.join(map(_plain, inside))}" if inside else must
+
+
+def _plain(value: float) -> str:
+    return f"{value:g}".replace("-", "−")
 
 
 def rounded(text: str, places: int) -> str:
@@ -107,6 +120,9 @@ def p_text(text: str) -> str:
 def drawing(line: Line, scale_of: Sequence[Line]) -> Markup:
     """Return an interval on a line, the claimed side shaded; it repeats the numbers beside it.
 
+    A strip at the bottom spans the effects that count as none.
+
+
     Args:
         line: The comparison drawn.
         scale_of: The comparisons that share its axis.
@@ -116,7 +132,7 @@ def drawing(line: Line, scale_of: Sequence[Line]) -> Markup:
     ends = [
         float(other[key]) for other in scale_of for key in ("effect", "low", "high") if other[key]
     ]
-    ends += [end for other in scale_of for end in bounds(other)]
+    ends += [end for other in scale_of for end in (*bounds(other), *(band(other) or ()))]
     low, high = min(ends), max(ends)
     room = (high - low) or 1.0
 
@@ -134,6 +150,12 @@ def drawing(line: Line, scale_of: Sequence[Line]) -> Markup:
     ]
     for edge in sorted({left, right} - {0.0, WIDTH}):
         parts.append(f'<path class="bound" d="M{edge:.1f} 0V{HEIGHT:g}"/>')
+    if inside := band(line):
+        start, end = map(at, inside)
+        parts.append(
+            f'<rect class="band" x="{start:.1f}" y="{HEIGHT - STRIP:g}" '
+            f'width="{end - start:.1f}" height="{STRIP:g}"/>'
+        )
     if line["low"] and line["high"]:
         start, end = at(float(line["low"])), at(float(line["high"]))
         parts.append(f'<path class="reach" d="M{start:.1f} {middle:g}H{end:.1f}"/>')

@@ -77,6 +77,7 @@ class Components:
 
 
 SOURCES = tuple(field.name for field in fields(Components))
+WORLD = "world"  # with its teacher: the source beyond those of one world
 
 
 @dataclass(frozen=True)
@@ -169,7 +170,7 @@ def variance_of_mean(parts: Components, design: Design) -> Components:
     standard error over seeds, which the tables' intervals rest on: it holds for these items.
 
     Args:
-        parts: Components, cut.
+        parts: Components; cut, unless the result is to be averaged further.
         design: What the mean rests on.
     """
     s, d, i = design.seeds, design.decodings, design.items
@@ -193,6 +194,26 @@ def one_more(parts: Components, design: Design) -> dict[str, float]:
         kind: 1 - math.sqrt(variance_of_mean(parts, more).total / now)
         for kind, more in larger.items()
     }
+
+
+def of_worlds(worlds: Sequence[np.ndarray]) -> dict[str, float]:
+    """Return the variance of a world's mean by source: the world itself, and `SOURCES` within it.
+
+    Each world has components and a design of its own; what they add to the variance of its mean is
+    averaged over the worlds, and what the means vary beyond that is the world's part. A part can
+    fall below 0. None is cut here: the parts of several quantities are averaged first, and their
+    sum is the variance of the means between worlds.
+
+    Args:
+        worlds: Scores of each, shape [seeds, decodings, items], two or more of each.
+
+    Raises:
+        ArkdError: see `mean_squares`.
+    """
+    each = [variance_of_mean(components(scores), Design(*np.shape(scores))) for scores in worlds]
+    within = {source: exact.mean([getattr(part, source) for part in each]) for source in SOURCES}
+    means = [exact.mean(scores) for scores in worlds]
+    return {WORLD: between(means, math.fsum(within.values())), **within}
 
 
 def between(means: Sequence[float], within: float) -> float:

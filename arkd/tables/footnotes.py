@@ -33,8 +33,9 @@ def notes(
             yield "The teacher is compared with every seed of the other row."
     if any(cell.bold for cell in cells):
         yield (
-            "Bold: the best trained method, where its lead over every other row, paired by seed, "
-            "is significant at 5 % after Holm's correction for the column's comparisons."
+            f"Bold: the best trained method, where its lead over every other row, paired by "
+            f"{observations[:-1]}, is significant at 5 % after Holm's correction for the column's "
+            "comparisons."
         )
     elif compared and testable:
         yield (
@@ -50,7 +51,7 @@ def notes(
             f"the {observations} that the two share (at least three)."
         )
     if any(cell.failed for cell in cells):
-        yield f"'{FAILED}': the run did not finish; its seed is not in the mean."
+        yield f"'{FAILED}': the run did not finish; its {observations[:-1]} is not in the mean."
     if any(cell.word == NOT_REPORTED for cell in cells):
         yield f"'{NOT_REPORTED}': the paper reports no such number."
     if any(cell.word == MISSING and not cell.why for cell in cells):

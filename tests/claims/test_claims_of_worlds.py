@@ -12,12 +12,14 @@ from scipy import stats
 from test_verdicts import Level, between, comparison, suite_of, write_results
 
 from arkd.claims import judge as judgement
+from arkd.claims import write
 from arkd.claims.arms import Results
 from arkd.claims.comparisons import comparisons
 from arkd.claims.decision import step_down, verdict
 from arkd.claims.kinds import Paired, Slope
 from arkd.claims.paper_numbers import paper_effect
 from arkd.claims.registered import claims_path, load_claims
+from arkd.storage.records import read_csv
 from arkd.suite.folders import TEACHER, Tree
 from arkd.suite.load import load_suite, suite_names
 from arkd.suite.suite import Suite
@@ -153,6 +155,36 @@ def test_a_gap_from_a_row_that_is_not_there_or_level_with_the_teacher_is_none(
     assert one.reason == "no gap between sft and teacher on longtail_id"
 
 
+def test_a_world_whose_start_failed_keeps_what_needs_no_start(tmp_path: Path) -> None:
+    """In a difference of two arms, and in a slope over arms, the start cancels."""
+    suite = rows(*LADDER, "arkd", "sft")
+    lost = WORLDS[1]
+    tree = write_results(tmp_path, suite, between, failed=[("sft", lost)], claims=CLAIMS)
+    found, pair = Results(tree, CLAIMS.roles), suite.pairs[0].name
+    given = {"tasks": ["in_distribution"], "metric": "rouge_l"}
+    given |= {"transform": "gap_closed", "gap_from": "sft"}
+
+    def level(arm: str, world: int) -> float:
+        return between(arm, world, SETS[0], "rouge_l", "")
+
+    gap = np.mean(
+        [level("teacher", world) - level("sft", world) for world in WORLDS if world != lost]
+    )
+    of_two = {"kind": "paired_difference", "a": "arkd", "b": ["fixed_mix"]}
+    (one,) = comparisons(found, "C0", measured(Paired, **of_two, **given), pair)
+    assert [*one.values] == [*WORLDS]
+    assert one.failed == ()
+    for world in WORLDS:
+        expected = (level("arkd", world) - level("fixed_mix", world)) / gap
+        assert one.values[world] == pytest.approx(expected)
+    ladder = {"kind": "slope", "ladder": LADDER, "setting": "α"}
+    (one,) = comparisons(found, "C0", measured(Slope, **ladder, **given), pair)
+    at = [*LADDER.values()]
+    for world in WORLDS:
+        line = np.polyfit(at, [level(arm, world) for arm in LADDER], 1)
+        assert one.values[world] == pytest.approx(line[0] / gap)
+
+
 def test_one_world_has_too_few_gaps_and_the_page_says_so(tmp_path: Path) -> None:
     given = {"kind": "paired_difference", "a": "arkd", "b": ["fixed_mix"], "metric": "rouge_l"}
     given |= {"tasks": ["in_distribution"], "transform": "gap_closed", "gap_from": "sft"}
@@ -234,6 +266,42 @@ def test_equal_arms_are_equivalent_and_fewer_worlds_provisional(tmp_path: Path) 
     low, high = stats.t.interval(0.95, 4, np.mean(drops), stats.sem(drops))
     assert found.verdict == ("equivalent" if low > -0.8 and high < 0.8 else "inconclusive")
     assert found.provisional == "only 5 of the 10 registered worlds were run"
+
+
+def test_an_arm_with_fewer_seeds_in_each_world_is_provisional(tmp_path: Path) -> None:
+    claims = CLAIMS.model_copy(update={"claims": (BY_ID["E3"],), "preconditions": ()})
+    for label, said in (
+        ("arkd", ""),
+        ("arkd@seeds=1", "the training seeds are not the registered ones"),
+    ):
+        suite = rows(label, "fixed_mix", worlds=CLAIMS.rule.registered_worlds)
+        tree = write_results(tmp_path / str(len(said)), suite, between, claims=CLAIMS)
+        (found,) = judgement.judge(tree, claims)
+        assert (found.verdict != "not testable", found.provisional) == (True, said)
+
+
+def test_what_counts_as_an_effect_stands_beside_each_comparison(tmp_path: Path) -> None:
+    """So that a decision can be made again from the file alone; the first version had none."""
+    suite = rows(*the_arms(), worlds=CLAIMS.rule.registered_worlds)
+    tree = write_results(tmp_path, suite, between, claims=CLAIMS)
+    claims = CLAIMS.model_copy(update={"claims": (BY_ID["C5"],), "preconditions": ()})
+    found = judgement.judge(tree, claims)
+    write.write(suite, claims, found, tmp_path)
+    lines = read_csv(tmp_path / "comparisons.csv")
+    sizes = [test.equivalence for test in BY_ID["C5"].tests for _ in test.tasks for _ in test.b]
+    assert any(sizes)
+    assert [float(line["equivalence"] or 0) for line in lines[: len(sizes)]] == sizes
+    for line in lines:
+        if line["decision"] in ("holds", "refuted", "equivalent"):
+            low, high, size = (float(line[key] or 0) for key in ("low", "high", "equivalence"))
+            none = -size < low and high < size
+            above = "holds" if line["direction"] == "greater" else "refuted"
+            below = {"holds": "refuted", "refuted": "holds"}[above]
+            assert line["decision"] == ("equivalent" if none else above if low > 0 else below)
+    first = load_claims()
+    assert "equivalence" not in first.rule.verdicts
+    write.write(suite, first, [], tmp_path / "first")
+    assert "equivalence" not in (tmp_path / "first" / "comparisons.csv").read_text()
 
 
 def test_a_suite_of_one_world_is_provisional(tmp_path: Path) -> None:

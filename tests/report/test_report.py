@@ -424,6 +424,18 @@ def test_an_identity_of_weights_must_be_that_of_every_seed() -> None:
     assert report_comparisons.condition(equal) == "−0.8 to 0.8"
 
 
+def test_what_counts_as_no_effect_is_told_and_drawn() -> None:
+    """An interval from 0.16 to 0.24 is above 0, and within ±0.4 all the same."""
+    line = comparison_line("C5", "t", effect="0.2", low="0.16", high="0.24", equivalence="0.4")
+    assert report_comparisons.condition(line) == "> 0; equivalent in −0.4 to 0.4"
+    text = report_comparisons.drawing(line, [line])
+    assert '<rect class="band" x="6.0" y="13" width="108.0" height="3"/>' in text
+    assert 'd="M81.6 8H92.4"' in text  # 0.16 lies at 6 + 108 × 0.56 / 0.8
+    without = line | {"equivalence": ""}
+    assert report_comparisons.condition(without) == "> 0"
+    assert "band" not in report_comparisons.drawing(without, [without])
+
+
 def test_only_the_registered_seeds_and_world_give_final_verdicts() -> None:
     assert report_claims.verdict_suites(load_claims())[0] == "longtail-full"
     for name in report_claims.verdict_suites(load_claims()):

@@ -10,10 +10,12 @@ import pytest
 from arkd.errors import ArkdError
 from arkd.statistics.variance_components import (
     SOURCES,
+    WORLD,
     Components,
     Design,
     components,
     mean_squares,
+    of_worlds,
     one_more,
     pooled,
     variance_of_mean,
@@ -145,6 +147,33 @@ def test_pooling_weighs_by_seeds_less_one_and_cuts_nothing() -> None:
 def test_the_error_of_a_mean_by_hand() -> None:
     found = variance_of_mean(PLANTED, Design(seeds=10, decodings=3, items=60))
     assert found == Components(4 / 10, 1 / 30, 9 / 60, 6 / 600, 16 / 1800)
+
+
+@pytest.mark.parametrize("world", [0.0, 1.5])
+@pytest.mark.parametrize("parts", [PLANTED, Components(0.0, 0.0, 9.0, 6.0, 16.0)])
+def test_sources_of_a_worlds_mean_are_found_without_bias(parts: Components, world: float) -> None:
+    """Cut before it is averaged, seed and decoding would come out too large, the world too small.
+
+    The third world has lost a training seed, so its mean rests on fewer than the others'.
+    """
+    draw = np.random.default_rng(3)
+    shapes = [(4, 2, 12), (4, 2, 12), (3, 2, 12), (4, 2, 12)]
+    found = []
+    for _ in range(1500):
+        means = 50 + world**0.5 * draw.normal(size=len(shapes))
+        worlds = [
+            planted(draw, parts, *shape, mean=mean)
+            for shape, mean in zip(shapes, means, strict=True)
+        ]
+        sources = of_worlds(worlds)
+        of_means = np.var([scores.mean() for scores in worlds], ddof=1)
+        assert sum(sources.values()) == pytest.approx(of_means)
+        found.append([*sources.values()])
+    within = [[*variance_of_mean(parts, Design(*shape))] for shape in shapes]
+    expected = [world, *np.mean(within, axis=0)]
+    assert [*sources] == [WORLD, *SOURCES]
+    error = np.std(found, axis=0, ddof=1) / len(found) ** 0.5
+    assert (np.abs(np.mean(found, axis=0) - expected) < 4 * error).all()
 
 
 @pytest.mark.parametrize("over_items", [True, False])

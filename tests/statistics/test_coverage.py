@@ -175,6 +175,19 @@ def test_the_smallest_effect_is_found_with_nearly_its_power(n: int) -> None:
     assert reached == pytest.approx({3: 0.766, 5: 0.791, 10: 0.799}[n], abs=0.001)
 
 
+@pytest.mark.parametrize(
+    ("n", "comparisons", "expected"), [(3, 8, 0.69), (3, 31, 0.66), (10, 8, 0.78), (10, 20, 0.77)]
+)
+def test_among_many_comparisons_few_seeds_find_it_in_two_of_three_cases(
+    n: int, comparisons: int, expected: float
+) -> None:
+    """What the captions say of power, by the noncentral t distribution."""
+    pattern, rate = np.linspace(-1, 1, n), RATE / comparisons
+    effect = smallest_effect(list(pattern), rate, 0.8)
+    reached = power(effect, float(pattern.std(ddof=1)), n, rate)[0]
+    assert reached == pytest.approx(expected, abs=0.005)
+
+
 # --- families -------------------------------------------------------------------------------------
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -87,6 +88,19 @@ def test_alpha_is_read_off_single_runs_and_averaged_then(make: Builder) -> None:
     expected = {"first": 0.5, "last": 0.5, "lowest": 0.5, "highest": 0.5, "above_half": 0.5}
     for name, value in expected.items():
         assert cells[f"alpha {name}"].mean == pytest.approx(value), name
+
+
+def test_what_single_runs_show_of_alpha_is_left_out_where_they_are_not(make: Builder) -> None:
+    """The joined curve is the mean over a world's seeds: its extremes are none of a run's."""
+    suite = make.suite
+    for block in make.tree.blocks.values():
+        shutil.rmtree(block.root)
+    write_alpha(make.tree.results, suite, "greedy_min", alpha=[0.5] * 40)
+    cells = cells_of(laid_out(alpha, Builder(suite, make.tree.results)), "greedy_min")
+    assert cells["alpha first"].mean == cells["alpha last"].mean == pytest.approx(0.5)
+    left_out = [cells[f"alpha {name}"] for name in ("lowest", "highest", "above_half")]
+    assert {cell.mean for cell in left_out} == {None}
+    assert all("single runs" in cell.why for cell in left_out)
 
 
 def test_equal_weights_are_counted_by_world(make: Builder) -> None:

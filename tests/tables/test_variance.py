@@ -20,11 +20,11 @@ from arkd.statistics.variance_components import (
     variance_of_mean,
 )
 from arkd.storage.records import ITEM_COLUMNS, write_csv
-from arkd.suite.folders import methods, seeds
+from arkd.suite.folders import Tree, methods, seeds
 from arkd.suite.suite import Suite
 from arkd.tables import build as tables
 from arkd.tables.builder import Builder
-from arkd.tables.kinds import new_items, variance
+from arkd.tables.kinds import blocks, new_items, variance
 from arkd.tables.table import Cell, Layout
 
 METHODS = ("forward_kl", "fixed_mix", "arkd")
@@ -270,3 +270,48 @@ def test_both_tables_are_written_with_the_others(tmp_path: Path) -> None:
     prepared(tmp_path, suite, drawn(suite))
     paths = tables.write(suite, tmp_path, tmp_path / "out")
     assert {"variance.md", "new_items.tex"} <= {path.name for path in paths}
+
+
+# --- of several worlds ----------------------------------------------------------------------------
+
+
+def test_the_parts_of_the_error_of_a_difference_between_worlds(tmp_path: Path) -> None:
+    """The standard error is that of the worlds' means; each part is the mean over the rows."""
+    suite = suite_of(METHODS, worlds=(11, 12, 13, 14), seeds=(1, 2, 3))
+    save(suite, tmp_path, rows_of(suite))
+    first = suite.test_sets[0]
+    base, *others = "fixed_mix", "forward_kl", "arkd"
+    gaps: dict[str, list[np.ndarray]] = {row: [] for row in others}
+    jsd: dict[str, list[list[float]]] = {row: [] for row in others}
+    for world, block in Tree(tmp_path, suite).blocks.items():
+        scores, rows = drawn(block.suite, world), rows_of(block.suite, sd=0.1, seed=world)
+        save(block.suite, tmp_path, rows)
+        write_items(tmp_path, block.suite, scores)
+        recorded = {
+            (row["method"], row["seed"]): float(row["value"])
+            for row in rows
+            if (row["task"], row["metric"]) == ("fidelity_gold", "jsd")
+        }
+        for row in gaps:
+            gaps[row].append(scores[row, first] - scores[base, first])
+            pairs = [(recorded[row, s], recorded[base, s]) for s in block.suite.seeds]
+            jsd[row].append([a - b for a, b in pairs])
+    rows = rows_by_label(laid_out(blocks, Builder(suite, tmp_path)))
+    rouge, divergence = rows[f"{suite.rouge}, {first}",], rows["JSD (nats)",]
+    for cells, worlds in ((rouge, gaps), (divergence, jsd)):
+        spread = [np.var([np.mean(one) for one in means], ddof=1) for means in worlds.values()]
+        expected = (np.mean(spread) / 4) ** 0.5
+        assert cells["standard_error"].mean == pytest.approx(expected, rel=1e-4)
+    size = Design(3, len(suite.decoding.seeds), ITEMS)
+    for source in SOURCES:
+        parts = [
+            getattr(variance_of_mean(components(gap), size), source)
+            for of_row in gaps.values()
+            for gap in of_row
+        ]
+        expected = (max(0.0, float(np.mean(parts))) / 4) ** 0.5
+        assert rouge[source].mean == pytest.approx(expected, rel=1e-3, abs=1e-9), source
+    within = np.mean([np.var(gap, ddof=1) / 3 for of_row in jsd.values() for gap in of_row])
+    assert divergence["training_seed"].mean == pytest.approx((within / 4) ** 0.5)
+    assert divergence["item"].mean is None
+    assert "in that of the world" in divergence["item"].why

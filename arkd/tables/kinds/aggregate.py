@@ -204,10 +204,11 @@ TABLE = TableKind(
         percentiles); with fewer, the t interval of the jackknife. Then the mean over {unit}s ± half
         the width of its 95 % t interval, and its difference from the reference, paired by {unit},
         with the p-value of the paired t test after Holm's correction for this table. Detectable:
-        the difference that these {unit}s would have detected with that power at the strictest of
-        Holm's levels. P(better): how often a student of the row is ahead of one of the reference on
-        the same test set, over all pairs of the {unit}s that both have, ties counted as half; at 0
-        and 1 its interval is the exact binomial one, and with three {unit}s it is always rough.
+        the difference that these {unit}s would have detected with about that power at the strictest
+        of Holm's levels (with three {unit}s and many rows in two of three cases). P(better): how
+        often the row is ahead of the reference on the same test set, over all pairs of the {unit}s
+        that both have, ties counted as half; at 0 and 1 its interval is the exact binomial one, and
+        with three {unit}s it is always rough.
     """,
     build=build,
 )

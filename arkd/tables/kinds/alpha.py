@@ -14,6 +14,7 @@ from arkd.tables.kind import TableKind
 from arkd.tables.quantities import FORWARD, LATE, REVERSE
 from arkd.tables.table import MISSING, Cell, Column, Layout, Row
 
+NO_RUNS = "read off single runs, whose folders are not beside those of the suite"
 EARLY = 0.05  # the share of training at its start over which α is averaged
 
 
@@ -41,6 +42,8 @@ def build(make: Builder) -> Layout | None:
                 _by_world(blocks, pair, method) if blocks else _statistics(of_suite, pair, method)
             )
             cells = [make.cell(values, pair, method, "α") for values in statistics]
+            if make.suite.worlds and not blocks:
+                cells[2:] = [Cell(word=MISSING, why=NO_RUNS)] * len(cells[2:])
             cells += [_same_weights(make, pair, method, other) for other in (FORWARD, REVERSE)]
             rows.append(Row((*make.lead(pair), method), tuple(cells), pair, method))
     dash = "no such run: the row is that method itself, or the suite lacks it with these settings"

@@ -9,19 +9,13 @@ import numpy as np
 
 from arkd import exact
 from arkd.results.suite_results import SuiteResults
-from arkd.statistics.variance_components import (
-    Design,
-    between,
-    components,
-    pooled,
-    variance_of_mean,
-)
+from arkd.statistics.variance_components import WORLD, between, of_worlds
 from arkd.tables.builder import GOLD, Builder, Source
 from arkd.tables.kind import TableKind
 from arkd.tables.quantities import reference
 from arkd.tables.table import MISSING, Cell, Column, Layout, Row
 
-WORLD, SEED = "world", "training_seed"
+SEED = "training_seed"
 TITLES = {
     WORLD: "world and teacher",
     SEED: "training seed",
@@ -30,6 +24,10 @@ TITLES = {
     "seed_item": "seed × item",
     "rest": "rest",
 }
+NOT_APART = (
+    "not told apart: measured teacher-forced, without decodings, and kept without single items; "
+    "since the seeds of a world share its items, their part is in that of the world"
+)
 FIDELITY = (
     Source(GOLD, "jsd", "JSD (nats)"),
     Source(GOLD, "tail_overlap", "tail overlap"),
@@ -66,18 +64,15 @@ def _of_items(blocks: list[SuiteResults], pair: str, chosen: str) -> list[dict[s
     task = blocks[0].suite.test_sets[0]
     found = []
     for row in _shared_rows(blocks, chosen):
-        of_worlds = []
+        gaps = []
         for items in scores:
             a, b = (items.of(pair, name, task) for name in (row, chosen)) if items else ({}, {})
             seeds = [seed for seed in a if seed in b]
             if len(seeds) < 2 or min(a[seeds[0]].shape) < 2:
                 break
-            of_worlds.append(np.stack([a[seed] - b[seed] for seed in seeds]))
+            gaps.append(np.stack([a[seed] - b[seed] for seed in seeds]))
         else:
-            each = [(components(gap), len(gap)) for gap in of_worlds]
-            of_mean = variance_of_mean(pooled(each).cut(), Design(*of_worlds[0].shape))
-            means = [exact.mean(gap) for gap in of_worlds]
-            found.append({WORLD: between(means, of_mean.total), **vars(of_mean)})
+            found.append(of_worlds(gaps))
     return found
 
 
@@ -109,14 +104,17 @@ def _shared_rows(blocks: list[SuiteResults], chosen: str) -> list[str]:
 
 
 def _cells(parts: Mapping[str, float], worlds: int) -> tuple[Cell, ...]:
-    """Return each source's part of the standard error, and the standard error."""
+    """Return each source's part of the standard error, and the standard error.
+
+    Parts below 0 are cut here, not before they are averaged; the standard error is of them all.
+    """
     cells = [
         Cell(math.sqrt(max(0.0, parts[name]) / worlds), n=worlds)
         if name in parts
-        else Cell(word=MISSING, why="without decodings and single items: measured teacher-forced")
+        else Cell(word=MISSING, why=NOT_APART)
         for name in TITLES
     ]
-    total = math.fsum(max(0.0, part) for part in parts.values())
+    total = max(0.0, math.fsum(parts.values()))  # not below 0 but by rounding
     return (*cells, Cell(math.sqrt(total / worlds), n=worlds))
 
 
@@ -130,7 +128,8 @@ TABLE = TableKind(
         training seeds within a world, decoding seeds within a training seed, test items crossed
         with both, and the rest, the chance of one sampled answer. Variances by the method of
         moments in a random-effects model, averaged over the rows that every world has; parts
-        estimated below 0 are shown as 0. In the unit of each measure.
+        estimated below 0 are shown as 0, and the others then add up to more than the standard
+        error. In the unit of each measure.
     """,
     build=build,
 )

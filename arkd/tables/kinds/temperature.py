@@ -54,7 +54,8 @@ TABLE = TableKind(
         a row states otherwise. ROUGE-L (F1 × 100) on {test_set} and its mean over the other test
         sets; JSD to the teacher on gold prefixes at temperature 1. Mean over {observations} ± half
         the width of the 95 % t interval. The last rows are paired by {unit}: an interval that
-        excludes 0 shows which of the two divergences is ahead at that T.
+        excludes 0 shows which of the two divergences is ahead at that T, uncorrected for the number
+        of such comparisons.
     """,
     build=build,
 )
