@@ -14,12 +14,20 @@ def claims_path(version: str = "1.0") -> Path:
 
 
 def benchmarks_dir() -> Path:
-    """Return the folder of suites, tasks, published numbers and claims."""
+    """Return the folder of suites, tasks, published numbers and claims.
+
+    Raises:
+        ArkdError: see `_package_dir`.
+    """
     return _package_dir("arkd_benchmarks")
 
 
 def baselines_dir() -> Path:
-    """Return the folder in which one file is one baseline."""
+    """Return the folder in which one file is one baseline.
+
+    Raises:
+        ArkdError: see `_package_dir`.
+    """
     return _package_dir("arkd_baselines")
 
 
@@ -51,9 +59,22 @@ def expanded(typed: str) -> Path:
 
 
 def _package_dir(name: str) -> Path:
+    """Return where a package lies that is installed with this code.
+
+    Raises:
+        ImportError: it is not installed.
+        ArkdError: another copy of arkd has it; its suites would be run by this code.
+    """
     spec = find_spec(name)
     if spec is None or not spec.submodule_search_locations:
         raise ImportError(
             f"package {name} is not installed: run `pip install -e .` in the checkout"
         )
-    return Path(next(iter(spec.submodule_search_locations)))
+    folder = Path(next(iter(spec.submodule_search_locations)))
+    here = Path(__file__).resolve().parents[1]
+    if folder.resolve().parent != here:
+        raise ArkdError(
+            f"{folder}: belongs to another copy of arkd than {here / 'arkd'}; run "
+            "`pip install -e .` in the copy that is to run, and unset PYTHONPATH"
+        )
+    return folder

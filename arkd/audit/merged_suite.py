@@ -11,7 +11,8 @@ from arkd.suite.folders import INIT, UNTRAINED
 from arkd.suite.protocol import MethodEntry
 from arkd.suite.suite import Suite
 
-JOINED_KEYS = ("config.methods", "config.seeds")  # what merged suites may differ in
+# What merged runs may differ in; the code of arkd is told by its core.
+JOINED_KEYS = ("config.methods", "config.seeds", "versions.arkd")
 Runs = Mapping[str, Sequence[int]]  # seeds that have records, by PAIR/METHOD
 
 

@@ -288,3 +288,25 @@ def _warn(broken: list[ArkdError]) -> None:
     """Say what is left out of a listing, one line each."""
     for error in broken:
         print(f"arkd: left out: {error}", file=sys.stderr)
+
+
+def env(options: argparse.Namespace) -> None:
+    """Show what numbers depend on, as manifests record it."""
+    import json
+
+    from arkd import kernels
+    from arkd.paths import benchmarks_dir
+    from arkd.storage import provenance
+
+    facts = {
+        "versions": provenance.versions(),
+        "core": {
+            "training": provenance.core_hash("distill"),
+            "evaluation": provenance.core_hash("evaluate"),
+        },
+        "git": provenance.git_state(),
+        "suites": str(benchmarks_dir() / "suites"),
+        "kernels": kernels.facts(),
+        "host": provenance.host(),
+    }
+    print(json.dumps(facts, indent=2, ensure_ascii=False))

@@ -83,6 +83,9 @@ PERF = """examples:
   arkd perf --only divergence   one part; results of the others are kept
   arkd perf --again             also repeat what was measured before
 """
+ENV = """example:
+  arkd env > environment.txt      for a bug report, or beside a result
+"""
 COMPLETION = """examples:
   arkd completion bash > ~/.local/share/bash-completion/completions/arkd
   arkd completion zsh > ~/.zsh/completions/_arkd      a folder on your fpath

@@ -31,6 +31,9 @@ LONGEST_NAME = 300  # of a file, as an error has it
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; an error that the user can act on is one line and exit code 2."""
+    if sys.platform == "win32":
+        print("arkd: error: Windows lacks the file locks that runs need; use WSL", file=sys.stderr)
+        return 2
     output.show_what_can_be()
     # What a command imports stays: to search all of it for cycles is a fifth of a stage's start,
     # and once more, at the exit, a second.

@@ -346,6 +346,11 @@ def _calibrate(command: Parser) -> None:
     command.set_defaults(command="commands.calibrate")
 
 
+@_command("env", "show what numbers depend on: code, libraries, kernels, machine", examples.ENV)
+def _env(command: Parser) -> None:
+    command.set_defaults(command="commands.env")
+
+
 @_command("completion", "print a shell's completion script", examples.COMPLETION)
 def _completion(command: Parser) -> None:
     command.add_argument("shell", choices=["bash", "zsh", "tcsh"])

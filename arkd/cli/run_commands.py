@@ -30,6 +30,7 @@ def run(options: argparse.Namespace) -> None:
     from arkd.suite.trees import results_folder, trees
 
     trees(options.suite, results_folder(options.results))
+    _place_state(Path(".snakemake"))
     ours = ["arkd.cli.run_workflow", options.suite, options.results]
     plain = options.verbose or options.dry_run
     command = [
@@ -48,6 +49,21 @@ def run(options: argparse.Namespace) -> None:
     # The rules call `arkd` by name: the one that was called, activated environment or not.
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     os.execve(sys.executable, command, {**os.environ, "PATH": path})
+
+
+def _place_state(folder: Path) -> None:
+    """Make Snakemake's folder, or say what hinders it.
+
+    Raises:
+        ArkdError: the working folder cannot be written to, or something else has that name.
+    """
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise ArkdError(
+            f"{folder.absolute()}: {error.strerror}; Snakemake keeps its state there: run from "
+            "another folder"
+        ) from error
 
 
 def add(options: argparse.Namespace) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from arkd.errors import ArkdError
-from arkd.storage import manifest
+from arkd.storage import manifest, provenance
 from arkd.storage.records import read_csv
 from arkd.suite.folders import CONTROLS, Tree, methods, seeds
 
@@ -61,9 +61,10 @@ def of_one_make(blocks: dict[int, Tree], made: dict[int, dict[str, Any]]) -> Non
     (first, reference), *rest = made.items()
     for world, facts in rest:
         for key in ("core", "training_core", "versions"):
-            if facts.get(key) != reference.get(key):
+            ours, theirs = (_of_make(made_by, key) for made_by in (reference, facts))
+            if theirs != ours:
                 raise ArkdError(
-                    f"{blocks[world].root}: {key} {facts.get(key)} beside {reference.get(key)} of "
+                    f"{blocks[world].root}: {key} {theirs} beside {ours} of "
                     f"{blocks[first].root}; results of different code are never mixed: "
                     f"run one of them again, `{blocks[world].command()}`"
                 )
@@ -74,3 +75,9 @@ def of_one_make(blocks: dict[int, Tree], made: dict[int, dict[str, Any]]) -> Non
                     f"file of its method, than in {blocks[first].root}; "
                     f"run one of them again, `{blocks[world].command()}`"
                 )
+
+
+def _of_make(facts: dict[str, Any], key: str) -> Any:
+    """Return a fact of a manifest; of the versions those of the libraries."""
+    value = facts.get(key)
+    return provenance.libraries(value) if key == "versions" and value else value

@@ -93,7 +93,8 @@ def _one_maker(tree: Tree, manifests: dict[Path, dict[str, Any]]) -> dict[str, s
     makers: dict[str, dict[str, Path]] = {}
     for folder, found in manifests.items():
         work = "training" if found["stage"] in provenance.TRAINING_STAGES else "evaluation"
-        libraries = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
+        others = provenance.libraries(found["versions"])
+        libraries = ", ".join(f"{name} {version}" for name, version in others.items())
         maker = f"core {found['core']}, suite version {found['suite_version']}, {libraries}"
         makers.setdefault(work, {}).setdefault(maker, folder)
         cores[work] = found["core"]

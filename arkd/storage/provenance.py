@@ -9,6 +9,7 @@ import re
 import resource
 import subprocess
 import sys
+from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -68,6 +69,15 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             found[package] = "absent"
     return found
+
+
+def libraries(found: Mapping[str, str]) -> dict[str, str]:
+    """Return the versions by which results may not differ: all but that of arkd itself.
+
+    Which code of arkd made a number is said by the hash of its core, which a release that changes
+    no number leaves as it is.
+    """
+    return {name: text for name, text in found.items() if name != "arkd"}
 
 
 def cuda_version() -> str | None:
@@ -131,6 +141,7 @@ def host() -> dict[str, Any]:
     return {
         "system": platform.system(),
         "machine": platform.machine(),
+        "libc": " ".join(platform.libc_ver()).strip(),
         "processor": _processor(),
         "cores": os.cpu_count(),
         "threads": threads,

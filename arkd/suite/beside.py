@@ -60,7 +60,7 @@ def _check_stages(tree: Tree, ran: Suite) -> None:
     Raises:
         ArkdError: there is one.
     """
-    versions = provenance.versions()
+    libraries = provenance.libraries(provenance.versions())
     trains = any(
         not (tree.training(pair.name, label, seed) / manifest.NAME).is_file()
         for pair in tree.suite.pairs
@@ -74,7 +74,7 @@ def _check_stages(tree: Tree, ran: Suite) -> None:
             what = "made by other settings"
         elif trains and made["core"] != provenance.core_hash(stage):
             what = f"made by core {made['core']}, and this is {provenance.core_hash(stage)}"
-        elif trains and made["versions"] != versions:
+        elif trains and provenance.libraries(made["versions"]) != libraries:
             what = "made by other versions of the libraries"
         else:
             continue

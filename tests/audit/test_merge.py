@@ -309,6 +309,11 @@ def test_other_code_or_libraries_are_refused(
         merge(tmp_path / "out", parts)
 
 
+def test_runs_of_two_releases_with_one_core_are_merged(tmp_path: Path, parts: list[Path]) -> None:
+    edit(parts[1] / "manifest.json", lambda made: made["versions"].update(arkd="9.9.9"))
+    assert (merge(tmp_path / "out", parts) / "records.csv").is_file()
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [

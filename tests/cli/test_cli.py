@@ -5,12 +5,16 @@ from __future__ import annotations
 import argparse
 import importlib
 import inspect
+import json
 import os
+import platform
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -20,6 +24,7 @@ from arkd.cli import main as cli
 from arkd.cli.main import CHOOSING
 from arkd.cli.parser import COMMANDS, parser
 from arkd.cli.suggestions import Deferred
+from arkd.storage.provenance import core_hash
 
 SMOKE = ("--suite", "smoke", "--pair", "fixture")
 
@@ -208,3 +213,45 @@ def test_a_listing_of_commands_makes_no_parser_of_one(capsys: pytest.CaptureFixt
     top.parse_args(["status", "smoke"])
     made = [name for name, command in added.choices.items() if "parser" in vars(command)]
     assert made == ["status"]
+
+
+def test_the_environment_is_what_manifests_record(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["env"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["core"] == {"training": core_hash("distill"), "evaluation": core_hash("evaluate")}
+    for name in ("torch", "numpy", "lm-eval"):
+        assert facts["versions"][name] == version(name)
+    assert facts["versions"]["python"] == platform.python_version()
+    assert facts["kernels"]["chosen"] == "portable"
+    assert facts["host"]["libc"] == " ".join(platform.libc_ver()).strip()
+    assert Path(facts["suites"], "longtail.yaml").is_file()
+
+
+def test_windows_is_refused_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "platform", "win32")
+    assert_one_line(cli.main(["list"]), capsys.readouterr().err, "Windows .*; use WSL")
+
+
+def test_a_folder_in_which_snakemake_cannot_keep_its_state_is_refused(tmp_path: Path) -> None:
+    """Its own refusal is a traceback of thirty lines; a file of that name bars even root."""
+    (tmp_path / ".snakemake").write_text("mine")
+    command = [sys.executable, "-m", "arkd", "run", "smoke", "--dry-run"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert_one_line(done.returncode, done.stderr, r"/\.snakemake: File exists; .* another folder")
+    assert [path.name for path in tmp_path.iterdir()] == [".snakemake"]
+
+
+def test_code_of_one_copy_never_runs_the_suites_of_another(tmp_path: Path) -> None:
+    """As where PYTHONPATH names a second checkout beside the installed one."""
+    shutil.copytree(ROOT / "arkd", tmp_path / "arkd", ignore=shutil.ignore_patterns("__pycache__"))
+    command = [sys.executable, "-m", "arkd", "list"]
+    other = os.environ | {"PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(command, cwd=tmp_path, env=other, capture_output=True, text=True)
+    message = f"{ROOT}/b.*: belongs to another copy of arkd than {tmp_path}/arkd; run `pip install"
+    assert_one_line(done.returncode, done.stderr, message)
+    for name in ("baselines", "benchmarks"):  # as in an installed package
+        shutil.copytree(ROOT / name, tmp_path / f"arkd_{name}")
+    done = subprocess.run(command, cwd=tmp_path, env=other, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

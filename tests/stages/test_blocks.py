@@ -80,7 +80,7 @@ def write_block(block: Tree, world: int, failed: tuple[str, int] | None = None) 
     write_csv(block.root / "cost.csv", COST_COLUMNS, costs)
     facts: dict[str, Any] = {"stage": "collect", "suite": suite.name, "suite_version": "1.0"}
     facts |= {"config": suite.model_dump(mode="json"), "core": "c", "training_core": "t"}
-    facts |= {"inputs": {}, "versions": {"torch": "2"}}
+    facts |= {"inputs": {}, "versions": {"arkd": "1.0.0", "torch": "2"}}
     facts["outputs"] = {name: sha256_file(block.root / name) for name in FILES}
     write_json(block.root / "manifest.json", facts)
 
@@ -223,6 +223,27 @@ def test_blocks_are_checked_before_they_are_joined(suite_file: Path, tmp_path: P
     suite_file.write_text(SUITE.replace("[1, 2]", "[1, 2, 3]"))
     with pytest.raises(ArkdError, match="collected with other settings than several has now"):
         blocks.pool(tree(str(suite_file), tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("name", "changed"), [("arkd", ""), ("torch", "versions"), ("core", "core")]
+)
+def test_blocks_of_another_release_are_joined_and_of_other_code_or_libraries_not(
+    suite_file: Path, tmp_path: Path, name: str, changed: str
+) -> None:
+    whole = tree(str(suite_file), tmp_path)
+    for world, block in whole.blocks.items():
+        write_block(block, world)
+    path = whole.blocks[12].root / "manifest.json"
+    made = json.loads(path.read_text())
+    (made if name in made else made["versions"])[name] = "9.9.9"
+    write_json(path, made)
+    if not changed:
+        blocks.pool(whole)
+        assert {row["seed"] for row in rows(whole.root / "records.csv")} == {"11", "12", "13"}
+        return
+    with pytest.raises(ArkdError, match=f"several@12: {changed} .*9.9.9.* are never mixed"):
+        blocks.pool(whole)
 
 
 @pytest.mark.parametrize(
