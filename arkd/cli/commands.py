@@ -8,6 +8,7 @@ from pathlib import Path
 
 from arkd.errors import ArkdError
 
+WIDE = 110  # columns of a terminal, from which on listings show all that they have
 MOST_TOKENS = 10**7  # of a prompt or an answer, in a plan
 
 
@@ -81,7 +82,7 @@ def list_methods(options: argparse.Namespace) -> None:
         from arkd.plan import suite_list
 
         console = terminal(80)
-        hidden = frozenset({4} if console.width < 110 else ())  # what each is needs a line's width
+        hidden = frozenset({4} if console.width < WIDE else ())  # what each is needs a line's width
         grid = Grid(suite_list.HEAD, suite_list.rows(), left=5)
         show(grid, console, Look(folded={4: 60}, hidden=hidden))
         return
@@ -96,9 +97,12 @@ def list_methods(options: argparse.Namespace) -> None:
         paper = paper.replace("arxiv.org/abs/", "arXiv ")
         says = row.varies, row.origin, row.kind, needs, row.cost, paper, row.summary
         rows.append([row.name, *says])
-    folded = {head.index("needs"): 32, head.index("what it is"): 32}
+    console = terminal(80)
+    narrow = console.width < WIDE
+    hidden = frozenset(map(head.index, ("from", "kind", "needs", "cost")) if narrow else ())
+    folded = {head.index("needs"): 32, head.index("what it is"): 28 if narrow else 32}
     _warn(broken)
-    show(Grid(head, rows, left=len(head)), terminal(), Look(folded=folded))
+    show(Grid(head, rows, left=len(head)), console, Look(folded=folded, hidden=hidden))
 
 
 def check(options: argparse.Namespace) -> int:

@@ -63,7 +63,11 @@ def dynamics(make: Builder) -> Figure | None:
         Line2D([], [], label=row, **mark(row).style(5) | {"ls": "-", "lw": 1.5}) for row in shown
     ]
     figure.legend(handles=handles, loc="outside upper left", ncols=LINES, fontsize=SMALL)
-    foot(figure, f"the {len(shown)} best known of {len(rows)} rows" * (len(shown) < len(rows)))
+    foot(
+        figure,
+        "loss: each row's own, which differ" + "; band of α: 95 % t" * (len(make.suite.seeds) > 1),
+        f"{len(shown)} of {len(rows)} rows" * (len(shown) < len(rows)),
+    )
     return figure
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from matplotlib.figure import Figure
@@ -16,7 +17,7 @@ from arkd.tables.quantities import FORWARD, difference, quality
 from arkd.tables.table import Cell
 
 LINE_IN = 0.2  # inches a row
-PALE = 0.35  # opacity of what the seeds do not tell apart
+DECIDED, OPEN = (2.6, 6.0), (0.8, 3.0)  # width of the line, size of the mark: told apart, or not
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,8 @@ def effects(make: Builder) -> Figure | None:
     """Draw each row less forward KL, seed by seed, with its interval; the best JSD on top."""
     if FORWARD not in make.methods or len(make.methods) < 2:
         return None
-    choice = main_rows(make, make.methods, plain=True)
-    rows = [row for row in choice.rows if row != FORWARD]
+    choice = main_rows(make, [row for row in make.methods if row != FORWARD], plain=True)
+    rows = choice.rows
     found = {pair: _differences(make, pair, rows) for pair in make.pairs}
     shown = [m for m in MEASURES if any(m.key in cells for cells in found[make.pairs[0]].values())]
     height = len(rows) * LINE_IN + 0.6
@@ -60,12 +61,11 @@ def effects(make: Builder) -> Figure | None:
                 if cell.mean is None:
                     continue
                 decided = cell.half is None or abs(cell.mean) > cell.half
-                drawn, alpha = mark(row), 1.0 if decided else PALE
+                drawn, (line_width, size) = mark(row), DECIDED if decided else OPEN
                 if cell.half is not None:
                     ends = (cell.mean - cell.half, cell.mean + cell.half)
-                    axis.plot(ends, (at, at), color=drawn.colour, lw=1.3, alpha=alpha)
-                style = drawn.style(5) | {"alpha": alpha}
-                axis.plot(cell.mean, at, label=row, zorder=3, **style)
+                    axis.plot(ends, (at, at), color=drawn.colour, lw=line_width)
+                axis.plot(cell.mean, at, label=row, zorder=3, **drawn.style(size))
             lead = f"{pair}\n" if len(found) > 1 else ""
             axis.set_title(lead + measure.title, fontsize=9)
             better = "← better" if measure.lower_is_better else "better →"
@@ -79,13 +79,13 @@ def effects(make: Builder) -> Figure | None:
     what = (
         f"no intervals from a single {observed(make.suite)}"
         if alone
-        else "pale: the interval contains zero"
+        else "95 % t intervals, uncorrected; thin: the interval contains zero"
     )
     foot(figure, f"zero: {FORWARD}", what, choice.note)
     return figure
 
 
-def _differences(make: Builder, pair: str, rows: list[str]) -> dict[str, dict[str, Cell]]:
+def _differences(make: Builder, pair: str, rows: Sequence[str]) -> dict[str, dict[str, Cell]]:
     """Return each row's paired difference to forward KL by measure; measured ones only."""
     base = _values(make, pair, FORWARD)
     found: dict[str, dict[str, Cell]] = {}

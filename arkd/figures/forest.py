@@ -76,7 +76,9 @@ def forest(make: Builder, partial: bool = False) -> Figure | None:
         _panel(axis, judgements, len(make.pairs) > 1, each)
         axis.set_xlabel(unit, fontsize=SMALL)
     handles: list[Line2D | Patch] = [
-        Line2D([], [], **mark.style(6), label=word) for word, mark in VERDICTS.items()
+        Line2D([], [], **mark.style(6), label=word)
+        for word, mark in VERDICTS.items()
+        if any(judgement.verdict == word for judgement in shown)
     ]
     handles.append(Patch(color=CLAIMED, label="claimed side"))
     if any(_decisive(judgement).comparison.band for judgement in shown):
@@ -157,6 +159,8 @@ def _panel(axis: Axes, judgements: Sequence[Judgement], several: bool, each: boo
         axis.plot(decisive.effect, place, zorder=4, label=judgement.claim.id, **mark.style(7))
         ends += (*boundaries(decisive.comparison), *band(decisive.comparison))
         text = judgement.verdict + (" (provisional)" if each and judgement.provisional else "")
+        if decisive.level:
+            text += f", {100 * decisive.level:.4g} %"
         axis.annotate(
             text, (1.02, place), xycoords=("axes fraction", "data"), va="center", fontsize=SMALL
         )

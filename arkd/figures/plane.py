@@ -62,7 +62,7 @@ def plane(
             (part, [row for row in shown if row in near]),
         ):
             for row, point in found.items():
-                if row in rows:
+                if row in rows or row in shown:
                     cross(axis, *point, mark(row))
                 elif row not in controls:
                     axis.plot(point[0].mean, point[1].mean, zorder=2, **OTHER.style())
@@ -82,7 +82,10 @@ def plane(
             part.locator_params(nbins=6)
             whole.add_patch(_frame(whole, (left, right), (low, high)))
     left_out = len(there) - len(named)
-    foot(figure, f"named: {len(named)} of {len(there)} rows; grey: the others" * bool(left_out))
+    foot(
+        figure,
+        f"named: {len(named)} of {len(there)} rows; grey: rows without a name" * bool(left_out),
+    )
     for axis, places in to_name:
         label_points(figure, axis, places)
     return figure

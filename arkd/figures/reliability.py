@@ -58,10 +58,11 @@ def reliability(make: Builder) -> Figure | None:
             axis.tick_params(labelsize=SMALL)
     for axis in grid[:, 0]:
         axis.set_ylabel("entropy of belief (nats)", fontsize=SMALL)
-    shares = ", ".join(name.removeprefix(RATIO) for name in kinds if name != CERTAIN)
+    shares = ", ".join("100" if name == CERTAIN else name.removeprefix(RATIO) for name in kinds)
     foot(
         figure,
-        f"horizontal: entropy of the truth (nats); first of two answers true in {shares} %",
+        f"horizontal: entropy of the truth (nats), from left: one answer has {shares} % of it",
+        "dashed: as uncertain as the truth; grey: the other rows; bars: 95 % t",
         choice.note,
     )
     return figure

@@ -12,8 +12,8 @@ from arkd.tables.builder import Builder
 from arkd.tables.kinds.sparse import sparse_rows, sparse_values
 
 PANELS = {
-    "gradient_bias": "bias of the gradient",
-    "gradient_error": "error of one store",
+    "gradient_bias": "gradient error,\nmean of 64 stores",
+    "gradient_error": "gradient error,\none store",
     "value_error": "error of the value (nats)",
     "jsd": "JSD to the teacher (nats)",
     "tail_overlap": "tail overlap",
@@ -73,8 +73,10 @@ def sparse(make: Builder) -> Figure | None:
     handles = [Line2D([], [], label=KINDS[kind], **mark.style(5)) for kind, mark in known.items()]
     exact = EXACT.style(8) | {"ls": ":"}
     handles.append(Line2D([], [], **exact, label="exact teacher"))
-    figure.legend(handles=handles, loc="outside lower center", ncols=5, fontsize=SMALL)
-    foot(figure, f"pair {pair}, one of {len(make.pairs)}" * (len(make.pairs) > 1))
+    figure.legend(handles=handles, loc="outside upper left", ncols=5, fontsize=SMALL)
+    chance = "of the mean of 64 stores: a bias, but of draws, which have none, what chance leaves"
+    other_pairs = f"pair {pair}, one of {len(make.pairs)}" * (len(make.pairs) > 1)
+    foot(figure, chance, other_pairs)
     return figure
 
 

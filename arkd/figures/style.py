@@ -13,6 +13,7 @@ import numpy as np
 from matplotlib import font_manager, style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.transforms import offset_copy
 from scipy.optimize import linear_sum_assignment
 
 from arkd.figures.marks import Mark, mark
@@ -68,25 +69,31 @@ class Choice:
 
 
 def main_rows(make: Builder, rows: Sequence[str], plain: bool = False) -> Choice:
-    """Return all rows up to `MANY`; of more, those that have as many seeds as any.
+    """Return all rows up to `MANY`, or of one number of seeds; else those that have the most.
 
     All as well where that rule leaves fewer than two.
 
     Args:
         make: The suite.
         rows: Labels, in the order in which they are shown.
-        plain: Of more than `MANY`, drop also the rows that change a setting of their method.
+        plain: Of more than `MANY`, drop also the rows that change a setting of their method,
+            unless most rows do.
     """
     if len(rows) <= MANY:
         return Choice(tuple(rows))
-    most = max(len(make.expected(row)) for row in rows)
+    counts = {len(make.expected(row)) for row in rows}
+    plain = plain and 2 * sum("@" in row for row in rows) <= len(rows)  # else they are the subject
+    if len(counts) == 1 and not plain:
+        return Choice(tuple(rows))
+    most = max(counts)
     kept = tuple(
         row for row in rows if len(make.expected(row)) == most and not (plain and "@" in row)
     )
     if len(kept) < 2:
         return Choice(tuple(rows))
-    rule = f"with all {most} {observed(make.suite)}s" + (" and no changed setting" if plain else "")
-    return Choice(kept, f"{len(kept)} of {len(rows)} rows, those {rule}")
+    rules = [f"all {most} {observed(make.suite)}s"] * (len(counts) > 1)
+    rules += ["no changed setting"] * plain
+    return Choice(kept, f"{len(kept)} of {len(rows)} rows, those with {' and '.join(rules)}")
 
 
 def broken(label: str) -> str:
@@ -153,12 +160,20 @@ def label_points(figure: Figure, axis: Axes, points: Mapping[str, tuple[float, f
             fontsize=SMALL,
             annotation_clip=False,
             arrowprops={
-                **{"arrowstyle": "-", "color": "0.55", "lw": 0.5, "shrinkA": 9, "shrinkB": 3},
+                **{
+                    "arrowstyle": "-",
+                    "color": "0.55",
+                    "lw": 0.5,
+                    "ls": ":",
+                    "shrinkA": 9,
+                    "shrinkB": 3,
+                },
                 "relpos": (0.0, 0.5),
             },
         )
-        style = mark(name).style(5) | {"clip_on": False, "transform": axis.transAxes}
-        axis.plot(COLUMN - 8 / box.width * figure.dpi / 72, place, **style)
+        left = offset_copy(axis.transAxes, figure, x=-8, units="points")
+        style = mark(name).style(5) | {"clip_on": False, "transform": left}
+        axis.plot(COLUMN, place, **style)
 
 
 def spread(wanted: Sequence[float], gap: float, high: float = 1.0) -> list[float]:

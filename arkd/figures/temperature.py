@@ -11,6 +11,7 @@ from matplotlib.lines import Line2D
 from arkd.figures.marks import mark
 from arkd.figures.style import SMALL
 from arkd.results.records import SeedValues
+from arkd.results.suite_results import observed
 from arkd.statistics.intervals import Interval, PairedDifference, mean_interval, paired_difference
 from arkd.tables.builder import Builder
 from arkd.tables.kinds.temperature import families
@@ -48,6 +49,7 @@ def temperature(make: Builder) -> Figure | None:
     )
     grid = figure.subplots(lines * len(make.pairs), len(keys), squeeze=False, sharex=True)
     degrees = sorted({degree for labels in rows.values() for degree in labels})
+    counts: set[int] = set()
     for place, pair in enumerate(make.pairs):
         for column, key in enumerate(keys):
             upper = grid[lines * place, column]
@@ -57,9 +59,11 @@ def temperature(make: Builder) -> Figure | None:
                 name: {degree: q[key] for degree, q in found[pair, name].items() if q.get(key)}
                 for name in rows
             }
+            seeds = _shared(values)
+            counts.add(len(seeds))
             for number, (name, family) in enumerate(values.items()):
                 at = 1 + SPREAD * (number / max(1, len(rows) - 1) - 0.5)
-                means = {t: mean_interval([*seeds.values()]) for t, seeds in family.items()}
+                means = {t: mean_interval([v[s] for s in seeds]) for t, v in family.items()}
                 _line(upper, name, means, at)
                 if paired and name != FORWARD:
                     _line(grid[2 * place + 1, column], name, _less(family, values[FORWARD]), at)
@@ -72,12 +76,20 @@ def temperature(make: Builder) -> Figure | None:
         axis.set_xticks(degrees, [f"{degree:g}" for degree in degrees])
         axis.minorticks_off()
         axis.tick_params(labelsize=SMALL)
-    figure.supxlabel("temperature T of training", fontsize=SMALL)
+    number = ", ".join(map(str, sorted(counts)))
+    of_all = f"upper row: over the {number} {observed(make.suite)}s that all rows have"
+    figure.supxlabel(f"temperature T of training\n{of_all}", fontsize=SMALL)
     handles = [
         Line2D([], [], label=name, **mark(name).style(5) | {"ls": "-", "lw": 1.3}) for name in rows
     ]
     figure.legend(handles=handles, loc="outside upper left", ncols=8, fontsize=SMALL)
     return figure
+
+
+def _shared(families: Mapping[str, Family]) -> list[int]:
+    """Return the seeds that every method has at every temperature, so that means compare."""
+    every = [seeds.keys() for family in families.values() for seeds in family.values()]
+    return sorted(set.intersection(*map(set, every)))
 
 
 def _less(family: Family, base: Family) -> dict[float, PairedDifference]:

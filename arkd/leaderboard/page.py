@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ COLUMNS = (
     *("cost_s", "cost_kind", "cost_declared", "core", "core_differs", "commit", "kernels"),
 )
 WIDTH, HEIGHT, INSET = 150, 18, 6  # of a drawn interval, in CSS pixels
-DIGITS = {"rouge_l": 1, "outside": 1}  # else three
+DIGITS = {"rouge_l": 1, "outside": 1, "jsd": 4}  # else three
 MINUS = str.maketrans("-", "−")
 
 
@@ -119,11 +119,12 @@ def _board_view(board: Board, found: Leaderboard) -> dict[str, Any]:
         rows = placed(board, measure)
         if not rows:
             continue
+        own = {row.run: effect.value for row, effect in rows if row.method == found.base}
         low, high = _reach([effect for row, effect in rows if row.method != INIT])
         tables.append(
             {
                 "measure": measure,
-                "rows": [_row_view(row, effect, measure, low, high) for row, effect in rows],
+                "rows": [_row_view(*each, measure, (low, high), own) for each in rows],
                 "few": min(effect.seeds for _, effect in rows),
             }
         )
@@ -140,9 +141,23 @@ def _reach(effects: list[Effect]) -> tuple[float, float]:
 
 
 def _row_view(
-    row: Row, effect: Effect, measure: Measure, low: float, high: float
+    row: Row, effect: Effect, measure: Measure, reach: tuple[float, float], own: Mapping[str, float]
 ) -> dict[str, Any]:
+    """Return a row as the template draws it.
+
+    Args:
+        row: The row.
+        effect: Its difference from forward KL.
+        measure: In which.
+        reach: The ends of the drawing's axis.
+        own: Forward KL's value over all of its seeds, by run.
+    """
     digits = DIGITS.get(measure.key, 3)
+    low, high = reach
+
+    def text(value: float, sign: str = "") -> str:
+        shown = f"{value:{sign}.{digits}f}"
+        return (shown.lstrip("+-") if float(shown) == 0 else shown).translate(MINUS)
 
     def at(value: float) -> float:
         share = (min(max(value, low), high) - low) / (high - low)
@@ -156,9 +171,10 @@ def _row_view(
     return {
         "row": row,
         "effect": effect,
-        "text": f"{effect.mean:+.{digits}f}".translate(MINUS),
+        "text": text(effect.mean, "+"),
         "margin": margin,
-        "value": f"{effect.value:.{digits}f}".translate(MINUS),
+        "value": text(effect.value),
+        "base": "" if own.get(row.run) == effect.base else text(effect.base),
         "sort": significant(effect.mean),
         "verdict": verdict,
         "drawing": {

@@ -26,6 +26,7 @@ from arkd.results.records import read_frame
 from arkd.results.trajectories import read_windows, trained_steps
 from arkd.storage import manifest as manifests
 from arkd.storage.files import refuse_unlike, staged_dir, write_text
+from arkd.storage.records import read_rows
 from arkd.suite.folders import Tree, methods, seeds
 from arkd.suite.suite import Suite
 from arkd.tables import build as tables
@@ -136,7 +137,7 @@ def strip(tree: Tree, made: Sequence[Table]) -> list[tuple[str, str]]:
     """Return what was run in a few numbers."""
     suite = tree.suite
     runs = list(tree.blocks.values()) or [tree]
-    wall_s = [_wall_s(run) for run in runs if (run.root / "cost.csv").is_file()]
+    spent = [_job_s(run) for run in runs if (run.root / "cost.csv").is_file()]
     pairs = len(suite.pairs)
     steps = trained_steps(suite, read_windows(tree).values())
     known = {
@@ -146,7 +147,7 @@ def strip(tree: Tree, made: Sequence[Table]) -> list[tuple[str, str]]:
         f"{suite.observation.capitalize()}s per row": str(kind.facts(suite)["seeds"]),
         "Decoding seeds": str(len(suite.decoding.seeds)),
         "Steps": f"{steps:,}",
-        "Run time, all stages": duration(math.fsum(wall_s)) if len(wall_s) == len(runs) else "",
+        "Time of all jobs, summed": duration(math.fsum(spent)) if len(spent) == len(runs) else "",
         "Tables": str(len(made)),
     }
     return [(name, value) for name, value in known.items() if value]
@@ -157,8 +158,11 @@ def _students(tree: Tree) -> int:
     return sum(len(seeds(suite, entry.label)) for entry in suite.entries) * len(suite.pairs)
 
 
-def _wall_s(tree: Tree) -> float:
-    return math.fsum(read_frame(tree.root / "cost.csv", tree.suite, ["wall_s"])["wall_s"].dropna())
+def _job_s(tree: Tree) -> float:
+    path = tree.root / "cost.csv"
+    parts = [name for name in ("startup_s", "wall_s") if name in read_rows(path)[0]]
+    found = read_frame(path, tree.suite, parts)
+    return math.fsum(value for name in parts for value in found[name].dropna())
 
 
 def facts(tree: Tree) -> list[tuple[str, str]]:

@@ -181,7 +181,7 @@ def test_a_page_of_worlds_counts_and_names_what_their_blocks_ran(
     shown = dict(strip(whole, []))
     assert shown["Students"] == "10"  # 3 worlds and 2, two seeds in each
     students = 4 + 4 + 3  # rows of each world that are trained with both seeds, controls too
-    assert shown["Run time, all stages"] == duration(students * (10 + 20))
+    assert shown["Time of all jobs, summed"] == duration(students * (10 + 20))
     page = tmp_path / "results" / "several" / "report.html"
     links = {w: link for row in method_rows(whole, page) for w, link in row["links"]}
     assert {w: unquote(link) for w, link in links.items()} == {

@@ -75,9 +75,10 @@ TABLE = TableKind(
     title="Cost of training",
     caption="""
         Time, throughput and peak memory of one training run on the host named in the manifest,
-        without the teacher's caches and samples (cost.csv has them, as `shared`). Overhead, where
+        without the teacher's caches and samples (cost.csv has them, as "shared"). Overhead, where
         fixed_mix was run: training time relative to it, paired by {unit}. Times vary between
-        hosts and runs and are not part of the reproducible records.
+        hosts and runs and are not part of the reproducible records. Mean over {observations} ± half
+        the width of the 95 % t interval.
     """,
     build=build,
 )

@@ -32,7 +32,8 @@ TABLE = TableKind(
         freely: the right answer, over all its wordings, is believed more than any other answer
         and more than everything that is no answer. Rolling perplexity is that of held-out text
         without the prompt that every model was trained with: it tells models apart, but they were
-        not trained for it.
+        not trained for it. Mean over {observations} ({seeds}) ± half the width of the 95 % t
+        interval.
     """,
     build=build,
 )

@@ -26,8 +26,8 @@ def build(make: Builder) -> Layout | None:
         Column("bytes", "bytes per token", 0),
         Column("entries", "entries", 1),
         Column("value_error", "error of the value (nats)", 3),
-        Column("gradient_error", "error of the gradient", 3),
-        Column("gradient_bias", "its bias", 3),
+        Column("gradient_error", "error of the gradient, one store", 3),
+        Column("gradient_bias", "mean of 64 stores", 3),
         Column("jsd", "JSD (nats) ↓", 4),
         *([Column("tail_overlap", "tail overlap ↑", 3)] if overlap else []),
         Column("ece", "ECE ↓", 4),
@@ -99,11 +99,11 @@ TABLE = TableKind(
         Students trained on a teacher of which only some entries per token are stored, suite {name}
         {version}. Bytes per token: 8 per entry (token and log-probability); for the exact teacher,
         its float32 hidden state, from which every probability follows. Error of the value: forward
-        KL to what is stored minus that to the exact teacher. Error and bias of the gradient: half
-        the absolute difference from the exact gradient on the logits, for one store and for the
-        mean of 64; 0 to 1. All three at the trained student, on gold prefixes, at the row's
-        temperature. Then the student itself at temperature 1. Mean over {observations} ({seeds}) ±
-        half the width of the 95 % t interval.
+        KL to what is stored minus that to the exact teacher. Error of the gradient: half the
+        absolute difference from the exact gradient on the logits, for one store and for the mean of
+        64; 0 to 1. What the mean leaves is bias; of draws, which have none, it is chance. All at
+        the trained student, on gold prefixes, at the row's temperature. Then the student itself at
+        temperature 1. Mean over {observations} ({seeds}) ± half the width of the 95 % t interval.
     """,
     build=build,
 )

@@ -120,8 +120,8 @@ TABLE = TableKind(
         follows for a method's mean over {observations} × decoding seeds × items, each source's
         part in its square, and how much smaller it would be with one more training seed, decoding
         seed or item. All sources count here; the intervals of the other tables take the items as
-        given, so they leave out `item`. A difference of two methods keeps that part of it which
-        the two do not share (table `new_items`).
+        given, so they leave out the item. A difference of two methods keeps that part of it which
+        the two do not share (table new_items).
     """,
     build=build,
 )
