@@ -13,7 +13,7 @@ endif
 SUITE ?= longtail
 VERSION ?= 1.0
 
-.PHONY: help env benchmark smoke smollm2-quick smollm2 perf test test-all test-triton test-gpu lint format lock fixture tune reference site clean
+.PHONY: help env benchmark smoke smollm2-quick smollm2 perf test test-all test-triton test-gpu lint format lock release-check dist fixture tune reference site clean
 
 help: ## show this list
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -21,20 +21,35 @@ help: ## show this list
 env: $(VENV)/.ready ## create the environment from the lock file
 
 # Nothing is installed whose hash is not in a lock file: the CPU build of torch where an index in use
-# has it, else PyPI's, which on Linux is a CUDA build and needs more.
-INSTALL = $(BIN)/python -m pip install --quiet --no-deps
-$(VENV)/.ready: requirements.lock requirements-cpu.lock requirements-cuda.lock pyproject.toml
+# has it, else PyPI's, which on Linux is a CUDA build and needs more. What has no wheel is built by
+# the locked setuptools, which therefore comes first.
+INSTALL = $(BIN)/python -m pip install --quiet --no-deps --no-build-isolation
+$(VENV)/.ready: requirements.lock requirements-build.lock requirements-cpu.lock requirements-cuda.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
+	$(INSTALL) --require-hashes --requirement requirements-build.lock
 	$(INSTALL) --require-hashes --requirement requirements-cpu.lock 2> /dev/null || true
 	$(INSTALL) --require-hashes --requirement requirements.lock
 	$(BIN)/python -c "from importlib.metadata import version; exit('+' not in version('torch'))" || \
 		$(INSTALL) --require-hashes --requirement requirements-cuda.lock
-	$(INSTALL) --no-build-isolation --editable .
+	$(INSTALL) --editable .
 	touch $@
 
-lock: env ## write the lock files anew (UPGRADE=1: with the newest versions)
-	$(BIN)/python -m pip install --quiet uv
+# What lock files and releases are made with, beside the environment of all else.
+TOOLS = $(VENV)/tools
+$(TOOLS)/.ready: requirements-release.lock $(VENV)/.ready
+	$(PYTHON) -m venv $(TOOLS)
+	$(TOOLS)/bin/python -m pip install --quiet --no-deps --require-hashes --requirement $<
+	touch $@
+
+lock: $(TOOLS)/.ready ## write the lock files anew (UPGRADE=1: with the newest versions)
 	.ci/lock
+
+release-check: ## refuse what no release may have: placeholders, a day that is not set
+	.ci/release-check
+
+DIST ?= build/dist
+dist: $(TOOLS)/.ready ## build sdist and wheel of the last commit into build/dist, and check them
+	.ci/dist $(DIST)
 
 benchmark: env ## run the default suite, from nothing to the tables
 	PATH="$(abspath $(BIN)):$$PATH" snakemake --cores $(CORES)

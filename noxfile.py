@@ -10,7 +10,7 @@ import nox
 
 PYTHONS = ("3.11", "3.12", "3.13")
 INDEX = "https://download.pytorch.org/whl/cpu"
-HASHED = ("--no-deps", "--require-hashes")
+HASHED = ("--no-deps", "--no-build-isolation", "--require-hashes")
 
 
 def given_by_make() -> list[str]:
@@ -23,6 +23,7 @@ def given_by_make() -> list[str]:
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
     """Run the tests in an environment of the lock files, as `make test` does."""
+    session.install(*HASHED, "--requirement", "requirements-build.lock")
     session.install(*HASHED, "--extra-index-url", INDEX, "--requirement", "requirements-cpu.lock")
     session.install(*HASHED, "--requirement", "requirements.lock")
     session.install("--no-deps", "--no-build-isolation", "--editable", ".")

@@ -12,7 +12,9 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 LOCKS = ("requirements.lock", "requirements-cpu.lock", "requirements-cuda.lock")
+BUILD = "requirements-build.lock"
 PERF = "requirements-perf.lock"
+RELEASE = "requirements-release.lock"
 
 
 def locked(name: str) -> dict[str, tuple[Requirement, set[str]]]:
@@ -27,7 +29,7 @@ def locked(name: str) -> dict[str, tuple[Requirement, set[str]]]:
     return found
 
 
-@pytest.mark.parametrize("name", [*LOCKS, PERF])
+@pytest.mark.parametrize("name", [*LOCKS, BUILD, PERF, RELEASE])
 def test_every_line_is_pinned_and_hashed(name: str) -> None:
     assert locked(name)
     for requirement, hashes in locked(name).values():
@@ -48,11 +50,23 @@ def test_the_environment_is_the_locked_one() -> None:
 def test_every_dependency_is_locked_at_a_version_that_will_do() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    lock, perf = locked("requirements.lock"), locked(PERF)
-    for text in (*project["dependencies"], *(text for extra in extras.values() for text in extra)):
-        wanted = Requirement(text)
-        pinned, _ = (perf if text in extras["perf"] else lock)[canonicalize_name(wanted.name)]
-        assert wanted.specifier.contains(str(pinned.specifier).removeprefix("==")), text
+    of_extra = {"perf": locked(PERF), "release": locked(RELEASE)}
+    wanted = {"": project["dependencies"], **extras}
+    for extra, texts in wanted.items():
+        lock = of_extra.get(extra) or locked("requirements.lock")
+        for requirement in map(Requirement, texts):
+            pinned, _ = lock[canonicalize_name(requirement.name)]
+            version_of = str(pinned.specifier).removeprefix("==")
+            assert requirement.specifier.contains(version_of), requirement
+
+
+def test_what_builds_is_what_the_environment_has() -> None:
+    """Both what is installed first and what builds a release; and nothing else builds."""
+    lock = locked("requirements.lock")
+    assert locked(BUILD) == {"setuptools": lock["setuptools"]}
+    assert locked(RELEASE)["setuptools"] == lock["setuptools"]
+    build = tomllib.loads((ROOT / "pyproject.toml").read_text())["build-system"]["requires"]
+    assert [Requirement(text).name for text in build] == ["setuptools"]
 
 
 def test_both_builds_of_torch_are_locked_at_one_version() -> None:

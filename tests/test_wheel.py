@@ -9,9 +9,11 @@ import subprocess
 import sys
 import sysconfig
 import zipfile
+from email import message_from_bytes
 from pathlib import Path
 
 import pytest
+import yaml
 from conftest import ROOT
 
 BUILT_FROM = ("arkd", "baselines", "benchmarks", "workflow")
@@ -25,7 +27,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     copy = tmp_path_factory.mktemp("checkout")
     for name in BUILT_FROM:
         shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
+    for name in ("pyproject.toml", "PYPI.md", "LICENSE"):
         shutil.copy(ROOT / name, copy)
     options = ["--no-deps", "--no-build-isolation", "--quiet", "--wheel-dir", "dist", "."]
     command = [sys.executable, "-m", "pip", "wheel", *options]
@@ -38,6 +40,15 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def wheel(built: Path) -> zipfile.ZipFile:
     return zipfile.ZipFile(built)
+
+
+def test_it_is_of_the_cited_version_and_typed(wheel: zipfile.ZipFile) -> None:
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"]
+    facts = message_from_bytes(wheel.read(f"arkd-{cited}.dist-info/METADATA"))
+    assert (facts["Name"], facts["Version"]) == ("arkd", cited)
+    assert facts.get_payload() == (ROOT / "PYPI.md").read_text(encoding="utf-8")
+    assert "Typing :: Typed" in facts.get_all("Classifier", [])
+    assert "arkd/py.typed" in wheel.namelist()
 
 
 @pytest.mark.parametrize(
