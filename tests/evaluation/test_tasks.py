@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 from conftest import ROOT
+from packaging.version import Version
 from rouge_score.rouge_scorer import RougeScorer
 
 from arkd.errors import ArkdError
@@ -165,7 +166,8 @@ def test_the_readme_cites_the_paper_and_this_software(family: str) -> None:
     assert entry
     fields = dict(re.findall(r"(\w+) += \{+(.*?)\}+,?$", entry[1], re.M))
     assert fields["author"] == software["authors"][0]["name"]
-    assert fields["version"] == software["version"]
+    # The README is hashed with the tasks: it keeps the version with which they were last run.
+    assert Version(fields["version"]) <= Version(software["version"])
     assert fields["license"] == software["license"]
     assert fields["title"].startswith(f"{software['title']}: a reproducibility benchmark")
 
