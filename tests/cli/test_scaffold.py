@@ -11,7 +11,10 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT
+from packaging.requirements import Requirement
+from packaging.version import Version
 
+from arkd import __version__
 from arkd.cli import main as cli
 from arkd.cli import new_method as scaffold
 from arkd.conformance import check
@@ -89,6 +92,9 @@ def test_elsewhere_it_is_a_package_whose_entry_point_is_found(
     assert project["project"]["entry-points"]["arkd.methods"] == {
         "my_method": "arkd_method_my_method"
     }
+    (needed,) = map(Requirement, project["project"]["dependencies"])
+    assert needed.specifier.contains(__version__)
+    assert not needed.specifier.contains(f"{Version(__version__).major + 1}.0.0")
     site = own / "site"
     pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation"]
     done = subprocess.run(
