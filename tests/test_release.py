@@ -201,6 +201,15 @@ def called(call: ast.Call) -> str:
     return call.func.attr if isinstance(call.func, ast.Attribute) else ""
 
 
+def test_installing_by_hand_is_the_same() -> None:
+    page = " ".join((ROOT / "docs" / "quick-start.md").read_text(encoding="utf-8").split())
+    typed = re.findall(r"`pip (install --no-deps [^`]*requirements[^`]*)`", page)
+    assert len(typed) == 2
+    refuse_what_is_not_hashed(
+        [shlex.split(line.replace("-r ", "--requirement ")) for line in typed]
+    )
+
+
 def test_the_images_have_the_python_of_the_kept_results() -> None:
     kept = ROOT / "results" / "reference" / "1.0" / "longtail" / "manifest.json"
     python = json.loads(kept.read_text())["versions"]["python"]
