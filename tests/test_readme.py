@@ -227,7 +227,8 @@ def test_the_front_findings_are_the_records_of_the_reference_run() -> None:
         assert len(difference) == 10
         half = stats.t.ppf(0.975, 9) * stats.sem(difference)
         sign = "+" if measure in ("jsd", "tail") else ""
-        return f"{difference.mean():{sign}.{digits}f} ± {half:.{digits}f}".replace("-", "−")
+        mean = round(difference.mean(), digits) + 0.0  # so that zero has no sign
+        return f"{mean:{sign}.{digits}f} ± {half:.{digits}f}".replace("-", "−")
 
     text = " ".join(FRONT.read_text(encoding="utf-8").split())
     arkd = [("id", 1), ("ood", 1), ("jsd", 4), ("tail", 3)]
