@@ -26,6 +26,7 @@ from arkd.suite.suite import Suite
 
 ROOT = Path(__file__).parent.parent
 PAGES = ROOT / "build" / "pages"
+STYLE = ROOT / "site" / "site.css"
 BOARD = ROOT / "results" / "leaderboard"  # where `arkd leaderboard` writes it
 PUBLIC = {  # what authors of methods import, and what measures
     "The contract of a method": ["arkd.method", "arkd.objectives", "arkd.papers"],
@@ -107,6 +108,7 @@ def main() -> None:
     if BOARD.is_dir():  # whose links lead to the reports, from where it stands
         shutil.copytree(BOARD, PAGES / "results" / BOARD.name)
     _write("results/reports.md", listed(reports))
+    shutil.copyfile(STYLE, PAGES / STYLE.name)
     if broken:
         sys.exit("links that lead nowhere:\n" + "\n".join(broken))
 

@@ -99,6 +99,7 @@ def test_it_builds_without_a_warning(staged: Path, tmp_path: Path) -> None:
     assert settings["strict"] is True
     assert (CONFIG.parent / settings["docs_dir"]).resolve() == ROOT / "build" / "pages"
     settings |= {"docs_dir": str(staged), "site_dir": str(tmp_path / "site")}
+    settings["theme"]["custom_dir"] = str(CONFIG.parent / settings["theme"]["custom_dir"])
     (code,) = (part["mkdocstrings"] for part in settings["plugins"] if "mkdocstrings" in part)
     code["handlers"]["python"]["paths"] = [str(ROOT)]
     file = tmp_path / "mkdocs.yml"
@@ -108,3 +109,15 @@ def test_it_builds_without_a_warning(staged: Path, tmp_path: Path) -> None:
     front = (tmp_path / "site" / "index.html").read_text(encoding="utf-8")
     assert "reproducibility benchmark" in front
     assert "fonts.googleapis" not in front  # nothing is fetched from elsewhere
+    assert "site.css" in front
+    assert re.search(r'role="dialog" aria-label="[^"]+"', front)
+    contents = re.findall(r'class="md-nav__link">\s*<span class="md-ellipsis">\s*([^<]*?)\s*<', front)
+    named = [name for part in settings["nav"] for name in _pages_named(part)]
+    missing = [name for name in named if name not in contents and name != "Home"]
+    assert not missing, f"not in the contents of the built site: {missing}"
+
+
+def _pages_named(part: dict) -> list[str]:
+    """Return the names of a part of the contents that stand for pages."""
+    ((name, inside),) = part.items()
+    return [name] if isinstance(inside, str) else [n for each in inside for n in _pages_named(each)]
