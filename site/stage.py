@@ -1,7 +1,8 @@
 """Stage the repository's pages for the documentation site, every link followed.
 
-A link between pages stays as it is; one to a file that is no page leads to the repository. Pages
-that are made from code are written here: commands, settings, the API, and the list of reports.
+A link between pages stays as it is; one to a file that is no page leads to the repository, or,
+while the address of that is not known, to a copy of the file. Pages that are made from code are
+written here: commands, settings, the API, and the list of reports.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, get_args, get_origin
-from urllib.parse import quote, unquote
+from urllib.parse import unquote
 
 import yaml
 from pydantic import BaseModel
@@ -75,9 +77,25 @@ UNSAID = {  # of keys whose field says nothing, as their name says most of it
     "prefixes": "on which fidelity is measured",
 }
 QUOTED = re.compile(r'"([^":#<>\s]+\.(?:csv|jsonl?|tex|pdf|svg|png))"')  # by a report, or its data
-MARKDOWN = re.compile(r'(?<=href=")([^":#]+\.md)(?=")')
-LINK = re.compile(r"(\]\()([^)\s]+)(\))|(src=\")([^\"]+)(\")")
+MARKDOWN = re.compile(r'href="([^":#]+\.md)"( download)?')
+FOLDER = re.compile(r' href="([^":#]+/)"')
+PAGE = re.compile(r"(?<=[>\s])(?:docs|baselines/pages)/[\w-]+\.md\b(?!</a>)")  # named, not linked
+LINK = re.compile(
+    r"(?P<text>\[[^\[\]]*)?(?P<before>\]\(|src=\")(?P<link>[^)\s\"]+)(?P<after>\)|\")"
+)
 FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+PLACEHOLDER = "example.org"  # the host of addresses that are not known yet
+
+
+@dataclass
+class Links:
+    """What links may lead to, and what following them found."""
+
+    files: set[str]  # those of the repository
+    pages: set[str]  # of them, those that are pages
+    repository: str
+    copied: set[str] = field(default_factory=set)  # files that the site needs beside its pages
+    broken: list[str] = field(default_factory=list)
 
 
 def main() -> None:
@@ -89,28 +107,29 @@ def main() -> None:
     files = {name for name in tracked if name}
     pages = {name for name in files if name.endswith(".md") and not name.startswith(".")}
     reports = sorted(name for name in files if name.endswith("/report.html"))
-    broken: list[str] = []
+    links = Links(files, pages, repository())
     for name in sorted(pages):
         text = (ROOT / name).read_text(encoding="utf-8")
-        linked = "".join(_linked(name, text, files, pages, broken))
-        _write("index.md" if name == "README.md" else name, linked)
-    shown = {name for name in files if name.endswith((".svg", ".png")) and "/figures/" in name}
+        _write("index.md" if name == "README.md" else name, "".join(_linked(name, text, links)))
+    links.copied |= {f for f in files if f.endswith((".svg", ".png")) and "/figures/" in f}
     for name in reports:
         text = (ROOT / name).read_text(encoding="utf-8")
-        shown |= files & {_beside(name, link) for link in QUOTED.findall(text)}
-        _write(name, _report(name, text))
-    for name in shown:
-        (PAGES / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(ROOT / name, PAGES / name)
+        links.copied |= files & {_beside(name, link) for link in QUOTED.findall(text)}
+        _write(name, _report(name, text, links))
+    for name in links.copied:
+        _copy(name, name)
     _write("docs/commands.md", commands())
     _write("docs/api.md", api())
     _write("docs/settings.md", suite_settings())
     if BOARD.is_dir():  # whose links lead to the reports, from where it stands
-        shutil.copytree(BOARD, PAGES / "results" / BOARD.name)
+        board = f"results/{BOARD.name}"
+        shutil.copytree(BOARD, PAGES / board)
+        text = (BOARD / "index.html").read_text(encoding="utf-8")
+        _write(f"{board}/index.html", _board(f"{board}/index.html", text, links))
     _write("results/reports.md", listed(reports))
     shutil.copyfile(STYLE, PAGES / STYLE.name)
-    if broken:
-        sys.exit("links that lead nowhere:\n" + "\n".join(broken))
+    if links.broken:
+        sys.exit("links that lead nowhere:\n" + "\n".join(links.broken))
 
 
 def _write(name: str, text: str) -> None:
@@ -119,42 +138,90 @@ def _write(name: str, text: str) -> None:
     path.write_text(text, encoding="utf-8")
 
 
-def _linked(
-    name: str, text: str, files: set[str], pages: set[str], broken: list[str]
-) -> Iterator[str]:
+def _copy(name: str, to: str) -> None:
+    (PAGES / to).parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(ROOT / name, PAGES / to)
+
+
+def _linked(name: str, text: str, links: Links) -> Iterator[str]:
     """Yield a page with its links set right; what stands in code blocks is left alone."""
     at = 0
     for fence in FENCE.finditer(text):
-        yield LINK.sub(lambda m: _target(name, m, files, pages, broken), text[at : fence.start()])
+        yield LINK.sub(lambda m: _target(name, m, links), text[at : fence.start()])
         yield fence[0]
         at = fence.end()
-    yield LINK.sub(lambda m: _target(name, m, files, pages, broken), text[at:])
+    yield LINK.sub(lambda m: _target(name, m, links), text[at:])
 
 
-def _target(
-    name: str, match: re.Match[str], files: set[str], pages: set[str], broken: list[str]
-) -> str:
-    before, link, after = (part for part in match.groups() if part is not None)
+def _target(name: str, match: re.Match[str], links: Links) -> str:
+    """Return a link as the site has it; of one to a folder that it cannot show, the text."""
+    text, link = match["text"] or "", match["link"]
     path, mark, anchor = link.partition("#")
     if re.match(r"[a-z]+:", link) or not path:
+        if PLACEHOLDER in link:
+            links.broken.append(f"{name}: {link}")
         return match[0]
+
+    def to(target: str) -> str:
+        return f"{text}{match['before']}{target}{mark}{anchor}{match['after']}"
+
     place = (ROOT / name).parent.joinpath(path).resolve()
     relative = place.relative_to(ROOT).as_posix() if place.is_relative_to(ROOT) else ""
-    if relative in files or (relative and any(f.startswith(f"{relative}/") for f in files)):
-        if relative == "README.md":
-            return f"{before}{path.removesuffix('README.md')}index.md{mark}{anchor}{after}"
-        if relative in pages or relative.endswith(("/report.html", ".svg", ".png")):
+    if relative == "README.md":
+        return to(f"{path.removesuffix('README.md')}index.md")
+    if relative in links.files:
+        if relative in links.pages or relative.endswith(("/report.html", ".svg", ".png")):
             return match[0]
-        kind = "blob" if relative in files else "tree"
-        return f"{before}{repository()}/{kind}/main/{relative}{mark}{anchor}{after}"
-    broken.append(f"{name}: {link}")
+        if links.repository:
+            return to(f"{links.repository}/blob/main/{relative}")
+        links.copied.add(relative)
+        return match[0]
+    if relative and any(file.startswith(f"{relative}/") for file in links.files):
+        if f"{relative}/README.md" in links.pages:
+            return to(f"{path.rstrip('/')}/README.md")
+        return to(f"{links.repository}/tree/main/{relative}") if links.repository else text[1:]
+    links.broken.append(f"{name}: {link}")
     return match[0]
 
 
-def _report(name: str, text: str) -> str:
-    """Return a report whose Markdown is that of the repository: the site makes pages of its own."""
-    base = f"{repository()}/blob/main"
-    return MARKDOWN.sub(lambda m: f"{base}/{quote(_beside(name, m[1]))}", text)
+def _report(name: str, text: str, links: Links) -> str:
+    """Return a report for the site, which makes pages of Markdown: its files have another name."""
+
+    def download(match: re.Match[str]) -> str:
+        file = _beside(name, match[1])
+        if file not in links.files:
+            links.broken.append(f"{name}: {match[1]}")
+            return match[0]
+        _copy(file, f"{file}.txt")
+        return f'href="{match[1]}.txt" download="{posixpath.basename(file)}"'
+
+    return _in_site(name, MARKDOWN.sub(download, text), links)
+
+
+def _board(name: str, text: str, links: Links) -> str:
+    """Return the leaderboard for the site, which shows a run's report and none of its folder."""
+
+    def run(match: re.Match[str]) -> str:
+        link = f"{match[1]}report.html"
+        return f' href="{link}"' if _beside(name, link) in links.files else ""
+
+    return _in_site(name, FOLDER.sub(run, text), links)
+
+
+def _in_site(name: str, text: str, links: Links) -> str:
+    """Return a page that stands alone with a link to the site, and to the pages that it names."""
+    hrefs = re.findall(r'href="([^"]+)', text)
+    links.broken += [f"{name}: {href}" for href in hrefs if PLACEHOLDER in href]
+    up = "../" * name.count("/")
+    shown, script, rest = text.partition("<script")
+
+    def page(match: re.Match[str]) -> str:
+        target = f"{up}{match[0].removesuffix('.md')}.html"
+        return f'<a href="{target}">{match[0]}</a>' if match[0] in links.pages else match[0]
+
+    home = f'<header class="bar">\n<a href="{up}index.html">← Documentation</a>'
+    shown = PAGE.sub(page, shown).replace('<header class="bar">', home, 1)
+    return f"{shown}{script}{rest}"
 
 
 def _beside(name: str, link: str) -> str:
@@ -163,9 +230,10 @@ def _beside(name: str, link: str) -> str:
 
 
 def repository() -> str:
-    """Return where the project lies on the web, as CITATION.cff says."""
+    """Return where the project lies on the web, as CITATION.cff says, or "" if not known yet."""
     cited = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
-    return str(cited.get("repository-code") or "https://example.org/arkd").rstrip("/")
+    address = str(cited.get("repository-code") or "").rstrip("/")
+    return "" if PLACEHOLDER in address else address
 
 
 def commands() -> str:
@@ -194,14 +262,18 @@ def suite_settings() -> str:
     for title, model in SETTINGS.items():
         parts += ["", f"## {title}", "", "| key | default | meaning |", "|---|---|---|"]
         shared = protocol.Optimisation.model_fields if model is protocol.Distillation else {}
-        for name, field in model.model_fields.items():
+        for name, setting in model.model_fields.items():
             if name not in shared:
-                default = "required" if field.is_required() else f"`{_plain(field.get_default())}`"
+                default = (
+                    "required" if setting.is_required() else f"`{_plain(setting.get_default())}`"
+                )
                 words = (
-                    get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
+                    get_args(setting.annotation)
+                    if get_origin(setting.annotation) is Literal
+                    else ()
                 )
                 choice = " or ".join(f"`{word}`" for word in words)
-                said = field.description or UNSAID.get(f"{title} {name}", UNSAID.get(name, ""))
+                said = setting.description or UNSAID.get(f"{title} {name}", UNSAID.get(name, ""))
                 meaning = "; ".join(filter(None, (choice, said)))
                 parts.append(f"| `{name}` | {default} | {meaning} |")
     return "\n".join(parts) + "\n"

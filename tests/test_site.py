@@ -33,17 +33,31 @@ import sys
 from pathlib import Path
 sys.path.insert(0, "site")
 import stage
-stage.PAGES = Path(sys.argv[1])
+stage.PAGES, stage.BOARD = Path(sys.argv[1]), Path(sys.argv[2])
+stage.repository = lambda: sys.argv[3]
 stage.main()
 """
+BOARD = """<body><header class="bar"><a class="name" href="#top">board</a></header>
+<th><a href="../reference/1.0/smoke/">smoke</a> <a href="../reference/1.0/none/">none</a></th>
+<code>docs/submit.md</code> <code>docs/no-such-page.md</code>
+<script>const text = "see docs/submit.md";</script></body>
+"""
+
+
+def stage(folder: Path, repository: str, board: str = BOARD) -> subprocess.CompletedProcess:
+    (folder / "leaderboard").mkdir()
+    (folder / "leaderboard" / "index.html").write_text(board, encoding="utf-8")
+    where = [str(folder / name) for name in ("pages", "leaderboard")]
+    return run(sys.executable, "-c", STAGE, *where, repository)
 
 
 @pytest.fixture(scope="module")
 def staged(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    pages = tmp_path_factory.mktemp("site") / "pages"
-    done = run(sys.executable, "-c", STAGE, str(pages))
+    """The pages as long as nobody knows where the repository will lie."""
+    folder = tmp_path_factory.mktemp("site")
+    done = stage(folder, "")
     assert done.returncode == 0, done.stderr
-    return pages
+    return folder / "pages"
 
 
 def test_every_page_of_the_docs_is_staged_and_in_the_contents(staged: Path) -> None:
@@ -53,10 +67,46 @@ def test_every_page_of_the_docs_is_staged_and_in_the_contents(staged: Path) -> N
         assert f"docs/{page.name}" in text, f"{page.name} is not in the contents of the site"
 
 
-def test_a_link_to_code_leads_to_the_repository(staged: Path) -> None:
-    page = (staged / "docs" / "architecture.md").read_text(encoding="utf-8")
-    assert "/blob/main/arkd/training/loop.py)" in page
+def test_a_link_to_code_leads_to_the_repository_where_that_is_known(tmp_path: Path) -> None:
+    done = stage(tmp_path, "https://code.test/arkd")
+    assert done.returncode == 0, done.stderr
+    page = (tmp_path / "pages" / "docs" / "architecture.md").read_text(encoding="utf-8")
+    assert "](https://code.test/arkd/blob/main/arkd/training/loop.py)" in page
     assert "](blocks.md)" in page
+    assert not (tmp_path / "pages" / "arkd").exists()
+
+
+def test_without_a_repository_a_link_to_code_leads_to_a_copy(staged: Path) -> None:
+    page = (staged / "docs" / "architecture.md").read_text(encoding="utf-8")
+    assert "](../arkd/training/loop.py)" in page
+    copy = staged / "arkd" / "training" / "loop.py"
+    assert copy.read_bytes() == (ROOT / "arkd" / "training" / "loop.py").read_bytes()
+
+
+def test_no_link_leads_to_an_address_that_is_not_known_yet(staged: Path, tmp_path: Path) -> None:
+    for file in staged.rglob("*.*"):
+        if file.suffix in (".md", ".html"):
+            text = file.read_text(encoding="utf-8")
+            assert not re.search(r"(\]\(|href=\"|src=\")[a-z]+://[^/]*example\.org", text), file
+    done = stage(tmp_path, "", BOARD.replace("../reference/1.0/none/", "https://example.org/x"))
+    assert done.returncode != 0
+    assert "results/leaderboard/index.html: https://example.org/x" in done.stderr
+
+
+def test_a_folder_is_shown_by_its_page_or_is_no_link(staged: Path) -> None:
+    pages = {file: file.read_text(encoding="utf-8") for file in staged.rglob("*.md")}
+    for file, text in pages.items():
+        for link in re.findall(r"\]\(([^)#:\s]+)\)", re.sub(r"(?ms)^```.*?^```", "", text)):
+            assert not (ROOT / file.relative_to(staged).parent / unquote(link)).is_dir(), link
+
+
+def test_the_leaderboard_leads_to_reports_pages_and_back(staged: Path) -> None:
+    page = (staged / "results" / "leaderboard" / "index.html").read_text(encoding="utf-8")
+    assert '<a href="../reference/1.0/smoke/report.html">smoke</a> <a>none</a>' in page
+    assert '<code><a href="../../docs/submit.html">docs/submit.md</a></code>' in page
+    assert "<code>docs/no-such-page.md</code>" in page
+    assert '"see docs/submit.md"' in page  # a script, whose hash the page names, stays as it is
+    assert '<a href="../../index.html">' in page
 
 
 def test_every_setting_of_a_suite_is_listed(staged: Path) -> None:
@@ -76,22 +126,29 @@ def test_commands_and_reports_are_listed(staged: Path) -> None:
         assert found.relative_to(ROOT / "results").as_posix() in reports
 
 
-def test_every_link_of_a_report_leads_to_a_file_of_the_site_or_of_the_repository(
-    staged: Path,
-) -> None:
+def test_every_link_of_a_report_leads_to_a_file_of_the_site(staged: Path) -> None:
     reports = [*(staged / "results" / "reference").glob("*/*/report.html")]
     assert len(reports) == len([*(ROOT / "results" / "reference").glob("*/*/report.html")])
     for report in reports:
         links = set(re.findall(r'href="([^"#]+)"', report.read_text(encoding="utf-8")))
-        code = {link for link in links if "/blob/main/" in link}
-        dead = [
-            link for link in code if not (ROOT / unquote(link.partition("/main/")[2])).is_file()
-        ]
         local = {link for link in links if not re.match("[a-z]+:", link)}
-        dead += [link for link in local if not (report.parent / unquote(link)).is_file()]
+        pages = {link for link in local if link.startswith("../../../../")}  # mkdocs makes them
+        assert {unquote(link) for link in pages} >= {"../../../../index.html"}
+        files = {link: report.parent / unquote(link) for link in local - pages}
+        files |= {link: report.parent / f"{unquote(link)[:-5]}.md" for link in pages}
+        dead = [link for link, file in files.items() if not file.is_file()]
         assert not dead, f"{report.parent.name}: {len(dead)} links lead nowhere: {dead[:3]}"
-        assert {Path(link).suffix for link in code} == {".md"}
-        assert {".csv", ".tex", ".pdf", ".svg", ".json"} <= {Path(link).suffix for link in local}
+        kinds = {Path(link).suffix for link in local}
+        assert kinds >= {".csv", ".tex", ".pdf", ".svg", ".json", ".txt", ".html"}
+        assert ".md" not in kinds
+        assert any("/baselines/pages/" in link for link in pages)
+        given = {link for link in local if link.endswith(".txt")}
+        assert {f"tables/{table.name}.txt" for table in report.parent.glob("tables/*.md")} == {
+            link for link in given if link.startswith("tables/")
+        }
+        for link in given:
+            original = ROOT / report.parent.relative_to(staged) / link.removesuffix(".txt")
+            assert (report.parent / link).read_bytes() == original.read_bytes()
 
 
 def test_it_builds_without_a_warning(staged: Path, tmp_path: Path) -> None:
@@ -111,7 +168,8 @@ def test_it_builds_without_a_warning(staged: Path, tmp_path: Path) -> None:
     assert "fonts.googleapis" not in front  # nothing is fetched from elsewhere
     assert "site.css" in front
     assert re.search(r'role="dialog" aria-label="[^"]+"', front)
-    contents = re.findall(r'class="md-nav__link">\s*<span class="md-ellipsis">\s*([^<]*?)\s*<', front)
+    links = r'class="md-nav__link">\s*<span class="md-ellipsis">\s*([^<]*?)\s*<'
+    contents = re.findall(links, front)
     named = [name for part in settings["nav"] for name in _pages_named(part)]
     missing = [name for name in named if name not in contents and name != "Home"]
     assert not missing, f"not in the contents of the built site: {missing}"
