@@ -289,6 +289,22 @@ def test_the_page_is_never_wider_than_the_screen(browser: Browser, page: Path, w
     assert browser.run(f"{body}.scrollWidth <= {body}.clientWidth")
 
 
+def test_a_printed_page_cuts_nothing_and_is_not_shrunk(browser: Browser, page: Path) -> None:
+    paper = {"width": 1031, "height": 702}  # A4 on its side less margins of 12 mm, in CSS pixels
+    browser.open(page, **paper)
+    browser("Emulation.setEmulatedMedia", media="print")
+    browser.run("document.querySelectorAll('details').forEach(one => { one.open = true; })")
+    assert browser.run("document.querySelectorAll('[data-name=tail] thead th').length") > 12
+    assert browser.run("document.documentElement.scrollWidth") <= paper["width"]
+    widths = "[...document.querySelectorAll('main table')].map(one => one.scrollWidth)"
+    assert max(browser.run(widths)) <= paper["width"]
+    heights = "[...document.querySelectorAll('figure')].map(one => one.offsetHeight)"
+    assert 0 < max(browser.run(heights)) <= paper["height"]
+    size = "parseFloat(getComputedStyle(document.querySelector('[data-name=tail]')).fontSize)"
+    assert browser.run(size) * 72 / 96 > 6  # points
+    browser("Emulation.setEmulatedMedia", media="")
+
+
 def test_a_wide_table_keeps_its_headings_and_names_in_sight(browser: Browser, page: Path) -> None:
     browser.open(page, PHONE, 640)
     region = "document.querySelector('[data-name=tail]').closest('.scroll')"
