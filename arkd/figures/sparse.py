@@ -74,7 +74,7 @@ def sparse(make: Builder) -> Figure | None:
     exact = EXACT.style(8) | {"ls": ":"}
     handles.append(Line2D([], [], **exact, label="exact teacher"))
     figure.legend(handles=handles, loc="outside upper left", ncols=5, fontsize=SMALL)
-    chance = "of the mean of 64 stores: a bias, but of draws, which have none, what chance leaves"
+    chance = "mean of 64 stores: what remains is bias, or, of draws, which are unbiased, chance"
     other_pairs = f"pair {pair}, one of {len(make.pairs)}" * (len(make.pairs) > 1)
     foot(figure, chance, other_pairs)
     return figure

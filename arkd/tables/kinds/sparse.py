@@ -101,9 +101,10 @@ TABLE = TableKind(
         its float32 hidden state, from which every probability follows. Error of the value: forward
         KL to what is stored minus that to the exact teacher. Error of the gradient: half the
         absolute difference from the exact gradient on the logits, for one store and for the mean of
-        64; 0 to 1. What the mean leaves is bias; of draws, which have none, it is chance. All at
-        the trained student, on gold prefixes, at the row's temperature. Then the student itself at
-        temperature 1. Mean over {observations} ({seeds}) ± half the width of the 95 % t interval.
+        64; 0 to 1. What remains in the mean is bias, or, of draws, which are unbiased, chance. All
+        at the trained student, on gold prefixes, at the row's temperature. Then the student itself
+        at temperature 1. Mean over {observations} ({seeds}) ± half the width of the 95 % t
+        interval.
     """,
     build=build,
 )
