@@ -119,12 +119,12 @@ def _board_view(board: Board, found: Leaderboard) -> dict[str, Any]:
         rows = placed(board, measure)
         if not rows:
             continue
-        own = {row.run: effect.value for row, effect in rows if row.method == found.base}
+        bases = {row.run: effect.value for row, effect in rows if row.method == found.base}
         low, high = _reach([effect for row, effect in rows if row.method != INIT])
         tables.append(
             {
                 "measure": measure,
-                "rows": [_row_view(*each, measure, (low, high), own) for each in rows],
+                "rows": [_row_view(*each, measure, (low, high), bases) for each in rows],
                 "few": min(effect.seeds for _, effect in rows),
             }
         )
@@ -141,7 +141,11 @@ def _reach(effects: list[Effect]) -> tuple[float, float]:
 
 
 def _row_view(
-    row: Row, effect: Effect, measure: Measure, reach: tuple[float, float], own: Mapping[str, float]
+    row: Row,
+    effect: Effect,
+    measure: Measure,
+    reach: tuple[float, float],
+    bases: Mapping[str, float],
 ) -> dict[str, Any]:
     """Return a row as the template draws it.
 
@@ -150,7 +154,7 @@ def _row_view(
         effect: Its difference from forward KL.
         measure: In which.
         reach: The ends of the drawing's axis.
-        own: Forward KL's value over all of its seeds, by run.
+        bases: Forward KL's value over all of its seeds, by run.
     """
     digits = DIGITS.get(measure.key, 3)
     low, high = reach
@@ -174,7 +178,7 @@ def _row_view(
         "text": text(effect.mean, "+"),
         "margin": margin,
         "value": text(effect.value),
-        "base": "" if own.get(row.run) == effect.base else text(effect.base),
+        "base": "" if bases.get(row.run) == effect.base else text(effect.base),
         "sort": significant(effect.mean),
         "verdict": verdict,
         "drawing": {
