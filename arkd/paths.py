@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -58,6 +59,7 @@ def expanded(typed: str) -> Path:
         ) from None
 
 
+@cache
 def _package_dir(name: str) -> Path:
     """Return where a package lies that is installed with this code.
 

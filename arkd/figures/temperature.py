@@ -76,8 +76,8 @@ def temperature(make: Builder) -> Figure | None:
         axis.set_xticks(degrees, [f"{degree:g}" for degree in degrees])
         axis.minorticks_off()
         axis.tick_params(labelsize=SMALL)
-    number = ", ".join(map(str, sorted(counts)))
-    of_all = f"upper row: over the {number} {observed(make.suite)}s that all rows have"
+    count = ", ".join(map(str, sorted(counts)))
+    of_all = f"upper row: over the {count} {observed(make.suite)}s that all rows have"
     figure.supxlabel(f"temperature T of training\n{of_all}", fontsize=SMALL)
     handles = [
         Line2D([], [], label=name, **mark(name).style(5) | {"ls": "-", "lw": 1.3}) for name in rows
