@@ -19,7 +19,7 @@ def git(folder: Path, *words: str) -> None:
 def clone(tmp_path: Path) -> Path:
     """The last commit, no file of it written yet; git shall end lines as Windows does."""
     if not (ROOT / ".git").exists():
-        pytest.skip(f"{ROOT} is no git checkout")
+        pytest.skip(f"{ROOT} is no git checkout; run this in a clone")
     git(tmp_path, "clone", "--quiet", "--no-checkout", "--shared", str(ROOT), "clone")
     git(tmp_path / "clone", "config", "core.autocrlf", "true")
     return tmp_path / "clone"

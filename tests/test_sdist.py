@@ -20,7 +20,7 @@ def files_of_git() -> set[str]:
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
     if done.returncode:
-        pytest.skip(f"{ROOT} is no git checkout")
+        pytest.skip(f"{ROOT} is no git checkout; run this in a clone")
     return {name for name in done.stdout.split("\0")[:-1] if (ROOT / name).is_file()}
 
 

@@ -15,7 +15,6 @@ from arkd.metrics.declared import names
 from arkd.results.records import SeedValues, read_frame
 from arkd.results.suite_results import SuiteResults
 from arkd.results.trajectories import FILE, read_windows, trained_steps
-from arkd.storage.records import read_rows
 from arkd.storage.yaml_text import parse_yaml
 from arkd.suite.folders import CONTROLS, INIT, TEACHER, Tree
 from arkd.suite.protocol import ROW_SETTINGS
@@ -43,10 +42,8 @@ class Results(SuiteResults):
     def __init__(self, tree: Tree, roles: Mapping[str, Role]) -> None:
         super().__init__(tree)
         self._roles = roles
-        path = tree.result("cost.csv")
-        columns = read_rows(path)[0]  # older results lack the newer ones
-        metrics = [name for name in names("cost") if name in columns]
-        costs = read_frame(path, self.suite, metrics)
+        costs = read_frame(tree.result("cost.csv"), self.suite, [], newer=names("cost"))
+        metrics = [name for name in names("cost") if name in costs.columns]
         self._costs: dict[tuple[str, ...], SeedValues] = {}
         for row in costs.to_dict("records"):
             for metric in metrics:

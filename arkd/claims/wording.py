@@ -16,7 +16,6 @@ from arkd.tables.write import number
 
 DASH = "–"
 COUNTED = (HOLDS, REFUTED, OPEN)
-VERDICT = "Verdict"
 HEAD = ("Claim", "Statement", "Paper", "Measured", "Holds/refuted/open", "Decisive comparison")
 EQUIVALENCE = "equivalence"  # the registered size that counts as an effect
 CLAIM_COLUMNS = (
@@ -42,7 +41,7 @@ class Line:
 
 def heads(suite: Suite) -> tuple[str, ...]:
     """Return the heads of the columns, which name what is counted."""
-    return (*HEAD, VERDICT, "Smallest effect", f"{observed(suite).capitalize()}s", "Status")
+    return (*HEAD, "Verdict", "Smallest effect", f"{observed(suite).capitalize()}s", "Status")
 
 
 def lines(suite: Suite, found: Sequence[Judgement]) -> list[Line]:

@@ -280,20 +280,6 @@ def pages(options: argparse.Namespace) -> None:
         print(path)
 
 
-def completion(options: argparse.Namespace) -> None:
-    """Print the script by which a shell completes what `arkd` takes."""
-    from arkd.cli.completion import script
-    from arkd.cli.parser import parser
-
-    print(script(parser(), options.shell))
-
-
-def _warn(broken: list[ArkdError]) -> None:
-    """Say what is left out of a listing, one line each."""
-    for error in broken:
-        print(f"arkd: left out: {error}", file=sys.stderr)
-
-
 def env(options: argparse.Namespace) -> None:
     """Show what numbers depend on, as manifests record it."""
     import json
@@ -314,3 +300,17 @@ def env(options: argparse.Namespace) -> None:
         "host": provenance.host(),
     }
     print(json.dumps(facts, indent=2, ensure_ascii=False))
+
+
+def completion(options: argparse.Namespace) -> None:
+    """Print the script by which a shell completes what `arkd` takes."""
+    from arkd.cli.completion import script
+    from arkd.cli.parser import parser
+
+    print(script(parser(), options.shell))
+
+
+def _warn(broken: list[ArkdError]) -> None:
+    """Say what is left out of a listing, one line each."""
+    for error in broken:
+        print(f"arkd: left out: {error}", file=sys.stderr)

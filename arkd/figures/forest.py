@@ -105,15 +105,12 @@ def boundaries(comparison: Comparison) -> tuple[float, ...]:
     """Return what the effect is held against, on the scale on which it is shown."""
     if comparison.kind == "identity":
         return (1.0,)
-    return tuple(
-        math.expm1(at) if comparison.kind == "ratio" else at for at in comparison.boundaries
-    )
+    return _shown(comparison, comparison.boundaries)
 
 
-def band(comparison: Comparison) -> tuple[float, ...]:
-    """Return between what an effect counts as none, on the same scale; nothing if not asked."""
-    ratio = comparison.kind == "ratio"
-    return tuple(math.expm1(at) if ratio else at for at in comparison.band)
+def _shown(comparison: Comparison, ends: Sequence[float]) -> tuple[float, ...]:
+    """Return values of a comparison on the scale on which it is shown."""
+    return tuple(math.expm1(at) if comparison.kind == "ratio" else at for at in ends)
 
 
 def _decisive(judgement: Judgement) -> Decided:
@@ -157,7 +154,8 @@ def _panel(axis: Axes, judgements: Sequence[Judgement], several: bool, each: boo
             axis.plot((decisive.low, decisive.high), (place, place), color=mark.colour, lw=1.4)
             ends += [decisive.low, decisive.high]
         axis.plot(decisive.effect, place, zorder=4, label=judgement.claim.id, **mark.style(7))
-        ends += (*boundaries(decisive.comparison), *band(decisive.comparison))
+        compared = decisive.comparison
+        ends += (*boundaries(compared), *_shown(compared, compared.band))
         text = judgement.verdict + (" (provisional)" if each and judgement.provisional else "")
         if decisive.level:
             text += f", {100 * decisive.level:.4g} %"
@@ -172,7 +170,7 @@ def _panel(axis: Axes, judgements: Sequence[Judgement], several: bool, each: boo
         left = edges[0] if comparison.direction != "less" else limits[0]
         right = edges[-1] if comparison.direction != "greater" else limits[1]
         axis.barh(place, right - left, 0.8, left, color=CLAIMED, zorder=1, lw=0)
-        if inside := band(comparison):
+        if inside := _shown(comparison, comparison.band):
             axis.barh(place + 0.34, inside[-1] - inside[0], 0.12, inside[0], color=BAND, zorder=2)
         axis.plot(edges, [place] * len(edges), "|", color="black", ms=15, mew=1.2, zorder=2)
     axis.set(xlim=limits, ylim=(len(judgements) - 0.45, -0.55))

@@ -160,14 +160,12 @@ def label_points(figure: Figure, axis: Axes, points: Mapping[str, tuple[float, f
             fontsize=SMALL,
             annotation_clip=False,
             arrowprops={
-                **{
-                    "arrowstyle": "-",
-                    "color": "0.55",
-                    "lw": 0.5,
-                    "ls": ":",
-                    "shrinkA": 9,
-                    "shrinkB": 3,
-                },
+                "arrowstyle": "-",
+                "color": "0.55",
+                "lw": 0.5,
+                "ls": ":",
+                "shrinkA": 9,
+                "shrinkB": 3,
                 "relpos": (0.0, 0.5),
             },
         )

@@ -63,7 +63,8 @@ def temperature(make: Builder) -> Figure | None:
             counts.add(len(seeds))
             for number, (name, family) in enumerate(values.items()):
                 at = 1 + SPREAD * (number / max(1, len(rows) - 1) - 0.5)
-                means = {t: mean_interval([v[s] for s in seeds]) for t, v in family.items()}
+                shown = family if seeds else {}  # means over different seeds do not compare
+                means = {t: mean_interval([v[s] for s in seeds]) for t, v in shown.items()}
                 _line(upper, name, means, at)
                 if paired and name != FORWARD:
                     _line(grid[2 * place + 1, column], name, _less(family, values[FORWARD]), at)
@@ -89,7 +90,7 @@ def temperature(make: Builder) -> Figure | None:
 def _shared(families: Mapping[str, Family]) -> list[int]:
     """Return the seeds that every method has at every temperature, so that means compare."""
     every = [seeds.keys() for family in families.values() for seeds in family.values()]
-    return sorted(set.intersection(*map(set, every)))
+    return sorted(set.intersection(*map(set, every))) if every else []
 
 
 def _less(family: Family, base: Family) -> dict[float, PairedDifference]:

@@ -26,7 +26,6 @@ from arkd.results.records import read_frame
 from arkd.results.trajectories import read_windows, trained_steps
 from arkd.storage import manifest as manifests
 from arkd.storage.files import refuse_unlike, staged_dir, write_text
-from arkd.storage.records import read_rows
 from arkd.suite.folders import Tree, methods, seeds
 from arkd.suite.suite import Suite
 from arkd.tables import build as tables
@@ -159,10 +158,9 @@ def _students(tree: Tree) -> int:
 
 
 def _job_s(tree: Tree) -> float:
-    path = tree.root / "cost.csv"
-    parts = [name for name in ("startup_s", "wall_s") if name in read_rows(path)[0]]
-    found = read_frame(path, tree.suite, parts)
-    return math.fsum(value for name in parts for value in found[name].dropna())
+    found = read_frame(tree.root / "cost.csv", tree.suite, ["wall_s"], newer=["startup_s"])
+    parts = found.columns.intersection(["startup_s", "wall_s"])
+    return math.fsum(found[parts].fillna(0.0).to_numpy().ravel())
 
 
 def facts(tree: Tree) -> list[tuple[str, str]]:

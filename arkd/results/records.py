@@ -86,15 +86,24 @@ class Records:
         return [*self._groups.get((task, metric), ())]
 
 
-def read_frame(path: Path, suite: Suite, numbers: Iterable[str]) -> pd.DataFrame:
+def read_frame(
+    path: Path, suite: Suite, numbers: Iterable[str], newer: Iterable[str] = ()
+) -> pd.DataFrame:
     """Read a results file of one suite version, text as text and `numbers` as finite floats.
 
     Blank numbers are allowed and become missing values.
+
+    Args:
+        path: The file.
+        suite: Whose results it holds.
+        numbers: Columns of numbers that it must have.
+        newer: Columns of numbers that older results lack.
 
     Raises:
         ArkdError: If the file lacks a column, mixes versions or holds a bad number.
     """
     head, *rows = read_rows(path)
+    numbers = [*numbers, *(name for name in newer if name in head)]
     if len(set(head)) < len(head):
         raise ArkdError(f"{path}: a column stands twice; run `arkd collect` again")
     frame = pd.DataFrame(rows, columns=head, dtype=object)  # read cell by cell: no Arrow array

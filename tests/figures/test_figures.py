@@ -907,3 +907,16 @@ def test_what_cannot_be_drawn_is_refused(
     with pytest.raises(ArkdError, match=message):
         figures.write(suite_of(METHODS), root, tmp_path, chosen=Chosen(**given))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_temperatures_without_a_shared_seed_have_no_means_to_compare(tmp_path: Path) -> None:
+    """A mean over one seed beside a mean over another would show the seeds."""
+    suite = suite_of(("forward_kl", "forward_kl@temperature=1.0"), seeds=(1, 2))
+    lost = [("forward_kl@temperature=1.0", 1), ("forward_kl", 2)]
+    rows = [row for row in rows_of(suite) if (row["method"], row["seed"]) not in lost]
+    save(suite, tmp_path, rows + [failed_row(suite, *run) for run in lost])
+    chosen = Chosen(only=("temperature",))
+    figure = figures.build(suite, tmp_path, chosen=chosen)["temperature"]
+    (line,) = [line for line in figure.axes[0].get_lines() if line.get_label() == "forward_kl"]
+    assert len(np.asarray(line.get_ydata())) == 0
+    assert "the 0 seeds that all rows have" in figure._supxlabel.get_text()  # type: ignore[attr-defined]
