@@ -19,7 +19,9 @@ from arkd.claims.decision import step_down, verdict
 from arkd.claims.kinds import Paired, Slope
 from arkd.claims.paper_numbers import paper_effect
 from arkd.claims.registered import claims_path, load_claims
-from arkd.storage.records import read_csv
+from arkd.stages import blocks
+from arkd.storage.files import sha256_file, write_json
+from arkd.storage.records import ITEM_COLUMNS, read_csv, write_csv
 from arkd.suite.folders import TEACHER, Tree
 from arkd.suite.load import load_suite, suite_names
 from arkd.suite.suite import Suite
@@ -320,6 +322,78 @@ def test_the_paper_s_effects_are_shares_of_its_gap() -> None:
     assert effect("C5") == "0.06 to 0.08 (2 cells)"  # 0.2 of 27.1 - 24.0
     assert effect("X11", "llama-13B-7B") == "0.21 (1 cell)"  # 1.1 of 31.3 - 26.0
     assert effect("X2") == "0.2 to 0.6 (6 cells)"  # points: the print alone
+
+
+# --- from the runs of ten blocks to verdicts ------------------------------------------------------
+
+# In points of ROUGE-L, on every test set; and the standard deviations around them.
+PLANTED = {"forward_kl": 0, "reverse_kl": 8, "fixed_mix": -8, "arkd": -8, "sft": -10}
+SPREAD = {"world": 0.3, "seed": 0.3}
+
+
+@pytest.fixture(scope="module")
+def ten_blocks(tmp_path_factory: pytest.TempPathFactory) -> Tree:
+    """Ten blocks of four seeds with planted effects, each collected by itself, and joined."""
+    suite = rows(*PLANTED, worlds=CLAIMS.rule.registered_worlds)
+    root = tmp_path_factory.mktemp("blocks")
+    whole = Tree(root, suite)
+    for world, block in whole.blocks.items():
+        write_results(root, block.suite, in_world(world), claims=CLAIMS)
+        write_csv(block.root / "items.csv", ITEM_COLUMNS, [])
+        names = ("records.csv", "items.csv", "trajectories.csv", "cost.csv")
+        facts: dict[str, Any] = {"stage": "collect", "suite": block.suite.name}
+        facts |= {"suite_version": block.suite.version, "core": "c", "training_core": "t"}
+        facts |= {"config": block.suite.model_dump(mode="json"), "inputs": {}, "versions": {}}
+        facts["outputs"] = {name: sha256_file(block.root / name) for name in names}
+        write_json(block.root / "manifest.json", facts)
+    blocks.pool(whole)
+    return whole
+
+
+def in_world(world: int) -> Level:
+    """Each method's planted effect, with what its world and its training seed add."""
+
+    def level(method: str, seed: int, task: str, metric: str, group: str) -> float:
+        value = between(method, 0, task, metric, group)
+        if metric != "rouge_l" or method not in PLANTED:
+            return value
+        named = f"{method} {task}".encode()
+        drawn = [
+            np.random.default_rng([*named, *axes]).normal() for axes in ([world], [world, seed])
+        ]
+        return float(30 + PLANTED[method] + np.dot(drawn, [*SPREAD.values()]))
+
+    return level
+
+
+def score(method: str, world: int, task: str) -> float:
+    """Return a method's ROUGE-L in a world, the mean over its training seeds."""
+    level = in_world(world)
+    seeds = CLAIMS.rule.registered_seeds
+    return float(np.mean([level(method, seed, task, "rouge_l", "") for seed in seeds]))
+
+
+def test_planted_effects_come_from_the_blocks_runs_to_the_verdicts(ten_blocks: Tree) -> None:
+    """Means over each world's seeds, t intervals over worlds: recomputed here from the runs."""
+    ids = {"C3": "supported", "C4": "contradicted", "E3": "equivalent"}
+    claims = CLAIMS.model_copy(update={"claims": tuple(map(BY_ID.get, ids)), "preconditions": ()})
+    found = {one.claim.id: one for one in judgement.judge(ten_blocks, claims)}
+    assert {name: one.verdict for name, one in found.items()} == ids
+    assert not any(one.provisional for one in found.values())
+    (gain, _), (drop,) = found["C3"].primary, found["E3"].primary
+    gap = np.mean([50.0 - score("sft", world, SETS[0]) for world in ten_blocks.suite.worlds])
+    for world in ten_blocks.suite.worlds:
+        lead = score("reverse_kl", world, SETS[0]) - score("forward_kl", world, SETS[0])
+        assert gain.comparison.values[world] == pytest.approx(lead / gap)
+        lost = {
+            arm: score(arm, world, SETS[0]) - np.mean([score(arm, world, ood) for ood in SETS[1:]])
+            for arm in ("arkd", "fixed_mix")
+        }
+        assert drop.comparison.values[world] == pytest.approx(lost["arkd"] - lost["fixed_mix"])
+    for one in (gain, drop):
+        values = [*one.comparison.values.values()]
+        interval = stats.t.interval(one.level, 9, np.mean(values), stats.sem(values))
+        assert (one.low, one.high) == pytest.approx(interval)
 
 
 # --- the rule: a family of five in ten worlds -----------------------------------------------------
