@@ -131,7 +131,10 @@ def stage(options: argparse.Namespace) -> None:
     else:
         from arkd.cli import together
         from arkd.stages import build_models, distill, evaluate, prepare
+        from arkd.suite.checks import check_written
 
+        if name == "evaluate":
+            check_written(tree.suite, tree.data)
         axes = {a: getattr(options, a) for a in ("pair", "method", "seed") if a in options}
         rooms = {"data": prepare, "tokens": prepare, "teacher": build_models, "init": build_models}
         rooms |= {"distill": distill, "evaluate": evaluate}

@@ -17,6 +17,7 @@ from arkd.stages.stage import cache_folders, computes
 from arkd.storage import given, manifest, stage_writer
 from arkd.storage.files import sha256_file
 from arkd.suite import contexts
+from arkd.suite.checks import check_written
 from arkd.suite.command_line import command
 from arkd.suite.folders import FOREIGN, INIT, TEACHER, TEACHER_SEED, Tree
 from arkd.suite.jobs import config_slice
@@ -64,7 +65,8 @@ def check_folder(folder: Path) -> None:
     """Refuse what is no whole Hugging Face model of safe tensors, before a library is loaded.
 
     Raises:
-        ArkdError: it is no folder, has no config.json, an adapter alone, or no safetensors.
+        ArkdError: it is no folder, has no config.json, an adapter, or no safetensors, or leads to
+            weights elsewhere.
     """
     if not folder.is_dir():
         raise ArkdError(f"{folder}: no such folder; name that of a Hugging Face model")
@@ -79,6 +81,7 @@ def check_folder(folder: Path) -> None:
             f"{folder}: weights are read from safetensors alone ({what}); save it with "
             "`save_pretrained`, which writes them"
         )
+    given.check_model(folder)
 
 
 def check_distinct(students: Mapping[int, Path]) -> None:
@@ -127,6 +130,7 @@ def score(
     if not (prefixes / manifest.NAME).is_file():
         wanted = command(tree, prefixes / manifest.NAME)
         raise ArkdError(f"{prefixes}: nothing to measure by yet; run `{wanted}`")
+    check_written(tree.suite, tree.data)
     cache_folders(tree, pair, {"prefixes": None})  # made by the teacher that stands now
     before = noted(tree.evaluation(pair, row).parent)
     for seed, folder in students.items():

@@ -6,12 +6,13 @@ the stage that reads it, so that the workflow runs the stage again and no two ar
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from arkd.errors import ArkdError
 from arkd.storage import seen
+from arkd.storage.files import read_json
 from arkd.storage.manifest import digest_of
 
 ROLE = "given "  # how the roles of such inputs begin in manifests
@@ -40,6 +41,45 @@ def digest(path: Path, memory: Path, *, weights: bool = True) -> str:
     if not files:
         raise ArkdError(f"{path}: no such file, and no model's folder; correct the path")
     return digest_of({f.name: seen.sha256(f, memory, str(f.absolute())) for f in files})
+
+
+def check_model(folder: Path) -> None:
+    """Refuse a model's folder that leads Transformers to other weights than its own safe tensors.
+
+    An adapter would be laid over the model without a word; a configuration can name another file
+    (a pickle, too) or code of the hub for its attention, an index a file of another folder.
+
+    Raises:
+        ArkdError: it does one of these, or its JSON cannot be read.
+    """
+    if (folder / "adapter_config.json").is_file():
+        raise ArkdError(
+            f"{folder / 'adapter_config.json'}: an adapter beside a model; merge it into its model "
+            "and save that"
+        )
+    config = folder / "config.json"
+    for key, value in _entries(read_json(config)):
+        if key == "transformers_weights":
+            raise ArkdError(
+                f"{config}: {key}: weights are read from the model*.safetensors of this folder "
+                "alone; remove the key"
+            )
+        if key.endswith("attn_implementation") and "/" in str(value):
+            raise ArkdError(f"{config}: {key}: '{value:.60}' is code of the hub; remove the key")
+    for index in folder.glob("*.index.json"):
+        for _, name in _entries(read_json(index).get("weight_map")):
+            if not isinstance(name, str) or Path(name).name != name:
+                raise ArkdError(
+                    f"{index}: weight_map: '{name!s:.60}' is no file of this folder; save the "
+                    "model again with `save_pretrained`"
+                )
+
+
+def _entries(value: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the keys and values of an object and of those inside."""
+    for key, inner in value.items() if isinstance(value, dict) else ():
+        yield key, inner
+        yield from _entries(inner)
 
 
 def mixed(manifests: Iterable[tuple[Path, dict[str, Any]]]) -> dict[tuple[str, str], list[Path]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from arkd.data import source as sources
 from arkd.data.public_tasks import SOURCES
 from arkd.errors import ArkdError, nearest
 from arkd.paths import benchmarks_dir, claims_path, expanded
+from arkd.storage import given
 from arkd.suite.settings import Folder
 from arkd.suite.suite import Suite
 
@@ -37,11 +39,14 @@ def check_places(suite: Suite, where: Callable[[str], Path]) -> None:
             raise ArkdError(f"suite {suite.name}: {key}: {path}: {what}; correct the path")
     for pair in suite.pairs:
         for role, spec in (("teacher", pair.teacher), ("student", pair.student)):
-            if isinstance(spec, Folder) and not (where(spec.path) / "config.json").is_file():
+            if not isinstance(spec, Folder):
+                continue
+            if not (where(spec.path) / "config.json").is_file():
                 raise ArkdError(
                     f"suite {suite.name}: pairs.{pair.name}.{role}: {where(spec.path)}: no Hugging "
                     "Face model there (a folder with config.json); correct the path"
                 )
+            given.check_model(where(spec.path))
 
 
 def check_tasks(suite: Suite) -> None:
@@ -77,6 +82,27 @@ def check_names(names: Iterable[str], where: str) -> None:
     for name in names:
         if name in taken or name.startswith(TAKEN_STARTS):
             raise ArkdError(f"{where}: the name '{name}' is taken; use another, such as my_{name}")
+
+
+def check_written(suite: Suite, data: Path) -> None:
+    """Refuse tasks beside a suite's data other than those that are written there with the data.
+
+    A task's file can name code for lm-eval to run, and a folder of data may come from anyone.
+
+    Raises:
+        ArkdError: one is not as `arkd data` writes it.
+    """
+    source = sources.find(suite.data.source)
+    with tempfile.TemporaryDirectory() as scratch:
+        for name in source.own_tests(suite.data):
+            sources.write_task(Path(scratch), name)
+        written = {path.name: path.read_bytes() for path in Path(scratch).glob("tasks/*")}
+    for path in sorted(data.glob("tasks/*")):
+        if not path.is_file() or path.read_bytes() != written.get(path.name):
+            raise ArkdError(
+                f"{path}: not as `arkd data` writes it, and lm-eval would run code that it names; "
+                f"delete {data} and run again"
+            )
 
 
 def _shipped() -> list[str]:

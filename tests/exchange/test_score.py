@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import inspect
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from arkd.exchange import foreign
 from arkd.exchange.declared import Declared
 from arkd.suite.folders import Tree
 from arkd.suite.load import load_suite
+from arkd.suite.trees import trees
 
 Values = dict[tuple[str, ...], str]
 
@@ -150,6 +152,44 @@ def adapter(folder: Path) -> str:
     return "an adapter alone"
 
 
+def adapter_beside(folder: Path) -> str:
+    tensors = load_file(folder / "model.safetensors")
+    save_file(tensors, folder / "adapter_model.safetensors", {"format": "pt"})
+    (folder / "adapter_config.json").write_text('{"base_model_name_or_path": "elsewhere"}')
+    return "an adapter beside a model"
+
+
+def weights_under_another_name(folder: Path) -> str:
+    torch.save(load_file(folder / "model.safetensors"), folder / "adapter_model.bin")
+    config = json.loads((folder / "config.json").read_text())
+    config["text_config"] = {"transformers_weights": "adapter_model.bin"}
+    (folder / "config.json").write_text(json.dumps(config))
+    return "transformers_weights: weights are read from the model*.safetensors of this folder alone"
+
+
+def weights_of_another_folder(folder: Path) -> str:
+    tensors = load_file(folder / "model.safetensors")
+    shutil.copy(folder / "model.safetensors", folder.parent / "outside.safetensors")
+    index = {"metadata": {}, "weight_map": dict.fromkeys(tensors, "../outside.safetensors")}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    return "weight_map: '../outside.safetensors' is no file of this folder"
+
+
+def attention_of_the_hub(folder: Path) -> str:
+    config = json.loads((folder / "config.json").read_text())
+    config["_attn_implementation"] = "kernels-community/flash-attn3"
+    (folder / "config.json").write_text(json.dumps(config))
+    return "'kernels-community/flash-attn3' is code of the hub"
+
+
+LEADS_ELSEWHERE = [
+    adapter_beside,
+    weights_under_another_name,
+    weights_of_another_folder,
+    attention_of_the_hub,
+]
+
+
 def own_code(folder: Path) -> str:
     config = json.loads((folder / "config.json").read_text())
     config |= {"model_type": "mine", "auto_map": {"AutoModelForCausalLM": "mine.Model"}}
@@ -167,7 +207,10 @@ def not_finite(folder: Path) -> str:
 
 @pytest.mark.parametrize(
     "damage",
-    [other_vocabulary, no_tokenizer, missing_weights, pickles, adapter, own_code, not_finite],
+    [
+        *(other_vocabulary, no_tokenizer, missing_weights, pickles, adapter, own_code, not_finite),
+        *LEADS_ELSEWHERE,
+    ],
 )
 def test_what_is_no_student_of_the_suite_is_refused_in_one_line(
     damage: Callable[[Path], str],
@@ -184,6 +227,39 @@ def test_what_is_no_student_of_the_suite_is_refused_in_one_line(
     assert str(student) in last
     assert not (student / "ran").exists()
     assert not (results / "smoke" / "foreign" / "refused" / "fixture" / "evaluation").exists()
+
+
+@pytest.mark.parametrize("damage", LEADS_ELSEWHERE)
+def test_a_suite_s_model_may_not_lead_elsewhere_either(
+    damage: Callable[[Path], str], student: Path, tmp_path: Path
+) -> None:
+    suite = tmp_path / "mine.yaml"
+    model = "{source: folder, path: student}"
+    pair = f"{{name: both, teacher: {model}, student: {model}}}"
+    suite.write_text(f"extends: smoke\nname: mine\nversion: '1.0'\npairs: [{pair}]\n")
+    trees(str(suite), "out")
+    with pytest.raises(ArkdError, match=re.escape(damage(student))):
+        trees(str(suite), "out")
+
+
+def test_a_task_that_came_with_the_data_and_names_code_is_not_run(
+    student: Path, smoke: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """lm-eval imports what `!function` names; a folder of data is often another person's."""
+    shutil.copytree(smoke / "smoke", tmp_path / "smoke")
+    tasks, ran = tmp_path / "smoke" / "data" / "tasks", tmp_path / "ran"
+    tasks.mkdir()
+    (tasks / "evil.py").write_text(f"open({str(ran)!r}, 'w')\ndef rows(docs):\n    return docs\n")
+    text = "task: longtail_id\nprocess_docs: !function evil.rows\n"
+    (tasks / "longtail_id.yaml").write_text(text)
+    of_smoke = ("--suite", "smoke", "--results", tmp_path)
+    for command in (
+        ("score", student, *of_smoke, "--name", "mine"),
+        ("evaluate", *of_smoke, "--pair", "fixture", "--method", "arkd"),
+    ):
+        assert called(*command) == 2
+        assert "not as `arkd data` writes it, and lm-eval would run code" in capsys.readouterr().err
+    assert not ran.exists()
 
 
 @pytest.mark.parametrize(
