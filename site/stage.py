@@ -32,10 +32,14 @@ STYLE = ROOT / "site" / "site.css"
 BOARD = ROOT / "results" / "leaderboard"  # where `arkd leaderboard` writes it
 PUBLIC = {  # what authors of methods import, and what measures
     "The contract of a method": ["arkd.method", "arkd.objectives", "arkd.papers"],
-    "Divergences": ["arkd.divergence.losses", "arkd.divergence.support", "arkd.divergence.sparse"],
+    "Divergences": [
+        *("arkd.divergence.losses", "arkd.divergence.head"),
+        *("arkd.divergence.support", "arkd.divergence.sparse"),
+    ],
     "Metrics": ["arkd.metrics.declared", "arkd.metrics.token_fidelity"],
     "Statistics": ["arkd.statistics.intervals", "arkd.statistics.resampling"],
-    "Results": ["arkd.results.suite_results", "arkd.results.records"],
+    "Results": ["arkd.results.suite_results", "arkd.results.records", "arkd.suite.folders"],
+    "Errors": ["arkd.errors"],
 }
 SETTINGS = {
     "A suite": Suite,

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
 
-from arkd.errors import ArkdError
+from arkd.errors import ArkdError, nearest
 from arkd.validated import Frozen, problem
 
 DivergenceName = Literal[
@@ -93,10 +93,15 @@ def declared(name: str, module: Any, loss: str) -> Declared:
         loss: Its name there.
 
     Raises:
-        ArkdError: it is no dict of dicts, or a key or value is unknown.
+        ArkdError: it is no dict of dicts, it names what the module has not, or a key or value is
+            unknown.
     """
     every = getattr(module, "DECLARES", {})
     given = every.get(loss, {}) if isinstance(every, dict) else every
+    for other in every if isinstance(every, dict) else ():
+        if not hasattr(module, str(other).partition(".")[0]):
+            hint = nearest(str(other), [loss])
+            raise ArkdError(f"{name}: DECLARES: no '{other}' in it{hint}")
     if not isinstance(given, dict):
         raise ArkdError(f"{name}: DECLARES: must be a dict by the losses' names, of dicts")
     try:

@@ -66,11 +66,11 @@ class Records:
             metric: A declared metric, in its unit.
             group: Of the metric's values within the task; "" where it has none.
         """
-        return self._values.get((pair, method, task, metric, group), {})
+        return dict(self._values.get((pair, method, task, metric, group), {}))
 
     def failed(self, pair: str, method: str) -> set[int]:
         """Return the seeds whose run failed."""
-        return self._failed.get((pair, method), set())
+        return set(self._failed.get((pair, method), ()))
 
     def higher_is_better(self, metric: str) -> bool | None:
         """Return the metric's direction; None where neither direction is better."""

@@ -165,8 +165,10 @@ def holm(p_values: Sequence[float] | np.ndarray) -> np.ndarray:
 
 
 def _finite(values: Sequence[float] | np.ndarray) -> np.ndarray:
-    """Return the values as a flat float64 array, or say why they cannot be used."""
-    array = np.asarray(values, dtype=float).ravel()
+    """Return the values [n] in float64, or say why they cannot be used."""
+    array = np.asarray(values, dtype=float)
+    if array.ndim != 1:
+        raise ArkdError(f"values to average: one for each observation, not shape {array.shape}")
     if array.size == 0:
         raise ArkdError("no values to average")
     if not np.isfinite(array).all():

@@ -207,6 +207,15 @@ def test_a_target_that_is_not_there_is_one_line(target: str, message: str) -> No
     assert message in str(caught.value)
 
 
+def test_what_is_declared_of_a_loss_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+    """It would be compared with nothing."""
+    file = tmp_path / "mine.py"
+    text = "def loss(student_logits, teacher_logits):\n    return student_logits.sum()\n"
+    file.write_text(f"{text}DECLARES = {{'los': {{'divergence': 'forward_kl'}}}}\n")
+    with pytest.raises(ArkdError, match=r"DECLARES: no 'los' in it \(did you mean 'loss'\?\)"):
+        resolve(f"{file}:loss")
+
+
 def test_of_several_names_of_one_thing_the_first_is_taken(tmp_path: Path) -> None:
     line = "def loss(student_logits, teacher_logits, labels, targets=None, logits=None): ...\n"
     (tmp_path / "mine.py").write_text(line)

@@ -122,3 +122,14 @@ def test_what_is_none(text: str) -> None:
         return
     with pytest.raises(ValueError, match="is not a whole number"):
         whole(text)
+
+
+def test_a_reader_may_change_what_it_was_given() -> None:
+    records = read_records(SMOKE / "records.csv", load_suite("smoke"))
+    wanted = ("fixture", "arkd", "longtail_id", "rouge_l")
+    before = records.values(*wanted)
+    assert before
+    records.values(*wanted).clear()
+    records.failed(*wanted[:2]).add(1)
+    assert records.values(*wanted) == before
+    assert not records.failed(*wanted[:2])

@@ -39,6 +39,11 @@ def test_values_that_are_no_numbers_are_refused(values: list[float]) -> None:
         mean_interval(values)
 
 
+def test_items_of_seeds_are_not_taken_for_observations() -> None:
+    with pytest.raises(ArkdError, match=r"one for each observation, not shape \(2, 3\)"):
+        mean_interval(np.ones((2, 3)))
+
+
 @pytest.mark.parametrize("n", [3, 5, 10])
 def test_interval_covers_the_mean_at_the_stated_rate(n: int) -> None:
     draws = np.random.default_rng(100 + n).normal(7, 2, (1000, n))
