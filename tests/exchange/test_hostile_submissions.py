@@ -249,3 +249,27 @@ def test_all_that_an_archive_unpacks_to_is_counted(
     monkeypatch.setattr(archives, "MOST_BYTES", 2**16)
     with pytest.raises(ArkdError, match="GiB unpacked: unpack it yourself"):
         archives.unpack(path, tmp_path / "again")
+
+
+def merger(folder: Path, **inputs: str) -> None:
+    folder.mkdir(parents=True)
+    facts = {"stage": MERGE, "outputs": {}, "inputs": inputs}
+    (folder / manifest.NAME).write_text(json.dumps(facts))
+
+
+def test_a_merger_within_a_merger_is_told_and_not_followed(tmp_path: Path) -> None:
+    """Each of two sources that lead back to the merger would be walked twice at every level."""
+    root = tmp_path / "cycle"
+    merger(root, **{"sources/1": "0", "sources/2": "0"})
+    (root / "sources").mkdir()
+    for name in ("1", "2"):
+        (root / "sources" / name).symlink_to("..", target_is_directory=True)
+    found = verify(root, again=False).problems
+    said = "sources/1 is merged itself; merge the folders that it was made of"
+    assert found.pop(root / manifest.NAME) == said
+    assert found.keys() <= {root / "sources" / name / manifest.NAME for name in ("1", "2")}
+
+    plain = tmp_path / "plain"
+    merger(plain, **{"sources/1": "0"})
+    merger(plain / "sources" / "1", **{"sources/1": "0"})
+    assert verify(plain, again=False).problems[plain / manifest.NAME] == said
