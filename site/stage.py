@@ -23,6 +23,7 @@ import yaml
 from pydantic import BaseModel
 
 from arkd.cli.parser import parser
+from arkd.leaderboard import page as board
 from arkd.suite import protocol, settings
 from arkd.suite.suite import Suite
 
@@ -30,6 +31,7 @@ ROOT = Path(__file__).parent.parent
 PAGES = ROOT / "build" / "pages"
 STYLE = ROOT / "site" / "site.css"
 BOARD = ROOT / "results" / "leaderboard"  # where `arkd leaderboard` writes it
+SUBMITTED = "results/submissions/"  # of which nothing is published but numbers on the leaderboard
 PUBLIC = {  # what authors of methods import, and what measures
     "The contract of a method": ["arkd.method", "arkd.objectives", "arkd.papers"],
     "Divergences": [
@@ -105,10 +107,7 @@ class Links:
 def main() -> None:
     """Write build/pages anew; exit with the links that lead nowhere, if there are any."""
     shutil.rmtree(PAGES, ignore_errors=True)
-    tracked = subprocess.run(
-        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout.split("\0")
-    files = {name for name in tracked if name}
+    files = set(published())
     pages = {name for name in files if name.endswith(".md") and not name.startswith(".")}
     reports = sorted(name for name in files if name.endswith("/report.html"))
     links = Links(files, pages, repository())
@@ -125,15 +124,25 @@ def main() -> None:
     _write("docs/commands.md", commands())
     _write("docs/api.md", api())
     _write("docs/settings.md", suite_settings())
-    if BOARD.is_dir():  # whose links lead to the reports, from where it stands
-        board = f"results/{BOARD.name}"
-        shutil.copytree(BOARD, PAGES / board)
-        text = (BOARD / "index.html").read_text(encoding="utf-8")
-        _write(f"{board}/index.html", _board(f"{board}/index.html", text, links))
+    for path in (BOARD / name for name in (board.PAGE, board.JSON, board.CSV)):
+        if path.is_file() and not (path.is_symlink() or BOARD.is_symlink()):
+            name, text = f"results/{BOARD.name}/{path.name}", path.read_text(encoding="utf-8")
+            # Its links lead to the reports, from where it stands.
+            _write(name, _board(name, text, links) if path.name == board.PAGE else text)
     _write("results/reports.md", listed(reports))
     shutil.copyfile(STYLE, PAGES / STYLE.name)
     if links.broken:
         sys.exit("links that lead nowhere:\n" + "\n".join(links.broken))
+
+
+def published() -> Iterator[str]:
+    """Yield the files of the repository that the site may show: plain ones, and nothing sent in."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.split("\0")
+    for name in filter(None, listed):
+        if not name.startswith(SUBMITTED) and not (ROOT / name).is_symlink():
+            yield name
 
 
 def _write(name: str, text: str) -> None:

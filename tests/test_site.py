@@ -109,6 +109,47 @@ def test_the_leaderboard_leads_to_reports_pages_and_back(staged: Path) -> None:
     assert '<a href="../../index.html">' in page
 
 
+SMALL = STAGE.replace("stage.main()", "stage.ROOT = Path(sys.argv[4])\nstage.main()")
+
+
+def test_nothing_that_was_sent_in_and_no_link_is_published(tmp_path: Path) -> None:
+    small, board, script = tmp_path / "small", tmp_path / "leaderboard", "<script>alert(1)</script>"
+    sent = small / "results" / "submissions" / "evil" / "longtail"
+    reviewed = small / "results" / "reference" / "1.0" / "smoke"
+    for folder in (sent / "figures", reviewed / "figures", small / "docs" / "figures", board):
+        folder.mkdir(parents=True)
+    for file in ("report.html", "notes.md", "figures/effects.svg"):
+        (sent / file).write_text(script)
+        (reviewed / file).write_text("reviewed")
+    secret = tmp_path / "secret"
+    secret.write_text("secret")
+    for link in (sent / "leak.md", sent / "figures" / "leak.png", board / "leaderboard.json"):
+        link.symlink_to(secret)
+    for link in ("leak.md", "docs/leak.md", "docs/figures/leak.png"):
+        (small / link).symlink_to(secret)
+    (reviewed / "extra").mkdir()
+    (reviewed / "extra" / "report.html").symlink_to(secret)
+    (small / "README.md").write_text("front")
+    (board / "notes.html").write_text(script)
+    (board / "index.html").write_text(
+        '<a href="../submissions/evil/longtail/">x</a> <a href="../reference/1.0/smoke/">y</a>'
+    )
+    for command in (("init", "--quiet"), ("add", "--all")):
+        subprocess.run(["git", *command], cwd=small, check=True)
+    pages = tmp_path / "pages"
+    done = run(sys.executable, "-c", SMALL, str(pages), str(board), "", str(small))
+    assert done.returncode == 0, done.stderr
+    made = {p.relative_to(pages).as_posix(): p for p in pages.rglob("*") if not p.is_dir()}
+    assert not [name for name in made if "submissions" in name or "leak" in name]
+    assert not [name for name, p in made.items() if p.read_text() in (script, "secret")]
+    home = "results/reference/1.0/smoke"
+    assert {f"{home}/report.html", f"{home}/notes.md", f"{home}/figures/effects.svg"} <= {*made}
+    page = made["results/leaderboard/index.html"].read_text()
+    assert page == '<a>x</a> <a href="../reference/1.0/smoke/report.html">y</a>'
+    (entry,) = re.findall(r"- \[.*", made["results/reports.md"].read_text())
+    assert "reference/1.0/smoke/report.html" in entry
+
+
 def test_every_setting_of_a_suite_is_listed(staged: Path) -> None:
     text = (staged / "docs" / "settings.md").read_text(encoding="utf-8")
     for model in (Suite, Distillation, Decoding):

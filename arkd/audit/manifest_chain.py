@@ -113,9 +113,18 @@ class Chain:
 
     @cached_property
     def sources(self) -> list[Chain]:
-        """What a merged folder was made of; only manifests are kept of them."""
+        """What a merged folder was made of; only manifests are kept of them.
+
+        `arkd merge` takes no merged folder. One among the sources could lead on without end.
+        """
         names = self.top["inputs"] if self.merged else {}
-        return [Chain(self.root / name, self.findings) for name in names]
+        found = [Chain(self.root / name, self.findings) for name in names]
+        for source in found:
+            if source.merged:
+                within = source.root.relative_to(self.root).as_posix()
+                what = f"{within} is merged itself; merge the folders that it was made of"
+                self.findings.blame(self.root / NAME, what)
+        return [source for source in found if not source.merged]
 
     def check(self) -> Findings:
         """Hash every file that a manifest names, and follow every input to the one it names."""

@@ -300,7 +300,9 @@ def _submit(command: Parser) -> None:
     command.add_argument(
         "--out", metavar="PATH", help="folder, or X.tar.gz (default: results/submissions/NAME)"
     )
-    command.add_argument("--check", metavar="PATH", help="say what a submission lacks")
+    command.add_argument(
+        "--check", metavar="PATH", help="say what a submission lacks, or any of a folder"
+    )
     command.add_argument("--new", metavar="FILE", help="write a form to fill in")
     command.set_defaults(command="exchange_commands.submit")
 

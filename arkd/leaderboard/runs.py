@@ -11,7 +11,7 @@ from typing import Any
 from arkd import exact
 from arkd.audit.compare_records import RECORDS, Side, read
 from arkd.errors import ArkdError
-from arkd.exchange import alike
+from arkd.exchange import alike, listing
 from arkd.exchange import form as submissions
 from arkd.exchange.declared import Declared, noted
 from arkd.exchange.lacks import BASE
@@ -186,7 +186,10 @@ def find(results: Path) -> tuple[list[Entry], dict[str, str]]:
     """
     entries: list[Entry] = []
     broken: dict[str, str] = {}
-    for folder, origin in _folders(results):
+    listed = listing.of_all(results / "submissions")
+    for path, wrong in listed.wrong.items():
+        broken[path.relative_to(results).as_posix()] = wrong
+    for folder, origin in _folders(results, listed.runs):
         name = folder.relative_to(results).as_posix()
         try:
             entries.append(_read(name, folder, origin))
@@ -195,16 +198,16 @@ def find(results: Path) -> tuple[list[Entry], dict[str, str]]:
     return entries, broken
 
 
-def _folders(results: Path) -> Iterator[tuple[Path, Origin]]:
+def _folders(results: Path, submitted: list[Path]) -> Iterator[tuple[Path, Origin]]:
     """Yield the suites' folders: reference/VERSION/SUITE and submissions/NAME/SUITE."""
-    parts: tuple[tuple[str, Origin], ...] = (
-        ("reference", "reference"),
-        ("submissions", "submission"),
+    parts: tuple[tuple[list[Path], Origin], ...] = (
+        (sorted(path.parent for path in results.glob(f"reference/*/*/{RECORDS}")), "reference"),
+        (submitted, "submission"),
     )
-    for part, origin in parts:
-        for path in sorted((results / part).glob(f"*/*/{RECORDS}")):
-            if "@" not in path.parent.name:  # a block: its suite has it as one observation
-                yield path.parent, origin
+    for folders, origin in parts:
+        for folder in folders:
+            if "@" not in folder.name:  # a block: its suite has it as one observation
+                yield folder, origin
 
 
 def _read(name: str, folder: Path, origin: Origin) -> Entry:

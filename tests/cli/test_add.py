@@ -14,7 +14,7 @@ from arkd.audit.verify import verify
 from arkd.cli import add_rows
 from arkd.cli import main as cli
 from arkd.errors import ArkdError
-from arkd.exchange.submit import kept
+from arkd.exchange.held import kept
 from arkd.storage import provenance
 from arkd.storage.files import read_json, sha256_file, write_json
 from arkd.storage.manifest import hash_tree

@@ -5,7 +5,9 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import lzma
 import tarfile
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from arkd.audit.manifest_chain import MERGE
 from arkd.audit.verify import verify
 from arkd.cli import main as cli
 from arkd.errors import ArkdError
+from arkd.exchange import archive as archives
 from arkd.exchange import worlds
 from arkd.exchange.declared import noted
 from arkd.stages.blocks import STAGE
@@ -159,6 +162,36 @@ def archive(name: str, kind: bytes = tarfile.REGTYPE, link: str = "") -> bytes:
     return stream.getvalue()
 
 
+def headers(size: int, count: int) -> bytes:
+    """Return an archive of a member after headers of a size that hold its name, each again."""
+    info = tarfile.TarInfo("././@LongLink")
+    info.type, info.size = b"L", size
+    long = info.tobuf(tarfile.GNU_FORMAT) + bytes(-(-size // 512) * 512)
+    return ended(long * count + tarfile.TarInfo("a/submission.yaml").tobuf())
+
+
+def ended(content: bytes) -> bytes:
+    return gzip.compress(content + bytes(1024), compresslevel=1)
+
+
+def pax(**facts: str) -> bytes:
+    """Return an archive of a member without content, of which a header says this."""
+    info = tarfile.TarInfo("a/submission.yaml")
+    info.pax_headers = {key.replace("_", "."): value for key, value in facts.items()}
+    return ended(info.tobuf(tarfile.PAX_FORMAT))
+
+
+def many(count: int) -> bytes:
+    """Return an archive of folders, which have no size."""
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w:gz") as packed:
+        for number in range(count):
+            info = tarfile.TarInfo(f"a{number}")
+            info.type = tarfile.DIRTYPE
+            packed.addfile(info)
+    return stream.getvalue()
+
+
 PLAIN = archive("a/submission.yaml")
 ARCHIVES: dict[str, Callable[[], bytes]] = {
     "empty": lambda: b"",
@@ -169,6 +202,16 @@ ARCHIVES: dict[str, Callable[[], bytes]] = {
     "a link outside": lambda: archive("a/submission.yaml", tarfile.SYMTYPE, "/etc/passwd"),
     "a device": lambda: archive("a/dev", tarfile.CHRTYPE),
     "holds no submission": lambda: archive("a/notes.txt"),
+    "a name with a zero byte": lambda: pax(path="a\0b"),
+    "a name of 3,000 parts": lambda: pax(path="a/" * 3000 + "b"),
+    "a size below zero": lambda: pax(size="-5"),
+    "a size beyond any file": lambda: pax(size="9" * 30),
+    "3,000 headers of one member": lambda: headers(1, 3000),
+    "a sparse file": lambda: pax(
+        GNU_sparse_major="1", GNU_sparse_minor="0", GNU_sparse_realsize="9" * 14
+    ),
+    "a sparse file without a map": lambda: pax(GNU_sparse_map="a,b", GNU_sparse_size="10"),
+    "another compression": lambda: lzma.compress(gzip.decompress(PLAIN)),
 }
 
 
@@ -183,3 +226,50 @@ def test_an_archive_that_is_no_submission_is_one_line(
     assert told.startswith(f"arkd: error: {path}: ")
     assert told.count("\n") == 1
     assert [found.name for found in tmp_path.iterdir()] == ["x.tar.gz"]
+
+
+def test_a_header_of_any_size_is_not_read_whole(tmp_path: Path) -> None:
+    path, size = tmp_path / "x.tar.gz", 2**24
+    path.write_bytes(headers(size, 1))
+    tracemalloc.start()
+    with pytest.raises(ArkdError, match="a header that is too large"):
+        archives.unpack(path, tmp_path / "out")
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < size / 4
+
+
+@pytest.mark.parametrize("made", [lambda: archive("a"), lambda: many(200)], ids=["one", "many"])
+def test_all_that_an_archive_unpacks_to_is_counted(
+    made: Callable[[], bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "x.tar.gz"
+    path.write_bytes(made())
+    archives.unpack(path, tmp_path / "out")
+    monkeypatch.setattr(archives, "MOST_BYTES", 2**16)
+    with pytest.raises(ArkdError, match="GiB unpacked: unpack it yourself"):
+        archives.unpack(path, tmp_path / "again")
+
+
+def merger(folder: Path, **inputs: str) -> None:
+    folder.mkdir(parents=True)
+    facts = {"stage": MERGE, "outputs": {}, "inputs": inputs}
+    (folder / manifest.NAME).write_text(json.dumps(facts))
+
+
+def test_a_merger_within_a_merger_is_told_and_not_followed(tmp_path: Path) -> None:
+    """Each of two sources that lead back to the merger would be walked twice at every level."""
+    root = tmp_path / "cycle"
+    merger(root, **{"sources/1": "0", "sources/2": "0"})
+    (root / "sources").mkdir()
+    for name in ("1", "2"):
+        (root / "sources" / name).symlink_to("..", target_is_directory=True)
+    found = verify(root, again=False).problems
+    said = "sources/1 is merged itself; merge the folders that it was made of"
+    assert found.pop(root / manifest.NAME) == said
+    assert found.keys() <= {root / "sources" / name / manifest.NAME for name in ("1", "2")}
+
+    plain = tmp_path / "plain"
+    merger(plain, **{"sources/1": "0"})
+    merger(plain / "sources" / "1", **{"sources/1": "0"})
+    assert verify(plain, again=False).problems[plain / manifest.NAME] == said
