@@ -12,7 +12,8 @@ from arkd.errors import ArkdError
 from arkd.storage import received
 from arkd.storage.files import read_json, sha256_file
 from arkd.storage.manifest import NAME, read_foreign
-from arkd.storage.records import COLUMNS, read_csv, whole
+from arkd.storage.received import read_csv
+from arkd.storage.records import COLUMNS, whole
 from arkd.suite.load import load_suite, suite_names
 
 RECORDS = "records.csv"

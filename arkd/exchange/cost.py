@@ -7,7 +7,8 @@ from pathlib import Path
 from arkd.audit.compare_records import Run, check_names
 from arkd.errors import ArkdError
 from arkd.storage import received
-from arkd.storage.records import read_csv, whole
+from arkd.storage.received import read_csv
+from arkd.storage.records import whole
 
 NAME = "cost.csv"
 COLUMNS = ("pair", "method", "seed", "stage", "train_s")

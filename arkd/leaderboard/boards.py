@@ -62,7 +62,8 @@ def build(results: Path, page: Path) -> Leaderboard:
         for key in _keys(entry):
             by_board.setdefault(key, []).append(entry)
     if not by_board:
-        raise ArkdError(f"{results}: no run with {BASE} below reference/ and submissions/")
+        first = "".join(f"; left out: {run}: {why}" for run, why in [*left_out.items()][:1])
+        raise ArkdError(f"{results}: no run with {BASE} below reference/ and submissions/{first}")
     firsts = {entry.id: runs[0] for runs in reversed([*by_board.values()]) for entry in runs}
     return Leaderboard(
         base=BASE,

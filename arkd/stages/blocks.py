@@ -21,8 +21,8 @@ from arkd.stages.block_checks import checked, lacking, of_one_make
 from arkd.stages.collect import COST_COLUMNS
 from arkd.storage import manifest, provenance
 from arkd.storage.files import refuse_unlike, write_json, write_text
-from arkd.storage.received import finite
-from arkd.storage.records import COLUMNS, ITEM_COLUMNS, csv_text, read_csv, write_csv
+from arkd.storage.received import finite, read_csv
+from arkd.storage.records import COLUMNS, ITEM_COLUMNS, csv_text, write_csv
 from arkd.suite import beside
 from arkd.suite.folders import Tree
 

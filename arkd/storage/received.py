@@ -5,9 +5,12 @@ Functions that return a value return it as it is to be used, and raise a ValueEr
 
 from __future__ import annotations
 
+import csv
 import re
+from contextlib import suppress
+from pathlib import Path
 
-from arkd.errors import UNPRINTABLE
+from arkd.errors import UNPRINTABLE, ArkdError
 from arkd.storage import records
 
 # `suite.settings.NAME` and `SUITE_NAME`, and `suite.protocol.FOLDER`, which are read after this.
@@ -17,6 +20,7 @@ LABEL = re.compile(r"(?!\.)[^/\x00-\x1f\x7f]{1,200}")
 FORMULA = ("=", "+", "-", "@")  # how a cell begins that spreadsheets compute
 LONGEST_TEXT = 1000
 LONGEST_NUMBER = 64  # characters; to find that thousands of digits are none takes long
+MOST_COLUMNS = 1000  # each is compared with every other
 MOST = 1e15
 # Perplexities are exponentials. The squares of these, and their sums, are still finite.
 MOST_PERPLEXITY = 1e150
@@ -67,6 +71,20 @@ def plain(text: str) -> str:
             f"of {' '.join(FORMULA)}"
         )
     return text
+
+
+def read_csv(path: Path) -> list[dict[str, str]]:
+    """Return the rows of a CSV file as text, as `records.read_csv` does.
+
+    Raises:
+        ArkdError: it has more columns than any file of arkd, or `records.read_csv` refuses it.
+    """
+    csv.field_size_limit(records.FIELD_CHARS)
+    with suppress(OSError, csv.Error), path.open(encoding="utf-8", errors="replace") as lines:
+        head = next((line for line in csv.reader(lines) if line), [])
+        if len(head) > MOST_COLUMNS:
+            raise ArkdError(f"{path}: {len(head):,} columns, at most {MOST_COLUMNS}; restore it")
+    return records.read_csv(path)
 
 
 def finite(text: str) -> float:

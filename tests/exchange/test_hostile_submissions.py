@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import tarfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -193,6 +194,15 @@ def test_records_of_strange_names_or_numbers_are_refused(
         read(tmp_path)
     assert str(caught.value).startswith(f"{tmp_path / 'records.csv'}: ")
     assert said in str(caught.value)
+
+
+def test_a_heading_without_end_is_refused_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "records.csv"
+    path.write_text("\n" + ",".join(f"k{n}" for n in range(20_000)) + "\n")
+    started = time.process_time()
+    with pytest.raises(ArkdError, match=r"records\.csv: 20,000 columns, at most 1000"):
+        read(tmp_path)
+    assert time.process_time() - started < 2
 
 
 @pytest.mark.parametrize(
