@@ -8,7 +8,8 @@ from collections.abc import Iterable
 
 LONGEST = 4_000  # characters of a message
 BREAKS = re.compile(r"\s*[\r\n\v\f\x1c-\x1e\x85\u2028\u2029]+\s*")
-UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+# Control characters, those that turn the direction of text, and halves of characters.
+UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 class ArkdError(Exception):
@@ -18,10 +19,13 @@ class ArkdError(Exception):
     """
 
     def __init__(self, message: str) -> None:
-        line = UNPRINTABLE.sub(lambda c: repr(c[0])[1:-1], BREAKS.sub(" ", message))
-        if len(line) > LONGEST:
-            line = f"{line[: LONGEST // 2]} … {line[-LONGEST // 2 :]}"
-        super().__init__(line)
+        super().__init__(printable(message))
+
+
+def printable(text: str) -> str:
+    """Return what may cite a file as one line that no terminal and no build takes as a command."""
+    line = UNPRINTABLE.sub(lambda c: repr(c[0])[1:-1], BREAKS.sub(" ", text))
+    return line if len(line) <= LONGEST else f"{line[: LONGEST // 2]} … {line[-LONGEST // 2 :]}"
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -59,6 +59,7 @@ EXEMPT = {
     "storage.locks": "keeps two processes apart",
     "storage.gpus": "which GPU computes, of those that there are",
     "storage.seen": "remembers the hashes of large files",
+    "storage.received": "refuses what somebody sent, changes nothing",
     "storage.offline": "keeps libraries off the network",
     "storage.hub": "fetches what its hash names",
     "storage.yaml_text": "slices of what it reads are compared as values",

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
 
 from arkd.errors import ArkdError
+from arkd.storage import received
 from arkd.storage.files import read_json, sha256_file
 from arkd.storage.manifest import NAME, read_foreign
-from arkd.storage.records import COLUMNS, number, read_csv, whole
+from arkd.storage.received import read_csv
+from arkd.storage.records import COLUMNS, whole
 from arkd.suite.load import load_suite, suite_names
 
 RECORDS = "records.csv"
+PLAIN = ("suite_version", "task", "metric", "group", "decode_seed")
+NAMES = {  # what reads the names of a column
+    **{"suite": received.suite, "pair": received.folder, "method": received.label},
+    **dict.fromkeys(PLAIN, received.plain),
+}
 Quantity = tuple[str, str, str]  # task, metric and group
 Run = tuple[str, str, int]  # pair, method and training seed
 Key = tuple[str, str, int, str, str, str, str]  # run, decoding seed and quantity
@@ -67,7 +75,8 @@ def read(path: Path) -> Side:
     """Return the records of a `records.csv`, or of the suite's folder that it lies in.
 
     Raises:
-        ArkdError: there are none, of two suites or versions, doubled, or not finite numbers.
+        ArkdError: there are none, of two suites or versions, doubled, not finite numbers, too large
+            ones, or of what has no name of a suite's.
     """
     file = path / RECORDS if path.is_dir() else path
     if not file.is_file():
@@ -83,11 +92,12 @@ def read(path: Path) -> Side:
     lacking = [column for column in COLUMNS if rows and column not in rows[0]]
     if lacking:
         raise ArkdError(f"{file}: column {lacking[0]} is missing; run `arkd collect` again")
+    check_names(file, rows)
     for place, row in enumerate(rows, start=1):
         suites.add((row["suite"], row["suite_version"]))
         try:
             run = (row["pair"], row["method"], whole(row["seed"]))
-            value = number(row["value"])
+            value = _value(row["metric"], row["value"])
         except ValueError as error:
             raise ArkdError(f"{file}: row {place}: {error}; run `arkd collect` again") from None
         if row["metric"] == "failed":
@@ -101,6 +111,29 @@ def read(path: Path) -> Side:
         kinds = ", ".join(" ".join(suite) for suite in sorted(suites)) or "none"
         raise ArkdError(f"{file}: records of one suite version are needed, found {kinds}")
     return Side(file, values, *suites.pop(), failed)
+
+
+def check_names(file: Path, rows: Sequence[Mapping[str, str]]) -> None:
+    """Make sure that what rows are named by can be printed, and be told apart from commands.
+
+    Args:
+        file: Where they were read.
+        rows: The rows, of which each has all of the columns, or none has.
+
+    Raises:
+        ArkdError: a name is none.
+    """
+    for column, check in NAMES.items() if rows else ():
+        for name in sorted({row.get(column, "") for row in rows}):
+            try:
+                check(name)
+            except ValueError as error:
+                raise ArkdError(f"{file}: {column}: {error}; rename it, or restore it") from None
+
+
+def _value(metric: str, text: str) -> float:
+    most = received.MOST_PERPLEXITY if metric.endswith("perplexity") else received.MOST
+    return received.number(text, -most, most)
 
 
 def check_suites(a: Side, b: Side) -> None:

@@ -17,7 +17,7 @@ from typing import Any, cast
 
 from arkd.errors import ArkdError
 from arkd.stages.blocks import STAGE as BLOCKS
-from arkd.storage import given
+from arkd.storage import given, received
 from arkd.storage.checksums import LOGS
 from arkd.storage.files import read_json, sha256_file
 from arkd.storage.manifest import NAME, digest_of, foreign_problem
@@ -72,8 +72,9 @@ PLACES = {
 
 
 def _is_place(stage: str, name: str) -> bool:
-    """Tell whether an input is named as its stage names them."""
-    return stage not in PLACES or re.fullmatch(PLACES[stage], name) is not None
+    """Tell whether an input is named as its stage names them, and leads nowhere else."""
+    named = stage not in PLACES or re.fullmatch(PLACES[stage], name) is not None
+    return named and received.inside(name)
 
 
 class Chain:

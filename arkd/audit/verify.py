@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from arkd.audit import recompute
 from arkd.audit.manifest_chain import DATA, Chain, Findings
 from arkd.audit.tolerance import RELATIVE
-from arkd.errors import ArkdError
+from arkd.errors import ArkdError, printable
 from arkd.storage import checksums
 from arkd.storage.manifest import NAME
 from arkd.storage.provenance import core_hash
@@ -95,7 +95,7 @@ def run(paths: Sequence[Path], *, write: bool = False) -> int:
     for folder in folders:
         findings = verify(folder, anchored=not write)
         for text, style in report(findings):
-            console.print(text, style=style)
+            console.print(printable(text), style=style)
         bad += bool(findings.problems)
         if write and not findings.problems:
             console.print(f"  wrote {checksums.write(folder, findings.sha256)}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from arkd.errors import ArkdError
+from arkd.errors import ArkdError, printable
 
 
 def pack(options: argparse.Namespace) -> None:
@@ -34,10 +34,9 @@ def pack(options: argparse.Namespace) -> None:
     packed = ", ".join(
         f"{count} start{'s' * (count > 1)} of {pair}" for pair, count in starts.items()
     )
-    print(
-        f"{out}: suite {made['suite']} {made['suite_version']}, {packed}; {len(made['outputs'])} "
-        f"files, {size_mb:.1f} MB, each as in its manifest\npack {packs.digest(made)}"
-    )
+    whole = f"{len(made['outputs'])} files, {size_mb:.1f} MB, each as in its manifest"
+    print(printable(f"{out}: suite {made['suite']} {made['suite_version']}, {packed}; {whole}"))
+    print(f"pack {packs.digest(made)}")
 
 
 def score(options: argparse.Namespace) -> None:
@@ -92,15 +91,15 @@ def submit(options: argparse.Namespace) -> int:
     if options.check:
         found = submissions.check(Path(options.check))
         for text in found.missing:
-            print(f"missing: {text}")
+            print(printable(f"missing: {text}"))
         for text in found.notes:
-            print(f"note: {text}")
+            print(printable(f"note: {text}"))
         print(f"{options.check}: {'not ' if found.missing else ''}ready to be submitted")
         return 1 if found.missing else 0
     name = form.read(Path(options.form)).name
     out = Path(options.out or Path("results") / "submissions" / name)
     for text in submissions.pack(Path(options.run), Path(options.form), out):
-        print(f"note: {text}")
+        print(printable(f"note: {text}"))
     print(f"{out}\narkd submit --check {out}")
     return 0
 
@@ -112,7 +111,7 @@ def leaderboard(options: argparse.Namespace) -> None:
     out = Path(options.out or Path(options.results) / "leaderboard")
     found = page.write(Path(options.results), out)
     for name, why in found.left_out.items():
-        print(f"left out: {name}: {why}")
+        print(printable(f"left out: {name}: {why}"))
     rows = sum(len(board.rows) for board in found.boards)
     print(f"{len(found.boards)} boards, {rows} rows of {len(found.runs)} runs")
     for name in (page.PAGE, page.JSON, page.CSV):

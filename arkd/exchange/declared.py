@@ -14,6 +14,8 @@ from arkd.method import Axis
 from arkd.storage import manifest
 from arkd.validated import Frozen, problem
 
+MOST = 10**15  # of anything that is counted here: what the leaderboard can still add and print
+
 
 class Declared(Frozen):
     """What the author of a student says of it; an absent number is unknown, not zero."""
@@ -23,11 +25,13 @@ class Declared(Frozen):
     )
     family: Axis | None = Field(None, description="what the method varies, as `arkd list` says it")
     processor_s: float | None = Field(
-        None, ge=0, description="processor seconds of one training, all cores together"
+        None, ge=0, le=MOST, description="processor seconds of one training, all cores together"
     )
-    gpu_s: float | None = Field(None, ge=0, description="GPU seconds of one training")
-    steps: int | None = Field(None, ge=0, description="optimiser steps")
-    tokens: int | None = Field(None, ge=0, description="tokens that the student was trained on")
+    gpu_s: float | None = Field(None, ge=0, le=MOST, description="GPU seconds of one training")
+    steps: int | None = Field(None, ge=0, le=MOST, description="optimiser steps")
+    tokens: int | None = Field(
+        None, ge=0, le=MOST, description="tokens that the student was trained on"
+    )
     hardware: str | None = Field(None, max_length=200)
     software: str | None = Field(None, max_length=200, description="library and version")
     code: str | None = Field(None, max_length=300, description="address, with the commit")

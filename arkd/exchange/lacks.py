@@ -7,7 +7,7 @@ from pathlib import Path
 
 from arkd.audit.compare_records import RECORDS, Side, read
 from arkd.errors import ArkdError
-from arkd.exchange import alike, worlds
+from arkd.exchange import alike, cost, worlds
 from arkd.exchange.declared import Declared, noted
 from arkd.exchange.form import Submission
 from arkd.storage import manifest
@@ -37,6 +37,7 @@ def of_run(run: Path, submission: Submission) -> Lacks:
     try:
         top = manifest.read_foreign(run)
         side = read(run)
+        cost.read(run)
     except ArkdError as error:
         return Lacks([f"no collected run: {error}"], [])
     steps = ((top.get("config") or {}).get("distillation") or {}).get("steps")

@@ -9,11 +9,11 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from arkd import __version__, exact
-from arkd.errors import ArkdError
+from arkd.errors import ArkdError, printable
 from arkd.exchange.lacks import BASE
 from arkd.leaderboard.form import Board, Effect, Leaderboard, Measure, Row
 from arkd.leaderboard.groups import Ranked, groups
-from arkd.leaderboard.runs import Entry, find
+from arkd.leaderboard.runs import FAULTS, Entry, find
 from arkd.method import Method
 from arkd.results.records import SeedValues
 from arkd.statistics.intervals import paired_difference
@@ -56,14 +56,14 @@ def build(results: Path, page: Path) -> Leaderboard:
     entries, left_out = find(results)
     by_board: dict[tuple[str, str, str], list[Entry]] = {}
     for entry in entries:
-        pairs = [pair for pair, row in entry.side.by_seed if row == BASE]
-        if not pairs:
-            left_out[entry.id] = f"it has no {BASE}, with which every effect is paired"
-        for pair in pairs:
-            key = (entry.side.suite, entry.side.version, pair)
+        if wrong := _wrong(entry, page):
+            left_out[entry.id] = wrong
+            continue
+        for key in _keys(entry):
             by_board.setdefault(key, []).append(entry)
     if not by_board:
-        raise ArkdError(f"{results}: no run with {BASE} below reference/ and submissions/")
+        first = "".join(f"; left out: {run}: {why}" for run, why in [*left_out.items()][:1])
+        raise ArkdError(f"{results}: no run with {BASE} below reference/ and submissions/{first}")
     firsts = {entry.id: runs[0] for runs in reversed([*by_board.values()]) for entry in runs}
     return Leaderboard(
         base=BASE,
@@ -73,6 +73,26 @@ def build(results: Path, page: Path) -> Leaderboard:
         boards=tuple(_board(*key, runs) for key, runs in by_board.items()),
         left_out=left_out,
     )
+
+
+def _keys(entry: Entry) -> list[tuple[str, str, str]]:
+    """Return suite, version and pair of the boards that a run stands on."""
+    pairs = [pair for pair, row in entry.side.by_seed if row == BASE]
+    return [(entry.side.suite, entry.side.version, pair) for pair in pairs]
+
+
+def _wrong(entry: Entry, page: Path) -> str:
+    """Say why a run has no place, "" if it has: it must stand on boards of its own."""
+    keys = _keys(entry)
+    if not keys:
+        return f"it has no {BASE}, with which every effect is paired"
+    try:
+        entry.facts(page, entry)
+        for key in keys:
+            _board(*key, [entry])
+    except FAULTS as error:
+        return printable(f"its effects cannot be computed: {error}")
+    return ""
 
 
 def _board(suite: str, version: str, pair: str, entries: Sequence[Entry]) -> Board:

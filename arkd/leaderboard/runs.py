@@ -10,19 +10,19 @@ from typing import Any
 
 from arkd import exact
 from arkd.audit.compare_records import RECORDS, Side, read
-from arkd.errors import ArkdError
-from arkd.exchange import alike, listing
+from arkd.errors import ArkdError, printable
+from arkd.exchange import alike, cost, listing
 from arkd.exchange import form as submissions
 from arkd.exchange.declared import Declared, noted
 from arkd.exchange.lacks import BASE
 from arkd.leaderboard.form import Cost, Origin, Run, Unit
 from arkd.results.records import SeedValues
 from arkd.storage import manifest
-from arkd.storage.records import number, read_csv, whole
 from arkd.suite.folders import FOREIGN
 from arkd.templates import relative
 
-COST_COLUMNS = ("pair", "method", "seed", "stage", "train_s")
+# What one run may be refused for; the others have their places all the same.
+FAULTS = (ArkdError, ValueError, ArithmeticError)
 
 
 @dataclass
@@ -100,25 +100,13 @@ class Entry:
         """What the training of a student took, by (pair, row); one that failed ended early.
 
         Raises:
-            ArkdError: a column is missing, or a seed, a time or a number of threads is no number.
+            ArkdError: `cost.read` refuses the times.
         """
-        path = self.folder / "cost.csv"
         gpus = self._gpus
         seconds: dict[tuple[str, str], list[float]] = {}
-        rows = read_csv(path) if path.is_file() else []
-        for column in COST_COLUMNS if rows else ():
-            if column not in rows[0]:
-                raise ArkdError(f"{path}: column {column} is missing; run `arkd collect` again")
-        for row in rows:
-            if row["stage"] != "distill" or not row["train_s"]:
-                continue
-            try:
-                run = (row["pair"], row["method"], whole(row["seed"]))
-                spent = number(row["train_s"]) * (gpus or number(row.get("threads") or "1"))
-            except ValueError as error:
-                raise ArkdError(f"{path}: {error}; restore it") from None
+        for run, spent, threads in cost.read(self.folder):
             if run not in self.side.failed:
-                seconds.setdefault(run[:2], []).append(spent)
+                seconds.setdefault(run[:2], []).append(spent * (gpus or threads))
         found = {
             key: Cost(
                 seconds=exact.mean(spent), kind="gpu" if gpus else "processor", declared=False
@@ -193,8 +181,8 @@ def find(results: Path) -> tuple[list[Entry], dict[str, str]]:
         name = folder.relative_to(results).as_posix()
         try:
             entries.append(_read(name, folder, origin))
-        except ArkdError as error:
-            broken[name] = str(error)
+        except FAULTS as error:
+            broken[name] = printable(str(error))
     return entries, broken
 
 

@@ -9,8 +9,10 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
+from arkd.errors import ArkdError
 from arkd.figures import build as figures
 from arkd.paths import benchmarks_dir
+from arkd.report.drawing import strange
 from arkd.report.views import files_of
 from arkd.storage import manifest
 from arkd.storage.yaml_text import read_yaml
@@ -48,11 +50,21 @@ def figure_views(
 
 
 def drawings(tree: Tree, partial: bool, stale: Sequence[str]) -> dict[str, bytes]:
-    """Return each figure's SVG: as `arkd figures` drew it from these records, else drawn now."""
+    """Return each figure's SVG: as `arkd figures` drew it from these records, else drawn now.
+
+    Raises:
+        ArkdError: a file holds what no drawing does.
+    """
     folder = tree.root / "figures"
-    if (folder / manifest.NAME).is_file() and folder.name not in stale:
+    if folder.name not in stale:
         files = {name: folder / f"{name}.svg" for name in (*figures.FIGURES, figures.FOREST)}
-        return {name: file.read_bytes() for name, file in files.items() if file.is_file()}
+        found = {name: file.read_bytes() for name, file in files.items() if file.is_file()}
+        for name, svg in found.items():  # shown here, or copied for another page
+            if wrong := strange(svg):
+                again = f"draw it again: {tree.command('figures')}"
+                raise ArkdError(f"{files[name]}: {wrong}, which no drawing of arkd has; {again}")
+        if (folder / manifest.NAME).is_file():
+            return found
     drawn = figures.render(tree.suite, tree.results, partial, named=tree.named)
     return {name: made["svg"] for name, made in drawn.items()}
 

@@ -12,7 +12,8 @@ import pandas as pd
 from arkd import exact
 from arkd.errors import ArkdError
 from arkd.rouge import ROUGES
-from arkd.storage.records import number, read_rows, whole
+from arkd.storage.received import finite
+from arkd.storage.records import read_rows, whole
 from arkd.suite.suite import Suite
 
 SHOWN_GAPS = 8  # runs that the error about missing values names
@@ -124,7 +125,7 @@ def read_frame(
         )
     _parsed(path, frame, "seed", whole, "a whole number")
     values = {
-        column: _parsed(path, frame, column, number, "a finite number", blank=True)
+        column: _parsed(path, frame, column, finite, "a finite number", blank=True)
         for column in numbers
     }
     return frame.assign(**values).astype(dict.fromkeys(numbers, float))

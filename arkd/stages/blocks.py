@@ -21,7 +21,8 @@ from arkd.stages.block_checks import checked, lacking, of_one_make
 from arkd.stages.collect import COST_COLUMNS
 from arkd.storage import manifest, provenance
 from arkd.storage.files import refuse_unlike, write_json, write_text
-from arkd.storage.records import COLUMNS, ITEM_COLUMNS, csv_text, number, read_csv, write_csv
+from arkd.storage.received import finite, read_csv
+from arkd.storage.records import COLUMNS, ITEM_COLUMNS, csv_text, write_csv
 from arkd.suite import beside
 from arkd.suite.folders import Tree
 
@@ -160,7 +161,7 @@ def mean_over_seeds(
     for group in groups.values():
         line: dict[str, Any] = {**group[0], "seed": world}
         for column in averaged:
-            values = [number(row[column]) for row in group if row.get(column)]
+            values = [finite(row[column]) for row in group if row.get(column)]
             line[column] = exact.mean(values) if values else None
         if "n" in line:
             line["n"] = sum(int(row["n"]) for row in group)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from arkd.errors import ArkdError
+from arkd.storage import received
 from arkd.storage.files import sha256_file, write_text
 
 NAME = "SHA256SUMS"
@@ -62,8 +63,7 @@ def read(folder: Path) -> dict[str, str]:
     for number, line in enumerate([*lines, rest] if rest else lines, start=1):
         match = LINE.fullmatch(line)
         name = match[2] if match else ""
-        inside = bool(name) and not name.startswith("/") and ".." not in Path(name).parts
-        if not match or not inside or name in found:
+        if not match or not received.inside(name) or name in found:
             raise ArkdError(
                 f"{path}: line {number} is not one hash and one path of this folder; restore the "
                 "file, or write it anew with `arkd verify --write` if you trust the folder"

@@ -6,16 +6,17 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from arkd.errors import ArkdError
-from arkd.storage import seen
+from arkd.storage import received, seen
 from arkd.storage.files import MARK, read_json, sha256_file
 from arkd.validated import problem
 
 NAME = "manifest.json"
+MOST_DEVICES = 100_000
 
 
 def read(folder: Path, keys: Iterable[str] = (), remedy: str | None = None) -> dict[str, Any]:
@@ -56,6 +57,8 @@ def check_form(path: Path, made: dict[str, Any], keys: Iterable[str], remedy: st
         and key not in wrong
         and not all(isinstance(sha, str) for sha in made[key].values())
     ]
+    if not wrong and "outputs" in wanted:
+        wrong = [f"outputs '{n:.80}'" for n in made["outputs"] if not received.inside(n)]
     if wrong:
         raise ArkdError(
             f"{path}: not a stage's manifest ({wrong[0]} is not as stages write it); {remedy}"
@@ -83,6 +86,18 @@ def foreign_problem(made: dict[str, Any]) -> str:
     return ""
 
 
+def _below(hashes: dict[str, str]) -> dict[str, str]:
+    for name in hashes:
+        if not received.inside(name):
+            raise ValueError(f"'{name:.80}' is no file below the folder")
+    return hashes
+
+
+Text = Annotated[str, AfterValidator(received.plain)]
+Label = Annotated[str, AfterValidator(received.label)]
+Outputs = Annotated[dict[str, str], AfterValidator(_below)]
+
+
 class _Part(BaseModel):
     """A part of a manifest, of which only some keys are read."""
 
@@ -90,12 +105,12 @@ class _Part(BaseModel):
 
 
 class _Commit(_Part):
-    commit: str | None = None
+    commit: Text | None = None
     dirty: bool | None = None
 
 
 class _Host(_Part):
-    processor: str | None = None
+    processor: Text | None = None
     threads: int | None = None
 
 
@@ -112,16 +127,21 @@ class _Budget(_Part):
     steps: int | None = None
 
 
+class _Training(_Part):
+    devices: int | None = Field(None, ge=1, le=MOST_DEVICES)
+
+
 class _Config(_Part):
     description: str = ""
     device: str = ""
-    kernels: str = ""
+    kernels: Text = ""
     rouge: Literal["rouge_l", "rouge_l_unicode"] = "rouge_l"
     test_sets: list[str] = []
     worlds: list[int] = []
     methods: list[Any] = []
-    beside: str | None = None
+    beside: Annotated[str, AfterValidator(received.suite)] | None = None
     distillation: _Budget | None = None
+    training: _Training | None = None
 
 
 class _Source(_Part):
@@ -135,18 +155,18 @@ class Foreign(_Part):
     stage: str = ""
     suite: str = ""
     suite_version: str = ""
-    pair: str = Field("", pattern=r"^[^/]*$")
-    method: str | None = None
-    label: str | None = None
+    pair: Annotated[str, AfterValidator(received.folder)] = ""
+    method: Label | None = None
+    label: Label | None = None
     seed: int | None = None
-    core: str | None = None
-    training_core: str | None = None
+    core: Text | None = None
+    training_core: Text | None = None
     git: _Commit | None = None
     host: _Host | None = None
     config: _Config | None = None
-    versions: dict[str, str] | None = None
+    versions: dict[Text, Text] | None = None
     inputs: dict[str, str] = {}
-    outputs: dict[str, str] = {}
+    outputs: Outputs = {}
     notes: _Notes = _Notes()
     startup_s: float | None = None
     wall_s: float = 0.0

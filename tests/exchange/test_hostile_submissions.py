@@ -7,6 +7,7 @@ import io
 import json
 import lzma
 import tarfile
+import time
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
@@ -20,11 +21,13 @@ from arkd.audit.verify import verify
 from arkd.cli import main as cli
 from arkd.errors import ArkdError
 from arkd.exchange import archive as archives
-from arkd.exchange import worlds
+from arkd.exchange import cost, pack, worlds
 from arkd.exchange.declared import noted
 from arkd.stages.blocks import STAGE
-from arkd.storage import manifest
-from arkd.storage.records import COLUMNS
+from arkd.storage import manifest, received
+from arkd.storage.files import sha256_file
+from arkd.storage.records import COLUMNS, write_csv
+from arkd.suite import protocol, settings
 
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "git a list": ({"git": [1]}, "git"),
@@ -49,7 +52,23 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "a stage of a number": ({"stage": 7}, "stage"),
     "sources of a number": ({"sources": 5}, "sources"),
     "runs of a source of text": ({"sources": [{"runs": "x"}]}, "sources.0.runs"),
-}
+    "outputs above": ({"outputs": {"../id_rsa": "0"}}, "outputs"),
+    "outputs elsewhere": ({"outputs": {"/etc/hostname": "0"}}, "outputs"),
+    "outputs above, further on": ({"outputs": {"a/../../b": "0"}}, "outputs"),
+    "outputs above on Windows": ({"outputs": {"..\\b": "0"}}, "outputs"),
+    "outputs of no file": ({"outputs": {"a\0": "0"}}, "outputs"),
+    "beside what lies elsewhere": ({"config": {"beside": "/tmp/private"}}, "config.beside"),
+    "beside what lies above": ({"config": {"beside": ".."}}, "config.beside"),
+    "a pair above": ({"pair": ".."}, "pair"),
+    "a label that leads elsewhere": ({"label": "../../other"}, "label"),
+    "a method that is a formula": ({"method": "=1+1"}, "method"),
+    "a commit of control characters": ({"git": {"commit": "\x1b]0;P\x07"}}, "git.commit"),
+    "a core of two lines": ({"core": "a\n::error::b"}, "core"),
+    "a core that is a formula": ({"core": "@SUM(A1)"}, "core"),
+    "devices without end": ({"config": {"training": {"devices": 10**400}}},
+                            "config.training.devices"),
+    "no devices": ({"config": {"training": {"devices": 0}}}, "config.training.devices"),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(("facts", "key"), WRONG.values(), ids=WRONG.keys())
@@ -90,6 +109,13 @@ CHAINS: dict[str, tuple[dict[str, Any], str]] = {
         {"stage": STAGE, "outputs": {}, "inputs": {"a@b": "0"}}, "an input 'a@b'"
     ),
     "blocks of a list": ({"stage": STAGE, "outputs": {}, "inputs": [1]}, "inputs"),
+    "answers of what lies above": (
+        {"stage": "distill", "outputs": {}, "inputs": {"../../x_responses": "0"}},
+        "an input '../../x_responses'",
+    ),
+    "outputs of what lies above": (
+        {"stage": "collect", "outputs": {"../../x": "0"}, "inputs": {}}, "outputs: '../../x'"
+    ),
     "no outputs": ({"stage": "collect", "inputs": {}}, "no outputs"),
     "beside a list": (
         {"stage": "collect", "inputs": {}, "outputs": {}, "config": {"beside": [1]}},
@@ -145,6 +171,98 @@ def test_records_that_their_manifest_does_not_name_so_are_not_compared(tmp_path:
     (tmp_path / manifest.NAME).write_text(json.dumps({"outputs": {"records.csv": "0" * 64}}))
     with pytest.raises(ArkdError, match=r"records\.csv: not as manifest\.json beside it says"):
         read(tmp_path)
+
+
+CELLS = ("s", "1.0", "p", "m", "1", "", "t", "nll", "", "0.5", "3", "0")
+RECORD = dict(zip(COLUMNS, CELLS, strict=True))
+STRANGE: dict[str, tuple[dict[str, str], str]] = {
+    "a formula": ({"method": '=HYPERLINK("https://evil.example/")'}, "method: '=HYPER"),
+    "a title of the terminal": ({"method": "sft\x1b]0;P\x07"}, "method: 'sft"),
+    "a command of the build": ({"task": "t\n::error::x"}, "task: "),
+    "a group that is a formula": ({"group": "@A1"}, "group: "),
+    "a pair above": ({"pair": ".."}, "pair: '..'"),
+    "a suite elsewhere": ({"suite": "/etc"}, "suite: '/etc'"),
+    "a value too large": ({"value": "1.7e308"}, "row 1: 1.7e+308"),
+    "a perplexity too large": ({"value": "1e200", "metric": "word_perplexity"}, "row 1: 1e+200"),
+    "digits without end": ({"value": "1" * 200_000 + "x"}, "has more than 64 characters"),
+}
+
+
+@pytest.mark.parametrize(("cells", "said"), STRANGE.values(), ids=STRANGE.keys())
+def test_records_of_strange_names_or_numbers_are_refused(
+    cells: dict[str, str], said: str, tmp_path: Path
+) -> None:
+    write_csv(tmp_path / "records.csv", COLUMNS, [RECORD | cells])
+    with pytest.raises(ArkdError) as caught:
+        read(tmp_path)
+    assert str(caught.value).startswith(f"{tmp_path / 'records.csv'}: ")
+    assert said in str(caught.value)
+
+
+def test_a_heading_without_end_is_refused_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "records.csv"
+    path.write_text("\n" + ",".join(f"k{n}" for n in range(20_000)) + "\n")
+    started = time.process_time()
+    with pytest.raises(ArkdError, match=r"records\.csv: 20,000 columns, at most 1000"):
+        read(tmp_path)
+    assert time.process_time() - started < 2
+
+
+@pytest.mark.parametrize(
+    "label",
+    ["arkd@baseline=teacher", "opd@estimator=sampled,baseline=closed_form", "foreign:theirs"],
+)
+def test_labels_of_rows_are_read_as_they_are(label: str, tmp_path: Path) -> None:
+    large = {"method": label, "value": "3e40", "metric": "word_perplexity", "group": "top_p=1.0"}
+    write_csv(tmp_path / "records.csv", COLUMNS, [RECORD | large])
+    assert [*read(tmp_path).by_seed] == [("p", label)]
+
+
+def test_names_of_folders_are_those_of_suites() -> None:
+    ours = (received.NAME, received.SUITE_NAME)
+    assert [f"^{pattern.pattern}$" for pattern in ours] == [settings.NAME, settings.SUITE_NAME]
+    assert received.LABEL.pattern == protocol.FOLDER.pattern
+
+
+def test_a_pack_names_files_of_its_own_folder(tmp_path: Path) -> None:
+    (tmp_path / "id_rsa").write_text("private")
+    folder = tmp_path / "pack"
+    folder.mkdir()
+    made = {key: {} for key in ("inputs", "notes", "versions", "host", "config", "starts")}
+    facts = {"stage": "pack", "suite": "x", "suite_version": "1.0", "core": "x"}
+    outputs = {"../id_rsa": sha256_file(tmp_path / "id_rsa")}
+    text = json.dumps(made | facts | {"outputs": outputs, "wall_s": 1, "peak_mib": 1})
+    (folder / manifest.NAME).write_text(text)
+    with pytest.raises(ArkdError, match=r"manifest\.json: .*'\.\./id_rsa'"):
+        pack.check(folder)
+
+
+@pytest.mark.parametrize(
+    ("column", "cell"),
+    [("train_s", "1e308"), ("train_s", "-1"), ("threads", "1e308"), ("method", "=1")],
+)
+def test_costs_that_cannot_be_are_refused(column: str, cell: str, tmp_path: Path) -> None:
+    cells = ("p", "m", "1", "distill", "5", "2")
+    row = dict(zip((*cost.COLUMNS, "threads"), cells, strict=True))
+    write_csv(tmp_path / cost.NAME, [*row], [row])
+    assert cost.read(tmp_path) == [(("p", "m", 1), 5.0, 2.0)]
+    write_csv(tmp_path / cost.NAME, [*row], [row | {column: cell}])
+    with pytest.raises(ArkdError, match=r"cost\.csv: "):
+        cost.read(tmp_path)
+
+
+def test_names_of_files_are_printed_without_control_characters(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = "a\x1b]0;P\x07\n::error::x\u202etxt"
+    (tmp_path / "submission.yaml").write_text("name: x\n")
+    (tmp_path / "SHA256SUMS").write_text("")
+    (tmp_path / name).write_text("")
+    assert cli.main(["submit", "--check", str(tmp_path)]) == 1
+    printed = capsys.readouterr().out
+    assert "\\x1b]0;P\\x07 ::error::x\\u202etxt: SHA256SUMS does not name" in printed
+    assert {"\x1b", "\x07", "\u202e"}.isdisjoint(printed)
+    assert "\n::error::" not in printed
 
 
 def torn(content: bytes) -> bytes:

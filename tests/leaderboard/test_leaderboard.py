@@ -20,7 +20,7 @@ from run_folders import filled_form, rows_for, write_run
 from scipy import stats
 from simulate import Row, rows_of, save, suite_of
 
-from arkd.audit.compare_records import Side
+from arkd.audit.compare_records import Key, Side
 from arkd.cli import main as cli
 from arkd.errors import ArkdError
 from arkd.exchange import submit
@@ -239,6 +239,7 @@ def test_seeds_are_compared_over_the_same_decoding_seeds(tmp_path: Path) -> None
         (lambda text: text.replace(",stage,", ",stages,", 1), "column stage is missing"),
         (lambda text: text.replace(",1,distill,", ",one,distill,", 1), "one"),
         (lambda text: "", "empty"),
+        (lambda text: re.sub(r"(,distill,[\d.]+),[\d.]+,", r"\1,1e308,", text), "1e+308 is not"),
     ],
 )
 def test_a_cost_file_that_cannot_be_read_leaves_its_run_out(
@@ -252,6 +253,43 @@ def test_a_cost_file_that_cannot_be_read_leaves_its_run_out(
     made = boards.build(tmp_path, tmp_path / "index.html")
     assert [run.id for run in made.runs] == [f"reference/1.0/{suite.name}"]
     assert why in made.left_out["reference/1.0/other"]
+
+
+@pytest.mark.parametrize("large", [1.7e308, 1e16])
+def test_records_too_large_to_be_averaged_leave_their_run_out(large: float, tmp_path: Path) -> None:
+    suite = suite_of(("forward_kl", "arkd"))
+    drawn(suite, tmp_path, rows_of(suite))
+    other = suite.model_copy(update={"name": "other"})
+    rows = rows_of(other)
+    for row in rows:
+        if row["metric"] == "jsd":
+            row["value"] = large if row["method"] == "forward_kl" else -large
+    drawn(other, tmp_path, rows)
+    made = boards.build(tmp_path, tmp_path / "index.html")
+    assert [run.id for run in made.runs] == [f"reference/1.0/{suite.name}"]
+    assert "is not between" in made.left_out["reference/1.0/other"]
+
+
+def test_a_run_of_which_no_board_can_be_made_is_named(tmp_path: Path) -> None:
+    """Whatever its values are, those of the others have their places."""
+    values: dict[Key, float] = {
+        ("p", method, seed, "", "fidelity_gold", "jsd", ""): value
+        for method, value in (("forward_kl", 1.7e308), ("arkd", -1.7e308))
+        for seed in (1, 2)
+    }
+    side = Side(tmp_path, values, "x", "1.0")
+    made = {"config": {"test_sets": ["t"]}}
+    entry = Entry("x", tmp_path, "reference", side, made)
+    assert "cannot be computed" in boards._wrong(entry, tmp_path / "index.html")
+
+
+def test_a_run_on_devices_without_end_is_left_out(tmp_path: Path) -> None:
+    suite = suite_of(("forward_kl", "arkd"))
+    drawn(suite, tmp_path, rows_of(suite))
+    other = suite.model_copy(update={"name": "other"})
+    drawn(other, tmp_path, rows_of(other), device="cuda", training={"devices": 10**400})
+    made = boards.build(tmp_path, tmp_path / "index.html")
+    assert "config.training.devices" in made.left_out["reference/1.0/other"]
 
 
 def test_a_suite_without_a_description_has_a_board(tmp_path: Path) -> None:

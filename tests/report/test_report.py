@@ -30,7 +30,8 @@ from arkd.report import claims as report_claims
 from arkd.report import comparisons as report_comparisons
 from arkd.report import page as report
 from arkd.report import parts
-from arkd.report.figures import inline
+from arkd.report.drawing import PROLOG, strange
+from arkd.report.figures import drawings, inline
 from arkd.report.stale import stale_parts
 from arkd.report.views import span
 from arkd.suite.folders import Tree
@@ -315,6 +316,60 @@ def test_a_drawing_keeps_its_references_and_loses_what_it_needs_not() -> None:
     assert 'clip-path="url(#name-c)"' in text
     assert 'id="name-c"' in text
     assert '<text style="c: d">1.23456</text>' in text
+
+
+DRAWINGS = sorted((ROOT / "results").rglob("*.svg"))[::8]
+PLAIN = PROLOG + (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><defs>'
+    '<style type="text/css">*{stroke-linejoin: round}</style></defs>'
+    '<text x="1" style="fill: #ffffff">a &lt; b</text></svg>'
+)
+
+
+@pytest.mark.parametrize("path", DRAWINGS, ids=lambda path: path.stem)
+def test_what_matplotlib_writes_goes_into_a_page(path: Path) -> None:
+    assert strange(path.read_bytes()) == ""
+
+
+STRANGE = {
+    "a script": ("<text", "<script>alert(1)</script><text"),
+    "HTML": ("<text", '<foreignObject width="9"><p>x</p></foreignObject><text'),
+    "a link": ("<text", '<a xlink:href="javascript:alert(1)"></a><text'),
+    "an image": ("<text", '<image x="1"/><text'),
+    "a handler": ("<text", '<text onclick="alert(1)"'),
+    "a reference elsewhere": ("<text", '<use xlink:href="https://evil.example/#a"/><text'),
+    "a picture in a style": ("fill: #ffffff", "fill: url(https://evil.example/)"),
+    "a style in disguise": ("fill: #ffffff", r"fill: u\72l(https://evil.example/)"),
+    "a place on the page": ("fill: #ffffff", "position: fixed"),
+    "another sheet": ("*{stroke-linejoin", "@import 'https://evil.example/';*{stroke-linejoin"),
+    "a sheet in parts": ("*{stroke", "<g/>@import 'x';*{stroke"),
+    "a script in a comment": ("<text", "<!-- <svg><script>alert(1)</script> --><text"),
+    "a section": ("<text", "<![CDATA[<script>]]><text"),
+    "an entity": ('DTD/svg11.dtd">', "DTD/svg11.dtd\" [<!ENTITY a '<script/>'>]>"),
+    "something before it": (PROLOG, PROLOG + "<?a <svg><script/> ?>"),
+    "an end too many": ("</svg>", "</svg></svg>"),
+    "another name space": ("http://www.w3.org/2000/svg", "http://www.w3.org/1999/xhtml"),
+}
+
+
+@pytest.mark.parametrize(("there", "instead"), STRANGE.values(), ids=STRANGE.keys())
+def test_what_matplotlib_does_not_write_goes_into_no_page(there: str, instead: str) -> None:
+    assert strange(PLAIN.encode()) == ""
+    assert PLAIN.count(there) == 1
+    assert strange(PLAIN.replace(there, instead).encode()) != ""
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_changed_drawing_is_named_with_what_draws_it_again(known: bool, tmp_path: Path) -> None:
+    tree = Tree(tmp_path, load_suite("longtail"))
+    path = tree.root / "figures" / "tail.svg"
+    path.parent.mkdir(parents=True)
+    path.write_text(PLAIN.replace("<text", "<script>alert(1)</script><text"))
+    if known:
+        made = {"inputs": {}, "outputs": {path.name: sha(path.read_bytes())}}
+        (path.parent / "manifest.json").write_text(json.dumps(made))
+    with pytest.raises(ArkdError, match=r"tail\.svg: an element script, .*arkd figures longtail"):
+        drawings(tree, True, ())
 
 
 # Verdicts

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -218,3 +219,11 @@ def test_the_limits_hold_on_this_python() -> None:
     assert sys.get_int_max_str_digits() == 4300
     with pytest.raises(ValueError, match="nested too deep"):
         parse_json("[" * 100_000)
+
+
+def test_of_many_keys_the_one_that_stands_twice_is_found_at_once() -> None:
+    keys = [f'"k{n}": 0' for n in range(40_000)]
+    started = time.process_time()
+    with pytest.raises(ValueError, match="'k39999' stands twice"):
+        parse_json("{" + ", ".join([*keys, keys[-1]]) + "}")
+    assert time.process_time() - started < 2
