@@ -260,7 +260,7 @@ def test_names_of_files_are_printed_without_control_characters(
     (tmp_path / name).write_text("")
     assert cli.main(["submit", "--check", str(tmp_path)]) == 1
     printed = capsys.readouterr().out
-    assert "\\x1b]0;P\\x07 ::error::x\\u202etxt: SHA256SUMS does not name" in printed
+    assert "'a\\x1b]0;P\\x07\\n::error::x\\u202etxt': a link, or no file of a submission" in printed
     assert {"\x1b", "\x07", "\u202e"}.isdisjoint(printed)
     assert "\n::error::" not in printed
 
