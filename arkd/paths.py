@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -57,6 +58,26 @@ def expanded(typed: str) -> Path:
         raise ArkdError(
             f"{typed:.200}: there is no home of that name on this machine; write the path out"
         ) from None
+
+
+def from_here(typed: str) -> str:
+    """Return a path in the form that all its spellings have: from the working folder, if inside it.
+
+    What lies elsewhere is absolute, and so is the working folder itself. A link on the way stays.
+
+    Raises:
+        ArkdError: see `expanded`.
+    """
+    here = Path.cwd()
+    path = here / expanded(typed)
+    short = os.path.normpath(path)
+    if os.path.realpath(short) != os.path.realpath(path):  # a `..` behind a link
+        short = os.path.realpath(path)
+    whole = Path("/", short.lstrip("/"))  # two slashes at the start may stay, and mean one
+    real = os.path.realpath(here)
+    inside = (whole.relative_to(p) for p in whole.parents if os.path.realpath(p) == real)
+    found = str(next(inside, whole))
+    return str(whole) if found.startswith("~") else found  # a `~` is put out where it is read next
 
 
 @cache

@@ -29,9 +29,10 @@ def run(options: argparse.Namespace) -> None:
     from arkd.paths import snakefile
     from arkd.suite.trees import results_folder, trees
 
-    trees(options.suite, results_folder(options.results))
+    (tree,) = trees(options.suite, results_folder(options.results)).values()
+    suite, results = tree.named, str(tree.results)
     _place_state(Path(".snakemake"))
-    ours = ["arkd.cli.run_workflow", options.suite, options.results]
+    ours = ["arkd.cli.run_workflow", suite, results]
     plain = options.verbose or options.dry_run
     command = [
         *(sys.executable, "-P", "-m"),
@@ -43,8 +44,8 @@ def run(options: argparse.Namespace) -> None:
         *(["--dry-run"] if options.dry_run else []),
         "--config",
         # As lists in JSON, which is YAML as well: a path may hold what YAML reads as its own.
-        f"suites={json.dumps([options.suite], ensure_ascii=False)}",
-        f"results={json.dumps([options.results], ensure_ascii=False)}",
+        f"suites={json.dumps([suite], ensure_ascii=False)}",
+        f"results={json.dumps([results], ensure_ascii=False)}",
     ]
     # The rules call `arkd` by name: the one that was called, activated environment or not.
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
@@ -73,8 +74,9 @@ def add(options: argparse.Namespace) -> None:
         ArkdError: the row or the suite will not do, or the suite has no finished run.
     """
     from arkd.cli import add_rows
+    from arkd.suite.folders import plain_name
 
-    typed, to = options.settings, options.to
+    typed, to = options.settings, plain_name(options.to)
     path = add_rows.add(options.method, typed, to, options.results, options.name)
     print(f"arkd: {path} lists the rows beside {to}", file=sys.stderr, flush=True)
     options.suite = str(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,9 +12,10 @@ from pathlib import Path
 from arkd.data import source as sources
 from arkd.data.source import DataSpec
 from arkd.errors import ArkdError
+from arkd.paths import from_here
 from arkd.storage.manifest import NAME
 from arkd.suite import checks as own_suite
-from arkd.suite.load import load_suite, suite_path
+from arkd.suite.load import WORLD, load_suite, suite_names, suite_path
 from arkd.suite.settings import Folder, Hub, Pair
 from arkd.suite.suite import Suite
 
@@ -146,8 +148,25 @@ class Tree:
 
 
 def tree(suite: str, results: str | Path = RESULTS) -> Tree:
-    """Return the folders of a suite, read from its file."""
-    return Tree(Path(results), load_suite(suite), suite)
+    """Return the folders of a suite, read from its file; the same however the two are spelt."""
+    named = plain_name(suite)
+    return Tree(Path(from_here(str(results))), load_suite(named), named)
+
+
+def plain_name(typed: str) -> str:
+    """Return what the command line calls a suite in the form that all its spellings have.
+
+    A shipped suite has its name, a user's own the path of its file, a block `@` and its world.
+    """
+    whole, at, world = typed.rpartition("@")
+    if at and WORLD.fullmatch(world):
+        return f"{plain_name(whole)}@{int(world)}"
+    if not typed.endswith((".yaml", ".yml")):
+        return typed
+    path = from_here(typed)
+    name = Path(path).stem
+    shipped = name in suite_names() and os.path.realpath(suite_path(name))
+    return name if shipped == os.path.realpath(path) else path
 
 
 def seeds(suite: Suite, method: str) -> tuple[int, ...]:

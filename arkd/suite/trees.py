@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from arkd.errors import ArkdError
+from arkd.paths import from_here
 from arkd.suite import beside, rows
 from arkd.suite import checks as own_suite
-from arkd.suite.folders import Tree, tree
+from arkd.suite.folders import RESULTS, Tree, tree
 from arkd.suite.suite import Suite
 from arkd.validated import shown
 
@@ -15,17 +16,20 @@ from arkd.validated import shown
 def results_folder(given: Any) -> str:
     """Return the folder of results that a workflow is given, as a text or as a list of one.
 
+    All spellings of a folder give one (`from_here`): Snakemake compares paths as they are written.
+
     Raises:
         ArkdError: it is none, or a name in it is the workflow's own language.
     """
     folder = given[0] if isinstance(given, list) and len(given) == 1 else given
     if folder is None:
-        return "results"
+        return RESULTS
     if isinstance(folder, dict | list) or not str(folder):
         raise ArkdError(f"results: a folder is wanted, found {shown(given)}")
-    if set(str(folder)) & set("{}\n"):
-        raise ArkdError(f"results: {folder}: a path without braces and line breaks is wanted")
-    return str(folder)
+    found = from_here(str(folder))
+    if set(found) & set("{}\n"):
+        raise ArkdError(f"results: {found}: a path without braces and line breaks is wanted")
+    return found
 
 
 def trees(suites: str | list[str], results: str) -> dict[str, Tree]:

@@ -20,6 +20,7 @@ from conftest import PATIENCE_S, heed_interrupts
 from arkd.cli import status
 from arkd.cli.main import main
 from arkd.cli.run_log import fitting
+from arkd.suite.load import suite_path
 
 WIDTH = 80
 Status = Callable[..., tuple[int, str]]
@@ -202,6 +203,23 @@ def test_a_suite_that_runs_is_known_however_its_file_was_typed(tmp_path: Path) -
     assert status.typed_suite("smoke@3", tmp_path) == "smoke@3"
     words = ["--suite=mine.yaml", "--pair", "p", "--seed=3"]
     assert status.typed_options(words) == {"suite": "mine.yaml", "pair": "p", "seed": "3"}
+
+
+def test_what_runs_is_seen_by_any_spelling_of_its_suite(
+    tmp_path: Path, status: Status, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a shipped suite also by its file: the workflow calls it by its name."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "arkd").write_text("print(flush=True)\ninput()\n")
+    job = ["distill", "--suite", "smoke", "--pair", "fixture", "--method", "arkd", "--seed", "1"]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "arkd", *job], **pipes) as running:
+        assert running.stdout
+        running.stdout.readline()
+        _, shown = status(str(suite_path("smoke")), "--results", "./results/")
+        running.communicate(b"\n")
+    assert re.search(r"^running: distill arkd seed 1: for \d+ s$", shown, re.M), shown
+    assert "`arkd run smoke` runs what is left" in " ".join(shown.split())
 
 
 @pytest.mark.heavy

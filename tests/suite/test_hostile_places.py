@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -15,7 +16,9 @@ from arkd import kernels
 from arkd.errors import ArkdError
 from arkd.paths import snakefile
 from arkd.storage import caches
-from arkd.suite.load import suite_path
+from arkd.suite.folders import Tree, plain_name
+from arkd.suite.job_list import job_list
+from arkd.suite.load import load_suite, suite_path
 from arkd.suite.trees import results_folder
 
 
@@ -41,12 +44,40 @@ FOLDERS: list[tuple[Any, str]] = [
     ("a: b", "a: b"),
     (["[a]"], "[a]"),
     (12, "12"),
+    ("r/", "r"),
+    ("./a//b/", "a/b"),
+    ("new/../r", "r"),
+    ("{here}/r", "r"),
+    ("//{here}/r", "r"),
+    ("link/r", "r"),
+    ("other/..", "{here}-beside"),
+    ("other/../r", "{here}-beside/r"),
+    (".", "{here}"),
+    ("../x", "{here}/../x"),
+    ("~/r", "{home}/r"),
+    ("{here}/~/r", "{here}/~/r"),
 ]
 
 
 @pytest.mark.parametrize(("given", "expected"), FOLDERS)
-def test_the_folder_of_results(given: Any, expected: str) -> None:
-    assert results_folder(given) == expected
+def test_the_folder_of_results(
+    given: Any, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All spellings are one: Snakemake knows a file by its path, as it is written."""
+    here, home = tmp_path / "here", tmp_path / "home"
+    inner = tmp_path / "here-beside" / "inner"
+    for folder in (here, inner):
+        folder.mkdir(parents=True)
+    (here / "link").symlink_to(here)
+    (here / "other").symlink_to(inner)
+    monkeypatch.chdir(here)
+    monkeypatch.setenv("HOME", str(home))
+    places = {"{here}": str(here), "{home}": str(home)}
+    for word, place in places.items():
+        given = given.replace(word, place) if isinstance(given, str) else given
+        expected = expected.replace(word, place)
+    assert results_folder(given) == os.path.normpath(expected)
+    assert results_folder(results_folder(given)) == os.path.normpath(expected)
 
 
 @pytest.mark.parametrize("given", [["a", "b"], {"a": "b"}, "{suite}", "a\nb", "", [[]]])
@@ -133,3 +164,38 @@ def test_the_workflow_starts_without_a_home(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == [".snakemake", "home"]
+
+
+def test_a_suite_has_one_name_however_it_is_typed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path.parent))
+    (tmp_path / "inner").mkdir()
+    whole = tmp_path / "mine.yaml"
+    for typed in ("mine.yaml", "./mine.yaml", "inner/../mine.yaml", f"~/{tmp_path.name}/mine.yaml"):
+        assert plain_name(typed) == plain_name(f"{whole}") == "mine.yaml"
+        assert plain_name(f"{typed}@07") == "mine.yaml@7"
+    assert plain_name("smoke") == plain_name(str(suite_path("smoke"))) == "smoke"
+    assert plain_name(f"{suite_path('smoke')}@011") == "smoke@11"
+    shutil.copy(suite_path("smoke"), tmp_path)
+    assert plain_name("./smoke.yaml") == "smoke.yaml"
+    monkeypatch.chdir("inner")
+    assert plain_name("../mine.yaml") == str(whole)
+
+
+def test_another_spelling_of_a_finished_run_reruns_nothing(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("extends: smoke\nname: mine\nmethods: [forward_kl]\n")
+    run = Tree(tmp_path / "results", load_suite(str(tmp_path / "mine.yaml")))
+    for job in job_list(run):
+        job.made.parent.mkdir(parents=True, exist_ok=True)
+        job.made.write_text("{}")
+    for name in ("records", "items", "trajectories", "cost"):
+        (run.root / f"{name}.csv").write_text("")
+    (run.root / "report").mkdir()
+    words = ["snakemake", "--snakefile", str(snakefile()), "--cores", "1", "--touch", "--config"]
+    touched = [*words, "suites=[mine.yaml]"]
+    subprocess.run(touched, cwd=tmp_path, capture_output=True, check=True)
+    typed = [f"{tmp_path}/mine.yaml", "--results", f"{tmp_path}/./results//"]
+    done = arkd("run", *typed, "--dry-run", folder=tmp_path)
+    assert "Nothing to be done" in done.stdout + done.stderr, done.stdout
