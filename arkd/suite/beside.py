@@ -14,8 +14,11 @@ from pydantic import ValidationError
 
 from arkd.errors import ArkdError
 from arkd.storage import manifest, provenance
-from arkd.suite.folders import Tree, seeds, stages
+from arkd.storage.yaml_text import read_yaml
+from arkd.suite.command_line import again_command
+from arkd.suite.folders import Tree, plain_name, seeds, stages
 from arkd.suite.jobs import as_set, method_files
+from arkd.suite.load import base_name, suite_path
 from arkd.suite.suite import Suite
 from arkd.validated import place
 
@@ -42,7 +45,7 @@ def check(tree: Tree) -> None:
     if differ or expected != ran.methods:
         raise ArkdError(
             f"{_base(tree)}: run with other {', '.join(differ) or 'methods'} than {ran.name} has "
-            f"now; run it again: arkd run {ran.name}"
+            f"now; run it again: {_other(tree).command()}"
         )
     for pair in tree.suite.pairs:
         for label in further(tree, ran):
@@ -80,7 +83,7 @@ def _check_stages(tree: Tree, ran: Suite) -> None:
             continue
         raise ArkdError(
             f"{folder}: {what}; results of different code or settings are never mixed: run "
-            f"{ran.name} anew"
+            f"{ran.name} anew: {again_command(_other(tree), ['--forceall'])}"
         )
 
 
@@ -107,6 +110,16 @@ def _base(tree: Tree) -> Path:
     return tree.results / str(tree.suite.beside)
 
 
+def _other(tree: Tree) -> Tree:
+    """Return the other suite's folders, named as the command line calls it, to cite commands on."""
+    name = str(tree.suite.beside)
+    suite = tree.suite.model_copy(update={"name": name, "beside": None})
+    if not tree.named or "beside" not in read_yaml(suite_path(tree.named)):  # it extends such one
+        return Tree(tree.results, suite)
+    _, at, world = name.partition("@")
+    return Tree(tree.results, suite, plain_name(f"{base_name(tree.named)}{at}{world}"))
+
+
 def _ran(tree: Tree) -> Suite:
     """Return the other suite as it was run.
 
@@ -116,7 +129,7 @@ def _ran(tree: Tree) -> Suite:
     base, name = _base(tree), str(tree.suite.beside)
     if not (base / manifest.NAME).is_file():
         raise ArkdError(
-            f"{base}: no finished run of {name} to stand beside; make it: arkd run {name}"
+            f"{base}: no finished run of {name} to stand beside; make it: {_other(tree).command()}"
         )
     config = manifest.read(base, ["config"])["config"]
     try:
@@ -124,5 +137,6 @@ def _ran(tree: Tree) -> Suite:
     except ValidationError as error:
         where = place(error, config)
         raise ArkdError(
-            f"{base}: another version of arkd made this run (config.{where}); run {name} anew"
+            f"{base}: another version of arkd made this run (config.{where}); run {name} anew: "
+            f"{again_command(_other(tree), ['--forceall'])}"
         ) from None

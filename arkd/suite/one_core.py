@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from arkd.errors import ArkdError
 from arkd.storage import manifest, provenance
+from arkd.suite.command_line import again_command
 from arkd.suite.folders import Tree, stages
 
 
@@ -29,5 +30,5 @@ def check(tree: Tree) -> None:
             raise ArkdError(
                 f"{folder}: made by core {made['core']} ({commit[:12]}), and this is core {now}; "
                 "results of different code are never mixed: go on with that commit, or run anew: "
-                "with another --results, or by snakemake --forceall"
+                f"with another --results, or by: {again_command(tree, ['--forceall'])}"
             )

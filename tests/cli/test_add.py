@@ -161,6 +161,27 @@ def test_a_run_that_rows_cannot_stand_beside_is_refused(results: Path) -> None:
     refused("no finished run of smoke to stand beside; make it: arkd run smoke")
 
 
+def test_the_command_of_a_remedy_names_file_world_and_results(results: Path) -> None:
+    Path("mine.yaml").write_text("extends: smoke\nname: mine\n")
+    Path("w.yaml").write_text("extends: longtail-2\nname: w\n")
+    Path("p.yaml").write_text("beside: w.yaml\nname: p\nmethods: [{name: skew_kl, skew: 0.3}]\n")
+
+    def remedy(suite: str, folder: str) -> str:
+        with pytest.raises(ArkdError) as caught:
+            add_rows.add("sft", [], suite, folder)
+        return str(caught.value).rpartition(": ")[2]
+
+    assert remedy("./mine.yaml", "results") == "arkd run mine.yaml"
+    assert remedy("mine.yaml", "./my r/") == "arkd run mine.yaml --results 'my r'"
+    assert remedy("p.yaml", "r") == "arkd run w.yaml@4101 --results r"
+    training = results / "smoke" / "fixture" / "arkd" / "seed1" / "training" / "manifest.json"
+    write_json(training, read_json(training) | {"core": "0123456789abcdef"})
+    again = f"snakemake --snakefile {ROOT}/workflow/Snakefile --cores all --config "
+    with pytest.raises(ArkdError) as caught:
+        add("alpha=0.25")
+    assert str(caught.value).endswith(f"anew: {again}suites='[smoke]' results=results --forceall")
+
+
 @pytest.mark.usefixtures("results")
 @pytest.mark.parametrize(
     ("text", "message"),

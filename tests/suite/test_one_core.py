@@ -10,6 +10,7 @@ from arkd.errors import ArkdError
 from arkd.storage import provenance
 from arkd.storage.files import write_json
 from arkd.suite import one_core
+from arkd.suite.command_line import again_command
 from arkd.suite.folders import Tree, stages, tree
 
 
@@ -42,8 +43,9 @@ def test_a_half_done_run_of_this_code_goes_on(tmp_path: Path) -> None:
 def test_a_half_done_run_of_other_code_is_refused(tmp_path: Path) -> None:
     half = run(tmp_path, {1: "of other code"}, left=1)
     message = r"made by core of other code \(0123456789ab\), and this is core \w{16}; results of"
-    with pytest.raises(ArkdError, match=message):
+    with pytest.raises(ArkdError, match=message) as caught:
         one_core.check(half)
+    assert str(caught.value).endswith(f"or by: {again_command(half, ['--forceall'])}")
 
 
 def test_a_finished_run_of_other_code_stays_as_it_is(tmp_path: Path) -> None:
