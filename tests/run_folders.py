@@ -21,6 +21,7 @@ from arkd.stages.collect import collect
 from arkd.stages.stage import open_stage
 from arkd.storage.records import ITEM_COLUMNS, write_csv
 from arkd.suite.folders import INIT, TEACHER, TEACHER_SEED, UNTRAINED, Tree, methods, seeds
+from arkd.suite.jobs import method_files
 from arkd.suite.suite import Suite
 
 STEPS = 12
@@ -122,6 +123,8 @@ def _distill(tree: Tree, pair: str, method: str, seed: int) -> None:
         TEACHER: tree.training(pair, TEACHER, TEACHER_SEED),
         "gold_responses": tree.cache(pair, "gold"),
     }
+    own, *read = map(Path, method_files(tree.suite, method))
+    inputs |= {"method": own, **{str(path): path for path in read}}
     out = tree.training(pair, method, seed)
     with open_stage(tree, "distill", out, inputs, pair=pair, method=method, seed=seed) as stage:
         draw = np.random.default_rng([seed, *method.encode()])

@@ -16,10 +16,10 @@ from arkd.cli.run_log import WIDTH, duration, failure, last_line
 from arkd.errors import ArkdError
 from arkd.grid import Grid, show
 from arkd.plan.processor import seconds_by_rule
-from arkd.storage import manifest, provenance
+from arkd.storage import manifest
+from arkd.suite.changes import change
 from arkd.suite.folders import RESULTS, Tree
 from arkd.suite.job_list import SHOWN, Job, job_list
-from arkd.suite.jobs import as_set, method_files
 
 ERROR = re.compile("[Ee]rror")
 STATES = ("done", "running", "failed", "left")
@@ -117,13 +117,8 @@ def _made(tree: Tree, job: Job) -> State:
         made = manifest.read(job.made.parent, ["stage", "core", "config", "inputs", "notes"])
     except ArkdError as error:
         return State("failed", str(error))
-    if made["core"] == provenance.core_hash(made["stage"]):  # what other code made stays as it is
-        if not as_set(tree.suite, made):
-            return State("left", "its settings have changed since it was done")
-        files = method_files(tree.suite, job.axes["method"]) if job.rule == "distill" else ()
-        for file in map(Path, files):
-            if manifest.digest(file) not in made["inputs"].values():
-                return State("left", f"{file} has changed since it was done")
+    if said := change(tree, made):
+        return State("left", f"{said} changed since it was done")
     return State("done", "its training diverged" if made["notes"].get("failed") else "")
 
 

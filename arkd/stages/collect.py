@@ -16,6 +16,7 @@ from arkd.storage import given, manifest, provenance
 from arkd.storage.files import refuse_unlike, write_json
 from arkd.storage.records import COLUMNS, ITEM_COLUMNS, read_csv, write_csv
 from arkd.suite import beside
+from arkd.suite.changes import change
 from arkd.suite.command_line import again_command
 from arkd.suite.folders import CONTROLS, INIT, TEACHER, Tree, methods, stages
 
@@ -42,6 +43,7 @@ def collect(tree: Tree, partial: bool = False) -> None:
     manifests = {folder: manifest.read(folder) for folder in made}
     cores = _one_maker(tree, manifests)
     _one_source(tree, manifests)
+    _as_set(tree, manifests)
     for folder, found in manifests.items():
         manifest.check_outputs(folder, found["outputs"])
     named = {"suite": suite.name}  # rows that are read beside another run have its name
@@ -110,6 +112,30 @@ def _one_maker(tree: Tree, manifests: dict[Path, dict[str, Any]]) -> dict[str, s
                 f"anew: {again_command(tree, ['--forceall'] if work == 'training' else forced)}"
             )
     return cores
+
+
+def _as_set(tree: Tree, manifests: dict[Path, dict[str, Any]]) -> None:
+    """Refuse what the suite would make otherwise now, and an evaluation of another training.
+
+    Raises:
+        ArkdError: there is such a stage.
+    """
+    for folder, found in manifests.items():
+        if said := change(tree, found):
+            raise ArkdError(
+                f"{folder}: {said} changed since it was made; run it again: `{tree.command()}`"
+            )
+        if found["stage"] != "evaluate":
+            continue
+        for role, sha in found["inputs"].items():
+            if not (seed := role.removeprefix("seed")).isdecimal():
+                continue
+            training = tree.training(found["pair"], found["label"], int(seed))
+            if training in manifests and manifest.digest_of(manifests[training]["outputs"]) != sha:
+                raise ArkdError(
+                    f"{folder}: measured another training than that in {training}; delete {folder} "
+                    f"and run again: `{tree.command()}`"
+                )
 
 
 def _rows(manifests: Iterable[dict[str, Any]]) -> dict[str, str]:

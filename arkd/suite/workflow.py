@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,9 @@ from arkd.errors import ArkdError, nearest
 from arkd.storage import gpus
 from arkd.storage.locks import hold_suite
 from arkd.storage.roots import claim
-from arkd.suite import jobs, one_core, trees
+from arkd.suite import changes, jobs, one_core, trees
 from arkd.suite.folders import Tree
+from arkd.suite.job_list import job_list
 
 KEYS = ("suites", "results", "gpu")  # of `--config`
 
@@ -55,9 +56,13 @@ class Suites:
 
     @property
     def ends(self) -> list[str]:
-        """The files that a call is for: reports, and records where rates are chosen by them."""
-        files = {True: "report.html", False: "records.csv"}
-        return [f"{self.results}/{n}/{files[self.trees[n].suite.shown]}" for n in self.targets]
+        """The files that a call is for: what every job of its suites makes.
+
+        A report alone would do where it is not there yet. Where it is, Snakemake would not miss a
+        stage behind it that was removed, or whose job was killed.
+        """
+        wanted = [str(job.made) for name in self.targets for job in job_list(self.trees[name])]
+        return list(dict.fromkeys(wanted))
 
     def options(self, wildcards: Any) -> list[str]:
         """Return a command's options: suite, results, and each wildcard under its own name.
@@ -109,11 +114,28 @@ class Suites:
                         one_core.check(tree)
                     claim(tree.root, tree.suite.name)
                     hold_suite(tree.root, Path(".snakemake"))
+                self._force_changed()
             except ArkdError as error:
                 sys.exit(f"arkd: error: {error}")
             return found
 
         return inputs
+
+    @cached_property
+    def changed(self) -> frozenset[str]:
+        """The manifests of stages that something has changed since."""
+        alone = (tree for tree in self.trees.values() if not tree.suite.worlds)
+        return frozenset(str(path) for tree in alone for path, _ in changes.changed(tree))
+
+    def _force_changed(self) -> None:
+        """Have stages made anew that something has changed since, if all of a suite is wanted.
+
+        Snakemake sees a change only of what it has made in this folder, under this path. It asks
+        for inputs before it asks which jobs are to be run.
+        """
+        settings = self.workflow.dag_settings
+        if self.workflow.is_main_process and not (settings.targets or self.workflow.touch):
+            self.workflow.dag.forcefiles |= self.changed
 
     def _starts_jobs(self) -> bool:
         """Tell whether this process runs jobs; if it does so on this machine, one on each GPU.

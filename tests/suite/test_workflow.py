@@ -166,6 +166,44 @@ def test_editing_a_method_reruns_that_method_alone(copy: Path, project: Path) ->
     assert set(jobs) == {"all", "distill", "evaluate", *shown}
 
 
+def test_a_method_s_file_of_an_older_date_is_another_file_all_the_same(
+    copy: Path, project: Path
+) -> None:
+    """As `rsync -a` leaves it, or a backup that is put back."""
+    file = project / "baselines" / "contrastive.py"
+    file.write_text(file.read_text(encoding="utf-8") + "# edited\n", encoding="utf-8")
+    os.utime(file, (0, 0))
+    jobs = planned(copy, project=project)
+    assert jobs["distill"] == jobs["evaluate"] == jobs["report"] == 1
+
+
+def test_what_is_gone_is_made_again_though_there_is_a_report(copy: Path, tree: Tree) -> None:
+    shutil.rmtree(Tree(copy, tree.suite).training("fixture", "arkd", 1))
+    jobs = planned(copy)
+    assert jobs["distill"] == jobs["evaluate"] == jobs["report"] == 1
+
+
+def test_a_stage_of_other_settings_is_made_again_wherever_its_results_lie(
+    copy: Path, tree: Tree
+) -> None:
+    """Snakemake remembers nothing of this place; and such a stage is never collected."""
+    folder = Tree(copy, tree.suite).training("fixture", "arkd", 1)
+    with edited(folder) as manifest:
+        manifest["config"]["distillation"]["lr"] *= 2
+    jobs = planned(copy)
+    assert jobs["distill"] == jobs["evaluate"] == jobs["report"] == 1
+    with pytest.raises(ArkdError, match="seed1/training: its settings have changed since it was"):
+        collect(Tree(copy, tree.suite))
+
+
+def test_an_evaluation_of_another_training_is_not_collected(copy: Path, tree: Tree) -> None:
+    there = Tree(copy, tree.suite)
+    with edited(there.training("fixture", "arkd", 1)) as manifest:
+        manifest["outputs"]["model/model.safetensors"] = "0" * 64
+    with pytest.raises(ArkdError, match="arkd/evaluation: measured another training than that in"):
+        collect(there)
+
+
 def test_changing_a_methods_parameter_reruns_that_method_alone(tmp_path: Path) -> None:
     """Snakemake reruns a job whose slice of the suite changed; these are the slices."""
     path = tmp_path / "own.yaml"
