@@ -17,16 +17,16 @@ from typing import Any, cast
 
 from arkd.errors import ArkdError
 from arkd.stages.blocks import STAGE as BLOCKS
-from arkd.storage import given, received
+from arkd.storage import given, manifest, received
 from arkd.storage.checksums import LOGS
 from arkd.storage.files import read_json, sha256_file
-from arkd.storage.manifest import NAME, digest_of, foreign_problem
+from arkd.storage.manifest import MERGE, NAME, digest_of, foreign_problem
 from arkd.suite.folders import INIT, TEACHER, TEACHER_SEED, Tree
 from arkd.suite.suite import Suite
 
 DATA = "data.manifest.json"  # a reference keeps the manifest of the data without their folder
 SOURCES = "sources"  # of a merged folder: the manifests of each folder that it was made of
-MERGE, COLLECT = "merge", "collect"
+COLLECT = "collect"
 SHOWN = ("tables", "claims", "figures")  # what is made from the collected files
 
 
@@ -144,13 +144,8 @@ class Chain:
 
     def _found(self) -> list[Path]:
         """Return the manifests below the folder; of a merged one, those of its own files."""
-        top = self.root / NAME
-        try:
-            merged = top.is_file() and read_json(top).get("stage") == MERGE
-        except ArkdError:
-            merged = False
-        if merged:
-            manifests = [top, *(self.root / name / NAME for name in SHOWN)]
+        if manifest.merged(self.root):
+            manifests = [self.root / NAME, *(self.root / name / NAME for name in SHOWN)]
             return [path for path in manifests if path.is_file()]
         every = [*sorted(self.root.rglob(NAME)), self.root / DATA]
         return [path for path in every if path.is_file() and not self._left_out(path)]

@@ -14,14 +14,14 @@ from typing import Any
 import yaml
 
 from arkd.audit import merged_suite
-from arkd.audit.manifest_chain import MERGE, SHOWN, SOURCES
+from arkd.audit.manifest_chain import SHOWN, SOURCES
 from arkd.audit.merge_sources import CORES, Run, Source, check_alike, pooled, read
 from arkd.audit.recompute import COST, JOINED, RECORDS, SORTED, ordered
 from arkd.errors import ArkdError
 from arkd.grid import to_csv
 from arkd.stages.collect import COST_COLUMNS, cost
 from arkd.storage.files import sha256_file, staged_dir, write_json, write_text
-from arkd.storage.manifest import NAME
+from arkd.storage.manifest import MERGE, NAME
 from arkd.storage.records import write_csv
 from arkd.suite.folders import Tree, methods, seeds
 from arkd.suite.suite import Suite

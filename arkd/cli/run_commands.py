@@ -27,9 +27,9 @@ def run(options: argparse.Namespace) -> None:
     import json
 
     from arkd.paths import snakefile
-    from arkd.suite.trees import results_folder, trees
+    from arkd.suite.trees import results_folder, to_run
 
-    (tree,) = trees(options.suite, results_folder(options.results)).values()
+    (tree,) = to_run(options.suite, results_folder(options.results)).values()
     suite, results = tree.named, str(tree.results)
     _place_state(Path(".snakemake"))
     ours = ["arkd.cli.run_workflow", suite, results]

@@ -85,6 +85,9 @@ def run(tree: Tree) -> int:
         if suite.shown:
             console.print(f"report: {tree.root / 'report.html'}")
         return 0
+    if manifest.merged(tree.root):
+        console.print("merged runs: nothing is left to run here, `arkd merge` adds others")
+        return 0
     console.print(f"{_rest(tree, found)}`{tree.command()}` runs what is left", soft_wrap=True)
     return 1 if counts["failed"] else 0
 

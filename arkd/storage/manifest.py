@@ -16,6 +16,7 @@ from arkd.storage.files import MARK, read_json, sha256_file
 from arkd.validated import problem
 
 NAME = "manifest.json"
+MERGE = "merge"  # what the manifest of merged runs has as its stage
 MOST_DEVICES = 100_000
 
 
@@ -228,6 +229,14 @@ def check_outputs(folder: Path, outputs: Mapping[str, str], remedy: str | None =
 
 def _anew(folder: Path) -> str:
     return f"delete {folder} and run again"
+
+
+def merged(root: Path) -> bool:
+    """Tell whether a suite's folder was merged of several runs."""
+    try:
+        return bool(read_json(root / NAME).get("stage") == MERGE)
+    except ArkdError:  # not there, or damaged
+        return False
 
 
 def check_collected(root: Path) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from arkd.errors import ArkdError
 from arkd.paths import from_here
+from arkd.storage import manifest
 from arkd.suite import beside, rows
 from arkd.suite import checks as own_suite
 from arkd.suite.folders import RESULTS, Tree, tree
@@ -51,6 +52,22 @@ def trees(suites: str | list[str], results: str) -> dict[str, Tree]:
             _check_replayed(made.suite, entry.label, method.replays)
         beside.check(made)
         found[made.suite.name] = made
+    return found
+
+
+def to_run(suites: str | list[str], results: str) -> dict[str, Tree]:
+    """Return the folders of suites of which jobs are to be run, each checked.
+
+    Raises:
+        ArkdError: see `trees`; or a folder holds merged runs, whose records a run would replace.
+    """
+    found = trees(suites, results)
+    for made in with_blocks(found).values():
+        if manifest.merged(made.root):
+            raise ArkdError(
+                f"{made.root}: merged runs, of which nothing is left to run; give other --results "
+                "to run the suite itself, and merge again"
+            )
     return found
 
 

@@ -49,7 +49,7 @@ class Suites:
         with_default = config.get("suites") or "longtail"
         try:
             results = trees.results_folder(config.get("results"))
-            found = trees.trees(with_default, results)
+            found = trees.to_run(with_default, results)
             return cls(trees.with_blocks(found), tuple(found), results, workflow)
         except ArkdError as error:
             sys.exit(f"arkd: error: {error}")

@@ -20,6 +20,7 @@ from arkd.storage.files import sha256_file
 from arkd.storage.records import write_csv
 from arkd.suite.load import load_suite
 from arkd.suite.suite import Suite
+from arkd.suite.workflow import Suites
 
 METHODS = ("forward_kl", "reverse_kl", "fixed_mix", "arkd")
 JOINED = ("records.csv", "items.csv", "trajectories.csv")
@@ -375,6 +376,26 @@ def test_merged_folders_are_not_merged_again(tmp_path: Path, parts: list[Path]) 
     merged = merge(tmp_path / "out", parts)
     with pytest.raises(ArkdError, match=f"merged already; .*{parts[0]}, {parts[1]}"):
         merge(tmp_path / "again", [merged, ran(tmp_path / "c", seeds=(5, 6))])
+
+
+def test_merged_runs_are_not_run(
+    tmp_path: Path, parts: list[Path], monkeypatch: pytest.MonkeyPatch, capfd: Any
+) -> None:
+    """Their records would be replaced by those of a run of one's own."""
+    monkeypatch.chdir(tmp_path)
+    root = merge(Path("merged"), parts)
+    words = [str(root / "suite.yaml"), "--results", "merged"]
+    assert cli.main(["status", *words]) == 0
+    last = capfd.readouterr().out.splitlines()[-1]
+    assert last == "merged runs: nothing is left to run here, `arkd merge` adds others"
+    said = f"{root}: merged runs, of which nothing is left to run; give other --results to run"
+    for typed in (words, ["longtail", "--results", "merged/"]):
+        assert cli.main(["run", *typed, "--dry-run"]) == 2
+        error = capfd.readouterr().err
+        assert error.startswith(f"arkd: error: {said}")
+        assert error.count("\n") == 1
+    with pytest.raises(SystemExit, match=said):
+        Suites.of({"suites": [words[0]], "results": "merged"}, None)
 
 
 def test_nothing_that_stands_there_is_overwritten(tmp_path: Path, parts: list[Path]) -> None:
