@@ -67,9 +67,12 @@ def run(tree: Tree) -> int:
     """Print where a suite stands; 1 if a job has failed."""
     from rich.console import Console
 
-    found, suite = states(tree), tree.suite
+    suite, console = tree.suite, Console(width=WIDTH, highlight=False, markup=False)
+    if manifest.merged(tree.root):
+        console.print(f"{suite.name} {suite.version} in {tree.root}: merged runs; no job is left")
+        return 0
+    found = states(tree)
     counts = Counter(state.word for _, state in found)
-    console = Console(width=WIDTH, highlight=False, markup=False)
     parts = [f"{counts['done']} of {len(found)} jobs done"]
     parts += [f"{counts[word]} {word}" for word in STATES[1:] if counts[word]]
     console.print(f"{suite.name} {suite.version} in {tree.root}: {', '.join(parts)}")
@@ -84,9 +87,6 @@ def run(tree: Tree) -> int:
     if counts["done"] == len(found):
         if suite.shown:
             console.print(f"report: {tree.root / 'report.html'}")
-        return 0
-    if manifest.merged(tree.root):
-        console.print("merged runs: nothing is left to run here, `arkd merge` adds others")
         return 0
     console.print(f"{_rest(tree, found)}`{tree.command()}` runs what is left", soft_wrap=True)
     return 1 if counts["failed"] else 0

@@ -386,8 +386,9 @@ def test_merged_runs_are_not_run(
     root = merge(Path("merged"), parts)
     words = [str(root / "suite.yaml"), "--results", "merged"]
     assert cli.main(["status", *words]) == 0
-    last = capfd.readouterr().out.splitlines()[-1]
-    assert last == "merged runs: nothing is left to run here, `arkd merge` adds others"
+    assert (
+        capfd.readouterr().out == "longtail 1.0 in merged/longtail: merged runs; no job is left\n"
+    )
     said = f"{root}: merged runs, of which nothing is left to run; give other --results to run"
     for typed in (words, ["longtail", "--results", "merged/"]):
         assert cli.main(["run", *typed, "--dry-run"]) == 2
