@@ -42,7 +42,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     keep_offline()  # what a suite names on the hub is fetched by `hub` alone
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     commands = parser()
-    options = commands.parse_args(argv)
+    try:
+        options = commands.parse_args(argv)
+    except ArkdError as error:
+        _tell(error)
+        return 2
     place_caches()
     try:
         if options.command is None:

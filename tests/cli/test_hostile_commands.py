@@ -182,6 +182,15 @@ def test_a_measurement_of_less_than_one_is_refused(
     )
 
 
+@pytest.mark.parametrize("value", ["0", "-1", "x", "", "1.5", "9" * 5000])
+@pytest.mark.parametrize("command", ["run smoke", "run smoke --dry-run", "add sft --to smoke"])
+def test_a_number_of_cores_that_cannot_be_is_refused(
+    command: str, value: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = refused([*command.split(), f"--cores={value}"], capsys)
+    assert f"--cores: must be all or at least 1, found {value:.100}" in told
+
+
 STAGES = ("init", "distill --method arkd", "cache --source student")
 
 
