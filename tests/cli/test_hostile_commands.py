@@ -203,6 +203,18 @@ def test_a_seed_that_is_not_the_suites_is_refused(
     assert f"--seed: {seed} is no training seed of the suite: 1" in refused(words, capsys)
 
 
+STAGES_OF_A_WORLD = ("data", "tokens --pair fixture", "init --pair fixture --seed 1")
+
+
+@pytest.mark.parametrize("stage", STAGES_OF_A_WORLD)
+def test_what_each_world_has_is_not_made_of_several(
+    stage: str, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "w.yaml").write_text("extends: smoke\nname: w\nworlds: [11, 12]\n")
+    told = refused([*stage.split(), "--suite", "w.yaml"], capsys)
+    assert "2 worlds, each with its own data, teacher and runs; name one of them, such as" in told
+
+
 @pytest.mark.parametrize("name", ["../up", "a/b", ".hidden", ""])
 def test_the_name_of_further_rows_is_no_path(
     name: str, here: Path, capsys: pytest.CaptureFixture[str]
