@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 import sys
 from collections.abc import Iterable
@@ -56,3 +58,20 @@ def out_of_memory(error: BaseException) -> str | None:
         if "DefaultCPUAllocator" in text:
             return "the machine"
     return None
+
+
+NO_ROOM = {  # how the system refuses to store any more
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EFBIG: "larger than a file may be here (`ulimit -f`, or the file system)",
+}
+
+
+def no_room(error: BaseException | str) -> str | None:
+    """Return why the disk takes no more by an error or what a program has said of it, or none.
+
+    A library may report it as an error of its own, with the system's text inside.
+    """
+    number = error.errno if isinstance(error, OSError) else None
+    text = str(error)
+    return next((n for c, n in NO_ROOM.items() if number == c or os.strerror(c) in text), None)

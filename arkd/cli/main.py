@@ -16,7 +16,7 @@ from arkd.cli import output
 from arkd.cli.interrupts import heard
 from arkd.cli.memory import refusal
 from arkd.cli.parser import parser
-from arkd.errors import ArkdError, out_of_memory
+from arkd.errors import ArkdError, no_room, out_of_memory
 from arkd.storage.caches import place_caches
 from arkd.storage.offline import keep_offline
 from arkd.training.termination import TERMINATED
@@ -42,7 +42,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     keep_offline()  # what a suite names on the hub is fetched by `hub` alone
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     commands = parser()
-    options = commands.parse_args(argv)
+    try:
+        options = commands.parse_args(argv)
+    except ArkdError as error:
+        _tell(error)
+        return 2
     place_caches()
     try:
         if options.command is None:
@@ -83,7 +87,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         if error.strerror is None:  # not of the system, but of a library
             raise
-        if error.errno in (errno.ENOSPC, errno.EDQUOT) and not error.filename:
+        if no_room(error) and not error.filename:
             output.drop()
         named = str(error.filename or "a file or the output")[:LONGEST_NAME]
         blocked = error.errno == errno.EEXIST

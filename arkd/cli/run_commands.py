@@ -95,8 +95,8 @@ def stage(options: argparse.Namespace) -> None:
     """Run one stage of the pipeline.
 
     Raises:
-        ArkdError: `--seed` without `--source student` or the reverse, or none of the suite's; or
-            the stage refuses.
+        ArkdError: `--seed` without `--source student` or the reverse, or none of the suite's; a
+            suite of several worlds, of which each has such stages; or the stage refuses.
     """
     from arkd import kernels
     from arkd.suite import folders
@@ -105,6 +105,8 @@ def stage(options: argparse.Namespace) -> None:
     name: str = options.stage
     if name in ("collect", "tables", "figures", "report", "tuning"):
         kernels.choose("portable")  # the rest choose their suite's
+    else:
+        tree.refuse_worlds()
     if "pair" in options:
         tree.suite.pair(options.pair)
     if "method" in options and options.method not in folders.CONTROLS:

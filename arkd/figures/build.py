@@ -145,7 +145,8 @@ def build(
         named: What the command line calls the suite, if not by its name.
 
     Raises:
-        ArkdError: values are missing and `partial` is not set, or what is chosen is not there.
+        ArkdError: values are missing and `partial` is not set, or what is chosen is not there or
+            has nothing to show.
     """
     make = Builder(suite, results_dir, named)
     wanted = chosen.names([*FIGURES, FOREST])
@@ -160,4 +161,5 @@ def build(
             raise ArkdError(make.gap_message("show the gaps"))
         if FOREST in wanted and (verdicts := forest(make, partial)) is not None:
             figures[FOREST] = verdicts
+    chosen.check_drawn(figures, suite.name)
     return figures

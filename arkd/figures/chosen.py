@@ -48,6 +48,22 @@ class Chosen:
         _check("--only", "figure", self.only, known)
         return [name for name in known if name in self.only or not self.only]
 
+    def check_drawn(self, figures: Mapping[str, Figure], suite: str) -> None:
+        """Refuse a figure that is asked for by its name and has nothing to show.
+
+        Args:
+            figures: Those that are drawn, by name.
+            suite: The suite's name.
+
+        Raises:
+            ArkdError: there is one.
+        """
+        if empty := [name for name in self.only if name not in figures]:
+            raise ArkdError(
+                f"--only: suite {suite} has nothing that {', '.join(empty)} would show; of those "
+                f"asked for it has: {', '.join(figures) or 'none'}"
+            )
+
     def narrow(self, make: Builder) -> None:
         """Leave a builder the rows asked for.
 

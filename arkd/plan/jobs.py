@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,10 +17,9 @@ from arkd.sizes.fitting import ON_CPU
 from arkd.sizes.memory import CROSS_ENTROPY, Held, Memory, Objective
 from arkd.sizes.objective import objective
 from arkd.sizes.shapes import BYTES, Shape
-from arkd.suite.beside import further
 from arkd.suite.contexts import check
 from arkd.suite.folders import CONTROLS, TEACHER, Tree, seeds
-from arkd.suite.jobs import cached_sources
+from arkd.suite.job_list import forming, job_list
 from arkd.suite.protocol import Optimisation
 from arkd.suite.rows import build
 from arkd.suite.settings import Lora, Pair
@@ -52,14 +52,33 @@ class Assumed:
 
 
 def jobs(tree: Tree, assumed: Assumed) -> tuple[list[Job], list[str]]:
-    """Return the jobs of a suite in the order of the workflow, and what was assumed of its rows.
+    """Return the jobs of a suite or block in the order of the workflow, and what was assumed.
+
+    Raises:
+        ArkdError: as `runs` has it.
+    """
+    found, notes = runs(tree, assumed)
+    return [*found, formed(tree)], notes
+
+
+def formed(tree: Tree) -> Job:
+    """Return the jobs that form the results of a suite, as one kind: they cost alike."""
+    rules = [job.rule for job in forming(tree)]
+    return Job(", ".join(dict.fromkeys(rules)), count=len(rules))
+
+
+def runs(tree: Tree, assumed: Assumed) -> tuple[list[Job], list[str]]:
+    """Return the jobs of a suite or block up to its evaluations, and what was assumed of its rows.
+
+    How many there are is said by the workflow's own list of them.
 
     Raises:
         ArkdError: the shape of a model is not known, or one is given of no model of the suite; an
             epoch has not one batch; a text is longer than a model's context.
     """
     refuse_unused(tree, assumed.configs)
-    found, notes = [Job("data")], []
+    counts = Counter(_kind(job.rule, job.axes) for job in job_list(tree))
+    found, notes = [Job("data")] if counts["data", "", ""] else [], []
     for pair in tree.suite.pairs:
         sizes = rows(tree, pair.name, assumed.prompt, assumed.response)
         teacher, student = shapes(tree, pair.name, sizes.vocabulary, assumed.configs)
@@ -67,9 +86,13 @@ def jobs(tree: Tree, assumed: Assumed) -> tuple[list[Job], list[str]]:
         check(f"pairs.{pair.name}", contexts, sizes.longest)
         notes += _may_not_fit(tree.suite.max_tokens, contexts, sizes)
         notes += [note for note in sizes.notes if note not in notes]
-        found += _Planner(tree, pair, sizes, teacher, student).jobs()
-    found.append(Job("collect, tables, claims, figures, report", count=5))
+        found += _Planner(tree, pair, sizes, teacher, student, counts).jobs()
     return found, notes
+
+
+def _kind(rule: str, axes: Mapping[str, str]) -> tuple[str, str, str]:
+    """Return what jobs that differ in their seed alone have in common."""
+    return rule, axes.get("pair", ""), axes.get("method") or axes.get("source", "")
 
 
 def _may_not_fit(most: int, contexts: Mapping[str, int | None], rows: Rows) -> list[str]:
@@ -92,6 +115,11 @@ class _Planner:
     rows: Rows
     teacher: Shape
     student: Shape
+    counts: Counter[tuple[str, str, str]]  # of jobs, by rule, pair and method or source
+
+    def count(self, rule: str, name: str = "") -> int:
+        """Return how many jobs of a rule there are, of a method or a response set if it has any."""
+        return self.counts[rule, self.pair.name, name]
 
     @property
     def gpu(self) -> bool:
@@ -111,15 +139,20 @@ class _Planner:
 
     def jobs(self) -> list[Job]:
         """Return them in the order of the workflow."""
-        found = [Job("tokens"), self._teacher(), self._start(), *self._caches()]
         labels = [entry.label for entry in self.tree.suite.entries]
-        evaluated = [*CONTROLS, *labels]
-        if self.tree.suite.beside:  # its run has been: only the further rows are left
-            found, labels = [], further(self.tree)
-            evaluated = labels
-        found += _grouped(map(self._distill, labels))
-        found += _grouped(map(self._evaluate, evaluated))
+        trained = (label for label in labels if self.count("distill", label))
+        evaluated = (label for label in [*CONTROLS, *labels] if self.count("evaluate", label))
+        shared = {"tokens": self._tokens, TEACHER: self._teacher, "student_init": self._start}
+        found = [
+            *(make() for rule, make in shared.items() if self.count(rule)),
+            *self._caches(),
+            *_grouped(map(self._distill, trained)),
+            *_grouped(map(self._evaluate, evaluated)),
+        ]
         return [replace(job, pair=self.pair.name) for job in found]
+
+    def _tokens(self) -> Job:
+        return Job("tokens")
 
     def _held(
         self, shape: Shape, lora: Lora | None, settings: Optimisation, processes: int = 1
@@ -183,26 +216,23 @@ class _Planner:
         suite = self.tree.suite
         held = self._held(self.student, self.pair.lora, suite.student_start)
         job = self._fitted(held, suite.student_start, self.rows.train, CROSS_ENTROPY)
-        count = len(suite.seeds)
+        count = self.count("student_init")
         disk = 2 * count * self.wide * self.student.parameters  # untrained, and started
         return replace(
             job, stage="student_init", count=count, work=job.work.times(count), disk=disk
         )
 
     def _caches(self) -> list[Job]:
-        suite = self.tree.suite
-        needed = {s for entry in suite.entries for s in cached_sources(suite, entry.label)}
-        found = []
-        for source in ("gold", "teacher", "student"):
-            if source in needed:
-                sampler = {"teacher": self.teacher, "student": self.student}.get(source)
-                count = len(suite.seeds) if source == "student" else 1
-                found.append(self._cache(source, count, self.rows.train, sampler))
-        job = self._cache("prefixes", 1, self.rows.files.get("dev", 0))
-        for prefix in suite.tail.prefixes:
+        samplers = {"gold": None, "teacher": self.teacher, "student": self.student}
+        sources = (source for source in samplers if self.count(_rule(source), source))
+        found = [self._cache(each, self.rows.train, samplers[each]) for each in sources]
+        if not self.count("teacher_cache", "prefixes"):
+            return found
+        job = self._cache("prefixes", self.rows.files.get("dev", 0))
+        for prefix in self.tree.suite.tail.prefixes:
             if prefix != "student":
                 sampler = self.teacher if prefix == "teacher" else None
-                more = self._cache("prefixes", 1, self._items, sampler)
+                more = self._cache("prefixes", self._items, sampler)
                 job = replace(
                     job,
                     work=job.work + more.work,
@@ -218,15 +248,10 @@ class _Planner:
         sizes = (self.rows.test(name) for name in suite.test_sets)
         return sum(min(size, suite.tail.items_per_set) for size in sizes)
 
-    def _cache(self, source: str, count: int, size: int, sampler: Shape | None = None) -> Job:
-        """Return so many caches of a response set.
-
-        Args:
-            source: Of the responses.
-            count: How many: one, or one a seed.
-            size: Rows of each.
-            sampler: The model that draws the responses, if one does.
-        """
+    def _cache(self, source: str, size: int, sampler: Shape | None = None) -> Job:
+        """Return the caches of a response set: one, or one a seed."""
+        rule = _rule(source)
+        count = self.count(rule, source)
         suite, teacher = self.tree.suite, self.teacher
         training = suite.training
         weights, held = teacher.parameters, memory.passing(teacher, training)
@@ -239,7 +264,7 @@ class _Planner:
             weights += 0 if sampler is teacher else sampler.parameters
         answered = size * self.rows.response
         return Job(
-            "student_responses" if source == "student" else "teacher_cache",
+            rule,
             names=(source,),
             count=count,
             parameters=teacher.parameters,
@@ -256,7 +281,7 @@ class _Planner:
         loss = objective(method, settings, self.student, self.teacher, new)
         rows_ = self.rows.train // (1 if settings.split == "all" else 2)
         held = self._held(self.student, self.pair.lora, settings, suite.training.devices)
-        job, count = self._fitted(held, settings, rows_, loss), len(suite.seeds_of(label))
+        job, count = self._fitted(held, settings, rows_, loss), self.count("distill", label)
         disk = count * self.wide * self.student.parameters
         return replace(
             job, stage="distill", names=(label,), count=count, work=job.work.times(count), disk=disk
@@ -299,6 +324,11 @@ class _Planner:
             memory=held,
             work=done.times(models),
         )
+
+
+def _rule(source: str) -> str:
+    """Return the rule that makes a response set."""
+    return "student_responses" if source == "student" else "teacher_cache"
 
 
 def _grouped(found: Iterable[Job]) -> list[Job]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from arkd.plan import processor
 from arkd.plan.gpus import BANDWIDTH_SHARE, LAYER_S, USABLE, UTILISATION, Gpu, chosen
-from arkd.plan.jobs import Assumed, Job, jobs
+from arkd.plan.jobs import Assumed, Job, formed, runs
 from arkd.plan.work import AUTO_MICRO
 from arkd.suite.folders import Tree
 from arkd.suite.suite import Suite
@@ -117,10 +117,11 @@ def plan(tree: Tree, gpus: Sequence[str], assumed: Assumed) -> Plan:
         ArkdError: a GPU or the shape of a model is not known.
     """
     table = chosen(gpus) if gpus or tree.suite.device != "cpu" else ()
-    planned = [jobs(block, assumed) for block in tree.blocks.values() or [tree]]
+    planned = [runs(block, assumed) for block in tree.blocks.values() or [tree]]
     found = _joined(job for of_block, _ in planned for job in of_block)
     notes = planned[0][1]
-    return Plan(tree.suite, tuple(found), table, (*notes, *_assumptions(tree.suite, table)))
+    made = (*found, formed(tree))
+    return Plan(tree.suite, made, table, (*notes, *_assumptions(tree.suite, table)))
 
 
 def _joined(found: Iterable[Job]) -> list[Job]:

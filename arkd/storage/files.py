@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import glob
 import hashlib
 import json
@@ -17,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from arkd.errors import ArkdError
+from arkd.errors import ArkdError, no_room
 
 
 @contextmanager
@@ -231,12 +230,10 @@ def _full_disk_named(path: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        # safetensors reports a full disk as an error of its own, with the system's text inside.
-        full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-        if full or os.strerror(errno.ENOSPC) in str(error):
+        if full := no_room(error):
             raise ArkdError(
-                f"{path}: the disk is full; nothing was left half-written: "
-                "free some space and run the same command again"
+                f"{path}: {full}; nothing was left half-written: make room and run the same "
+                "command again"
             ) from error
         raise
 

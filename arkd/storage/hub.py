@@ -9,7 +9,6 @@ was found. An encoder that a metric's library reads by its name is the one that 
 
 from __future__ import annotations
 
-import errno
 import http.client
 import re
 import sys
@@ -20,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
-from arkd.errors import ArkdError
+from arkd.errors import ArkdError, no_room
 from arkd.storage import seen
 from arkd.storage.files import read_json, sha256_file, staged_file, write_json
 from arkd.storage.offline import forbidden
@@ -272,8 +271,9 @@ def _asking(repo: str, revision: str) -> Iterator[None]:
             f"{repo}@{revision}: the hub has no such repository or commit; correct repo or revision"
         ) from error
     except Exception as error:  # of the client, of its HTTP library, of the system
-        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
-            raise
+        if full := no_room(error):
+            where = getattr(error, "filename", None) or "the hub's cache (HF_HOME)"
+            raise ArkdError(f"{where}: {full}; make room and fetch {repo} again") from error
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         reason = lines[0] if lines else type(error).__name__
         raise ArkdError(f"cannot fetch {repo} from the hub: {reason}; {_otherwise()}") from error

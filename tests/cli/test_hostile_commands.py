@@ -182,6 +182,15 @@ def test_a_measurement_of_less_than_one_is_refused(
     )
 
 
+@pytest.mark.parametrize("value", ["0", "-1", "x", "", "1.5", "9" * 5000])
+@pytest.mark.parametrize("command", ["run smoke", "run smoke --dry-run", "add sft --to smoke"])
+def test_a_number_of_cores_that_cannot_be_is_refused(
+    command: str, value: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = refused([*command.split(), f"--cores={value}"], capsys)
+    assert f"--cores: must be all or at least 1, found {value:.100}" in told
+
+
 STAGES = ("init", "distill --method arkd", "cache --source student")
 
 
@@ -192,6 +201,18 @@ def test_a_seed_that_is_not_the_suites_is_refused(
 ) -> None:
     words = [*stage.split(), "--suite", "smoke", "--pair", "fixture", "--seed", seed]
     assert f"--seed: {seed} is no training seed of the suite: 1" in refused(words, capsys)
+
+
+STAGES_OF_A_WORLD = ("data", "tokens --pair fixture", "init --pair fixture --seed 1")
+
+
+@pytest.mark.parametrize("stage", STAGES_OF_A_WORLD)
+def test_what_each_world_has_is_not_made_of_several(
+    stage: str, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "w.yaml").write_text("extends: smoke\nname: w\nworlds: [11, 12]\n")
+    told = refused([*stage.split(), "--suite", "w.yaml"], capsys)
+    assert "2 worlds, each with its own data, teacher and runs; name one of them, such as" in told
 
 
 @pytest.mark.parametrize("name", ["../up", "a/b", ".hidden", ""])

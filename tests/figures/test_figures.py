@@ -890,6 +890,10 @@ def test_no_font_is_of_type_3(written: list[Path]) -> None:
     [
         ({"only": ("efects",)}, r"--only: no figure 'efects' \(did you mean 'effects'\?\)"),
         ({"rows": ("arkt",)}, r"--rows: no row 'arkt' \(did you mean 'arkd'\?\)"),
+        (
+            {"only": ("effects", "sparse")},
+            "--only: suite .* has nothing that sparse would show; .* it has: effects",
+        ),
         ({"width": 0.1}, "--width: from 1 to 40 inches, found 0.1"),
         (
             {"only": ("effects",), "width": 1.0},

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from arkd.errors import ArkdError
+from arkd.errors import NO_ROOM, ArkdError, no_room
 from arkd.storage.files import (
     MARK,
     read_json,
@@ -48,6 +48,36 @@ def fill_the_disk(path: Path) -> None:
     with staged_file(path), Path("/dev/full").open("w") as full:
         full.write("x" * 100)
         full.flush()
+
+
+QUOTA = """
+import resource, signal
+from pathlib import Path
+import numpy
+from safetensors.numpy import save_file
+from arkd.storage.files import staged_file
+
+resource.setrlimit(resource.RLIMIT_FSIZE, (2**12, 2**12))
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+with staged_file(Path("a.safetensors")) as temporary:
+    save_file({"a": numpy.zeros(2**12)}, temporary)
+"""
+
+
+def test_a_library_that_meets_a_limit_on_files_is_named_its_file(tmp_path: Path) -> None:
+    """Of `ulimit -f`; the library's own error has the system's text and no number."""
+    done = subprocess.run(
+        [sys.executable, "-c", QUOTA], cwd=tmp_path, capture_output=True, text=True
+    )
+    said = r"ArkdError: a\.safetensors: larger than a file may be here .*; nothing was left"
+    assert re.search(said, done.stderr.strip().splitlines()[-1])
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("code", "why"), NO_ROOM.items())
+def test_each_refusal_of_more_is_known_by_its_number_and_by_its_text(code: int, why: str) -> None:
+    assert no_room(OSError(code, "")) == no_room(RuntimeError(os.strerror(code))) == why
+    assert no_room(OSError(errno.EIO, os.strerror(errno.EIO))) is None
 
 
 def test_an_interrupted_write_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
