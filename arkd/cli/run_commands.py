@@ -7,6 +7,7 @@ import os
 import sys
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any
 
 from arkd import processes
@@ -22,7 +23,7 @@ def run(options: argparse.Namespace) -> None:
     So whatever is sent to it, such as a batch system's SIGTERM, gets to Snakemake.
 
     Raises:
-        ArkdError: a suite is not valid.
+        ArkdError: a suite is not valid, or a folder cannot be written to.
     """
     import json
 
@@ -30,12 +31,13 @@ def run(options: argparse.Namespace) -> None:
     from arkd.suite.trees import results_folder, trees
 
     trees(options.suite, results_folder(options.results))
-    _place_state(Path(".snakemake"))
-    ours = ["arkd.cli.run_workflow", options.suite, options.results]
+    _make_writable(Path(".snakemake"), "Snakemake keeps its state there: run from another folder")
+    if not options.dry_run:
+        _make_writable(Path(options.results), "give other --results")
     plain = options.verbose or options.dry_run
     command = [
-        *(sys.executable, "-P", "-m"),
-        *(["snakemake"] if plain else ours),
+        *(sys.executable, "-P", "-m", "arkd.cli.run_workflow"),
+        *(options.suite, options.results, "plain" if plain else "lines"),
         "--snakefile",
         str(snakefile()),
         "--cores",
@@ -51,19 +53,18 @@ def run(options: argparse.Namespace) -> None:
     os.execve(sys.executable, command, {**os.environ, "PATH": path})
 
 
-def _place_state(folder: Path) -> None:
-    """Make Snakemake's folder, or say what hinders it.
+def _make_writable(folder: Path, remedy: str) -> None:
+    """Make a folder and write to it, or say what hinders that: Snakemake would in a traceback.
 
     Raises:
-        ArkdError: the working folder cannot be written to, or something else has that name.
+        ArkdError: the folder or one above it cannot be written to, or is a file.
     """
     try:
-        folder.mkdir(exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            pass
     except OSError as error:
-        raise ArkdError(
-            f"{folder.absolute()}: {error.strerror}; Snakemake keeps its state there: run from "
-            "another folder"
-        ) from error
+        raise ArkdError(f"{folder.absolute()}: {error.strerror}; {remedy}") from error
 
 
 def add(options: argparse.Namespace) -> None:

@@ -109,7 +109,7 @@ class Suites:
                         one_core.check(tree)
                     claim(tree.root, tree.suite.name)
                     hold_suite(tree.root, Path(".snakemake"))
-            except ArkdError as error:
+            except (ArkdError, OSError) as error:
                 sys.exit(f"arkd: error: {error}")
             return found
 
