@@ -28,12 +28,14 @@ def run(options: argparse.Namespace) -> None:
     import json
 
     from arkd.paths import snakefile
-    from arkd.suite.trees import results_folder, trees
+    from arkd.suite.trees import results_folder, trees, with_blocks
 
-    trees(options.suite, results_folder(options.results))
+    found = trees(options.suite, results_folder(options.results))
     _make_writable(Path(".snakemake"), "Snakemake keeps its state there: run from another folder")
     if not options.dry_run:
-        _make_writable(Path(options.results), "give other --results")
+        there = [tree.root for tree in with_blocks(found).values() if tree.root.exists()]
+        for folder in (Path(options.results), *there):
+            _make_writable(folder, "give other --results")
     plain = options.verbose or options.dry_run
     command = [
         *(sys.executable, "-P", "-m", "arkd.cli.run_workflow"),
