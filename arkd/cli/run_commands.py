@@ -7,6 +7,7 @@ import os
 import sys
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any
 
 from arkd import processes
@@ -22,21 +23,25 @@ def run(options: argparse.Namespace) -> None:
     So whatever is sent to it, such as a batch system's SIGTERM, gets to Snakemake.
 
     Raises:
-        ArkdError: a suite is not valid.
+        ArkdError: a suite is not valid, or a folder cannot be written to.
     """
     import json
 
     from arkd.paths import snakefile
-    from arkd.suite.trees import results_folder, to_run
+    from arkd.suite.trees import results_folder, to_run, with_blocks
 
-    (tree,) = to_run(options.suite, results_folder(options.results)).values()
+    found = to_run(options.suite, results_folder(options.results))
+    (tree,) = found.values()
     suite, results = tree.named, str(tree.results)
-    _place_state(Path(".snakemake"))
-    ours = ["arkd.cli.run_workflow", suite, results]
+    _make_writable(Path(".snakemake"), "Snakemake keeps its state there: run from another folder")
+    if not options.dry_run:
+        there = [each.root for each in with_blocks(found).values() if each.root.exists()]
+        for folder in (tree.results, *there):
+            _make_writable(folder, "give other --results")
     plain = options.verbose or options.dry_run
     command = [
-        *(sys.executable, "-P", "-m"),
-        *(["snakemake"] if plain else ours),
+        *(sys.executable, "-P", "-m", "arkd.cli.run_workflow"),
+        *(suite, results, "plain" if plain else "lines"),
         "--snakefile",
         str(snakefile()),
         "--cores",
@@ -52,19 +57,18 @@ def run(options: argparse.Namespace) -> None:
     os.execve(sys.executable, command, {**os.environ, "PATH": path})
 
 
-def _place_state(folder: Path) -> None:
-    """Make Snakemake's folder, or say what hinders it.
+def _make_writable(folder: Path, remedy: str) -> None:
+    """Make a folder and write to it, or say what hinders that: Snakemake would in a traceback.
 
     Raises:
-        ArkdError: the working folder cannot be written to, or something else has that name.
+        ArkdError: the folder or one above it cannot be written to, or is a file.
     """
     try:
-        folder.mkdir(exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            pass
     except OSError as error:
-        raise ArkdError(
-            f"{folder.absolute()}: {error.strerror}; Snakemake keeps its state there: run from "
-            "another folder"
-        ) from error
+        raise ArkdError(f"{folder.absolute()}: {error.strerror}; {remedy}") from error
 
 
 def add(options: argparse.Namespace) -> None:

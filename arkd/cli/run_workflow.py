@@ -1,4 +1,4 @@
-"""`python -m arkd.cli.run_workflow SUITE RESULTS OPTIONS…`: Snakemake, told in lines of our own.
+"""`python -m arkd.cli.run_workflow SUITE RESULTS plain|lines OPTIONS…`: Snakemake, as users see it.
 
 `arkd run` becomes this process, so that what is sent to it, such as SIGTERM, gets to Snakemake.
 """
@@ -6,38 +6,36 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 
-from snakemake.cli import main as snakemake
-from snakemake_interface_logger_plugins.registry import LoggerPluginRegistry
-
-from arkd.cli import output, run_log, run_summary
-from arkd.suite.folders import tree
+from arkd.cli.interrupts import heard
 
 
-def main(suite: str, results: str, options: list[str]) -> None:
-    """Run the workflow, and show the suite's summary where all of it is done.
+def main(suite: str, results: str, how: str, options: list[str]) -> None:
+    """Run the workflow; Snakemake ends the process, interrupts that it does not hear included.
 
-    Raises:
-        SystemExit: with Snakemake's code.
+    Args:
+        suite: What is run, as the command line calls it.
+        results: The folder of all results.
+        how: What is shown: "plain" for Snakemake's own output, or "lines" of our own.
+        options: Snakemake's.
     """
-    output.show_what_can_be()
-    LoggerPluginRegistry().register_plugin("snakemake_logger_plugin_arkd", run_log)
-    shown = os.dup(1)
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what stages print lies in their files
+    if "--dry-run" in options:  # no job is left alone by a list that ends where its reader does
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     try:
-        snakemake([*options, "--logger", "arkd", "--logger-arkd-suite", suite])
-        code: int | str | None = 0
-    except SystemExit as end:
-        code = end.code
-    os.dup2(shown, 1)
-    if code in (0, None):
-        run_summary.show_summary(suite, results)
-    elif code == 1:
-        shown_by = tree(suite, results).command("status")
-        print(f"arkd: not all is done; see `{shown_by}`", file=sys.stderr)
-    sys.exit(code)
+        with heard():  # what is imported takes seconds
+            import snakemake.cli
+
+            from arkd.cli import run_lines
+        if how == "plain":
+            snakemake.cli.main(options)
+        else:
+            run_lines.run(suite, results, options)
+    except KeyboardInterrupt:
+        print("arkd: interrupted; nothing was left half-written", file=sys.stderr, flush=True)
+        os._exit(130)  # an import that was broken off may hold a lock that the exit waits for
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], sys.argv[3:])
+    main(sys.argv[1], sys.argv[2], sys.argv[3], sys.argv[4:])

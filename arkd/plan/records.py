@@ -117,11 +117,29 @@ def plan(tree: Tree, gpus: Sequence[str], assumed: Assumed) -> Plan:
         ArkdError: a GPU or the shape of a model is not known.
     """
     table = chosen(gpus) if gpus or tree.suite.device != "cpu" else ()
-    planned = [runs(block, assumed) for block in tree.blocks.values() or [tree]]
-    found = _joined(job for of_block, _ in planned for job in of_block)
+    planned = [(*runs(block, assumed), count) for block, count in _alike(tree)]
+    found = _joined(_times(job, count) for of_block, _, count in planned for job in of_block)
     notes = planned[0][1]
     made = (*found, formed(tree))
     return Plan(tree.suite, made, table, (*notes, *_assumptions(tree.suite, table)))
+
+
+def _alike(tree: Tree) -> list[tuple[Tree, int]]:
+    """Return a block of each kind, and how many cost as much: those that differ in their world.
+
+    What has been made of one is counted, so a block of which anything lies there is planned alone;
+    so is one beside another run.
+    """
+    kinds: dict[tuple[str, ...], list[Tree]] = {}
+    for block in tree.blocks.values():
+        alone = [block.suite.name] if block.suite.beside or block.root.exists() else []
+        rows = (entry.label for entry in block.suite.entries)
+        kinds.setdefault((*alone, *rows), []).append(block)
+    return [(blocks[0], len(blocks)) for blocks in kinds.values()] or [(tree, 1)]
+
+
+def _times(job: Job, count: int) -> Job:
+    return replace(job, count=count * job.count, work=job.work.times(count), disk=count * job.disk)
 
 
 def _joined(found: Iterable[Job]) -> list[Job]:

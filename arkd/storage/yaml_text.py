@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Hashable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +30,12 @@ def read_yaml(path: Path) -> Any:
         raise ArkdError(f"{path!s:.300}: {error.strerror}; correct the path") from None
     except UnicodeDecodeError:
         raise ArkdError(f"{path}: not UTF-8 text") from None
-    return parse_yaml(text, str(path))
+    return copy.deepcopy(_parsed(text, str(path)))
+
+
+@lru_cache(maxsize=64)  # suites extend one another: a listing reads some a dozen times
+def _parsed(text: str, where: str) -> Any:
+    return parse_yaml(text, where)
 
 
 def parse_yaml(text: str, where: str) -> Any:

@@ -115,7 +115,7 @@ class Suites:
                     claim(tree.root, tree.suite.name)
                     hold_suite(tree.root, Path(".snakemake"))
                 self._force_changed()
-            except ArkdError as error:
+            except (ArkdError, OSError) as error:
                 sys.exit(f"arkd: error: {error}")
             return found
 

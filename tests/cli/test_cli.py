@@ -243,6 +243,62 @@ def test_a_folder_in_which_snakemake_cannot_keep_its_state_is_refused(tmp_path: 
     assert [path.name for path in tmp_path.iterdir()] == [".snakemake"]
 
 
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs Linux's /proc")
+def test_a_folder_that_cannot_be_written_to_is_one_line_before_snakemake_starts(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "afile").write_text("mine")
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "smoke").write_text("mine")
+    command = [sys.executable, "-m", "arkd", "run", "smoke", "--results"]
+    reasons = {"afile": "File exists", "afile/x": "Not a directory", "/proc/x": "No such file"}
+    for results, why in (reasons | {"there": "File exists"}).items():
+        done = subprocess.run([*command, results], cwd=tmp_path, capture_output=True, text=True)
+        assert_one_line(done.returncode, done.stderr, f"{results}.*: {why}.*; give other --results")
+    shutil.rmtree(tmp_path / ".snakemake")
+    (tmp_path / ".snakemake").symlink_to("/proc/self")  # which bars even root
+    done = subprocess.run([*command, "r"], cwd=tmp_path, capture_output=True, text=True)
+    assert_one_line(done.returncode, done.stderr, r"/\.snakemake: .*; .* run from another folder")
+    assert not (tmp_path / "r").exists()
+
+
+def test_what_the_system_says_of_a_suites_folder_is_no_trace(tmp_path: Path) -> None:
+    (tmp_path / "results" / "smoke" / ".arkd").mkdir(parents=True)  # where a file is written
+    command = [sys.executable, "-m", "arkd", "run", "smoke"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("arkd: error: ")
+    assert "Is a directory: 'results/smoke/.arkd'" in last
+
+
+def test_a_list_of_jobs_ends_where_its_reader_does(tmp_path: Path) -> None:
+    command = f"'{sys.executable}' -m arkd run smoke --dry-run | head -1"
+    done = subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, text=True)
+    assert "Traceback" not in done.stderr
+    assert "Error" not in done.stderr
+
+
+def test_an_interrupt_while_snakemake_is_loaded_is_one_line(tmp_path: Path) -> None:
+    """As `arkd run` spends its first seconds."""
+    (tmp_path / "snakemake").mkdir()
+    (tmp_path / "snakemake" / "__init__.py").write_text(
+        "import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(60)\n"
+    )
+    path = os.pathsep.join([str(tmp_path), str(ROOT), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(
+        [sys.executable, "-m", "arkd.cli.run_workflow", "smoke", "results", "lines"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        preexec_fn=heed_interrupts,
+    )
+    assert done.returncode == 130
+    assert done.stderr == "arkd: interrupted; nothing was left half-written\n"
+
+
 def test_code_of_one_copy_never_runs_the_suites_of_another(tmp_path: Path) -> None:
     """As where PYTHONPATH names a second checkout beside the installed one."""
     shutil.copytree(ROOT / "arkd", tmp_path / "arkd", ignore=shutil.ignore_patterns("__pycache__"))

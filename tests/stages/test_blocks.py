@@ -108,13 +108,16 @@ def test_the_workflow_runs_every_block_and_reports_the_whole(suite_file: Path) -
     assert collect_inputs(found["several"]) == wanted
 
 
-def test_a_plan_counts_every_world(suite_file: Path) -> None:
+def test_a_plan_counts_every_world(suite_file: Path, tmp_path: Path) -> None:
     whole = tree(str(suite_file), "out")
     planned = plan(whole, [], Assumed())
     of_blocks = [plan(block, [], Assumed()) for block in whole.blocks.values()]
     assert planned.students == sum(part.students for part in of_blocks) == 10
     for total in (lambda p: p.disk, lambda p: sum(job.work.flops for job in p.jobs)):
         assert total(planned) == pytest.approx(sum(map(total, of_blocks)))
+    begun = tree(str(suite_file), tmp_path)
+    (tmp_path / "several@12").mkdir()  # and is planned alone: what it has made may count
+    assert plan(begun, [], Assumed()).totals() == planned.totals()
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ from arkd.storage.files import (
     write_text,
 )
 from arkd.storage.records import read_rows
+from arkd.storage.yaml_text import read_yaml
 
 
 def interrupt_file(path: Path) -> None:
@@ -308,3 +309,12 @@ def test_a_broken_line_is_named(tmp_path: Path) -> None:
         read_jsonl(tmp_path / "r.jsonl")
     with pytest.raises(ArkdError, match="no such file"):
         read_json(tmp_path / "absent.json")
+
+
+def test_a_yaml_file_that_is_read_twice_gives_values_of_its_own_each_time(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text("a: [1]\n")
+    read_yaml(path)["a"].append(2)
+    assert read_yaml(path) == {"a": [1]}
+    path.write_text("a: [3]\n")
+    assert read_yaml(path) == {"a": [3]}
