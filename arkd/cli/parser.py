@@ -12,50 +12,10 @@ from typing import Any
 
 from arkd import __version__
 from arkd.cli import examples
+from arkd.cli.options import AXES, CORES, RESULTS, SUITE, at_least_one
 from arkd.cli.suggestions import Deferred, Parser
-from arkd.errors import ArkdError
 
-DIGITS = 9  # at most, of a number of cores or of rounds
-
-
-def _at_least_one(option: str, typed: str, known: str = "") -> int:
-    """Return the number that an option is given.
-
-    Args:
-        option: Its name.
-        typed: What it is given.
-        known: The word that may stand in the place of a number.
-
-    Raises:
-        ArkdError: it is none, or below 1.
-    """
-    if not (typed.isdecimal() and len(typed) <= DIGITS and int(typed)):
-        wanted = f"{known} or at least 1" if known else "at least 1"
-        raise ArkdError(f"--{option}: must be {wanted}, found {typed:.100}")
-    return int(typed)
-
-
-def _cores(typed: str) -> str:
-    """Return a number of cores as Snakemake takes it."""
-    return typed if typed == "all" else str(_at_least_one("cores", typed, "all"))
-
-
-AXES = {
-    "pair": "teacher and student, by the pair's name in the suite",
-    "method": "a row of the suite, such as fixed_mix@alpha=0.25, or a control",
-    "seed": "training seed",
-    "source": "response set; the student's needs a seed",
-}
 Options = Callable[[Parser], None]  # gives a command its options
-# What several commands take.
-SUITE: dict[str, Any] = {"default": "longtail", "help": "name or YAML file (default: longtail)"}
-RESULTS: dict[str, Any] = {"default": "results", "help": "folder of all results"}
-CORES: dict[str, Any] = {
-    "default": "all",
-    "type": _cores,
-    "help": "number of parallel jobs (default: all cores)",
-}
-
 COMMANDS: list[dict[str, Any]] = []  # what each is added with, in the order of `arkd --help`
 
 
@@ -351,7 +311,7 @@ def _perf(command: Parser) -> None:
     command.add_argument("--only", choices=parts, help="only this part")
     command.add_argument("--quick", action="store_true", help="small shapes, without time limits")
     command.add_argument("--again", action="store_true", help="also measure finished parts again")
-    repeats, threads = (partial(_at_least_one, name) for name in ("repeats", "threads"))
+    repeats, threads = (partial(at_least_one, name) for name in ("repeats", "threads"))
     command.add_argument("--repeats", type=repeats, default=5, help="measured rounds (default: 5)")
     command.add_argument("--threads", type=threads, help="threads of each run (default: all cores)")
     command.add_argument("--results", **RESULTS)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 
-from arkd.cli.parser import SUITE
+from arkd.cli.options import SUITE
 from arkd.cli.run_log import WIDTH, duration, failure, last_line
 from arkd.errors import ArkdError
 from arkd.grid import Grid, show
