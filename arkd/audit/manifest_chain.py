@@ -21,7 +21,8 @@ from arkd.storage import given, manifest, received
 from arkd.storage.checksums import LOGS
 from arkd.storage.files import read_json, sha256_file
 from arkd.storage.manifest import MERGE, NAME, digest_of, foreign_problem
-from arkd.suite.folders import INIT, TEACHER, TEACHER_SEED, Tree
+from arkd.suite import upstream
+from arkd.suite.folders import Tree
 from arkd.suite.suite import Suite
 
 DATA = "data.manifest.json"  # a reference keeps the manifest of the data without their folder
@@ -235,8 +236,7 @@ class Chain:
 
         Nothing is returned for what lies outside of the folder: code, tasks and registered claims.
         """
-        tree, stage, pair = self.tree, made["stage"], str(made.get("pair", ""))
-        seed = made.get("seed") or TEACHER_SEED
+        tree, stage = self.tree, made["stage"]
         if stage == MERGE:
             return [self.root / role / NAME]
         if stage == BLOCKS:
@@ -246,20 +246,5 @@ class Chain:
             return [tree.evaluation(of_pair, method)]
         if stage in SHOWN:
             return [] if role == "claims" else [self.root / f"{role}.csv"]
-        if stage == "evaluate" and role.startswith("seed"):
-            return [tree.training(pair, str(made.get("label")), int(role.removeprefix("seed")))]
-        if role.endswith("_responses"):
-            source = role.removesuffix("_responses")
-            return [tree.cache(pair, source, seed if source == "student" else None)]
-        if role == "replayed":
-            roots = [self.root, *([tree.results / b] if (b := tree.suite.beside) else [])]
-            every = [p for root in roots for p in (root / pair).glob(f"*/seed{seed}/training")]
-            return [path for path in sorted(every) if self.digest(path)]
-        known = {
-            "data": tree.data,
-            "tokens": tree.tokens(pair),
-            "prefixes": tree.cache(pair, "prefixes"),
-            TEACHER: tree.training(pair, TEACHER, TEACHER_SEED),
-            INIT: tree.training(pair, INIT, seed),
-        }
-        return [known[role]] if role in known else []
+        found = upstream.folders(tree, made, role)
+        return [path for path in found if self.digest(path)] if role == "replayed" else found

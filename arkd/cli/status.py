@@ -20,6 +20,7 @@ from arkd.storage import manifest
 from arkd.suite.changes import change
 from arkd.suite.folders import RESULTS, Tree
 from arkd.suite.job_list import SHOWN, Job, job_list
+from arkd.suite.upstream import folders
 
 ERROR = re.compile("[Ee]rror")
 STATES = ("done", "running", "failed", "left")
@@ -39,27 +40,33 @@ class State:
     note: str = ""
 
 
+DONE = State("done")
+
+
 def states(tree: Tree) -> list[tuple[Job, State]]:
     """Return every job of a suite with where it stands.
 
     A job is done if its manifest is there, of the present settings and method's file or of another
-    core; it runs if a process of this machine has its command, and has failed if its log ends in an
-    error or its manifest cannot be read.
+    core, and nothing that it was made from is still to be done; it runs if a process of this
+    machine has its command, and has failed if its log ends in an error or its manifest cannot be
+    read.
     """
     runs = dict(_processes(tree))
     trees = {each.named or each.suite.name: each for each in (tree, *tree.blocks.values())}
-    found = []
+    found, undone = [], set[Path]()
     for job in job_list(tree):
         since = runs.get((job.suite, job.command, frozenset(job.axes.items())))
         if since is not None:
             state = State("running", f"for {duration(time.time() - since)}")
         elif job.made.is_file():
-            state = _made(trees[job.suite], job)
+            state = _made(trees[job.suite], job, undone)
         elif job.log.is_file() and ERROR.search(last_line(job.log)):
             state = State("failed", failure([job.log]))
         else:
             state = State("left")
         found.append((job, state))
+        if state.word != "done":
+            undone.add(job.made.parent)
     return found
 
 
@@ -112,16 +119,20 @@ def _rest(tree: Tree, found: list[tuple[Job, State]]) -> str:
     return f"about {duration(left)} on one core; "
 
 
-def _made(tree: Tree, job: Job) -> State:
+def _made(tree: Tree, job: Job, undone: set[Path]) -> State:
     """Return where a job stands that was done once: Snakemake does it again after such a change."""
+    again = State("left", "done before; it follows from what is not done")
     if job.rule in SHOWN:
-        return State("done")
+        roots = [tree.root, *(block.root for block in tree.blocks.values())]
+        return again if any(folder.is_relative_to(r) for folder in undone for r in roots) else DONE
     try:
         made = manifest.read(job.made.parent, ["stage", "core", "config", "inputs", "notes"])
     except ArkdError as error:
         return State("failed", str(error))
     if said := change(tree, made):
         return State("left", f"{said} changed since it was done")
+    if any(folder in undone for role in made["inputs"] for folder in folders(tree, made, role)):
+        return again
     return State("done", "its training diverged" if made["notes"].get("failed") else "")
 
 

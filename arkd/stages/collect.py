@@ -115,7 +115,7 @@ def _one_maker(tree: Tree, manifests: dict[Path, dict[str, Any]]) -> dict[str, s
 
 
 def _as_set(tree: Tree, manifests: dict[Path, dict[str, Any]]) -> None:
-    """Refuse what the suite would make otherwise now, and an evaluation of another training.
+    """Refuse what the suite would make otherwise now, or from others of its folders.
 
     Raises:
         ArkdError: there is such a stage.
@@ -125,17 +125,6 @@ def _as_set(tree: Tree, manifests: dict[Path, dict[str, Any]]) -> None:
             raise ArkdError(
                 f"{folder}: {said} changed since it was made; run it again: `{tree.command()}`"
             )
-        if found["stage"] != "evaluate":
-            continue
-        for role, sha in found["inputs"].items():
-            if not (seed := role.removeprefix("seed")).isdecimal():
-                continue
-            training = tree.training(found["pair"], found["label"], int(seed))
-            if training in manifests and manifest.digest_of(manifests[training]["outputs"]) != sha:
-                raise ArkdError(
-                    f"{folder}: measured another training than that in {training}; delete {folder} "
-                    f"and run again: `{tree.command()}`"
-                )
 
 
 def _rows(manifests: Iterable[dict[str, Any]]) -> dict[str, str]:

@@ -50,8 +50,11 @@ class Suites:
         try:
             results = trees.results_folder(config.get("results"))
             found = trees.to_run(with_default, results)
-            return cls(trees.with_blocks(found), tuple(found), results, workflow)
-        except ArkdError as error:
+            suites = cls(trees.with_blocks(found), tuple(found), results, workflow)
+            if workflow.is_main_process and not workflow.touch:
+                _ = suites.changed  # before Snakemake has looked at a date
+            return suites
+        except (ArkdError, OSError) as error:
             sys.exit(f"arkd: error: {error}")
 
     @property
@@ -123,9 +126,9 @@ class Suites:
 
     @cached_property
     def changed(self) -> frozenset[str]:
-        """The manifests of stages that something has changed since."""
-        alone = (tree for tree in self.trees.values() if not tree.suite.worlds)
-        return frozenset(str(path) for tree in alone for path, _ in changes.changed(tree))
+        """The manifests of stages that something has changed since; see `changes.settle`."""
+        alone = [tree for tree in self.trees.values() if not tree.suite.worlds]
+        return frozenset().union(*map(changes.settle, alone))
 
     def _force_changed(self) -> None:
         """Have stages made anew that something has changed since, if all of a suite is wanted.

@@ -68,7 +68,8 @@ def test_what_is_not_done_is_failed_or_left(here: Path, status: Status) -> None:
     code, shown = status("smoke")
     assert code == 1
     text = " ".join(shown.split())
-    assert text.startswith("smoke 1.0 in results/smoke: 18 of 20 jobs done, 1 failed, 1 left")
+    assert text.startswith("smoke 1.0 in results/smoke: 13 of 20 jobs done, 1 failed, 6 left")
+    assert "left: collect and 4 more: done before; it follows from what is not done" in text
     assert f"failed: distill arkd seed 1: {said} (results/smoke/logs/fixture.arkd.1.log)" in text
     assert re.search(r"about \d+ s on one core; `arkd run smoke` runs what is left", text)
     row = re.search(r"^distill +2 +1 +1 *$", shown, re.M)
@@ -82,7 +83,7 @@ def test_what_was_done_before_a_change_is_left(here: Path, status: Status) -> No
     manifest["inputs"]["method"] = "0" * 64
     made.write_text(json.dumps(manifest))
     text = " ".join(status("smoke")[1].split())
-    assert text.startswith("smoke 1.0 in results/smoke: 19 of 20 jobs done, 1 left")
+    assert text.startswith("smoke 1.0 in results/smoke: 13 of 20 jobs done, 7 left")
     assert re.search(r"left: distill arkd seed 1: \S*/arkd.py has changed since it was done", text)
     manifest["core"] = "of another commit, to which a finished run belongs as it is"
     made.write_text(json.dumps(manifest))
@@ -92,8 +93,9 @@ def test_what_was_done_before_a_change_is_left(here: Path, status: Status) -> No
         "extends: smoke\nname: mine\ndistillation: {lr: 0.001}\ntail: {items_per_set: 10}\n"
     )
     text = " ".join(status("mine.yaml")[1].split())
-    # Five evaluations, the positions that are measured, and the one training of this core.
-    assert "13 of 20 jobs done" in text, text
+    # Five evaluations, the positions that are measured, the one training of this core, and what is
+    # formed of them.
+    assert "8 of 20 jobs done" in text, text
     said = "left: teacher cache prefixes and 6 more: its settings have changed since it was done"
     assert said in text, text
 

@@ -200,8 +200,33 @@ def test_an_evaluation_of_another_training_is_not_collected(copy: Path, tree: Tr
     there = Tree(copy, tree.suite)
     with edited(there.training("fixture", "arkd", 1)) as manifest:
         manifest["outputs"]["model/model.safetensors"] = "0" * 64
-    with pytest.raises(ArkdError, match="arkd/evaluation: measured another training than that in"):
+    with pytest.raises(ArkdError, match=r"arkd/evaluation: .*/seed1/training has changed since it"):
         collect(there)
+
+
+def test_what_was_made_from_another_stage_is_made_again_whatever_the_dates(
+    copy: Path, tree: Tree
+) -> None:
+    """As after a run that was killed between the two, and whose folder was then copied."""
+    training = Tree(copy, tree.suite).training("fixture", "arkd", 1)
+    with edited(training) as manifest:
+        manifest["outputs"]["model/model.safetensors"] = "0" * 64
+    os.utime(training / "manifest.json", (0, 0))
+    jobs = planned(copy)
+    assert jobs["evaluate"] == jobs["report"] == 1
+    assert "distill" not in jobs
+
+
+def test_results_that_were_copied_without_their_dates_are_not_made_again(
+    copy: Path, tree: Tree
+) -> None:
+    """In the worst order, and beside a clone whose every file is newer than all of them."""
+    there = Tree(copy, tree.suite)
+    files = [path for path in there.root.rglob("*") if path.is_file()]
+    for age, path in enumerate(sorted(files, key=lambda path: path.stat().st_mtime_ns)):
+        os.utime(path, (1e9 - age, 1e9 - age))
+    jobs = planned(copy)
+    assert set(jobs) <= {"all", "collect", "tables", "claims", "figures", "report"}
 
 
 def test_changing_a_methods_parameter_reruns_that_method_alone(tmp_path: Path) -> None:
