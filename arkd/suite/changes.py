@@ -12,13 +12,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from arkd.data.source import find, task_template
 from arkd.errors import ArkdError
 from arkd.paths import benchmarks_dir
 from arkd.storage import manifest, provenance
 from arkd.suite import upstream
 from arkd.suite.folders import UNTRAINED, Tree
 from arkd.suite.job_list import SHOWN, Job, job_list
-from arkd.suite.jobs import as_set, given, method_files
+from arkd.suite.jobs import as_set, data_inputs, given, method_files
 
 TASKS = "tasks"  # what an evaluation is told by; an input of it
 
@@ -47,7 +48,16 @@ def change(tree: Tree, made: dict[str, Any]) -> str:
     for file in _code(tree, made):
         if _digest(file) not in inputs.values():
             return f"{file} has"
+    if stage == "data" and not _of_template(tree):
+        return f"{task_template()} has"
     return ""
+
+
+def _of_template(tree: Tree) -> bool:
+    """Tell whether the tasks among the data, if any, begin with the template as it is now."""
+    written = (tree.data / "tasks").glob("*.yaml") if find(tree.suite.data.source).tests else ()
+    template = task_template().read_text(encoding="utf-8")
+    return all(file.read_text(encoding="utf-8").startswith(template) for file in written)
 
 
 def settle(tree: Tree) -> set[str]:
@@ -95,6 +105,8 @@ def _read(tree: Tree, made: dict[str, Any]) -> Iterator[Path]:
     for role in made["inputs"]:
         for folder in upstream.folders(tree, made, role):
             yield folder / manifest.NAME
+    if made["stage"] == "data":
+        yield from map(Path, data_inputs(tree))
     for place in map(Path, _code(tree, made)):
         yield from place.rglob("*.yaml") if place.is_dir() else (place,)
 
