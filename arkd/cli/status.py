@@ -124,7 +124,9 @@ def _made(tree: Tree, job: Job, undone: set[Path]) -> State:
     again = State("left", "done before; it follows from what is not done")
     if job.rule in SHOWN:
         roots = [tree.root, *(block.root for block in tree.blocks.values())]
-        return again if any(folder.is_relative_to(r) for folder in undone for r in roots) else DONE
+        beside = set() if job.rule == "report" else {tree.root / name for name in SHOWN}
+        behind = undone - beside  # tables, claims and figures do not follow from each other
+        return again if any(folder.is_relative_to(r) for folder in behind for r in roots) else DONE
     try:
         made = manifest.read(job.made.parent, ["stage", "core", "config", "inputs", "notes"])
     except ArkdError as error:

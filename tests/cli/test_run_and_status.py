@@ -57,6 +57,10 @@ def test_a_finished_suite_is_said_to_be_done(here: Path, status: Status) -> None
     assert first == "smoke 1.0 in results/smoke: 20 of 20 jobs done"
     assert last == "report: results/smoke/report.html"
     assert max(map(len, shown.splitlines())) <= WIDTH
+    shutil.rmtree(here / "results" / "smoke" / "tables")
+    shown = " ".join(status("smoke")[1].split())
+    assert "18 of 20 jobs done, 2 left" in shown
+    assert "left: report: done before; it follows from what is not done" in shown
 
 
 def test_what_is_not_done_is_failed_or_left(here: Path, status: Status) -> None:
