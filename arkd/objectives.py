@@ -1,9 +1,11 @@
 """Token-level objectives as plain functions of log-probabilities [N, V] → losses [N].
 
 p is the teacher, q the student, KL(x ‖ y) = Σ x·log(x/y) in nats. Every function takes
-(log_q, log_p) in this order and is differentiable in log_q; log_p carries no gradient. All work in
-the logarithm. An impossible token (log 0 = −∞) counts as one of probability e^LOG_ZERO: its own
-terms are 0, a finite price is paid where only the other model allows it, and nothing becomes NaN.
+(log_q, log_p) in this order and is differentiable in both, but where it says otherwise; that the
+teacher gets no gradient is seen to where its logits are made. All work in the logarithm, in float32
+at least; a share outside of [0, 1] is a ValueError. An impossible token (log 0 = −∞) counts as one
+of probability e^LOG_ZERO: its own terms are 0, a finite price is paid where only the other model
+allows it, and nothing becomes NaN.
 
 Shapes: N response tokens, V vocabulary.
 """
@@ -48,12 +50,14 @@ def reverse_kl(log_q_NV: Tensor, log_p_NV: Tensor) -> Tensor:
 
 def skew_kl(log_q_NV: Tensor, log_p_NV: Tensor, skew: float) -> Tensor:
     """KL(p ‖ α·p + (1 − α)·q): DistiLLM's skew KL, arXiv 2402.03898, eq 3."""
+    _check_share("skew", skew)
     log_q_NV, log_p_NV = _finite(log_q_NV), _finite(log_p_NV)
     return _kl(log_p_NV, _log_mix(log_p_NV, log_q_NV, skew))
 
 
 def skew_rkl(log_q_NV: Tensor, log_p_NV: Tensor, skew: float) -> Tensor:
     """KL(q ‖ (1 − α)·p + α·q): DistiLLM's skew reverse KL, arXiv 2402.03898, eq 3."""
+    _check_share("skew", skew)
     log_q_NV, log_p_NV = _finite(log_q_NV), _finite(log_p_NV)
     return _kl(log_q_NV, _log_mix(log_q_NV, log_p_NV, skew))
 
@@ -63,6 +67,7 @@ def jsd(log_q_NV: Tensor, log_p_NV: Tensor, beta: float) -> Tensor:
 
     Near β = 0 it is β·KL(p ‖ q), near β = 1 it is (1 − β)·KL(q ‖ p).
     """
+    _check_share("beta", beta)
     log_q_NV, log_p_NV = _finite(log_q_NV), _finite(log_p_NV)
     log_m_NV = _log_mix(log_p_NV, log_q_NV, beta)
     return beta * _kl(log_p_NV, log_m_NV) + (1 - beta) * _kl(log_q_NV, log_m_NV)
@@ -70,7 +75,7 @@ def jsd(log_q_NV: Tensor, log_p_NV: Tensor, beta: float) -> Tensor:
 
 def tvd(log_q_NV: Tensor, log_p_NV: Tensor) -> Tensor:
     """½·Σ|p − q|: f-distillation's total variation, arXiv 2307.15190; its slope at 0 is 0."""
-    return 0.5 * (log_p_NV.exp() - log_q_NV.exp()).abs().sum(-1)
+    return 0.5 * (_finite(log_p_NV).exp() - _finite(log_q_NV).exp()).abs().sum(-1)
 
 
 def alpha_beta(log_q_NV: Tensor, log_p_NV: Tensor, alpha: float, beta: float) -> Tensor:
@@ -84,7 +89,12 @@ def alpha_beta(log_q_NV: Tensor, log_p_NV: Tensor, alpha: float, beta: float) ->
         log_p_NV: The teacher's.
         alpha: Exponent of p.
         beta: Exponent of q.
+
+    Raises:
+        ValueError: an exponent is negative.
     """
+    if alpha < 0 or beta < 0:
+        raise ValueError(f"alpha and beta are at least 0, not {alpha} and {beta}")
     log_q_NV, log_p_NV = _finite(log_q_NV), _finite(log_p_NV)
     if alpha == 0 and beta == 0:
         return 0.5 * (log_q_NV - log_p_NV).square().sum(-1)
@@ -150,7 +160,7 @@ def adaptive_kl(
     share_N = head_share(log_q_NV, log_p_NV, threshold, version)
     fkl_N = forward_kl(log_q_NV, log_p_NV)
     if version == "taid":
-        fkl_N = -(log_p_NV.exp() * _finite(log_q_NV)).sum(-1)
+        fkl_N = -(_finite(log_p_NV).exp() * _finite(log_q_NV)).sum(-1)
     return share_N * fkl_N + (1 - share_N) * reverse_kl(log_q_NV, log_p_NV)
 
 
@@ -171,8 +181,12 @@ def head_share(
         log_p_NV: The teacher's.
         threshold: The teacher's mass at which head and tail part, 0–1.
         version: Which of the three codes above.
+
+    Raises:
+        ValueError: the threshold is outside of [0, 1].
     """
-    p_NV, q_NV = log_p_NV.exp(), log_q_NV.exp()
+    _check_share("threshold", threshold)
+    p_NV, q_NV = _finite(log_p_NV).exp(), _finite(log_q_NV).exp()
     gap_NV = (p_NV - (q_NV if version == "taid" else q_NV.detach())).abs()
     sorted_NV, order_NV = p_NV.sort(dim=-1, descending=version == "authors", stable=True)
     mass_NV = sorted_NV.cumsum(-1)
@@ -190,8 +204,14 @@ def head_share(
     return (head_N / total_N.where(total_N > 0, 1)).where(total_N > 0, 0.5)
 
 
+def _check_share(name: str, share: float) -> None:
+    if not 0 <= share <= 1:
+        raise ValueError(f"{name} lies in [0, 1], and is {share}")
+
+
 def _finite(log_x_NV: Tensor) -> Tensor:
-    return log_x_NV.clamp_min(LOG_ZERO)
+    """Return log-probabilities without −∞, in a format that holds LOG_ZERO; float16 does not."""
+    return (log_x_NV.float() if log_x_NV.element_size() < 4 else log_x_NV).clamp_min(LOG_ZERO)
 
 
 def _terms(log_x: Tensor, log_y: Tensor) -> Tensor:

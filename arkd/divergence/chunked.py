@@ -6,14 +6,15 @@ of a process's own; see `arkd.ranks`.
 
 Logits are projected a chunk at a time, in buffers used again and again, and worked on in blocks of
 a chunk that fit a processor's cache. No [N, V]-sized tensor ever exists; a loss keeps its gradients
-on hidden states and head, of [N, H] and [V, H], instead of the graph behind them.
+on hidden states and head, of [N, H] and [V, H], instead of the graph behind them. Sweeps compute in
+the head's precision within `torch.autocast`, too, and are run as they stand by `torch.compile`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -30,6 +31,8 @@ BLOCK_BYTES = 2 * 2**20  # of one tensor of element-wise work, on a CPU: small e
 Formed = tuple[tuple[Tensor, ...], tuple[Tensor, ...]]
 # Of some rows: both models' logits [C, V], which may be overwritten, and the rows.
 Kernel = Callable[[Tensor, Tensor | None, slice], Formed]
+Function = TypeVar("Function", bound=Callable[..., Any])
+Wanted = tuple[bool, bool]  # whether weight and bias of the head take a gradient
 
 
 class Projection:
@@ -74,24 +77,36 @@ def _slices(n: int, size: int) -> Iterator[slice]:
 def sweep(place: Place, *models: Projection) -> Iterator[tuple[slice, list[Tensor]]]:
     """Yield rows of N, block by block, with the logits [C, V] of each model over them."""
     first = models[0]
-    for rows in chunks(len(first.hidden_NH), len(first.head), first.hidden_NH.is_cpu):
-        logits = [model.chunk(rows) for model in models]
-        for at, block in _blocks(place.first + rows.start, logits[0]):
-            yield at, [logits_CV[block] for logits_CV in logits]
+    with outside_autocast(first.hidden_NH):
+        for rows in chunks(len(first.hidden_NH), len(first.head), first.hidden_NH.is_cpu):
+            logits = [model.chunk(rows) for model in models]
+            for at, block in _blocks(place.first + rows.start, logits[0]):
+                yield at, [logits_CV[block] for logits_CV in logits]
+
+
+def outside_autocast(tensor: Tensor) -> torch.autocast:
+    """Return the context in which operators on a tensor's device compute in their own precision."""
+    return torch.autocast(tensor.device.type, enabled=False)
+
+
+def _as_it_stands(function: Function) -> Function:
+    """Return a function that `torch.compile` leaves alone: buffers and loops are all its own."""
+    return cast("Function", torch.compiler.disable(function))
 
 
 class _Gradients:
     """The gradients of one loss on hidden states, head and bias, summed up chunk by chunk.
 
-    A frozen head has none, and its product is saved.
+    What is frozen has none, and a frozen head's product is saved.
     """
 
-    def __init__(self, student: Projection, dtype: torch.dtype, frozen: bool) -> None:
+    def __init__(self, student: Projection, dtype: torch.dtype, wanted: Wanted) -> None:
         self.student = student
         self.hidden_NH = torch.empty_like(student.hidden_NH, dtype=dtype)
         weight_VH, bias_V = student.head.weight_VH, student.head.bias_V
-        self.weight_VH = None if frozen else torch.zeros_like(weight_VH)
-        self.bias_V = None if frozen or bias_V is None else torch.zeros_like(bias_V)
+        of_weight, of_bias = wanted
+        self.weight_VH = torch.zeros_like(weight_VH) if of_weight else None
+        self.bias_V = torch.zeros_like(bias_V) if of_bias and bias_V is not None else None
 
     def add(self, rows: slice, grad_CV: Tensor) -> None:
         """Add a chunk's gradient on W·h + b, the scale left out."""
@@ -118,7 +133,7 @@ class _Pair:
 
 
 def _gradient_sweep(
-    pair: _Pair, student: Projection, kernel: Kernel, count: int, frozen: bool
+    pair: _Pair, student: Projection, kernel: Kernel, count: int, wanted: Wanted
 ) -> tuple[list[Tensor], list[_Gradients]]:
     """Return K losses of each row [N], and the gradients of their sums."""
     place, other, cap = pair.place, pair.other, pair.soft_cap
@@ -126,23 +141,24 @@ def _gradient_sweep(
     losses = list(student.hidden_NH.new_zeros(shape, dtype=kind))
     # One gradient is rounded to the states' precision as it is; several are when they are joined.
     dtype = student.hidden_NH.dtype if count == 1 else student.head.dtype
-    found = [_Gradients(student, dtype, frozen) for _ in range(count)]
+    found = [_Gradients(student, dtype, wanted) for _ in range(count)]
     further: list[Tensor] = []  # buffers; the first gradient takes the logits' place
-    for rows in chunks(len(student.hidden_NH), len(student.head), student.hidden_NH.is_cpu):
-        logits_CV = student.chunk(rows)
-        other_CV = other.chunk(rows) if other else None
-        further = further or [torch.empty_like(logits_CV) for _ in range(count - 1)]
-        grads = [logits_CV, *(buffer[: len(logits_CV)] for buffer in further)]
-        for at, block in _blocks(place.first + rows.start, logits_CV):
-            block_CV = logits_CV[block]
-            slope_CV = None if cap is None else 1 - (block_CV / cap).square()
-            values, formed = kernel(block_CV, None if other_CV is None else other_CV[block], at)
-            for loss_N, value_C in zip(losses, values, strict=True):
-                loss_N[at] = value_C
-            for grad_CV, own_CV in zip(grads, formed, strict=True):
-                grad_CV[block] = own_CV if slope_CV is None else own_CV.mul_(slope_CV)
-        for gradients, grad_CV in zip(found, grads, strict=True):
-            gradients.add(rows, grad_CV)
+    with outside_autocast(student.hidden_NH):
+        for rows in chunks(len(student.hidden_NH), len(student.head), student.hidden_NH.is_cpu):
+            logits_CV = student.chunk(rows)
+            other_CV = other.chunk(rows) if other else None
+            further = further or [torch.empty_like(logits_CV) for _ in range(count - 1)]
+            grads = [logits_CV, *(buffer[: len(logits_CV)] for buffer in further)]
+            for at, block in _blocks(place.first + rows.start, logits_CV):
+                block_CV = logits_CV[block]
+                slope_CV = None if cap is None else 1 - (block_CV / cap).square()
+                values, formed = kernel(block_CV, None if other_CV is None else other_CV[block], at)
+                for loss_N, value_C in zip(losses, values, strict=True):
+                    loss_N[at] = value_C
+                for grad_CV, own_CV in zip(grads, formed, strict=True):
+                    grad_CV[block] = own_CV if slope_CV is None else own_CV.mul_(slope_CV)
+            for gradients, grad_CV in zip(found, grads, strict=True):
+                gradients.add(rows, grad_CV)
     return losses, found
 
 
@@ -152,8 +168,7 @@ class _Swept(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, pair: _Pair, kernel: Kernel, count: int, *student: Any) -> Any:
         projection = pair.student(*student)
-        frozen = not ctx.needs_input_grad[4]
-        losses, found = _gradient_sweep(pair, projection, kernel, count, frozen)
+        losses, found = _gradient_sweep(pair, projection, kernel, count, _wanted(ctx))
         ranks.complete(*losses)
         hidden_NH, weight_VH, _ = student
         ctx.count, ctx.dtypes = count, (hidden_NH.dtype, weight_VH.dtype, weight_VH.dtype)
@@ -165,8 +180,11 @@ class _Swept(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:
         joined: list[Tensor | None] = []
+        saved = (
+            ctx.saved_tensors
+        )  # once: a hook on them, as a checkpoint's, is called anew each time
         for place, dtype in enumerate(ctx.dtypes):  # hidden states, weight, bias
-            parts = ctx.saved_tensors[place::3]
+            parts = saved[place::3]
             if parts[0] is None or not ctx.needs_input_grad[3 + place]:
                 joined.append(None)
                 continue
@@ -196,9 +214,12 @@ class _Recomputed(torch.autograd.Function):
     def backward(ctx: Any, *weights_N: Any) -> Any:
         (pair, weighted), student = ctx.rest, ctx.saved_tensors
         kernel = weighted(*weights_N)
-        frozen = not ctx.needs_input_grad[4]
-        _, (found,) = _gradient_sweep(pair, pair.student(*student), kernel, 1, frozen)
+        _, (found,) = _gradient_sweep(pair, pair.student(*student), kernel, 1, _wanted(ctx))
         return None, None, None, *_like(found, student[1].dtype)
+
+
+def _wanted(ctx: Any) -> Wanted:
+    return ctx.needs_input_grad[4], ctx.needs_input_grad[5]
 
 
 def _like(found: _Gradients, dtype: torch.dtype) -> tuple[Tensor | None, ...]:
@@ -207,6 +228,7 @@ def _like(found: _Gradients, dtype: torch.dtype) -> tuple[Tensor | None, ...]:
     return found.hidden_NH, *of_head
 
 
+@_as_it_stands
 def swept(
     place: Place,
     hidden_NH: Tensor,
@@ -234,6 +256,7 @@ def swept(
     return found
 
 
+@_as_it_stands
 def recomputed(
     place: Place,
     hidden_NH: Tensor,

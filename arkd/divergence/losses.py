@@ -18,6 +18,7 @@ of a block is one kernel, where `arkd.divergence.fused` has it.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -41,8 +42,17 @@ class Teacher:
     head: Head
 
 
-def _pair(head: Head, teacher: Teacher) -> tuple[Head, Projection]:
-    """Return the student's head and the teacher's logits, cut to the shared vocabulary."""
+def _pair(hidden_NH: Tensor, head: Head, teacher: Teacher) -> tuple[Head, Projection]:
+    """Return the student's head and the teacher's logits, cut to the shared vocabulary.
+
+    Raises:
+        ValueError: the teacher's states are not those of as many tokens.
+    """
+    if len(teacher.hidden_NG) != len(hidden_NH):
+        raise ValueError(
+            f"states of {len(hidden_NH)} tokens, and of {len(teacher.hidden_NG)} of the teacher's: "
+            "both models have to read the same"
+        )
     shared = min(len(head), len(teacher.head))
     return head.cut(shared), Projection(teacher.hidden_NG, teacher.head.cut(shared))
 
@@ -67,8 +77,24 @@ def _weighted(temperature: float, a_N: Tensor, b_N: Tensor, into: list[Tensor] |
 
 
 def by_token(like_N: Tensor, *weights: float | Tensor) -> list[Tensor]:
-    """Return detached weights, each one number or one a token, as one a token [N]."""
-    return [torch.as_tensor(x).detach().to(like_N).expand_as(like_N) for x in weights]
+    """Return detached weights, each one number or one a token, as one a token [N].
+
+    Raises:
+        ValueError: a weight is neither.
+    """
+    return [_weight(weight, like_N).expand_as(like_N) for weight in weights]
+
+
+def _weight(weight: float | Tensor, like_N: Tensor) -> Tensor:
+    """Return a detached weight: one number [], or one a token [N]."""
+    weight = torch.as_tensor(weight, dtype=like_N.dtype, device=like_N.device).detach()
+    if weight.numel() == 1:
+        return weight.reshape(())
+    if weight.shape != like_N.shape:
+        raise ValueError(
+            f"a weight is one number, or one a token, [{len(like_N)}], not {list(weight.shape)}"
+        )
+    return weight
 
 
 def weighted_divergences(
@@ -89,8 +115,13 @@ def weighted_divergences(
         fkl_weight: a, one number or one a token [N]; detached.
         rkl_weight: b, likewise.
         temperature: Softens both models.
+
+    Raises:
+        ValueError: weights of another shape, a teacher of other tokens, or a temperature that is
+            not positive.
     """
-    (head, other), place = _pair(head, teacher), Place.of(len(hidden_NH))
+    _check_temperature(temperature)
+    (head, other), place = _pair(hidden_NH, head, teacher), Place.of(len(hidden_NH))
     fkl_N = hidden_NH.new_zeros(place.total, dtype=head.dtype)
     rkl_N = torch.zeros_like(fkl_N)
     a_N, b_N = by_token(fkl_N, fkl_weight, rkl_weight)
@@ -98,6 +129,11 @@ def weighted_divergences(
     total, _ = swept(place, hidden_NH, head, other, kernel)
     ranks.complete(fkl_N, rkl_N)
     return total / max(1, place.total), fkl_N, rkl_N
+
+
+def _check_temperature(temperature: float) -> None:
+    if not 0 < temperature < math.inf:
+        raise ValueError(f"the temperature is a positive number, not {temperature}")
 
 
 @dataclass(frozen=True)
@@ -112,13 +148,15 @@ class Divergences:
         """Return the mean over tokens of a·FKL + b·RKL; a and b are detached.
 
         Raises:
-            ValueError: a weight for each token, where one for all was announced.
+            ValueError: a weight for each token, where one for all was announced, or of another
+                shape.
         """
-        a, b = (torch.as_tensor(weight).detach() for weight in (fkl_weight, rkl_weight))
+        like_N = self.signals.fkl_N
+        a, b = (_weight(weight, like_N) for weight in (fkl_weight, rkl_weight))
         if self.fkl.ndim == 0 and a.ndim + b.ndim:
             raise ValueError("weights of single tokens, where `batch_weights` promises one for all")
-        weighted = a.to(self.fkl) * self.fkl + b.to(self.rkl) * self.rkl
-        return weighted.sum() / max(1, len(self.signals.fkl_N))
+        weighted = a * self.fkl + b * self.rkl
+        return weighted.sum() / max(1, len(like_N))
 
 
 def divergences(
@@ -151,8 +189,12 @@ def divergences(
         variance: What σ² runs over: the softened probabilities or the logits.
         head_mass: μ of the head–tail gaps; none: they are not measured.
         batch_weights: The weights will be one number each for all tokens.
+
+    Raises:
+        ValueError: a teacher of other tokens, or a temperature that is not positive.
     """
-    (head, other), place = _pair(head, teacher), Place.of(len(hidden_NH))
+    _check_temperature(temperature)
+    (head, other), place = _pair(hidden_NH, head, teacher), Place.of(len(hidden_NH))
     columns = Measurements(place.total, head, temperature, variance, head_mass, labels_N)
     if batch_weights and head.hidden < teacher.head.hidden:
 
@@ -192,10 +234,15 @@ def token_divergence(
         teacher: The teacher's values over the same tokens; none if the method needs none.
         loss: From log-probabilities of some rows to the loss of each.
         temperature: Softens both models.
+
+    Raises:
+        ValueError: the loss returns anything but one number a token, a teacher of other tokens, or
+            a temperature that is not positive.
     """
+    _check_temperature(temperature)
     other, place = None, Place.of(len(hidden_NH))
     if teacher is not None:
-        head, other = _pair(head, teacher)
+        head, other = _pair(hidden_NH, head, teacher)
 
     def kernel(student_CV: Tensor, teacher_CV: Tensor | None, rows: slice) -> Formed:
         log_p: Any = None
@@ -204,6 +251,7 @@ def token_divergence(
         with torch.enable_grad():
             logits_CV = student_CV.requires_grad_()
             losses_C = loss(torch.log_softmax(logits_CV / temperature, dim=-1), log_p, rows)
+            _one_each(losses_C, student_CV)
             gradient = torch.autograd.grad(losses_C.sum(), logits_CV)
         return (losses_C.detach(),), gradient
 
@@ -228,18 +276,34 @@ def token_values(
         teacher: The teacher's values over the same tokens; none if the method needs none.
         value: From log-probabilities of some rows to the value of each.
         temperature: Softens both models.
+
+    Raises:
+        ValueError: `value` returns anything but one number a token, a teacher of other tokens, or a
+            temperature that is not positive.
     """
+    _check_temperature(temperature)
     others, place = [], Place.of(len(hidden_NH))
     if teacher is not None:
-        head, other = _pair(head, teacher)
+        head, other = _pair(hidden_NH, head, teacher)
         others = [other]
     found_N = hidden_NH.new_zeros(place.total, dtype=head.dtype)
     for rows, logits in sweep(place, Projection(hidden_NH, head), *others):
         logs = [torch.log_softmax(x.to(head.dtype) / temperature, dim=-1) for x in logits]
         log_p: Any = logs[1] if others else None
-        found_N[rows] = value(logs[0], log_p, rows)
+        values_C = value(logs[0], log_p, rows)
+        _one_each(values_C, logs[0])
+        found_N[rows] = values_C
     ranks.complete(found_N)
     return found_N
+
+
+def _one_each(values_C: Tensor, logits_CV: Tensor) -> None:
+    """Refuse what is not one number a token: assigned to rows, it would be spread over them."""
+    if values_C.shape != logits_CV.shape[:1]:
+        raise ValueError(
+            f"one number a token is wanted, [{len(logits_CV)}], not {list(values_C.shape)}: sum "
+            "over the vocabulary alone"
+        )
 
 
 def label_log_probs(
@@ -252,7 +316,11 @@ def label_log_probs(
         head: Of the same model.
         labels_N: Token ids, of the same tokens.
         temperature: What the logits are divided by.
+
+    Raises:
+        ValueError: the temperature is not positive.
     """
+    _check_temperature(temperature)
     place = Place.of(len(hidden_NH))
     found_N = hidden_NH.new_zeros(place.total, dtype=head.dtype)
     for rows, (logits_CV,) in sweep(place, Projection(hidden_NH, head)):

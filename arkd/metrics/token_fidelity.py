@@ -25,7 +25,7 @@ import math
 import torch
 from torch import Tensor
 
-from arkd.divergence.chunked import chunks
+from arkd.divergence.chunked import chunks, outside_autocast
 from arkd.divergence.head import Head
 from arkd.objectives import LOG_ZERO
 from arkd.suite.settings import TailSettings
@@ -62,7 +62,7 @@ def measure(
         labels_C: The tokens that follow.
         settings: What counts as tail, and k of the agreement.
     """
-    log_q, log_p = (x.log_softmax(-1).clamp_min(LOG_ZERO) for x in (student_CV, teacher_CV))
+    log_q, log_p = (x.float().log_softmax(-1).clamp_min(LOG_ZERO) for x in (student_CV, teacher_CV))
     nll = -log_q.gather(-1, labels_C[:, None]).squeeze(-1)
     p_sorted, order = log_p.exp().sort(dim=-1, descending=True, stable=True)
     # All that follows is in the order of the teacher's ranks.
@@ -126,7 +126,7 @@ class Calibration:
 
     def add(self, student_CV: Tensor, labels_C: Tensor) -> None:
         """Count a chunk of tokens, where its logits lie: only the bins' sums ever travel."""
-        q = student_CV.softmax(-1)
+        q = student_CV.float().softmax(-1)
         confidence, best = q.max(-1)
         self._count(self.top, confidence, confidence[best == labels_C])
         self._count(self.full, q.flatten(), q.gather(1, labels_C[:, None]).squeeze(1))
@@ -150,6 +150,7 @@ class Calibration:
         }
 
 
+@torch.no_grad()
 def measure_tokens(
     student_NH: Tensor,
     student_head: Head,
@@ -160,7 +161,8 @@ def measure_tokens(
 ) -> tuple[Measures, Calibration]:
     """Measure N tokens chunk by chunk from both models' hidden states; values as float64 [N].
 
-    The teacher's states are read a chunk at a time, and moved to where the student's are.
+    The teacher's states are read a chunk at a time, and moved to where the student's are. Nothing
+    carries a gradient.
 
     Args:
         student_NH: The student's hidden states.
@@ -169,16 +171,25 @@ def measure_tokens(
         teacher_head: Makes logits of those.
         labels_N: The tokens that follow.
         settings: What counts as tail, k of the agreement and the bins of calibration.
+
+    Raises:
+        ValueError: the teacher's states or the labels are not of as many tokens.
     """
+    if not len(student_NH) == len(teacher_NG) == len(labels_N):
+        raise ValueError(
+            f"states of {len(student_NH)} tokens, {len(teacher_NG)} of the teacher's and "
+            f"{len(labels_N)} labels: both models have to read the same"
+        )
     vocabulary = min(len(student_head), len(teacher_head))
     student_head, teacher_head = student_head.cut(vocabulary), teacher_head.cut(vocabulary)
     parts: list[Measures] = []
     calibration = Calibration(settings.ece_bins, student_NH.device)
-    for rows in chunks(len(student_NH), vocabulary, student_NH.is_cpu):
-        student_CV = student_head.logits(student_NH[rows])
-        teacher_CV = teacher_head.logits(teacher_NG[rows].to(student_NH.device))
-        parts.append(measure(student_CV, teacher_CV, labels_N[rows], settings))
-        calibration.add(student_CV, labels_N[rows])
+    with outside_autocast(student_NH):
+        for rows in chunks(len(student_NH), vocabulary, student_NH.is_cpu):
+            student_CV = student_head.logits(student_NH[rows])
+            teacher_CV = teacher_head.logits(teacher_NG[rows].to(student_NH.device))
+            parts.append(measure(student_CV, teacher_CV, labels_N[rows], settings))
+            calibration.add(student_CV, labels_N[rows])
     joined = {
         key: (
             torch.cat([part[key][0].double().cpu() for part in parts]),

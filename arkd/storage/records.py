@@ -6,6 +6,7 @@ import csv
 import io
 import math
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ COLUMNS = (
 # One decoded test set a line; `values` has the score of each item, in the order of the test set.
 ITEM_COLUMNS = (*COLUMNS[:7], "metric", "values")
 FIELD_CHARS = 2**24  # of one cell at most: the scores of a million items
-NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 WHOLE = re.compile(r"[0-9]{1,18}")
 DIGITS = 10  # significant ones, of any number that is written for machines
 
@@ -119,7 +120,7 @@ def read_csv(path: Path) -> list[dict[str, str]]:
     if not path.is_file():
         raise ArkdError(f"{path}: no such file; run the stage that writes it first")
     head, *rows = read_rows(path)
-    if twice := [name for name in head if head.count(name) > 1]:
+    if twice := [name for name, times in Counter(head).items() if times > 1]:
         raise ArkdError(f"{path}: column '{twice[0]:.40}' stands twice; make the file again")
     return [dict(zip(head, row, strict=True)) for row in rows]
 

@@ -18,7 +18,7 @@ from arkd.models.model import head, hidden_states
 from arkd.suite.protocol import Distillation
 from arkd.training.checkpoint import Checkpoint
 from arkd.training.loop import Trained, optimise
-from arkd.training.method_errors import check_step, check_weights
+from arkd.training.method_errors import check_state, check_step, check_weights
 from arkd.training.sources import Sources
 from arkd.training.step_tools import StepTools
 from arkd.training.tracking import Tracker
@@ -56,6 +56,7 @@ class Step(torch.nn.Module):
         if sources.teacher_head is not None:
             sources.teacher_head = sources.teacher_head.to(self.device)
         self.state = method.start(Run(seed, settings.steps, settings.temperature, sources.replayed))
+        check_state(method, self.state)
 
     def forward(self, step: int, samples: list[int]) -> tuple[Tensor, dict[str, float]]:
         """Return the loss of a batch of samples (differentiable) and what to log of it."""

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from arkd.errors import ArkdError, out_of_memory
 from arkd.method import Method, Weights
+from arkd.training.checkpoint import flatten
 
 LOGGED_BY_THE_LOOP = {"step", "loss", "distil", "lm", "entries", "tokens", "padding", "grad_norm"}
 
@@ -57,6 +58,28 @@ def check_losses(method: Method, losses: Any, log_q_CV: Tensor) -> None:
         raise _wrong(method, "the losses do not depend on the student: no gradient leads to it")
 
 
+def check_state(method: Method, state: Any) -> None:
+    """Refuse a state that a checkpoint could not hold, before the first step and not at a save.
+
+    Raises:
+        ArkdError: it cannot be saved or taken up.
+    """
+    if state is None:
+        return
+    for name in ("state_dict", "load_state_dict"):
+        if not callable(getattr(state, name, None)):
+            raise _wrong(
+                method,
+                f"the state needs `state_dict` and `load_state_dict`, not {_kind(state)}; "
+                "`arkd.method.Memory` has both",
+                "start",
+            )
+    try:
+        flatten(state.state_dict(), {})
+    except TypeError as error:
+        raise _wrong(method, str(error), "start") from None
+
+
 def check_weights(method: Method, weights: Any, tokens: int) -> dict[str, float]:
     """Return what to log; refuse weights that are neither one number for all tokens nor one each.
 
@@ -74,7 +97,10 @@ def check_weights(method: Method, weights: Any, tokens: int) -> dict[str, float]
             raise _wrong(
                 method, f"weight {name}: one number, or one a token, [{tokens}], not {shape}"
             )
-    return _log(method, weights.log)
+    log = _log(method, weights.log)
+    if measured := {"fkl", "rkl"} & log.keys():
+        raise _wrong(method, f"log {min(measured)}: it is measured and logged anyway")
+    return log
 
 
 def check_step(method: Method, result: Any) -> tuple[Tensor, dict[str, float]]:
@@ -109,9 +135,9 @@ def _log(method: Method, log: Any) -> dict[str, float]:
     return {k: float(v.detach() if isinstance(v, Tensor) else v) for k, v in log.items()}
 
 
-def _wrong(method: Method, what: str) -> ArkdError:
+def _wrong(method: Method, what: str, name: str = "") -> ArkdError:
     """Return the error on what a method returned, with the place of the function that did."""
-    name = next(n for n in ("token_loss", "weights", "loss") if hasattr(type(method), n))
+    name = name or next(n for n in ("token_loss", "weights", "loss") if hasattr(type(method), n))
     function = inspect.unwrap(getattr(type(method), name))
     code = function.__code__
     place = f"{code.co_filename}:{code.co_firstlineno}"

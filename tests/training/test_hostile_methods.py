@@ -15,7 +15,15 @@ from arkd.conformance import toy_models as setting
 from arkd.conformance.method_under_test import SAMPLES
 from arkd.conformance.watched_step import new_step
 from arkd.errors import ArkdError
-from arkd.method import Context, FullStep, Method, TokenDivergence, Tools, WeightedDivergences
+from arkd.method import (
+    Context,
+    FullStep,
+    Memory,
+    Method,
+    TokenDivergence,
+    Tools,
+    WeightedDivergences,
+)
 from arkd.method import Weights as W
 from arkd.suite import rows
 from arkd.suite.protocol import MethodEntry
@@ -70,6 +78,11 @@ CASES: dict[str, tuple[type[Method], Result, str]] = {
         lambda f: W(0.5, 0.5, log={"loss": 1.0}),
         "log loss: the",
     ),
+    "weights: a log of what is measured": (
+        Weighted,
+        lambda f: W(0.5, 0.5, log={"fkl": 1.0}),
+        "log fkl: it is measured and logged anyway",
+    ),
     "step: None": (Whole, lambda kl: None, "a pair of loss and log is wanted, not None"),
     "step: no log": (Whole, lambda kl: kl, "a pair of loss and log is wanted, not Tensor"),
     "step: three": (Whole, lambda kl: (kl, {}, {}), "not a tuple of 3"),
@@ -112,6 +125,26 @@ def test_what_is_a_loss_is_not(
     monkeypatch.setattr(kind, "result", staticmethod(result), raising=False)
     loss, _ = new_step(setting.usual(), kind(), shared_seed=1)(0, SAMPLES)
     assert torch.isfinite(loss)
+
+
+STATES: list[tuple[Any, str]] = [
+    ({"t": 0.4}, "needs `state_dict` and `load_state_dict`, not dict"),
+    (
+        Memory(seen={1, 2}),
+        "a state holds tensors, numbers, text, lists and dictionaries, not {1, 2}",
+    ),
+]
+
+
+@pytest.mark.parametrize(("state", "said"), STATES, ids=["no state", "a set"])
+def test_a_state_that_no_checkpoint_holds_is_refused_before_the_first_step(
+    state: Any, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Token, "start", lambda self, run: state)
+    with pytest.raises(ArkdError) as caught:
+        new_step(setting.usual(), Token(), shared_seed=1)
+    assert "Token.start: " in str(caught.value)
+    assert said in str(caught.value)
 
 
 def fails(*_: Any) -> None:
