@@ -55,33 +55,6 @@ SETTINGS = {
     "`decoding`": settings.Decoding,
     "`tail`": settings.TailSettings,
 }
-UNSAID = {  # of keys whose field says nothing, as their name says most of it
-    "description": "a line for listings and pages",
-    "data": "the source of the texts, and its settings",
-    "choice_tasks": "tasks of multiple choice",
-    "perplexity_task": "the task of whole texts",
-    "methods": "the rows: names, or mappings of a name and settings",
-    "seeds": "training seeds",
-    **dict.fromkeys(("pairs", "distillation", "training", "decoding", "tail"), "see below"),
-    "name": "of its folder",
-    "teacher": "the model that is learnt from",
-    "student": "the model that learns",
-    "layers": "blocks",
-    "heads": "attention heads of each",
-    "rank": "of the adapters' matrices",
-    "dropout": "of the adapters",
-    "weight_decay": "AdamW's",
-    "clip_norm": "largest norm of a step's gradient",
-    "betas": "AdamW's",
-    "`decoding` seeds": "of the draws of each student",
-    "temperature": "of sampling",
-    "top_p": "of nucleus sampling; 1: the whole vocabulary",
-    "no_repeat_ngram": "length of n-grams that no answer repeats; 0: none",
-    "max_new_tokens": "of an answer",
-    "top_k": "of the agreement of the k likeliest tokens",
-    "ece_bins": "bins of the calibration error",
-    "prefixes": "on which fidelity is measured",
-}
 QUOTED = re.compile(r'"([^":#<>\s]+\.(?:csv|jsonl?|tex|pdf|svg|png))"')  # by a report, or its data
 MARKDOWN = re.compile(r'href="([^":#]+\.md)"( download)?')
 FOLDER = re.compile(r' href="([^":#]+/)"')
@@ -286,8 +259,7 @@ def suite_settings() -> str:
                     else ()
                 )
                 choice = " or ".join(f"`{word}`" for word in words)
-                said = setting.description or UNSAID.get(f"{title} {name}", UNSAID.get(name, ""))
-                meaning = "; ".join(filter(None, (choice, said)))
+                meaning = "; ".join(filter(None, (choice, setting.description)))
                 parts.append(f"| `{name}` | {default} | {meaning} |")
     return "\n".join(parts) + "\n"
 

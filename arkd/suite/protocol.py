@@ -44,11 +44,15 @@ class Optimisation(Frozen):
     batch_size: int = Field(gt=0, description="rows a step, however many run at once")
     lr: float = Field(gt=0, description="peak learning rate")
     warmup_share: float = Field(0.05, ge=0, lt=1, description="share of steps with a rising rate")
-    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    schedule: Literal["cosine", "linear", "constant"] = Field(
+        "cosine", description="of the rate after its rise; a linear one ends at 0"
+    )
     min_lr: float = Field(0.0, ge=0, description="where the cosine ends")
-    weight_decay: float = Field(0.01, ge=0)
-    clip_norm: float = Field(1.0, gt=0)
-    betas: tuple[Share, Share] = (0.9, 0.999)
+    weight_decay: float = Field(
+        0.01, ge=0, description="AdamW's, of weight matrices; norms and biases have none"
+    )
+    clip_norm: float = Field(1.0, gt=0, description="the gradient is shortened to this norm")
+    betas: tuple[Share, Share] = Field((0.9, 0.999), description="AdamW's shares of old moments")
     selection: Selection | None = Field(None, description="none: the last step's state is kept")
 
     @model_validator(mode="after")
@@ -178,7 +182,7 @@ class MethodEntry(Frozen):
     What stands between `name` and `seeds` are the suite's settings, changed for this row alone.
     """
 
-    name: str
+    name: str = Field(description="as `arkd list` has it")
     lr: float | None = Field(None, gt=0)
     temperature: Temperature | None = None
     lm_weight: float | None = Field(None, ge=0)
@@ -197,7 +201,7 @@ class MethodEntry(Frozen):
     worlds: int | None = Field(
         None, gt=0, description="only in the first so many of the suite's worlds"
     )
-    params: dict[str, Any] = Field({})
+    params: dict[str, Any] = Field({}, description="of the method; may stand beside its name")
 
     @model_validator(mode="after")
     def _own_folder(self) -> Self:

@@ -54,8 +54,8 @@ class Scratch(Frozen):
     source: Literal["scratch"]
     family: Literal["llama", "gpt2"] = Field("llama", description="whose blocks it has")
     hidden: int = Field(gt=0, description="width of the residual stream")
-    layers: int = Field(gt=0)
-    heads: int = Field(gt=0)
+    layers: int = Field(gt=0, description="blocks")
+    heads: int = Field(gt=0, description="attention heads of a block")
     intermediate: int = Field(gt=0, description="width of the feed-forward layer, gated in Llama")
     context: int = Field(128, gt=1, description="longest sequence, in tokens")
     vocabulary: int = Field(
@@ -89,7 +89,7 @@ class Folder(Frozen):
     """A Hugging Face folder, from the suite's own folder, else from `benchmarks/`."""
 
     source: Literal["folder"]
-    path: str
+    path: str = Field(description="from the suite's own folder, else from `benchmarks/`")
 
 
 class Hub(Frozen):
@@ -104,15 +104,15 @@ class Cut(Frozen):
     """A student made of some of the teacher's own layers."""
 
     source: Literal["cut"]
-    layers: int = Field(gt=1)
+    layers: int = Field(gt=1, description="how many, evenly spaced, first and last among them")
 
 
 class Lora(Frozen):
     """Low-rank adapters that are trained in the place of the weights, and merged at the end."""
 
-    rank: int = Field(16, gt=0)
+    rank: int = Field(16, gt=0, description="of the product that is added to a weight")
     alpha: int = Field(32, gt=0, description="the adapters' scale is alpha / rank")
-    dropout: float = Field(0.0, ge=0, lt=1)
+    dropout: float = Field(0.0, ge=0, lt=1, description="of the adapters' inputs, in training")
     targets: tuple[str, ...] = Field(
         (), description="names of the layers that get one; none: every linear layer of the blocks"
     )
@@ -142,12 +142,16 @@ class Decoding(Grown):
 
     LATER = ("engine",)
 
-    seeds: tuple[Seed, ...] = (1, 2, 3)
-    temperature: Temperature = 1.0
-    top_p: float = Field(0.9, gt=0, le=1)
+    seeds: tuple[Seed, ...] = Field((1, 2, 3), description="each prompt is answered once by each")
+    temperature: Temperature = Field(1.0, description="softens the student that is sampled")
+    top_p: float = Field(
+        0.9, gt=0, le=1, description="nucleus: the fewest tokens with that mass; 1: all tokens"
+    )
     top_k: int = Field(0, ge=0, description="0 means no limit")
-    no_repeat_ngram: int = Field(0, ge=0)
-    max_new_tokens: int = Field(48, gt=0)
+    no_repeat_ngram: int = Field(
+        0, ge=0, description="length of the n-grams that an answer holds once; 0: it may repeat"
+    )
+    max_new_tokens: int = Field(48, gt=0, description="of an answer, its end token included")
     batch_size: Rows = Field(
         256,
         description="texts drawn or scored at once; auto: of either kind as many as a GPU has the "
@@ -185,9 +189,11 @@ class TailSettings(Frozen):
     tail_mass: float = Field(0.9, gt=0, lt=1, description="μ: the tail lies beyond it")
     epsilon_scale: float = Field(0.1, gt=0, description="ε = scale / vocabulary")
     recall_ratio: float = Field(0.5, gt=0, description="c: a tail token is recalled if q ≥ c·p")
-    top_k: int = Field(5, gt=1)
-    ece_bins: int = Field(15, gt=0)
-    prefixes: tuple[Literal["gold", "teacher", "student"], ...] = ("gold", "teacher", "student")
+    top_k: int = Field(5, gt=1, description="k of the agreement of both models' first tokens")
+    ece_bins: int = Field(15, gt=0, description="of the calibration errors, equal in width")
+    prefixes: tuple[Literal["gold", "teacher", "student"], ...] = Field(
+        ("gold", "teacher", "student"), description="on whose responses both models are compared"
+    )
     items_per_set: int = Field(100, gt=0, description="test items whose positions are measured")
     overlap: bool = Field(
         False, description="also record how far the tails of student and teacher overlap"
@@ -197,9 +203,13 @@ class TailSettings(Frozen):
 class Pair(Frozen):
     """A teacher and the student distilled from it."""
 
-    name: str = Field(pattern=NAME, max_length=100)
-    teacher: Annotated[Scratch | Pretrained | Folder | Hub, Field(discriminator="source")]
-    student: Annotated[Scratch | Cut | Folder | Hub, Field(discriminator="source")]
+    name: str = Field(pattern=NAME, max_length=100, description="of its folder in the results")
+    teacher: Annotated[Scratch | Pretrained | Folder | Hub, Field(discriminator="source")] = Field(
+        description="the model that is learnt from"
+    )
+    student: Annotated[Scratch | Cut | Folder | Hub, Field(discriminator="source")] = Field(
+        description="the model that learns"
+    )
     teacher_lora: Lora | None = Field(None, description="adapters of a teacher that is trained")
     lora: Lora | None = Field(None, description="adapters of every student; none: all weights")
     teacher_training: Optimisation | None = Field(

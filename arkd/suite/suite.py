@@ -42,8 +42,10 @@ class Suite(Frozen):
 
     name: str = Field(pattern=SUITE_NAME, max_length=100, description="of the results folder")
     version: str = Field(pattern=r"^\d+\.\d+$", description="Major.Minor; tables never mix two")
-    description: str
-    data: Annotated[SerializeAsAny[DataSpec], BeforeValidator(_of_its_source)]
+    description: str = Field(description="what it is for, in a sentence")
+    data: Annotated[SerializeAsAny[DataSpec], BeforeValidator(_of_its_source)] = Field(
+        description="where rows and test sets come from"
+    )
     test_sets: tuple[str, ...] = Field(
         min_length=1,
         description="the first is in distribution, the rest are not; own files: all, as listed",
@@ -51,30 +53,40 @@ class Suite(Frozen):
     open_tasks: tuple[str, ...] = Field(
         (), description="further prompts to answer, scored by what the answers state"
     )
-    choice_tasks: tuple[str, ...] = ()
-    perplexity_task: str | None = Field(None, min_length=1)
+    choice_tasks: tuple[str, ...] = Field(
+        (), description="multiple choice by log-likelihood, scored as lm-eval does"
+    )
+    perplexity_task: str | None = Field(
+        None, min_length=1, description="text whose perplexity is measured"
+    )
     public_tasks: tuple[PublicTask, ...] = Field(
         (), description="lm-eval's own tasks on public data, fetched from the hub or from data_dir"
     )
     public_items: int | None = Field(
         None, gt=0, description="of each public task, evenly spaced; none: all"
     )
-    pairs: tuple[Pair, ...] = Field(min_length=1)
-    methods: tuple[MethodEntry, ...] = Field(min_length=1)
+    pairs: tuple[Pair, ...] = Field(
+        min_length=1, description="each a teacher and the student distilled from it"
+    )
+    methods: tuple[MethodEntry, ...] = Field(
+        min_length=1, description="the rows: a name, or a name with parameters and settings"
+    )
     lr_grid: tuple[Annotated[float, Field(gt=0)], ...] = Field(
         (), description="run every method at each of these rates; one that names a rate, at that"
     )
-    seeds: tuple[Seed, ...] = Field(min_length=1)
+    seeds: tuple[Seed, ...] = Field(
+        min_length=1, description="of start, data order and draws; every row is trained with each"
+    )
     worlds: tuple[Seed, ...] = Field(
         (),
         description="run the suite once in each of these generated worlds, a block with its own "
         "teacher; intervals are then over worlds",
     )
     student_start: Optimisation = Field(description="the SFT start shared by a seed's methods")
-    distillation: Distillation
-    training: Training = Training()
-    decoding: Decoding = Decoding()
-    tail: TailSettings = TailSettings()
+    distillation: Distillation = Field(description="what all methods share")
+    training: Training = Field(Training(), description="memory against time, and precision")
+    decoding: Decoding = Field(Decoding(), description="how evaluated text is sampled")
+    tail: TailSettings = Field(TailSettings(), description="of the tail-probability metrics")
     bertscore: Literal["minilm", "deberta-xlarge-mnli"] | None = Field(
         None, description="encoder of BERTScore: minilm from a pinned wheel, deberta from the hub"
     )
@@ -101,7 +113,9 @@ class Suite(Frozen):
         description="a suite whose finished run is read where it lies: `methods` are further rows "
         "beside its own, and all else is that suite's",
     )
-    device: Literal["auto", "cpu", "cuda"] = "cpu"
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "cpu", description="auto: a GPU where there is one"
+    )
     kernels: Kernels = Field(
         "portable",
         description="of the CPU: the same bytes on every x86-64 processor with AVX2, or `fast`, "
