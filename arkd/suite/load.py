@@ -129,7 +129,11 @@ def _base_path(base: str, path: Path) -> Path:
 def base_name(named: str) -> str:
     """Return what the command line calls the suite that a file's further rows stand beside."""
     path = suite_path(named)
-    base = _base_path(read_yaml(path)["beside"], path)
+    value = read_yaml(path)
+    while "beside" not in value:  # the file that it extends says so
+        path = _base_path(value["extends"], path)
+        value = read_yaml(path)
+    base = _base_path(value["beside"], path)
     return base.stem if _shipped().get(base.stem) == base else str(base)
 
 

@@ -12,7 +12,7 @@ from arkd.errors import ArkdError
 from arkd.paths import benchmarks_dir
 from arkd.suite import folders
 from arkd.suite.jobs import config_slice
-from arkd.suite.load import load_suite, suite_names
+from arkd.suite.load import base_name, load_suite, suite_names
 from arkd.suite.suite import Suite
 from arkd.suite.trees import trees
 from arkd.suite.tuned import tuned_rates
@@ -95,6 +95,16 @@ def test_an_extending_suite_needs_a_name_of_its_own(tmp_path: Path) -> None:
     path.write_text(f"extends: {path}\nname: own\n")
     with pytest.raises(ArkdError, match="extends itself"):
         load_suite(str(path))
+
+
+def test_a_suite_that_extends_one_of_further_rows_stands_beside_the_same_run(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "further.yaml").write_text("beside: smoke\nname: further\nmethods: [jsd]\n")
+    (tmp_path / "again.yaml").write_text("extends: further.yaml\nname: again\n")
+    suite = load_suite(str(tmp_path / "again.yaml"))
+    assert (suite.beside, suite.methods[-1].label) == ("smoke", "jsd")
+    assert base_name(str(tmp_path / "again.yaml")) == "smoke"
 
 
 def test_malformed_yaml_names_its_line(tmp_path: Path) -> None:
