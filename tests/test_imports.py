@@ -60,6 +60,7 @@ EXEMPT = {
     "storage.gpus": "which GPU computes, of those that there are",
     "storage.seen": "remembers the hashes of large files",
     "storage.received": "refuses what somebody sent, changes nothing",
+    "storage.names": "refuses names, changes none",
     "storage.offline": "keeps libraries off the network",
     "storage.hub": "fetches what its hash names",
     "storage.yaml_text": "slices of what it reads are compared as values",

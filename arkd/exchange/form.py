@@ -8,8 +8,8 @@ from pydantic import Field, ValidationError
 
 from arkd.errors import ArkdError
 from arkd.exchange.declared import Declared
+from arkd.storage.names import NAME
 from arkd.storage.yaml_text import parse_yaml, read_yaml
-from arkd.suite.settings import NAME
 from arkd.validated import Frozen, json_schema, problem
 
 FILE = "submission.yaml"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from arkd.errors import ArkdError
 from arkd.exchange import form, held, worlds
-from arkd.suite.settings import NAME, SUITE_NAME
+from arkd.storage.names import FOLDER, SUITE
 
 
 @dataclass
@@ -41,7 +41,7 @@ def of_all(folder: Path) -> Listing:
     A submission's form has the name of its folder.
     """
     found = Listing()
-    for path in _folders(folder, NAME, found):
+    for path in _folders(folder, FOLDER, found):
         inside = _of_submission(path)
         found.wrong |= inside.wrong
         for run in inside.runs:
@@ -55,7 +55,7 @@ def of_all(folder: Path) -> Listing:
 def _of_submission(folder: Path) -> Listing:
     """Return the runs of one submission, beside which lie the blocks of several worlds."""
     found = Listing()
-    children = [*_folders(folder, SUITE_NAME, found)]
+    children = [*_folders(folder, SUITE, found)]
     runs = {path: _parts(path) for path in children if (path / form.FILE).is_file()}
     known = {part for parts in runs.values() for part in parts}
     for path in children:
@@ -87,13 +87,13 @@ def _divide(runs: Iterable[list[Path]], found: Listing) -> None:
             found.runs.append(parts[0])
 
 
-def _folders(folder: Path, pattern: str, found: Listing) -> Iterator[Path]:
+def _folders(folder: Path, pattern: re.Pattern[str], found: Listing) -> Iterator[Path]:
     """Yield the folders in one; what is none or has no name of one is noted as wrong."""
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         shown = folder / ascii(path.name)[1:-1]  # a name may have line breaks, or be no UTF-8
         if path.is_symlink() or not path.is_dir():
             found.wrong[shown] = "a link or a file where a submission has only folders; remove it"
-        elif not re.fullmatch(pattern, path.name):
+        elif not pattern.fullmatch(path.name):
             found.wrong[shown] = "no name of a folder that `arkd submit` writes; remove it"
         else:
             yield path

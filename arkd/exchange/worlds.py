@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from arkd.errors import ArkdError
 from arkd.storage import manifest
-from arkd.suite.settings import SUITE_NAME
+from arkd.storage.names import SUITE
 
 
 def folders(run: Path) -> list[Path]:
@@ -21,6 +20,6 @@ def folders(run: Path) -> list[Path]:
     made = manifest.read_foreign(run) if (run / manifest.NAME).is_file() else {}
     blocks = made.get("inputs", {}) if made.get("stage") == STAGE else {}
     for name in blocks:
-        if not re.fullmatch(SUITE_NAME, name):
+        if not SUITE.fullmatch(name):
             raise ArkdError(f"{run / manifest.NAME}: inputs: '{name:.100}' is no block's name")
     return [run, *(run.parent / name for name in blocks)]

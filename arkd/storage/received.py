@@ -12,15 +12,12 @@ from pathlib import Path
 
 from arkd.errors import UNPRINTABLE, ArkdError
 from arkd.storage import records
+from arkd.storage.names import FOLDER, LABEL, SUITE
 
-# `suite.settings.NAME` and `SUITE_NAME`, and `suite.protocol.FOLDER`, which are read after this.
-NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
-SUITE_NAME = re.compile(rf"{NAME.pattern}(@[0-9]+)?")
-LABEL = re.compile(r"(?!\.)[^/\x00-\x1f\x7f]{1,200}")
 FORMULA = ("=", "+", "-", "@")  # how a cell begins that spreadsheets compute
 LONGEST_TEXT = 1000
-LONGEST_NUMBER = 64  # characters; to find that thousands of digits are none takes long
-MOST_COLUMNS = 1000  # each is compared with every other
+LONGEST_NUMBER = 64  # characters
+MOST_COLUMNS = 1000
 MOST = 1e15
 # Perplexities are exponentials. The squares of these, and their sums, are still finite.
 MOST_PERPLEXITY = 1e150
@@ -38,7 +35,7 @@ def folder(name: str) -> str:
     Raises:
         ValueError: it is none.
     """
-    return _matching(NAME, name, "no name of letters, digits, '.', '_' and '-'")
+    return _matching(FOLDER, name, "no name of letters, digits, '.', '_' and '-'")
 
 
 def suite(name: str) -> str:
@@ -47,7 +44,7 @@ def suite(name: str) -> str:
     Raises:
         ValueError: it is none.
     """
-    return _matching(SUITE_NAME, name, "no suite's name")
+    return _matching(SUITE, name, "no suite's name")
 
 
 def label(text: str) -> str:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
-
-from arkd.suite.settings import NAME
+from arkd.storage.names import FOLDER
 
 MOST = 100  # characters, as the settings have it
 RULE = f"letters, digits, '.', '_' and '-', at most {MOST}"
@@ -17,4 +15,4 @@ def method_of(label: str) -> str:
 
 def usable(name: str) -> bool:
     """Tell whether a name can be that of a suite, and so of a folder."""
-    return bool(re.fullmatch(NAME, name)) and len(name) <= MOST
+    return bool(FOLDER.fullmatch(name)) and len(name) <= MOST

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import re
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from arkd.errors import ArkdError
+from arkd.storage.names import LABEL
 from arkd.suite.registry import BESIDE_ROWS
 from arkd.validated import Frozen
 
@@ -23,7 +23,6 @@ Support = Literal["vocabulary", "teacher_top_k", "student_top_k"]
 SupportTail = Literal["bucket", "renormalised", "dropped"]
 TeacherSupport = Literal["exact", "top_k", "top_k_bucket", "top_p", "sampled"]
 MOST_ENTRIES = 10**6  # of a token's stored teacher; no vocabulary is larger
-FOLDER = re.compile(r"(?!\.)[^/\x00-\x1f\x7f]{1,200}")  # the label of a row
 
 
 class Selection(Frozen):
@@ -210,7 +209,7 @@ class MethodEntry(Frozen):
         for key, value in self.params.items():
             if not finite(value):
                 raise ValueError(f"{key}: a finite number is wanted, not {value!s:.40}")
-        if not FOLDER.fullmatch(self.label):
+        if not LABEL.fullmatch(self.label):
             raise ValueError(
                 f"the row's label '{self.label:.80}' cannot name a folder: at most 200 characters, "
                 "none of them '/' or a line break"

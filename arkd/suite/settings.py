@@ -6,6 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
+from arkd.storage.names import NAME
 from arkd.suite.protocol import Optimisation, Seed, Temperature
 from arkd.validated import Frozen
 
@@ -35,10 +36,6 @@ class Grown(Frozen):
         }
 
 
-# A name of a folder, and softening that float32 can still tell from the greedy choice.
-NAME = r"^[A-Za-z0-9_-][A-Za-z0-9._-]*$"
-# Of a suite, and of one block of it: `longtail-blocks@3001`.
-SUITE_NAME = rf"{NAME[:-1]}(@[0-9]+)?$"
 # What stands beside the pairs in a suite's folder, and beside the rows in a pair's.
 BESIDE_PAIRS = (
     *("data", "tables", "claims", "figures", "report", "report.html", "logs", "manifest.json"),

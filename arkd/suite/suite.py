@@ -21,8 +21,9 @@ from arkd.errors import ArkdError, nearest
 from arkd.kernels import Kernels
 from arkd.rouge import Rouge
 from arkd.seeding import derive_seed
+from arkd.storage.names import SUITE_NAME
 from arkd.suite.protocol import Distillation, MethodEntry, Optimisation, Seed
-from arkd.suite.settings import SUITE_NAME, Decoding, Pair, Scratch, TailSettings, Training
+from arkd.suite.settings import Decoding, Pair, Scratch, TailSettings, Training
 from arkd.suite.tuned import tuned_rates
 from arkd.validated import Frozen
 
