@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from arkd import exact
@@ -64,6 +64,11 @@ class Results(SuiteResults):
         An arm that spells out a setting which the suite has anyway is the plain arm.
         """
         return label if label in self._rows else self._arms.get(self._spelled(label))
+
+    def rates(self, labels: Sequence[str]) -> tuple[float, ...]:
+        """Return the peak learning rate of each row that is trained by a method."""
+        entries = self.suite.rows_by_label
+        return tuple(self.suite.settings(entries[row]).lr for row in labels if row in entries)
 
     def _spelled(self, label: str) -> tuple[Any, ...]:
         """Return a label as name and set of settings, without those that are the suite's own."""

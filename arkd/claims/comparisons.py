@@ -73,13 +73,14 @@ def _slopes(results: Results, template: Comparison, test: Slope) -> Iterator[Com
             yield replace(comparison, reason=reasons[0])
             continue
         failed = {seed for part in parts.values() for seed in part.failed}
+        rates = tuple(rate for part in parts.values() for rate in part.rates)
         first, *rest = (part.values for part in parts.values())
         slopes = {
             seed: _slope([(x, parts[arm].values[seed]) for arm, x in test.ladder.items()])
             for seed in first
             if all(seed in values for values in rest)
         }
-        yield replace(comparison, values=slopes, failed=tuple(sorted(failed)))
+        yield replace(comparison, values=slopes, failed=tuple(sorted(failed)), rates=rates)
 
 
 def _slope(points: Sequence[tuple[float, float]]) -> float:
@@ -120,6 +121,7 @@ def _differences(
         return replace(comparison, reason=f"the suite has no arm {lacking}")
     labels = [row for row in rows if row]
     comparison = replace(comparison, a=labels[0], b=labels[1] if comparison.b else "")
+    comparison = replace(comparison, rates=results.rates(labels))
     planned = _shared(results, labels)
     lost = {seed for label in labels for seed in results.failed(comparison.pair, label)}
     comparison = replace(comparison, failed=tuple(seed for seed in planned if seed in lost))
@@ -158,10 +160,10 @@ def _identity(results: Results, comparison: Comparison) -> Comparison:
         seed: float(hashes[comparison.a][seed] == hashes[comparison.b][seed])
         for seed in comparison.values
     }
-    rates = {arm: results.suite.settings(results.suite.entry(arm)).lr for arm in hashes}
     note = ""
-    if len({*rates.values()}) > 1:
-        arm_rates = ", ".join(f"{arm} at {rate:g}" for arm, rate in rates.items())
+    if len({*comparison.rates}) > 1:
+        rates = zip(hashes, comparison.rates, strict=True)
+        arm_rates = ", ".join(f"{arm} at {rate:g}" for arm, rate in rates)
         note = f"trained at different rates ({arm_rates}), so bytes could not agree"
     share = sum(same.values()) / max(1, len(same))
     return replace(comparison, values=same, outcome=all(same.values()), printed=share, note=note)

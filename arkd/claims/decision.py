@@ -47,6 +47,8 @@ class Comparison:
     equivalence: float = 0.0  # the smallest effect that counts as one; 0: not asked
     values: dict[int, float] = field(default_factory=dict)
     failed: tuple[int, ...] = ()  # seeds that left because a run of either arm failed
+    rates: tuple[float, ...] = ()  # learning rates of the arms that are trained, in their order
+    gaps: tuple[int, ...] | None = None  # seeds of the gap whose shares are compared, if any
     outcome: bool | None = None
     printed: float | None = None
     reason: str = ""
@@ -125,9 +127,16 @@ def step_down(
         decided = _interval(family[place], rate, open_=stopped)
         smallest = smallest_effect([*family[place].values.values()], (1 - level) / len(ps), power)
         if family[place].kind == "ratio":
-            smallest = math.expm1(smallest)
+            smallest = _of_shares(family[place], smallest)
         found[place] = replace(decided, p_value=ps[place], smallest=smallest)
     return [found[place] for place in range(len(family))]
+
+
+def _of_shares(comparison: Comparison, distance: float) -> float:
+    """Return a distance from a ratio's boundary, given in logarithms, in the ratio itself."""
+    if comparison.direction == "less":
+        return math.exp(comparison.boundaries[0]) * -math.expm1(-distance)
+    return math.exp(comparison.boundaries[-1]) * math.expm1(distance)
 
 
 def _p(comparison: Comparison) -> float:

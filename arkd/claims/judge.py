@@ -182,12 +182,17 @@ def _provisional(results: Results, claims: Claims, claim: Claim, primary: Iterab
     for result in primary:
         if result.comparison.kind in IN_PRINT:
             continue
-        seeds = {*result.comparison.values, *result.comparison.failed}
+        comparison = result.comparison
+        seeds = {*comparison.values, *comparison.failed}
         if not seeds <= registered:
             return f"the {what} are not the registered ones"
+        of = f"of the {len(registered)} registered {what.split()[-1]}"
         if seeds != registered:
-            few = f"{len(seeds)} of the {len(registered)} registered {what.split()[-1]}"
-            return f"only {few} were run"
+            return f"only {len(seeds)} {of} were run"
+        if suite.worlds:  # the second registration wants every world, the first wants it run
+            whole = registered & {*comparison.values} & {*(comparison.gaps or registered)}
+            if whole != registered:
+                return f"only {len(whole)} {of} are left, in the others a run failed"
     world = getattr(suite.data, "world_seed", None)
     if not suite.worlds and world is not None and world != rule.registered_world_seed:
         return f"world seed {world} is not the registered one"

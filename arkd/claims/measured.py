@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -11,6 +10,7 @@ from arkd import exact
 from arkd.claims.arms import Results
 from arkd.claims.decision import Comparison
 from arkd.claims.kinds import Measured
+from arkd.metrics.declared import recorded
 from arkd.results.records import SCORED, SeedValues
 from arkd.results.suite_results import observed
 from arkd.statistics.intervals import mean_interval
@@ -47,10 +47,11 @@ def measured(
             continue
         gap = 1.0
         if test.transform == "gap_closed":
-            gap, reason = _gap(results, comparison, test.gap_from)
+            gaps, reason = _gap(results, comparison, test.gap_from)
             if reason:
                 yield replace(comparison, reason=reason), _nothing
                 continue
+            gap, comparison = exact.mean([*gaps.values()]), replace(comparison, gaps=tuple(gaps))
         yield comparison, partial(_value, results, comparison, test=test, gap=gap)
 
 
@@ -91,20 +92,22 @@ def _cancels(results: Results, comparison: Comparison) -> bool:
     return comparison.kind != "ratio" and not any(map(results.one_model, arms))
 
 
-def _gap(results: Results, comparison: Comparison, gap_from: str) -> tuple[float, str]:
-    """Return the mean of teacher - start, or why there is none: its interval holds 0, say."""
+def _gap(results: Results, comparison: Comparison, gap_from: str) -> tuple[SeedValues, str]:
+    """Return teacher - start by seed, or why there is no gap: the teacher is not ahead, say."""
     label, where = results.arm(gap_from), "start" if gap_from == "init" else gap_from
     none = f"no gap between {where} and teacher on {comparison.task}"
     if label is None:
-        return math.nan, none
+        return {}, none
     teacher, start = results.gap(
         comparison.pair, comparison.task, comparison.metric, comparison.group, label
     )
-    gaps = [teacher[seed] - value for seed, value in start.items() if seed in teacher]
+    gaps = {seed: teacher[seed] - value for seed, value in start.items() if seed in teacher}
     if len(gaps) < 2:
         what = observed(results.suite) + "s" * (len(gaps) != 1)
-        return math.nan, f"{len(gaps)} {what} with {where} and teacher, 2 are needed for their gap"
-    found = mean_interval(gaps)
+        return {}, f"{len(gaps)} {what} with {where} and teacher, 2 are needed for their gap"
+    found = mean_interval([*gaps.values()])
     assert found.low is not None
     assert found.high is not None
-    return (math.nan, none) if found.low <= 0 <= found.high else (found.mean, "")
+    higher = recorded(comparison.metric).higher_is_better
+    ahead = {True: found.low > 0, False: found.high < 0, None: not found.low <= 0 <= found.high}
+    return (gaps, "") if ahead[higher] else ({}, none)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
+from itertools import product
 
+from arkd import exact
 from arkd.claims.decision import Comparison, beyond
 from arkd.claims.kinds import AnyTest, Arithmetic, Paired, Published, Trajectory
 from arkd.claims.registered import Claim
@@ -13,12 +15,9 @@ from arkd.results.published import of_paper
 from arkd.tables.write import number
 
 INSIDE = "dolly"  # the paper's test set in distribution; its others lie outside
-OUTSIDE = {"selfinst", "vicuna", "sni", "unni"}
-PRINTED = {
-    "in_distribution": {INSIDE},
-    "out_of_distribution": OUTSIDE,
-    "mean_out_of_distribution": OUTSIDE,
-}
+OUTSIDE = ("selfinst", "vicuna", "sni", "unni")
+PRINTED = {"in_distribution": [{INSIDE}], "out_of_distribution": [{name} for name in OUTSIDE]}
+PRINTED["mean_out_of_distribution"] = [{*OUTSIDE}]  # one mean over all of them
 SFT, TEACHER = "sft", "teacher"  # between them lies the paper's gap
 PAPER_TEMPERATURE = "@temperature=2.0"  # an arm that spells it out is the paper's plain arm
 SILENT = "–"
@@ -93,17 +92,29 @@ def _as_printed(test: Paired) -> bool:
 
 
 def _printed_differences(test: Paired, published_pair: str | None) -> list[float]:
-    """Return a − b, or its share, of each of the paper's cells that a test of ROUGE-L is about."""
-    numbers = printed_numbers()
-    datasets = {name for role in test.tasks for name in PRINTED.get(role, ())}
+    """Return a − b, or its share, of each printed cell, or mean of cells, that a test is about."""
+    metric = test.metric
+    pairs = dict.fromkeys(of.pair for of in of_paper() if published_pair in (None, of.pair))
+    where = [datasets for role in test.tasks for datasets in PRINTED.get(role, ())]
     found = []
-    for pair, metric, dataset, method in numbers:
-        wanted = published_pair in (None, pair) and dataset in datasets
-        if wanted and metric == test.metric and method == test.a.removesuffix(PAPER_TEMPERATURE):
-            for b in test.b:
-                other = numbers.get((pair, metric, dataset, b.removesuffix(PAPER_TEMPERATURE)))
-                if other is not None:
-                    ends = (numbers[pair, metric, dataset, arm] for arm in (TEACHER, SFT))
-                    gap = 1.0 if test.transform == "none" else next(ends) - next(ends)
-                    found.append((numbers[pair, metric, dataset, method] - other) / gap)
+    for pair, datasets, b in product(pairs, where, test.b):
+        arms = (name.removesuffix(PAPER_TEMPERATURE) for name in (test.a, b))
+        ours, other = (_mean_printed(pair, metric, datasets, arm) for arm in arms)
+        if ours is None or other is None:
+            continue
+        gap = 1.0
+        if test.transform != "none":
+            teacher, sft = (_mean_printed(pair, metric, datasets, arm) for arm in (TEACHER, SFT))
+            assert teacher is not None
+            assert sft is not None
+            gap = teacher - sft
+        found.append((ours - other) / gap)
     return found
+
+
+def _mean_printed(pair: str, metric: str, datasets: set[str], method: str) -> float | None:
+    """Return the mean over data sets of what is printed of a method; None if one is not."""
+    numbers = printed_numbers()
+    found = [numbers.get((pair, metric, dataset, method)) for dataset in sorted(datasets)]
+    whole = [value for value in found if value is not None]
+    return exact.mean(whole) if len(whole) == len(found) else None

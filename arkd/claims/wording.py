@@ -18,6 +18,7 @@ DASH = "–"
 COUNTED = (HOLDS, REFUTED, OPEN)
 HEAD = ("Claim", "Statement", "Paper", "Measured", "Holds/refuted/open", "Decisive comparison")
 EQUIVALENCE = "equivalence"  # the registered size that counts as an effect
+RATES = "rates"  # learning rates of a comparison's arms
 CLAIM_COLUMNS = (
     *("suite", "suite_version", "pair", "claim", "statement", "source", "paper", "verdict"),
     *("status", "rule", "comparisons", "holds", "refuted", EQUIVALENT, "open"),
@@ -26,8 +27,9 @@ CLAIM_COLUMNS = (
 )
 COMPARISON_COLUMNS = (
     *("suite", "suite_version", "claim", "test", "role", "kind", "pair", "a", "b", "task"),
-    *("metric", "group", "direction", "margin", EQUIVALENCE, "target", "unit", "n", "failed"),
-    *("effect", "low", "high", "level", "p", "decision", "smallest_effect", "seeds", "note"),
+    *("metric", "group", "direction", "margin", EQUIVALENCE, "target", "unit", RATES, "n"),
+    *("failed", "effect", "low", "high", "level", "p", "decision", "smallest_effect", "seeds"),
+    "note",
 )
 
 
@@ -154,6 +156,7 @@ def comparison_row(decided: Decided) -> dict[str, Any]:
     return {
         **{key: getattr(comparison, key) for key in (*names, *numbers)},
         EQUIVALENCE: comparison.equivalence or None,
+        RATES: " ".join(f"{rate:g}" for rate in comparison.rates),
         "n": len(comparison.values),
         "failed": len(comparison.failed),
         "effect": decided.effect,

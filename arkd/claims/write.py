@@ -14,6 +14,7 @@ from arkd.claims.wording import (
     COMPARISON_COLUMNS,
     EQUIVALENCE,
     HEAD,
+    RATES,
     Line,
     claim_row,
     comparison_row,
@@ -46,8 +47,8 @@ def write(suite: Suite, claims: Claims, found: Sequence[Judgement], folder: Path
     """
     axes = {"suite": suite.name, "suite_version": suite.version}
     rows = [axes | claim_row(suite, claims, judgement) for judgement in found]
-    # The first registration knew no such word.
-    unknown = set() if EQUIVALENT in claims.rule.verdicts else {EQUIVALENT, EQUIVALENCE}
+    # The first registration knew no such word, and its files stay as they are.
+    unknown = set() if EQUIVALENT in claims.rule.verdicts else {EQUIVALENT, EQUIVALENCE, RATES}
     known = [name for name in CLAIM_COLUMNS if name not in unknown]
     write_csv(folder / "claims.csv", known, rows)
     every = [axes | comparison_row(d) for j in found for d in (*j.primary, *j.secondary)]
@@ -87,12 +88,14 @@ def show(suite: Suite, claims: Claims, found: Sequence[Judgement]) -> None:
 
 def _caption(suite: Suite, claims: Claims) -> str:
     seen = f"{observed(suite)}s"
+    within = " One within the size that counts as an effect would be found equivalent."
     return (
         f"Suite {suite.name} {suite.version}, claims {claims.version} of {claims.paper}, "
         "registered before the runs. Each verdict follows from paired differences over "
         f"{suite.observation}s, corrected by Holm's rule within the claim. The interval is the "
         f"adjusted one of the decisive comparison; the smallest effect is what these {seen} would "
         f"have detected beyond the margin with power {claims.rule.power:g}."
+        + (within if EQUIVALENT in claims.rule.verdicts else "")
     )
 
 

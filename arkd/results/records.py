@@ -28,6 +28,7 @@ class Records:
     """Values by run and quantity, decoding seeds averaged within their training seed."""
 
     def __init__(self, frame: pd.DataFrame, decode_seeds: Iterable[int]) -> None:
+        self._seeds = {int(seed) for seed in frame["seed"].unique()}
         failed = frame[frame["metric"] == "failed"]
         self._failed: dict[tuple[str, str], set[int]] = {}
         for run in failed[RUN].to_dict("records"):
@@ -68,6 +69,10 @@ class Records:
             group: Of the metric's values within the task; "" where it has none.
         """
         return dict(self._values.get((pair, method, task, metric, group), {}))
+
+    def seeds(self) -> set[int]:
+        """Return the seeds that any row has a line of; of joined blocks the worlds."""
+        return self._seeds
 
     def failed(self, pair: str, method: str) -> set[int]:
         """Return the seeds whose run failed."""

@@ -33,9 +33,10 @@ class SuiteResults:
 
     @cached_property
     def blocks(self) -> dict[int, SuiteResults]:
-        """The worlds of a suite of several that are there, each read once."""
-        trees = self.tree.blocks.items()
-        return {w: SuiteResults(t) for w, t in trees if (t.root / "records.csv").is_file()}
+        """The worlds that were joined, each read once; none for a suite of one."""
+        joined, trees = self.records.seeds(), self.tree.blocks.items()
+        there = {w: t for w, t in trees if w in joined and (t.root / "records.csv").is_file()}
+        return {world: SuiteResults(tree) for world, tree in there.items()}
 
     @cached_property
     def items(self) -> ItemScores | None:

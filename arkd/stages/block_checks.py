@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from arkd.errors import ArkdError
 from arkd.storage import manifest, provenance
 from arkd.storage.records import read_csv
 from arkd.suite.folders import CONTROLS, Tree, methods, seeds
+
+QUANTITY = ("task", "metric", "group", "decode_seed")  # what names a number beside its run
 
 
 def checked(tree: Tree, block: Tree) -> dict[str, Any]:
@@ -35,11 +38,15 @@ def lacking(block: Tree) -> str:
     """Return what a collected block has no numbers of, which `--partial` leaves out; or nothing."""
     suite = block.suite
     measured, trained, failed = (set[tuple[str, str, str]]() for _ in range(3))
+    quantities: dict[tuple[str, str], Counter[tuple[str, ...]]] = {}
     for line in read_csv(block.root / "records.csv"):
         run = line["pair"], line["method"], line["seed"]
         measured.add(run)
         if line["metric"] == "failed":
             failed.add(run)
+        else:
+            of_row = quantities.setdefault(run[:2], Counter())
+            of_row[tuple(line[column] for column in QUANTITY)] += 1
     for line in read_csv(block.root / "trajectories.csv"):
         trained.add((line["pair"], line["method"], line["seed"]))
     for pair, method in methods(suite):
@@ -49,6 +56,11 @@ def lacking(block: Tree) -> str:
                 return f"{pair}/{method} has no records of seed {seed}"
             if method not in CONTROLS and run not in trained | failed:
                 return f"{pair}/{method} has no trajectory of seed {seed}"
+        whole = len(seeds(suite, method))
+        for (task, metric, group, decoding), count in quantities.get((pair, method), {}).items():
+            if count < whole and not any(run[:2] == (pair, method) for run in failed):
+                where = " ".join(filter(None, (task, metric, group, decoding)))
+                return f"{pair}/{method} has {where} of {count} seeds, and {whole} are needed"
     return ""
 
 

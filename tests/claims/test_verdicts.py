@@ -153,7 +153,8 @@ def between(method: str, seed: int, task: str, metric: str, group: str) -> float
     place = {"teacher": 0.0, "init": 0.6, "untrained": 1.0}.get(method, 0.4)
     draw = np.random.default_rng([seed, *f"{method} {task} {metric} {group}".encode()])
     noise = 0.01 * draw.standard_normal() if 0 < place < 1 else 0.0
-    return (place + noise) if metric not in ("rouge_l", "acc") else 50 * (1 - place - noise)
+    scale = {"rouge_l": 50, "acc": 50, "tail_overlap": 1}.get(metric)  # the higher the better
+    return scale * (1 - place - noise) if scale else place + noise
 
 
 def planted(effects: dict[str, float], metric: str = "rouge_l") -> Level:
@@ -364,6 +365,20 @@ def test_the_smallest_effect_counts_the_family() -> None:
     assert one.smallest == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("margin", [-0.05, 0.0, 0.1])
+@pytest.mark.parametrize("direction", ["less", "greater"])
+def test_the_smallest_effect_of_a_ratio_is_a_distance_from_its_boundary(
+    direction: str, margin: float
+) -> None:
+    ratios = [1.02, 1.05, 0.97, 1.10]
+    values = dict(enumerate(map(math.log, ratios)))
+    (found,) = step_down([comparison(values, direction, margin=margin, kind="ratio")])
+    distance = np.std(np.log(ratios), ddof=1) / 2 * (stats.t.ppf(0.975, 3) + stats.t.ppf(0.8, 3))
+    boundary = 1 + margin if direction == "greater" else 1 - margin
+    seen = boundary * math.exp(distance if direction == "greater" else -distance)
+    assert found.smallest == pytest.approx(abs(seen - boundary))
+
+
 @pytest.mark.parametrize(
     ("rule", "decisions", "expected"),
     [
@@ -551,6 +566,23 @@ def test_without_a_gap_to_close_there_is_no_test(tmp_path: Path) -> None:
 
     results = Results(write_results(tmp_path, THREE, level), CLAIMS.roles)
     (found,) = comparisons(results, "C0", paired(transform="gap_closed"), PAIR)
+    assert "no gap between start and teacher" in found.reason
+
+
+@pytest.mark.parametrize(("metric", "behind"), [("rouge_l", -5.0), ("jsd", 5.0)])
+def test_a_teacher_behind_the_start_leaves_no_gap(
+    metric: str, behind: float, tmp_path: Path
+) -> None:
+    """To divide by such a gap would turn every verdict around."""
+
+    def level(method: str, seed: int, *_: str) -> float:
+        known = {"init": 20.0 + seed, "teacher": 20.0 + behind, "arkd": 25.0}
+        return known.get(method, 21.0)
+
+    tree = write_results(tmp_path, THREE, level)
+    tasks = ["in_distribution"] if metric == "rouge_l" else ["fidelity_gold"]
+    test = paired(transform="gap_closed", metric=metric, tasks=tasks)
+    (found,) = comparisons(Results(tree, CLAIMS.roles), "C0", test, PAIR)
     assert "no gap between start and teacher" in found.reason
 
 

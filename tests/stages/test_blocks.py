@@ -272,6 +272,27 @@ def test_a_block_that_lacks_a_run_is_not_joined(
     assert {row["seed"] for row in rows(whole.root / "records.csv")} == {"11", "13"}
 
 
+def test_a_block_that_lacks_one_number_of_one_seed_is_not_joined(
+    suite_file: Path, tmp_path: Path
+) -> None:
+    """The mean of a world would be over other seeds than that of the next."""
+    whole = tree(str(suite_file), tmp_path)
+    for world, block in whole.blocks.items():
+        write_block(block, world)
+    path = whole.blocks[12].root / "records.csv"
+    lines = path.read_text().splitlines(keepends=True)
+    first = next(line for line in lines if ",arkd,1,1," in line)
+    path.write_text("".join([*lines, first.replace(",rouge_l,", ",distinct_2,")]))  # of one seed
+    facts = read_json(path.with_name("manifest.json"))
+    facts["outputs"][path.name] = sha256_file(path)
+    write_json(path.with_name("manifest.json"), facts)
+    said = "/arkd has longtail_id distinct_2 1 of 1 seeds, and 2 are needed; finish it"
+    with pytest.raises(ArkdError, match=said):
+        blocks.pool(whole)
+    blocks.pool(whole, partial=True)
+    assert {row["seed"] for row in rows(whole.root / "records.csv")} == {"11", "13"}
+
+
 def test_rows_of_two_files_or_rates_are_not_joined(suite_file: Path, tmp_path: Path) -> None:
     whole = tree(str(suite_file), tmp_path)
     for world, block in whole.blocks.items():

@@ -90,6 +90,15 @@ def test_alpha_is_read_off_single_runs_and_averaged_then(make: Builder) -> None:
         assert cells[f"alpha {name}"].mean == pytest.approx(value), name
 
 
+def test_a_block_that_was_not_joined_is_in_no_table(make: Builder) -> None:
+    """It may be unfinished, or have finished since."""
+    suite, results = make.suite, make.tree.results
+    joined_rows = [row for row in rows_of(suite, sd=0.0) if row["seed"] != WORLDS[-1]]
+    save(suite, results, joined_rows)
+    assert (Tree(results, suite).blocks[WORLDS[-1]].root / "records.csv").is_file()
+    assert [*Builder(suite, results).blocks] == [*WORLDS[:-1]]
+
+
 def test_what_single_runs_show_of_alpha_is_left_out_where_they_are_not(make: Builder) -> None:
     """The joined curve is the mean over a world's seeds: its extremes are none of a run's."""
     suite = make.suite

@@ -47,8 +47,11 @@ def build(make: Builder) -> Layout | None:
     small: dict[str, float] = {}
     for pair in make.pairs:
         sets = open_gaps(make, pair)
-        left_out += [task for task in make.scored if task not in sets]
-        small |= {task: gap for task, gap in sets.items() if gap < SMALL_GAP}
+        of_pair = f" ({pair})" if len(make.pairs) > 1 else ""
+        left_out += [f"{task}{of_pair}" for task in make.scored if task not in sets]
+        for task, gap in sets.items():
+            if gap < SMALL_GAP:
+                small[task] = min(gap, small.get(task, gap))
         if sets:
             rows += _closed_rows(make, pair, [*sets], chosen)
     columns = [

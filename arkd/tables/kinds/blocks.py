@@ -42,6 +42,7 @@ def build(make: Builder) -> Layout | None:
         return None
     columns = [Column(name, title, 4, False) for name, title in TITLES.items()]
     columns.append(Column("standard_error", "standard error", 4, False))
+    columns.append(Column("worlds", "worlds", 0, False))
     rows = []
     for pair in make.pairs:
         contrasts = {
@@ -63,7 +64,7 @@ def _of_items(blocks: list[SuiteResults], pair: str, chosen: str) -> list[dict[s
     scores = [block.items for block in blocks]
     task = blocks[0].suite.test_sets[0]
     found = []
-    for row in _shared_rows(blocks, chosen):
+    for row in _shared_rows(blocks, pair, chosen):
         gaps = []
         for items in scores:
             a, b = (items.of(pair, name, task) for name in (row, chosen)) if items else ({}, {})
@@ -81,7 +82,7 @@ def _of_records(
 ) -> list[dict[str, float]]:
     """Return the same of a value that has no decodings and no items."""
     found = []
-    for row in _shared_rows(blocks, chosen):
+    for row in _shared_rows(blocks, pair, chosen):
         gaps = []
         for block in blocks:
             a, b = (_values(block, pair, name, source) for name in (row, chosen))
@@ -97,14 +98,18 @@ def _values(block: SuiteResults, pair: str, row: str, source: Source) -> Mapping
     return block.records.values(pair, row, source.task, source.metric, source.group)
 
 
-def _shared_rows(blocks: list[SuiteResults], chosen: str) -> list[str]:
-    """Return the rows beside the reference that every world has."""
-    labels = [[entry.label for entry in block.suite.entries] for block in blocks]
-    return [row for row in labels[0] if row != chosen and all(row in rows for rows in labels)]
+def _shared_rows(blocks: list[SuiteResults], pair: str, chosen: str) -> list[str]:
+    """Return the rows beside the reference that every world has, with no run that failed."""
+    labels = [
+        [e.label for e in block.suite.entries if not block.failed(pair, e.label)]
+        for block in blocks
+    ]
+    whole = [row for row in labels[0] if all(row in rows for rows in labels)]
+    return [row for row in whole if row != chosen] if chosen in whole else []
 
 
 def _cells(parts: Mapping[str, float], worlds: int) -> tuple[Cell, ...]:
-    """Return each source's part of the standard error, and the standard error.
+    """Return each source's part of the standard error, the standard error, and of how many worlds.
 
     Parts below 0 are cut here, not before they are averaged; the standard error is of them all.
     """
@@ -115,7 +120,7 @@ def _cells(parts: Mapping[str, float], worlds: int) -> tuple[Cell, ...]:
         for name in TITLES
     ]
     total = max(0.0, math.fsum(parts.values()))  # not below 0 but by rounding
-    return (*cells, Cell(math.sqrt(total / worlds), n=worlds))
+    return (*cells, Cell(math.sqrt(total / worlds), n=worlds), Cell(float(worlds), n=worlds))
 
 
 TABLE = TableKind(
@@ -123,13 +128,13 @@ TABLE = TableKind(
     place=4,
     title="What the error of a difference is made of",
     caption="""
-        The standard error of a difference between a row and the reference, mean over {seeds}
-        worlds, and the part of each source, which add up in squares: worlds with their teachers,
-        training seeds within a world, decoding seeds within a training seed, test items crossed
-        with both, and the rest, the chance of one sampled answer. Variances by the method of
-        moments in a random-effects model, averaged over the rows that every world has; parts
-        estimated below 0 are shown as 0, and the others then add up to more than the standard
-        error. In the unit of each measure.
+        The standard error of a difference between a row and the reference, mean over the worlds
+        that the last column counts, and the part of each source, which add up in squares: worlds
+        with their teachers, training seeds within a world, decoding seeds within a training seed,
+        test items crossed with both, and the rest, the chance of one sampled answer. Variances by
+        the method of moments in a random-effects model, averaged over the rows that every world
+        has, none of whose runs failed; parts estimated below 0 are shown as 0, and the others then
+        add up to more than the standard error. In the unit of each measure.
     """,
     build=build,
 )
