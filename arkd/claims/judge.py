@@ -186,13 +186,13 @@ def _provisional(results: Results, claims: Claims, claim: Claim, primary: Iterab
         seeds = {*comparison.values, *comparison.failed}
         if not seeds <= registered:
             return f"the {what} are not the registered ones"
-        of = f"of the {len(registered)} registered {what.split()[-1]}"
+        all_of_them = f"the {len(registered)} registered {what.split()[-1]}"
         if seeds != registered:
-            return f"only {len(seeds)} {of} were run"
+            return f"only {len(seeds)} of {all_of_them} were run"
         if suite.worlds:  # the second registration wants every world, the first wants it run
             whole = registered & {*comparison.values} & {*(comparison.gaps or registered)}
             if whole != registered:
-                return f"only {len(whole)} {of} are left, in the others a run failed"
+                return f"only {len(whole)} of {all_of_them} are left, in the others a run failed"
     world = getattr(suite.data, "world_seed", None)
     if not suite.worlds and world is not None and world != rule.registered_world_seed:
         return f"world seed {world} is not the registered one"

@@ -94,7 +94,7 @@ def _as_printed(test: Paired) -> bool:
 def _printed_differences(test: Paired, published_pair: str | None) -> list[float]:
     """Return a − b, or its share, of each printed cell, or mean of cells, that a test is about."""
     metric = test.metric
-    pairs = dict.fromkeys(of.pair for of in of_paper() if published_pair in (None, of.pair))
+    pairs = dict.fromkeys(p.pair for p in of_paper() if published_pair in (None, p.pair))
     where = [datasets for role in test.tasks for datasets in PRINTED.get(role, ())]
     found = []
     for pair, datasets, b in product(pairs, where, test.b):

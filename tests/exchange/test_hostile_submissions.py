@@ -24,10 +24,9 @@ from arkd.exchange import archive as archives
 from arkd.exchange import cost, pack, worlds
 from arkd.exchange.declared import noted
 from arkd.stages.blocks import STAGE
-from arkd.storage import manifest, received
+from arkd.storage import manifest
 from arkd.storage.files import sha256_file
 from arkd.storage.records import COLUMNS, write_csv
-from arkd.suite import protocol, settings
 
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "git a list": ({"git": [1]}, "git"),
@@ -216,12 +215,6 @@ def test_labels_of_rows_are_read_as_they_are(label: str, tmp_path: Path) -> None
     large = {"method": label, "value": "3e40", "metric": "word_perplexity", "group": "top_p=1.0"}
     write_csv(tmp_path / "records.csv", COLUMNS, [RECORD | large])
     assert [*read(tmp_path).by_seed] == [("p", label)]
-
-
-def test_names_of_folders_are_those_of_suites() -> None:
-    ours = (received.NAME, received.SUITE_NAME)
-    assert [f"^{pattern.pattern}$" for pattern in ours] == [settings.NAME, settings.SUITE_NAME]
-    assert received.LABEL.pattern == protocol.FOLDER.pattern
 
 
 def test_a_pack_names_files_of_its_own_folder(tmp_path: Path) -> None:
